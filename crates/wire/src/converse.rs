@@ -1,0 +1,187 @@
+//! The inner tongue: messages, tools and usage in the shape of Bedrock's Converse.
+//!
+//! The structs serialise to canonical JSON with Converse's member names, so what stands in the
+//! journal reads like the wire. They are ours and versioned with the journal, never generated.
+//! Blobs inside `Block::Other` are base64 strings.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    User,
+    Assistant,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub role: Role,
+    pub content: Vec<Block>,
+}
+
+/// One content block, externally tagged as on the wire: `{"text": …}`, `{"toolUse": {…}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Block {
+    Text(String),
+    ToolUse(ToolUse),
+    ToolResult(ToolResult),
+    ReasoningContent(Json),
+    Image(Json),
+    Document(Json),
+    Video(Json),
+    GuardContent(Json),
+    CachePoint(Json),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolUse {
+    pub tool_use_id: String,
+    pub name: String,
+    pub input: Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolResult {
+    pub tool_use_id: String,
+    pub content: Vec<ResultBlock>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ToolStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ResultBlock {
+    Text(String),
+    Json(Json),
+    Image(Json),
+    Document(Json),
+    Video(Json),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolStatus {
+    Success,
+    Error,
+}
+
+/// A tool as the model sees it; `schema` is the JSON Schema of its input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tool {
+    pub name: String,
+    pub description: String,
+    pub schema: Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ToolChoice {
+    #[default]
+    Auto,
+    Any,
+    Tool(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Inference {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop_sequences: Vec<String>,
+}
+
+/// One call to a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// The id the client asked for: a Bedrock model id, ARN or inference profile.
+    pub model: String,
+    #[serde(default)]
+    pub system: Vec<String>,
+    pub messages: Vec<Message>,
+    #[serde(default)]
+    pub tools: Vec<Tool>,
+    #[serde(default)]
+    pub tool_choice: ToolChoice,
+    #[serde(default)]
+    pub inference: Inference,
+    /// Converse's `additionalModelRequestFields`, merged into a provider's native request.
+    #[serde(default)]
+    pub additional: Json,
+    /// Whether somebody reads the text while it is made; a provider may answer in one piece if not.
+    #[serde(default)]
+    pub stream: bool,
+}
+
+/// What a model streams. Indices number the blocks of the one message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delta {
+    Text {
+        index: usize,
+        text: String,
+    },
+    Reasoning {
+        index: usize,
+        text: String,
+    },
+    ToolUseStart {
+        index: usize,
+        id: String,
+        name: String,
+    },
+    /// A piece of the tool input's JSON text.
+    ToolUseInput {
+        index: usize,
+        json: String,
+    },
+    BlockStop {
+        index: usize,
+    },
+    Stop(StopReason),
+    Usage(Usage),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    EndTurn,
+    ToolUse,
+    MaxTokens,
+    StopSequence,
+    ContentFiltered,
+    GuardrailIntervened,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Usage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_read_input_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_input_tokens: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A finished reply: what all deltas of one call add up to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reply {
+    pub content: Vec<Block>,
+    pub stop_reason: StopReason,
+    pub usage: Usage,
+}
