@@ -5,4 +5,5 @@
 
 pub mod converse;
 pub mod fault;
+pub mod model;
 pub mod value;
