@@ -1,1 +1,16 @@
-//! exec
+//! Acts outside: functions in processes of their own, and tools behind HTTP.
+//!
+//! The engine hands over an event and gets an [`function::Invoked`] back, or an
+//! [`function::ExecError`] that says whether repeating is safe. Python functions are warm processes
+//! that speak the published Lambda Runtime API with a small HTTP server here, so that another
+//! runtime is a matter of another bootstrap. Nothing here decides whether a call should happen, and
+//! nothing here is durable: the engine's journal is.
+
+mod config;
+mod function;
+pub mod limits;
+
+pub use config::Config;
+pub use function::{
+    CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,
+};

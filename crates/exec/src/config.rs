@@ -1,0 +1,40 @@
+//! `[functions]` of craton.toml. The doc comments are the reference page.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// How functions run on this machine.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where code, the bootstrap and managed packages live. Set by the binary from its data
+    /// directory, never in the file.
+    #[serde(skip)]
+    pub work_dir: PathBuf,
+    /// The Python 3 that runs `python3.x` functions. Default: `python3` on the PATH.
+    pub python: Option<PathBuf>,
+    /// How many processes one function may have at a time; further calls wait. Default: 10.
+    pub max_concurrency: usize,
+    /// A process without a call for so long is stopped. Default: 300.
+    pub idle_seconds: u64,
+    /// The packages that handlers find without bundling them, as a pip requirement; installed into
+    /// a managed virtual environment the first time a handler imports boto3 or botocore.
+    pub boto3: String,
+    /// Functions that are served by an HTTP URL instead of a process: ARN or name = URL.
+    pub map: BTreeMap<String, String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            work_dir: PathBuf::new(),
+            python: None,
+            max_concurrency: 10,
+            idle_seconds: 300,
+            boto3: "boto3==1.44.5".to_owned(),
+            map: BTreeMap::new(),
+        }
+    }
+}

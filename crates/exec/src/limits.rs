@@ -1,0 +1,42 @@
+//! The bounds of this crate, each with its source.
+
+use std::time::Duration;
+
+/// AWS: 6 MB for a synchronous request (Lambda quotas, "invocation payload").
+pub const REQUEST_BYTES: usize = 6 * 1024 * 1024;
+
+/// AWS: 6 MB and 100 bytes for a response (the figure of `Function.ResponseSizeTooLarge`).
+pub const RESPONSE_BYTES: usize = 6_291_556;
+
+/// AWS: the log tail of Invoke holds the last 4 KB (Invoke, `LogType=Tail`).
+pub const LOG_TAIL_BYTES: usize = 4096;
+
+/// AWS: the init phase may take 10 s (execution environment life cycle).
+pub(crate) const INIT: Duration = Duration::from_secs(10);
+
+/// AWS: 250 MB of code unzipped (Lambda quotas).
+pub(crate) const CODE_BYTES: u64 = 250 * 1024 * 1024;
+
+/// Ours: more files than any real package has; bounds the time that unpacking takes.
+pub(crate) const CODE_FILES: usize = 50_000;
+
+/// Ours: processes of all functions together; one that idles is stopped to make room.
+pub(crate) const PROCESSES: usize = 256;
+
+/// Ours: calls that may wait for a free process of one function.
+pub(crate) const QUEUE: usize = 1000;
+
+/// Ours: how long such a call waits before it is refused.
+pub(crate) const QUEUE_WAIT: Duration = Duration::from_secs(60);
+
+/// Ours: how often a running process is looked at for its memory.
+pub(crate) const WATCH: Duration = Duration::from_millis(100);
+
+/// Ours: an installation of packages that takes longer is given up.
+pub(crate) const INSTALL: Duration = Duration::from_secs(300);
+
+/// Ours: a failed installation is tried again after this pause, not on each call.
+pub(crate) const INSTALL_RETRY: Duration = Duration::from_secs(60);
+
+/// Ours: the answer of `python --version`-like probes.
+pub(crate) const PROBE: Duration = Duration::from_secs(10);
