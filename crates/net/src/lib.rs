@@ -1,1 +1,20 @@
-//! net
+//! The one HTTP client: everything that leaves for another machine, or another process, goes out here.
+//!
+//! A caller hands over a whole request and a time limit and gets a response whose body streams. What
+//! it may rely on is the error: [`Error::NotSent`] means that not one byte of the request can have
+//! reached the peer, so that even an effect that must happen once may be tried again; everything
+//! after that point is [`Error::Lost`]. When in doubt it is Lost.
+//!
+//! No proxy variables are read, no redirect is followed, no failed request is repeated unless it
+//! provably never left.
+
+mod body;
+mod client;
+mod error;
+mod limits;
+mod link;
+mod pool;
+
+pub use body::Body;
+pub use client::{Client, Config};
+pub use error::Error;

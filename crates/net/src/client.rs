@@ -1,0 +1,198 @@
+//! Sends one request: a connection from the pool or a new one, the exchange, the response.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::Sleep;
+use tower_service::Service;
+
+use crate::body::{Body, Held};
+use crate::error::Error;
+use crate::limits;
+use crate::link::{Failure, Link};
+use crate::pool::{Peer, Pool};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Time for name look-up, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Idle connections kept for each peer.
+    pub idle_per_peer: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { connect_timeout: limits::CONNECT_TIMEOUT, idle_per_peer: limits::IDLE_PER_PEER }
+    }
+}
+
+/// Cheap to clone; clones share the pool. How many requests run at once is the caller's to bound.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    connector: HttpsConnector<HttpConnector>,
+    pool: Arc<Pool>,
+}
+
+impl Client {
+    pub fn new(config: Config) -> Client {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(config.connect_timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Client(Arc::new(Inner { config, connector, pool: Arc::default() }))
+    }
+
+    /// Sends `request`, whose URI is absolute, once. `within` covers everything up to the last byte
+    /// of the response's body.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+        within: Duration,
+    ) -> Result<Response<Body>, Error> {
+        let (peer, mut request) = outgoing(request)?;
+        let mut limit = Limit::new(Arc::clone(&peer), within);
+        // Ends: each turn uses up an idle connection, and a new one is tried once.
+        loop {
+            let (mut link, fresh) = match self.0.pool.take(&peer).await {
+                Some(link) => (link, false),
+                None => (limit.bound(self.connect(&peer), false).await??, true),
+            };
+            match limit.bound(link.exchange(request), true).await? {
+                Ok(response) => return Ok(self.receive(response, link, limit)),
+                Err(Failure::Unsent(back, _)) if !fresh => request = *back,
+                Err(Failure::Unsent(_, cause)) => {
+                    return Err(Error::not_sent(&peer.to_string(), &cause));
+                }
+                Err(Failure::Lost(cause)) => return Err(Error::lost(&peer.to_string(), &cause)),
+            }
+        }
+    }
+
+    async fn connect(&self, peer: &Arc<Peer>) -> Result<Link, Error> {
+        let timeout = self.0.config.connect_timeout;
+        match tokio::time::timeout(timeout, self.dial(peer)).await {
+            Ok(link) => link,
+            Err(_) => Err(Error::NotSent(format!(
+                "could not reach {peer}: no connection within {timeout:?}"
+            ))),
+        }
+    }
+
+    async fn dial(&self, peer: &Arc<Peer>) -> Result<Link, Error> {
+        let uri = Uri::builder()
+            .scheme(if peer.tls { "https" } else { "http" })
+            .authority(peer.authority.clone())
+            .path_and_query("/")
+            .build()
+            .expect("its parts come from a valid URI");
+        let socket = self.0.connector.clone().call(uri).await;
+        let socket = socket.map_err(|cause| Error::not_sent(&peer.to_string(), cause.as_ref()))?;
+        Link::open(Arc::clone(peer), socket)
+            .await
+            .map_err(|cause| Error::not_sent(&peer.to_string(), &cause))
+    }
+
+    fn receive(
+        &self,
+        response: Response<hyper::body::Incoming>,
+        link: Link,
+        limit: Limit,
+    ) -> Response<Body> {
+        let held = Held {
+            link,
+            pool: Arc::clone(&self.0.pool),
+            trust: announced_idle(response.headers()),
+            idle_per_peer: self.0.config.idle_per_peer,
+        };
+        response.map(|incoming| Body::new(incoming, held, limit))
+    }
+}
+
+/// Splits off the peer and puts the request into the form that goes over the wire.
+fn outgoing(request: Request<Bytes>) -> Result<(Arc<Peer>, Request<Full<Bytes>>), Error> {
+    let peer = peer_of(request.uri())?;
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().cloned();
+    parts.uri = path.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+    if !parts.headers.contains_key(header::HOST) {
+        let host = HeaderValue::from_str(peer.authority.as_str());
+        parts.headers.insert(header::HOST, host.expect("an authority is visible ASCII"));
+    }
+    Ok((Arc::new(peer), Request::from_parts(parts, Full::new(body))))
+}
+
+fn peer_of(uri: &Uri) -> Result<Peer, Error> {
+    let refuse = |why: &str| Err(Error::NotSent(format!("cannot send to this address: {why}")));
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        Some(other) => return refuse(&format!("the scheme {other} is neither http nor https")),
+        None => return refuse("it needs a scheme and a host, as in http://127.0.0.1:8080/path"),
+    };
+    let Some(authority) = uri.authority() else { return refuse("it has no host") };
+    if authority.as_str().contains('@') {
+        return refuse("user name and password do not belong into the URL");
+    }
+    Ok(Peer { tls, authority: authority.clone() })
+}
+
+/// `Keep-Alive: timeout=5`, less a second for the way: the peer says when it will let go.
+fn announced_idle(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    let seconds: u64 = seconds.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.saturating_sub(1)).min(limits::IDLE_TLS))
+}
+
+/// The time limit of one request, from sending to the end of the body: one timer for all of it.
+pub(crate) struct Limit {
+    peer: Arc<Peer>,
+    within: Duration,
+    passed: Pin<Box<Sleep>>,
+}
+
+impl Limit {
+    fn new(peer: Arc<Peer>, within: Duration) -> Self {
+        Limit { peer, within, passed: Box::pin(tokio::time::sleep(within)) }
+    }
+
+    pub(crate) fn peer(&self) -> String {
+        self.peer.to_string()
+    }
+
+    pub(crate) fn error(&self, sent: bool) -> Error {
+        Error::TimedOut { peer: self.peer(), after: self.within, sent }
+    }
+
+    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.passed.as_mut().poll(cx)
+    }
+
+    async fn bound<T>(&mut self, work: impl Future<Output = T>, sent: bool) -> Result<T, Error> {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.poll_passed(cx).map(|()| Err(self.error(sent)))
+        })
+        .await
+    }
+}

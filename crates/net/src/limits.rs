@@ -1,0 +1,20 @@
+//! Bounds of the client, each with its reason.
+
+use std::time::Duration;
+
+/// Time for name look-up, TCP and TLS together. Long enough for one lost SYN (1 s) and a far peer.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Idle connections kept for each peer: one per call in flight at the concurrency the bench drives.
+pub(crate) const IDLE_PER_PEER: usize = 64;
+
+/// Idle connections kept in all; above it a finished connection is closed instead.
+pub(crate) const IDLE_TOTAL: usize = 512;
+
+/// How long an idle connection is trusted. Node and uvicorn close theirs after 5 s, and a request
+/// written into a closing connection is lost, so we let go first.
+pub(crate) const IDLE_PLAIN: Duration = Duration::from_secs(4);
+
+/// As above for https, where a new connection costs a handshake and peers are load balancers that
+/// wait a minute or more (60 s on AWS's).
+pub(crate) const IDLE_TLS: Duration = Duration::from_secs(30);
