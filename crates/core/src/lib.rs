@@ -3,3 +3,4 @@
 //! Nothing here waits, reads a clock, draws a random number or touches the network or the disk.
 
 pub mod agent;
+pub mod limits;
