@@ -1,1 +1,16 @@
-//! api
+//! One async function per operation of AWS's, under the resource it belongs to.
+//!
+//! `front` has authenticated, authorised, decoded and validated a request before a function here
+//! runs; what a function returns goes back encoded. Functions read documents, start or continue
+//! runs in the engine, and answer. Nothing here reads HTTP, and nothing here decides what an agent
+//! does next.
+
+mod cx;
+pub mod ops;
+mod reply;
+
+pub mod admin;
+
+pub use cx::{Caller, Cx, RequestInfo};
+pub use ops::Handler;
+pub use reply::{Events, IntoReply, Reply};

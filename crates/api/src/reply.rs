@@ -1,0 +1,43 @@
+//! What an operation answers: a value, or a value and the events that follow it.
+
+use futures_core::stream::BoxStream;
+use wire::fault::Fault;
+use wire::value::Value;
+
+/// Each item is a map of one member: the event's name in the stream's union, and its payload.
+/// A fault ends the stream. Dropping the stream never stops the run behind it.
+pub type Events = BoxStream<'static, Result<Value, Fault>>;
+
+pub struct Reply {
+    /// The output structure; of a streaming operation only the members beside the stream.
+    pub value: Value,
+    pub events: Option<Events>,
+    /// Response headers that the model does not know, such as `x-craton-run-id`.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Reply {
+    pub fn value(value: Value) -> Self {
+        Reply { value, events: None, headers: Vec::new() }
+    }
+
+    pub fn stream(head: Value, events: Events) -> Self {
+        Reply { value: head, events: Some(events), headers: Vec::new() }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// Lets an operation return its generated output, or a [`Reply`] where it streams or adds headers.
+pub trait IntoReply {
+    fn into_reply(self) -> Reply;
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Reply {
+        self
+    }
+}

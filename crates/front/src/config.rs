@@ -1,0 +1,131 @@
+//! Who may call, and under which names the server is known. Part of `craton.toml`.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+
+use crate::limits;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Accept any credentials, and none. Only on a loopback address.
+    pub dev: bool,
+    /// Access keys that may call when `dev` is off.
+    pub keys: Vec<Key>,
+    /// Names, besides the loopback ones and the address it listens on, under which clients reach
+    /// this server. A request for any other `Host` is refused.
+    pub hosts: Vec<String>,
+    /// Origins (`https://console.example.com`) whose pages may call from a browser. Pages of the
+    /// loopback and of `hosts` always may.
+    pub origins: Vec<String>,
+    /// How long open requests and streams may take to finish when the server stops.
+    pub drain_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            dev: true,
+            keys: Vec::new(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            drain_seconds: limits::DRAIN_SECONDS,
+        }
+    }
+}
+
+/// One access key: `[[keys]]`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    pub access_key: String,
+    /// The environment variable that holds the secret key. Either this or `secret_key`.
+    pub secret_key_env: Option<String>,
+    pub secret_key: Option<String>,
+    /// Twelve digits: the account that the key's resources belong to.
+    pub account: String,
+    /// IAM actions the key may use, such as `bedrock:InvokeAgent` or `lambda:*`. Without the list:
+    /// all of AWS's. Craton's own door needs `craton:*` or `craton:Admin` in the list.
+    pub actions: Option<Vec<String>>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("access_key", &self.access_key)
+            .field("secret_key_env", &self.secret_key_env)
+            .field("account", &self.account)
+            .field("actions", &self.actions)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    #[error(
+        "dev mode accepts every caller, so craton does not listen on {0}: listen on 127.0.0.1, \
+         or set dev = false and list [[keys]] in craton.toml"
+    )]
+    DevBeyondLoopback(IpAddr),
+    #[error("dev is false and there are no [[keys]]: nobody could call; add a key to craton.toml")]
+    NoKeys,
+    #[error("key {0} has no secret: set secret_key_env or secret_key")]
+    NoSecret(String),
+    #[error("key {0} has both secret_key_env and secret_key: remove one")]
+    TwoSecrets(String),
+    #[error("key {key} takes its secret from the environment variable {variable}, which is unset")]
+    SecretUnset { key: String, variable: String },
+    #[error("key {key} has account {account:?}: an account is twelve digits")]
+    BadAccount { key: String, account: String },
+    #[error("key {0} is listed twice")]
+    TwiceListed(String),
+}
+
+impl Config {
+    /// What [`crate::serve`] would refuse, without opening anything.
+    pub fn check(&self, listen: SocketAddr) -> Result<(), ConfigError> {
+        if self.dev && !listen.ip().is_loopback() {
+            return Err(ConfigError::DevBeyondLoopback(listen.ip()));
+        }
+        if !self.dev && self.keys.is_empty() {
+            return Err(ConfigError::NoKeys);
+        }
+        for (at, key) in self.keys.iter().enumerate() {
+            if self.keys[..at].iter().any(|earlier| earlier.access_key == key.access_key) {
+                return Err(ConfigError::TwiceListed(key.access_key.clone()));
+            }
+            key.check()?;
+        }
+        Ok(())
+    }
+}
+
+impl Key {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !is_account(&self.account) {
+            let (key, account) = (self.access_key.clone(), self.account.clone());
+            return Err(ConfigError::BadAccount { key, account });
+        }
+        self.secret().map(drop)
+    }
+
+    pub(crate) fn secret(&self) -> Result<String, ConfigError> {
+        let key = || self.access_key.clone();
+        match (&self.secret_key_env, &self.secret_key) {
+            (Some(_), Some(_)) => Err(ConfigError::TwoSecrets(key())),
+            (None, None) => Err(ConfigError::NoSecret(key())),
+            (None, Some(secret)) if secret.is_empty() => Err(ConfigError::NoSecret(key())),
+            (None, Some(secret)) => Ok(secret.clone()),
+            (Some(variable), None) => match std::env::var(variable) {
+                Ok(secret) if !secret.is_empty() => Ok(secret),
+                _ => Err(ConfigError::SecretUnset { key: key(), variable: variable.clone() }),
+            },
+        }
+    }
+}
+
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}

@@ -1,0 +1,125 @@
+//! Refuses requests that a browser was tricked into: a foreign `Host` (DNS rebinding), a foreign
+//! `Origin` (a page that posts to a loopback port). Runs before anything else looks at a request.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::{HOST, ORIGIN};
+use http::uri::Uri;
+use wire::fault::Fault;
+
+use crate::config::Config;
+
+pub(crate) struct Names {
+    /// Lower case, without ports.
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    /// Listening on all addresses: any address literal names this server, and no name can be
+    /// rebound to a literal.
+    any_address: bool,
+}
+
+impl Names {
+    pub(crate) fn new(config: &Config, listen: IpAddr) -> Self {
+        let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(String::from).to_vec();
+        hosts.push(match listen {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        });
+        hosts.extend(config.hosts.iter().map(|host| host.to_ascii_lowercase()));
+        let origins = config.origins.iter().map(|o| o.trim_end_matches('/').to_lowercase());
+        Names { hosts, origins: origins.collect(), any_address: listen.is_unspecified() }
+    }
+
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
+        let host = host(uri, headers);
+        if !host.is_some_and(|host| self.knows(host)) {
+            let host = host.unwrap_or("");
+            return Err(Fault::access_denied(format!(
+                "craton does not answer for host {host:?}: add it to hosts in craton.toml"
+            )));
+        }
+        for origin in headers.get_all(ORIGIN) {
+            if !origin.to_str().is_ok_and(|origin| self.trusts(origin)) {
+                return Err(Fault::access_denied(format!(
+                    "craton does not answer pages of origin {origin:?}: add it to origins in \
+                     craton.toml"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn knows(&self, authority: &str) -> bool {
+        let name = without_port(authority);
+        self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+            || self.any_address && name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    }
+
+    fn trusts(&self, origin: &str) -> bool {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        authority.is_some_and(|authority| self.knows(authority))
+            || self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
+    }
+}
+
+/// HTTP/2 carries it as `:authority`, HTTP/1.1 as a header.
+pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    match headers.get(HOST) {
+        Some(host) => host.to_str().ok(),
+        None => uri.authority().map(http::uri::Authority::as_str),
+    }
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rfind(':') {
+        Some(colon) if authority[colon + 1..].bytes().all(|b| b.is_ascii_digit()) => {
+            &authority[..colon]
+        }
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(listen: &str, host: &str, origin: Option<&str>) -> bool {
+        let config = Config {
+            hosts: vec!["Craton.internal".into()],
+            origins: vec!["https://console.example.com".into()],
+            ..Config::default()
+        };
+        let names = Names::new(&config, listen.parse().unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().unwrap());
+        }
+        names.check(&Uri::from_static("/agents/"), &headers).is_ok()
+    }
+
+    #[test]
+    fn only_known_names_and_addresses_are_answered() {
+        for host in ["localhost", "LOCALHOST:4747", "127.0.0.1:1", "[::1]:4747", "craton.internal"]
+        {
+            assert!(check("127.0.0.1", host, None), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example:4747", "10.0.0.9", "", "127.0.0.1:x"] {
+            assert!(!check("127.0.0.1", host, None), "{host}");
+        }
+        assert!(check("10.0.0.9", "10.0.0.9:4747", None));
+        assert!(check("0.0.0.0", "10.0.0.9:4747", None), "an address cannot be rebound");
+        assert!(!check("0.0.0.0", "evil.example", None));
+    }
+
+    #[test]
+    fn only_pages_of_known_origins_may_call() {
+        for origin in ["http://localhost:3000", "http://[::1]", "https://console.example.com"] {
+            assert!(check("127.0.0.1", "localhost", Some(origin)), "{origin}");
+        }
+        for origin in ["https://evil.example", "null", "http://localhost.evil.example", ""] {
+            assert!(!check("127.0.0.1", "localhost", Some(origin)), "{origin}");
+        }
+    }
+}

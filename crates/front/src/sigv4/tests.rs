@@ -1,0 +1,260 @@
+use std::path::Path;
+
+use expect_test::{Expect, expect};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use wire::model::Protocol;
+
+use super::*;
+
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+/// 2026-11-20T10:00:00Z
+const NOW: i64 = 1_795_168_800_000;
+
+struct Request {
+    method: String,
+    target: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// HTTP/1.1 as text; a folded header line continues the one before.
+    fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+        let head = head.replace("\n ", " ");
+        let (line, fields) = head.split_once('\n').unwrap_or((&head, ""));
+        let (method, rest) = line.split_once(' ').unwrap();
+        let target = rest.rsplit_once(" HTTP/").unwrap().0;
+        let mut headers = HeaderMap::new();
+        for field in fields.lines().filter(|line| !line.is_empty()) {
+            let (name, value) = field.split_once(':').unwrap();
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_bytes(value.trim().as_bytes()).unwrap());
+        }
+        Request {
+            method: method.into(),
+            target: target.into(),
+            headers,
+            body: body.as_bytes().into(),
+        }
+    }
+
+    fn signed(&self) -> Signed<'_> {
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let host = self.headers.get("host").and_then(|host| host.to_str().ok());
+        Signed { method: &self.method, path, query, headers: &self.headers, host }
+    }
+
+    fn check(&self, now_ms: i64) -> Result<(), Refusal> {
+        let claim = Claim::read(&self.headers)?.ok_or(Refusal::Missing)?;
+        claim.check_head(&self.headers, now_ms)?;
+        claim.verify(&self.signed(), &self.body, SECRET)
+    }
+}
+
+/// Signed by botocore 1.43, one per way of putting parameters.
+const CONVERSE: &str = "POST /model/anthropic.claude-3-haiku%3A0/converse HTTP/1.1
+Host: 127.0.0.1:4747
+Content-Type: application/json
+X-Amz-Date: 20261120T100000Z
+Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261120/us-east-1/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=dfd0b6fdd0efe1773a1eef1ced876b5ea6158c3a920de1b6be158bfa6f12c666
+
+{\"messages\":[]}";
+const LIST_FUNCTIONS: &str = "GET /2015-03-31/functions/?MaxItems=5&Marker=a%2Fb%20c HTTP/1.1
+Host: 127.0.0.1:4747
+X-Amz-Date: 20261120T100000Z
+X-Amz-Security-Token: TOKEN==
+Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261120/us-east-1/lambda/aws4_request, SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=1438429b7e31874e74b3ea60ebc8967046d24f08db4acc24d69a9a05ba4431d3";
+const CALLER_IDENTITY: &str = "POST / HTTP/1.1
+Host: 127.0.0.1:4747
+Content-Type: application/x-www-form-urlencoded; charset=utf-8
+X-Spaced:   a   b
+X-Amz-Date: 20261120T100000Z
+Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261120/us-east-1/sts/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-spaced, Signature=69dcc76a50470d43a80f5bca769b06cf12648447cb64b88363c363b9bbb19f51
+
+Action=GetCallerIdentity&Version=2011-06-15";
+
+#[test]
+fn what_botocore_signs_is_accepted() {
+    for text in [CONVERSE, LIST_FUNCTIONS, CALLER_IDENTITY] {
+        assert_eq!(Request::parse(text).check(NOW), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn any_changed_byte_is_refused() {
+    for (from, to) in [
+        ("POST", "PUT"),
+        ("%3A0", "%3a0"),
+        ("/converse", "/converse/"),
+        ("converse HTTP", "converse?a=b HTTP"),
+        ("application/json", "application/jsoN"),
+        ("127.0.0.1", "127.0.0.2"),
+        ("100000Z", "100001Z"),
+        ("us-east-1", "us-east-2"),
+        ("bedrock/aws4", "lambda/aws4"),
+        ("[]", "[ ]"),
+        ("=dfd0", "=dfd1"),
+        ("=dfd0b6fdd0", "="),
+    ] {
+        let text = CONVERSE.replacen(from, to, 1);
+        assert_ne!(text, CONVERSE);
+        assert_eq!(Request::parse(&text).check(NOW), Err(Refusal::Mismatch), "{from} -> {to}");
+    }
+}
+
+fn refused(request: &str, now_ms: i64, protocol: Protocol, expected: &Expect) {
+    let fault = Request::parse(request).check(now_ms).unwrap_err().fault(protocol);
+    expected.assert_eq(&format!("{} {fault}", fault.status()));
+}
+
+#[test]
+fn a_refusal_says_what_aws_would_say() {
+    let json = Protocol::RestJson;
+    let minutes = |n: i64| NOW + n * 60_000;
+    refused(
+        CONVERSE,
+        minutes(6),
+        json,
+        &expect![
+            "403 InvalidSignatureException: Signature expired: 20261120T100000Z is now earlier than 20261120T100100Z (20261120T100600Z - 5 min.)"
+        ],
+    );
+    refused(
+        CALLER_IDENTITY,
+        minutes(-6),
+        Protocol::Query,
+        &expect![
+            "403 SignatureDoesNotMatch: Signature not yet current: 20261120T100000Z is still later than 20261120T095900Z (20261120T095400Z + 5 min.)"
+        ],
+    );
+    let unsigned = "GET / HTTP/1.1\nHost: localhost";
+    refused(
+        unsigned,
+        NOW,
+        json,
+        &expect!["403 MissingAuthenticationTokenException: Missing Authentication Token"],
+    );
+    refused(
+        unsigned,
+        NOW,
+        Protocol::Query,
+        &expect!["403 MissingAuthenticationToken: Request is missing Authentication Token"],
+    );
+    let change = |from: &str, to: &str| CONVERSE.replacen(from, to, 1);
+    refused(
+        &change(", Signature", ", Sig"),
+        NOW,
+        json,
+        &expect![
+            "403 IncompleteSignatureException: Authorization header requires 'Signature' parameter."
+        ],
+    );
+    refused(
+        &change("/20261120/", "/"),
+        NOW,
+        json,
+        &expect![
+            "403 IncompleteSignatureException: Credential must have the form ACCESS_KEY/YYYYMMDD/REGION/SERVICE/aws4_request."
+        ],
+    );
+    refused(
+        &change("/20261120/", "/20261119/"),
+        NOW,
+        json,
+        &expect![
+            "403 InvalidSignatureException: Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20261119' != '20261120', from '20261120T100000Z'."
+        ],
+    );
+    refused(
+        &change("type;host", "type"),
+        NOW,
+        json,
+        &expect![
+            "403 InvalidSignatureException: 'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
+        ],
+    );
+    refused(
+        &change("SignedHeaders=", "SignedHeaders=a-gone-one;"),
+        NOW,
+        json,
+        &expect![
+            "403 InvalidSignatureException: header a-gone-one is in SignedHeaders but not in the request."
+        ],
+    );
+    refused(
+        &change("AWS4-HMAC-SHA256 ", "Bearer "),
+        NOW,
+        json,
+        &expect![
+            "403 UnrecognizedClientException: The security token included in the request is invalid."
+        ],
+    );
+    refused(
+        &change("X-Amz-Date: 2026", "X-Amz-Date: year 2026"),
+        NOW,
+        json,
+        &expect!["403 IncompleteSignatureException: Date must be in ISO-8601 'basic format'."],
+    );
+    refused(
+        &change("Content-Type", "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD\nContent-Type"),
+        NOW,
+        json,
+        &expect![[
+            r#"403 InvalidSignatureException: x-amz-content-sha256 "UNSIGNED-PAYLOAD" is not the SHA-256 of the body; unsigned and chunk-signed payloads are not accepted."#
+        ]],
+    );
+    refused(
+        &change("[]", "{}"),
+        NOW,
+        json,
+        &expect![
+            "403 InvalidSignatureException: The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+        ],
+    );
+}
+
+/// AWS's own suite. `cargo xtask vectors` names its folder; without it there is nothing to do.
+#[test]
+fn vectors_of_awss_suite_are_accepted() {
+    let Ok(folder) = std::env::var("CRATON_SIGV4_VECTORS") else { return };
+    let (mut passed, mut failed) = (0, Vec::new());
+    visit(Path::new(&folder), &mut |case| match run_case(case) {
+        Ok(()) => passed += 1,
+        Err(why) => failed.push(format!("{}: {why}", case.display())),
+    });
+    println!("sigv4: {passed} passed, {} failed", failed.len());
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(passed > 0, "no cases under {folder}");
+}
+
+fn visit(folder: &Path, run: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, run);
+        } else if path.extension().is_some_and(|extension| extension == "sreq") {
+            run(&path);
+        }
+    }
+}
+
+/// The canonical request is as expected, and the signed request passes.
+fn run_case(signed_request: &Path) -> Result<(), String> {
+    let read = |extension: &str| {
+        let text = std::fs::read_to_string(signed_request.with_extension(extension)).unwrap();
+        text.replace("\r\n", "\n")
+    };
+    let mut request = Request::parse(&read("sreq"));
+    // The suite's token case carries its right signature in .authz only.
+    request.headers.insert("authorization", read("authz").trim().parse().unwrap());
+    let claim = Claim::read(&request.headers).map_err(|e| format!("{e:?}"))?.unwrap();
+    let hash = payload_hash(&request.headers, &request.body).unwrap();
+    let canonical = canonical_request(&request.signed(), &claim.signed_headers, &hash).unwrap();
+    let (canonical, expected) = (String::from_utf8_lossy(&canonical), read("creq"));
+    if canonical.trim_end() != expected.trim_end() {
+        return Err(format!("canonical request {canonical:?}, expected {expected:?}"));
+    }
+    let (_, time) = request_time(&request.headers).unwrap();
+    request.check(time).map_err(|refusal| format!("{refusal:?}"))
+}
