@@ -1,1 +1,38 @@
-fn main() {}
+//! The project's own commands: `cargo xtask VERB`. One file per verb.
+#![allow(clippy::print_stdout, reason = "a command line tool speaks to standard output")]
+
+mod codegen;
+
+use std::process::ExitCode;
+
+/// What a verb returns; the message says what to do.
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const USAGE: &str = "usage: cargo xtask VERB
+
+  codegen [--check] [--fetch]   regenerate the wire's tables and types from models/";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Outcome {
+    let Some((verb, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
+    match verb.as_str() {
+        "codegen" => codegen::run(rest),
+        other => Err(format!("there is no verb {other}\n{USAGE}").into()),
+    }
+}
+
+/// The repository's root, from where this crate was built.
+fn root() -> &'static std::path::Path {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask lies in the workspace")
+}

@@ -1,9 +1,16 @@
 //! The AWS wire: shapes, codecs and validation, driven by tables that codegen makes from AWS's models.
 //!
-//! Bytes become a [`Value`] by table and are validated before anybody sees them; generated structs
-//! give operations typed access. Nothing here knows what an operation does.
+//! Bytes become a [`value::Value`] by table and are validated before anybody sees them; generated
+//! structs give operations typed access: `wire::bedrock_agent::types::CreateAgentRequest`. Nothing
+//! here knows what an operation does.
 
+pub mod arn;
 pub mod converse;
 pub mod fault;
+mod r#gen;
 pub mod model;
+pub mod route;
+pub mod shape;
 pub mod value;
+
+pub use r#gen::{bedrock, bedrock_agent, bedrock_agent_runtime, bedrock_runtime, iam, lambda, sts};

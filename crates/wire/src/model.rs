@@ -3,11 +3,15 @@
 //! Shapes refer to each other by index into their service's table, so that a table is plain data
 //! without addresses to chase at start-up.
 
+pub(crate) mod build;
+
+pub use crate::r#gen::SERVICES;
+
 /// Index into [`Service::shapes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ShapeId(pub u16);
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Service {
     /// botocore's directory name, such as `bedrock-agent`.
     pub name: &'static str,
@@ -29,7 +33,7 @@ pub enum Protocol {
     Query,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Operation {
     pub name: &'static str,
     pub method: &'static str,
@@ -55,14 +59,14 @@ pub enum State {
     Refused(&'static str),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub name: &'static str,
     pub kind: Kind,
     pub sensitive: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Kind {
     Structure(Structure),
     List {
@@ -113,7 +117,7 @@ pub enum Kind {
     Document,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Structure {
     pub members: &'static [Member],
     pub union: bool,
@@ -123,7 +127,7 @@ pub struct Structure {
     pub error: Option<ErrorInfo>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Member {
     pub name: &'static str,
     /// Name on the wire: location name, header name or prefix, query parameter, label.
@@ -174,7 +178,7 @@ pub enum TimeFormat {
     HttpDate,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct ErrorInfo {
     /// The code on the wire where it differs from the shape's name; else the name.
     pub code: &'static str,
@@ -182,6 +186,11 @@ pub struct ErrorInfo {
     pub status: u16,
     /// The sender is at fault.
     pub sender: bool,
+}
+
+/// The service of that name, as botocore calls its directory.
+pub fn service(name: &str) -> Option<&'static Service> {
+    SERVICES.iter().copied().find(|service| service.name == name)
 }
 
 impl Service {
