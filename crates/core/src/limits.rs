@@ -13,6 +13,9 @@ pub const TOOL_NAME: usize = 64;
 /// Bytes of one OpenAPI document (ours; AWS's model leaves a payload's length open).
 pub const SCHEMA_BYTES: usize = 250_000;
 
+/// Nodes of one YAML document, aliases counted as often as they are used (ours).
+pub const SCHEMA_DOCUMENT_NODES: usize = 100_000;
+
 /// Schema nodes of one tool once every `$ref` stands expanded (ours: references that fan out
 /// would otherwise grow a small document without end).
 pub const SCHEMA_NODES: usize = 5_000;

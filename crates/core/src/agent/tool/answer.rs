@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::error::short_error;
+use super::error::{short_error, shortened};
 use super::event::kind_of;
 use super::{ApiOperation, Target, Tool};
 use crate::limits;
@@ -121,7 +121,8 @@ fn echo(response: &mut Map<String, Json>, member: &str, expected: &str) -> Resul
             Ok(())
         }
         Some(given) => Err(format!(
-            "response.{member} does not match the request: expected \"{expected}\", got {given}"
+            "response.{member} does not match the request: expected \"{expected}\", got {}",
+            shortened(&given.to_string(), 100)
         )),
         None => Err(format!(
             "response.{member} is missing, it must repeat the request's \"{expected}\""

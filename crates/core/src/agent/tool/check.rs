@@ -71,7 +71,7 @@ fn as_meant(schema: &Json, input: &Json) -> Json {
             let property = &schema["properties"][name.as_str()];
             !value.is_null() || required(name) || takes_null(property)
         })
-        .map(|(name, value)| (name.clone(), whole(&schema["properties"][name.as_str()], value)))
+        .map(|(name, value)| (name.clone(), whole(value)))
         .collect()
 }
 
@@ -84,10 +84,15 @@ fn takes_null(schema: &Json) -> bool {
     }
 }
 
-fn whole(schema: &Json, value: &Json) -> Json {
+/// Whole floats as integers, at every depth, so that a call is spelled one way.
+fn whole(value: &Json) -> Json {
     match value {
-        Json::Number(number) if schema["type"] == "integer" => Json::Number(normal(number)),
-        _ => value.clone(),
+        Json::Number(number) => Json::Number(normal(number)),
+        Json::Array(items) => items.iter().map(whole).collect(),
+        Json::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), whole(member))).collect()
+        }
+        Json::Null | Json::Bool(_) | Json::String(_) => value.clone(),
     }
 }
 

@@ -14,6 +14,7 @@ mod openapi;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 use std::collections::BTreeSet;
 

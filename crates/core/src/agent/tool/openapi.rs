@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::config::ActionGroup;
 use super::schema::{Expander, kind};
-use super::{Action, ApiOperation, Body, Effect, Field, Problem, Target, problem};
+use super::{Action, ApiOperation, Body, Effect, Field, Problem, Target, problem, yaml};
 use crate::limits;
 
 const VERBS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -63,10 +63,7 @@ fn parse(text: &str) -> Result<Json, Problem> {
     let document = if text.trim_start().starts_with('{') {
         serde_json::from_str(text).map_err(|cause| cause.to_string())
     } else {
-        serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text)
-            .and_then(|mut value| value.apply_merge().map(|()| value))
-            .map_err(|cause| cause.to_string())
-            .and_then(|value| json_of(value, 0))
+        yaml::read(text).map_err(|cause| cause.to_string())
     };
     match document {
         Ok(document @ Json::Object(_)) => Ok(document),
@@ -79,34 +76,6 @@ fn parse(text: &str) -> Result<Json, Problem> {
             "send an OpenAPI 3 document as JSON or YAML",
         )),
     }
-}
-
-/// YAML has keys that are not text, as in `responses: {200: …}`; JSON's are their spelling.
-fn json_of(value: serde_yaml_ng::Value, depth: usize) -> Result<Json, String> {
-    use serde_yaml_ng::Value as Yaml;
-    if depth > 2 * limits::SCHEMA_DEPTH {
-        return Err("it nests too deep".to_owned());
-    }
-    Ok(match value {
-        Yaml::Mapping(members) => {
-            let mut object = Map::new();
-            for (key, value) in members {
-                let key = match key {
-                    Yaml::String(key) => key,
-                    Yaml::Number(key) => key.to_string(),
-                    Yaml::Bool(key) => key.to_string(),
-                    other => return Err(format!("{other:?} is not a key")),
-                };
-                object.insert(key, json_of(value, depth + 1)?);
-            }
-            Json::Object(object)
-        }
-        Yaml::Sequence(items) => {
-            items.into_iter().map(|item| json_of(item, depth + 1)).collect::<Result<_, _>>()?
-        }
-        Yaml::Tagged(tagged) => json_of(tagged.value, depth + 1)?,
-        scalar => serde_json::to_value(scalar).map_err(|cause| cause.to_string())?,
-    })
 }
 
 fn check_version(document: &Json) -> Result<(), Problem> {

@@ -228,7 +228,8 @@ fn allow_null(out: &mut Map<String, Json>) {
 }
 
 /// Parts of an `allOf` that agree become one schema, which models read best; parts that set the
-/// same keyword differently stay apart under `allOf`.
+/// same keyword differently stay apart under `allOf`. A merged `additionalProperties: false` looks
+/// at the properties of all parts, as its writer meant, where JSON Schema would look at one's own.
 fn merge_all(out: &mut Map<String, Json>, parts: Vec<Json>) {
     let mut apart = Vec::new();
     for part in parts {
@@ -249,8 +250,6 @@ fn agrees(out: &Map<String, Json>, part: &Map<String, Json>) -> bool {
             let theirs = value.as_object().into_iter().flatten();
             theirs.into_iter().all(|(name, schema)| mine.get(name).is_none_or(|own| own == schema))
         }
-        // `additionalProperties` looks at its own part's properties only: merging would change it.
-        ("additionalProperties", Some(_)) => false,
         (_, Some(own)) => own == value,
     })
 }
@@ -262,7 +261,7 @@ fn merge(out: &mut Map<String, Json>, part: Map<String, Json>) {
                 out.insert(keyword, value);
             }
             (Some(Json::Object(mine)), Json::Object(theirs)) if keyword == "properties" => {
-                mine.extend(theirs)
+                mine.extend(theirs);
             }
             (Some(Json::Array(mine)), Json::Array(theirs)) if keyword == "required" => {
                 for name in theirs {
@@ -301,6 +300,9 @@ pub(super) fn kind(schema: &Json) -> &str {
         }
         _ if schema.get("properties").is_some() => "object",
         _ if schema.get("items").is_some() => "array",
-        _ => "string",
+        _ => {
+            let parts = ["allOf", "oneOf", "anyOf"].iter().find_map(|key| schema.get(key)?.get(0));
+            parts.map_or("string", kind)
+        }
     }
 }
