@@ -100,7 +100,7 @@ impl Writer {
             Some(queued) if queued.epoch != row.epoch => {
                 conflict(Precondition::Epoch, about, &row.epoch, &queued.epoch)
             }
-            Some(_) => conflict(Precondition::Seq, about, &row.seq, &tail.seq + 1),
+            Some(_) => conflict(Precondition::Seq, about, &row.seq, &(tail.seq + 1)),
         })
     }
 
