@@ -6,11 +6,20 @@
 
 pub mod arn;
 pub mod converse;
+pub mod decode;
+pub mod encode;
+pub mod eventstream;
 pub mod fault;
 mod r#gen;
+pub mod limits;
+pub mod load;
 pub mod model;
+mod pattern;
+pub mod redact;
 pub mod route;
 pub mod shape;
+mod time;
+pub mod validate;
 pub mod value;
 
 pub use r#gen::{bedrock, bedrock_agent, bedrock_agent_runtime, bedrock_runtime, iam, lambda, sts};
