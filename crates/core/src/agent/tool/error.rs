@@ -23,8 +23,15 @@ pub fn short_error(code: &str, what: &str, advice: &str) -> String {
 pub fn clean_error(text: &str) -> String {
     let text = without_escapes(text);
     let essence = if looks_like_html(&text) { html_essence(&text) } else { trace_essence(&text) };
-    let line = essence.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() { "no error text was given".to_owned() } else { bounded(&line) }
+    let line = one_line(&essence);
+    if !line.is_empty() {
+        return bounded(&line);
+    }
+    // Nothing but frames: the first of them is more than nothing.
+    match text.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Some(first) => bounded(&one_line(&without_tags(first))),
+        None => "no error text was given".to_owned(),
+    }
 }
 
 /// The essence of a Lambda function error: `{"errorType", "errorMessage", "stackTrace"}`.
@@ -38,6 +45,10 @@ pub fn function_error(payload: &[u8]) -> String {
         (None, Some(what)) | (Some(what), None) => clean_error(what),
         (None, None) => clean_error(&text),
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Cut at a character, with a mark that something is missing.
@@ -149,11 +160,26 @@ fn looks_like_exception(line: &str) -> bool {
     line.split_once(':').is_some_and(|(name, _)| !name.contains(char::is_whitespace))
 }
 
+/// A line of a stack, never a sentence that begins alike ("at most 500 (see the policy)").
 fn is_frame(bare: &str) -> bool {
-    let java_or_node = bare.starts_with("at ") && (bare.ends_with(')') || bare.contains(':'));
     let elided = bare.starts_with("... ") && bare.ends_with(" more");
     let python = bare.starts_with("File \"") && bare.contains(", line ");
-    java_or_node || elided || python || bare.starts_with("Node.js v")
+    let called = bare.strip_prefix("at ").is_some_and(|call| {
+        let place = call.strip_suffix(')').and_then(|call| call.rsplit_once('('));
+        is_source(place.map_or(call, |(_, place)| place))
+    });
+    called || elided || python || bare.starts_with("Node.js v")
+}
+
+/// `Refund.java:31`, `/var/task/index.js:3:9`, and the places that have no line.
+fn is_source(place: &str) -> bool {
+    let numbered = place.rsplit_once(':').is_some_and(|(file, line)| {
+        !line.is_empty()
+            && line.bytes().all(|byte| byte.is_ascii_digit())
+            && file.contains(['.', ':'])
+    });
+    let unnumbered = ["Native Method", "Unknown Source", "<anonymous>", "native"];
+    numbered || unnumbered.contains(&place) || place.ends_with(".java")
 }
 
 fn is_chain_note(bare: &str) -> bool {

@@ -124,8 +124,8 @@ fn problem(what: impl Into<String>, advice: impl Into<String>) -> Problem {
     Problem { what: what.into(), advice: advice.into() }
 }
 
-/// The tools of an agent, in the order of its groups. Compiles validators too: keep the result
-/// for as long as the configuration is pinned.
+/// The tools of an agent, in the order of its groups; those of one document by path, then verb.
+/// Compiles validators too: keep the result for as long as the configuration is pinned.
 pub fn compile(groups: &[ActionGroup]) -> Result<Vec<Tool>, SchemaProblem> {
     let mut tools = Vec::new();
     let mut names = BTreeSet::new();

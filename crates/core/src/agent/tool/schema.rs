@@ -116,7 +116,7 @@ impl<'a> Expander<'a> {
         if members.get("nullable") == Some(&Json::Bool(true)) {
             allow_null(&mut out);
         }
-        only_known_required(members, &mut out);
+        self.require_known(members, &mut out);
         Ok(Json::Object(out))
     }
 
@@ -160,7 +160,7 @@ impl<'a> Expander<'a> {
     fn named(&mut self, properties: &'a Map<String, Json>, depth: usize) -> Result<Json, Problem> {
         let mut out = Map::new();
         for (name, schema) in properties {
-            if schema.get("readOnly") == Some(&Json::Bool(true)) {
+            if self.read_only(schema) {
                 continue;
             }
             let expanded = self
@@ -169,6 +169,25 @@ impl<'a> Expander<'a> {
             out.insert(name.clone(), expanded);
         }
         Ok(Json::Object(out))
+    }
+
+    /// A property that only responses have cannot be required of a request.
+    fn require_known(&self, members: &'a Map<String, Json>, out: &mut Map<String, Json>) {
+        let Some(Json::Object(declared)) = members.get("properties") else { return };
+        let Some(Json::Array(required)) = out.get_mut("required") else { return };
+        required.retain(|name| {
+            let schema = name.as_str().and_then(|name| declared.get(name));
+            !schema.is_some_and(|schema| self.read_only(schema))
+        });
+        if required.is_empty() {
+            out.remove("required");
+        }
+    }
+
+    /// Whether only responses have it, by its own word or that of what it refers to.
+    fn read_only(&self, schema: &'a Json) -> bool {
+        let says = |schema: &Json| schema.get("readOnly") == Some(&Json::Bool(true));
+        says(schema) || self.follow(schema).is_ok_and(says)
     }
 
     fn target(&self, reference: &str) -> Result<&'a Json, Problem> {
@@ -272,21 +291,6 @@ fn merge(out: &mut Map<String, Json>, part: Map<String, Json>) {
             }
             // The outer words win: they were written for this place.
             (Some(_), _) => {}
-        }
-    }
-}
-
-/// A property that only responses have cannot be required of a request.
-fn only_known_required(members: &Map<String, Json>, out: &mut Map<String, Json>) {
-    let Some(Json::Object(declared)) = members.get("properties") else { return };
-    let read_only = |name: &Json| {
-        let schema = name.as_str().and_then(|name| declared.get(name));
-        schema.is_some_and(|schema| schema.get("readOnly") == Some(&Json::Bool(true)))
-    };
-    if let Some(Json::Array(required)) = out.get_mut("required") {
-        required.retain(|name| !read_only(name));
-        if required.is_empty() {
-            out.remove("required");
         }
     }
 }

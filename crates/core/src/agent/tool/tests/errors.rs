@@ -39,6 +39,14 @@ fn traces_and_pages_shrink_to_the_line_that_names_the_failure() {
         "\u{1b}[31mlook at the amount: it\u{1b}[0m must be\r\n  below 500",
         &expect!["look at the amount: it must be below 500"],
     );
+    check(
+        "refused: 620\nat most 500 (see the policy): ask a manager",
+        &expect!["refused: 620 at most 500 (see the policy): ask a manager"],
+    );
+    check(
+        "   at handler (/var/task/index.js:3:9)\n",
+        &expect!["at handler (/var/task/index.js:3:9)"],
+    );
     check("  ", &expect!["no error text was given"]);
     assert_eq!(clean_error(&"é".repeat(5_000)).chars().count(), 1_000);
 }

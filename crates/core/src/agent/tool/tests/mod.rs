@@ -89,11 +89,12 @@ components:
         - type: object
           required: [number, lines]
           properties:
-            number: {type: integer, readOnly: true}
+            number: {$ref: "#/components/schemas/Number"}
             lines: {type: array, items: {$ref: "#/components/schemas/Line"}}
         - properties:
             id: {type: string, nullable: true, example: A-1}
             state: {type: string, enum: [open, held], nullable: true}
+    Number: {type: integer, readOnly: true}
     Line:
       type: object
       required: [sku]
