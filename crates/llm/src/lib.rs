@@ -1,1 +1,22 @@
-//! llm
+//! Model providers: a Converse call goes in, a stream of deltas comes out.
+//!
+//! [`Models`] is the map of `craton.toml`: it finds the provider for the model id that a client asked
+//! for. Each provider translates Converse to its native protocol and back; nothing else in Craton
+//! does. [`Collect`] folds the deltas into the one reply that the journal keeps.
+//!
+//! Nothing here repeats a call: whether a failure is worth another try is the engine's to decide, by
+//! [`ModelErrorKind`].
+
+mod collect;
+mod embedded;
+mod limits;
+mod models;
+mod openai;
+mod provider;
+mod scripted;
+
+pub use collect::{Collect, deltas};
+pub use models::{Config, ConfigError, ModelRule, Models, ProviderConfig, Resolved};
+pub use openai::{Config as OpenAiConfig, MaxTokensField};
+pub use provider::{BoxFuture, Deltas, ModelError, ModelErrorKind, Provider};
+pub use scripted::{Scripted, Step};

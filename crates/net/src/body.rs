@@ -13,6 +13,7 @@ use hyper::body::{Body as _, Incoming};
 
 use crate::client::Limit;
 use crate::error::Error;
+use crate::limits::RETIRE;
 use crate::link::Link;
 use crate::pool::Pool;
 
@@ -57,6 +58,14 @@ impl Body {
     /// The next piece, `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
+    }
+
+    /// For a reader that has all it wants: reads what little is left in the background, so that the
+    /// connection can be used again.
+    pub fn retire(mut self) {
+        tokio::spawn(tokio::time::timeout(RETIRE, async move {
+            while let Ok(Some(_)) = self.chunk().await {}
+        }));
     }
 
     fn too_large(&self, limit: usize) -> Error {

@@ -18,3 +18,6 @@ pub(crate) const IDLE_PLAIN: Duration = Duration::from_secs(4);
 /// As above for https, where a new connection costs a handshake and peers are load balancers that
 /// wait a minute or more (60 s on AWS's).
 pub(crate) const IDLE_TLS: Duration = Duration::from_secs(30);
+
+/// How long a body that nobody reads any more may take to end; a new connection is cheaper than more.
+pub(crate) const RETIRE: Duration = Duration::from_secs(1);

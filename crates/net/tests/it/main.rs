@@ -1,5 +1,7 @@
 //! The client against a loopback peer that follows a script, byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows test functions, not their helpers")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

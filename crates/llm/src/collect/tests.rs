@@ -1,0 +1,81 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn check(deltas: Vec<Delta>, expected: Expect) {
+    let mut collect = Collect::default();
+    for delta in deltas {
+        collect.absorb(delta);
+    }
+    let seen = match collect.finish() {
+        Ok(reply) => serde_json::to_string(&reply).unwrap(),
+        Err(error) => error.to_string(),
+    };
+    expected.assert_eq(&seen);
+}
+
+fn text(index: usize, text: &str) -> Delta {
+    Delta::Text { index, text: text.into() }
+}
+
+fn start(index: usize) -> Delta {
+    Delta::ToolUseStart { index, id: format!("tooluse_{index}"), name: "find".into() }
+}
+
+fn input(index: usize, json: &str) -> Delta {
+    Delta::ToolUseInput { index, json: json.into() }
+}
+
+#[test]
+fn pieces_of_interleaved_blocks_become_whole_blocks_in_order() {
+    let deltas = vec![
+        text(0, "Let me "),
+        start(2),
+        start(1),
+        input(1, "{\"a\""),
+        text(0, "look."),
+        input(2, "{}"),
+        input(1, ":1}"),
+        Delta::Stop(StopReason::ToolUse),
+        Delta::Usage(Usage { input_tokens: 3, output_tokens: 5, ..Usage::default() }),
+    ];
+    check(deltas, expect![[r#""#]]);
+}
+
+#[test]
+fn tool_input_that_is_not_json_stays_as_text_and_an_empty_one_is_an_object() {
+    let deltas = vec![start(0), input(0, "{\"a\": "), start(1), Delta::Stop(StopReason::ToolUse)];
+    check(deltas, expect![[r#""#]]);
+}
+
+#[test]
+fn a_reply_without_a_stop_is_no_reply() {
+    check(vec![text(0, "half a sen")], expect![[r#""#]]);
+}
+
+#[test]
+fn a_block_of_two_kinds_and_a_reply_without_end_are_refused() {
+    check(vec![start(0), text(0, "x"), Delta::Stop(StopReason::EndTurn)], expect![[r#""#]]);
+    let endless = (0..=REPLY_BLOCKS).map(|index| text(index, "x"));
+    check(endless.chain([Delta::Stop(StopReason::EndTurn)]).collect(), expect![[r#""#]]);
+}
+
+#[test]
+fn a_reply_taken_apart_and_folded_is_the_same_reply() {
+    let reply: Reply = serde_json::from_value(json!({
+        "content": [
+            {"reasoningContent": {"reasoningText": {"text": "hm"}}},
+            {"text": "Grüße aus der Küche"},
+            {"toolUse": {"toolUseId": "t1", "name": "find", "input": {"q": [1, "zwei"]}}},
+            {"toolUse": {"toolUseId": "t2", "name": "find", "input": "{broken"}},
+        ],
+        "stopReason": "tool_use",
+        "usage": {"inputTokens": 1, "outputTokens": 2},
+    }))
+    .unwrap();
+    for piece in [0, 1, 3] {
+        let mut collect = Collect::default();
+        deltas(reply.clone(), piece).into_iter().for_each(|delta| collect.absorb(delta));
+        assert_eq!(collect.finish().unwrap(), reply);
+    }
+}

@@ -1,0 +1,269 @@
+//! The model map: which provider answers for a model id, and under what name it knows the model.
+//!
+//! ```toml
+//! [providers.local]
+//! kind = "openai"
+//! base_url = "http://127.0.0.1:11434/v1"
+//!
+//! [[models]]
+//! match = "anthropic.claude-*"
+//! provider = "local"
+//! model = "qwen3:8b"
+//! ```
+//!
+//! The first rule that matches wins. Nothing is guessed: an id without a rule is an error that shows
+//! the lines to add, except where the embedded `craton.rules` was named as the default.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use wire::converse::Call;
+
+use crate::embedded::Rules;
+use crate::openai::{self, OpenAi};
+use crate::provider::{Deltas, ModelError, ModelErrorKind, Provider};
+use crate::scripted::Scripted;
+
+/// The id that always means the embedded provider, unless a rule says otherwise.
+const RULES_MODEL: &str = "craton.rules";
+const RULES: &str = "rules";
+
+/// `[providers.*]` and `[[models]]` of `craton.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default)]
+    pub providers: BTreeMap<String, ProviderConfig>,
+    #[serde(default)]
+    pub models: Vec<ModelRule>,
+    /// Unmatched ids go to `craton.rules` if no provider is configured; for development.
+    #[serde(skip)]
+    pub rules_by_default: bool,
+    /// What relative file names start from: the directory of `craton.toml`.
+    #[serde(skip)]
+    pub base_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum ProviderConfig {
+    /// Anything that speaks OpenAI's chat completions.
+    OpenAi(openai::Config),
+    /// Answers from a file.
+    Scripted(ScriptedConfig),
+    /// The embedded `craton.rules`, under a name of its own.
+    Rules(RulesConfig),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedConfig {
+    /// The script, YAML or JSON, relative to `craton.toml`.
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RulesConfig {}
+
+/// One `[[models]]` entry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRule {
+    /// A model id in which `*` stands for any text and `?` for one character. An ARN is also matched
+    /// by the name at its end, and a cross-region id also without its region.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// A name under `[providers]`, or `rules`.
+    pub provider: String,
+    /// The provider's own name of the model; `{id}`, the default, is the id that was asked for.
+    #[serde(default = "asked_for")]
+    pub model: String,
+}
+
+fn asked_for() -> String {
+    "{id}".to_owned()
+}
+
+/// A mistake in the configuration; the message names the place and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub(crate) String);
+
+/// The open model map. Cheap to clone.
+#[derive(Clone)]
+pub struct Models(Arc<Map>);
+
+struct Map {
+    providers: BTreeMap<String, Arc<dyn Provider>>,
+    rules: Vec<ModelRule>,
+    rules_by_default: bool,
+    /// A configured provider's name, for the line that an unmapped id's error shows.
+    example: Option<String>,
+}
+
+impl Models {
+    pub fn open(config: Config, client: net::Client) -> Result<Models, ConfigError> {
+        let example = config.providers.keys().next().cloned();
+        let rules_by_default = config.rules_by_default && config.providers.is_empty();
+        let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
+        providers.insert(RULES.to_owned(), Arc::new(Rules));
+        for (name, provider) in config.providers {
+            let provider = open_provider(&name, provider, &config.base_dir, &client)?;
+            providers.insert(name, provider);
+        }
+        for rule in &config.models {
+            known(rule, &providers)?;
+        }
+        let map = Map { providers, rules: config.models, rules_by_default, example };
+        Ok(Models(Arc::new(map)))
+    }
+
+    /// A map in which `provider` answers for every id, under the id that was asked for.
+    pub fn single(provider: Arc<dyn Provider>) -> Models {
+        let name = provider.name().to_owned();
+        let rule =
+            ModelRule { pattern: "*".to_owned(), provider: name.clone(), model: asked_for() };
+        Models(Arc::new(Map {
+            providers: BTreeMap::from([(name, provider)]),
+            rules: vec![rule],
+            rules_by_default: false,
+            example: None,
+        }))
+    }
+
+    /// Who answers for `model_id`: a Bedrock model id, ARN or inference profile.
+    pub fn resolve(&self, model_id: &str) -> Result<Resolved, ModelError> {
+        let names = names(model_id);
+        let rule = self.0.rules.iter().find(|rule| {
+            names.iter().any(|name| matches(rule.pattern.as_bytes(), name.as_bytes()))
+        });
+        match rule {
+            Some(rule) => self.resolved(&rule.provider, rule.model.replace("{id}", model_id)),
+            None if model_id == RULES_MODEL || self.0.rules_by_default => {
+                self.resolved(RULES, RULES_MODEL.to_owned())
+            }
+            None => Err(self.not_mapped(model_id)),
+        }
+    }
+
+    fn resolved(&self, name: &str, model: String) -> Result<Resolved, ModelError> {
+        match self.0.providers.get(name) {
+            Some(provider) => Ok(Resolved {
+                provider: Arc::clone(provider),
+                provider_name: name.to_owned(),
+                model,
+            }),
+            None => Err(self.not_mapped(&model)),
+        }
+    }
+
+    fn not_mapped(&self, id: &str) -> ModelError {
+        let mut message = format!("no provider is mapped to model {id:?}; add to craton.toml:\n");
+        if self.0.example.is_none() {
+            message.push_str(EXAMPLE_PROVIDER);
+        }
+        let provider = self.0.example.as_deref().unwrap_or("local");
+        message.push_str(&format!(
+            "[[models]]\nmatch = {id:?}\nprovider = {provider:?}\nmodel = \"NAME OF THE MODEL THERE\""
+        ));
+        ModelError::new(ModelErrorKind::NotMapped, message)
+    }
+}
+
+const EXAMPLE_PROVIDER: &str =
+    "[providers.local]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:11434/v1\"\n";
+
+/// A provider and the name it knows the model by.
+#[derive(Clone)]
+pub struct Resolved {
+    pub provider: Arc<dyn Provider>,
+    pub provider_name: String,
+    pub model: String,
+}
+
+impl Resolved {
+    pub async fn converse(&self, mut call: Call) -> Result<Deltas, ModelError> {
+        call.model.clone_from(&self.model);
+        self.provider.converse(call).await
+    }
+}
+
+fn open_provider(
+    name: &str,
+    config: ProviderConfig,
+    base_dir: &std::path::Path,
+    client: &net::Client,
+) -> Result<Arc<dyn Provider>, ConfigError> {
+    Ok(match config {
+        ProviderConfig::OpenAi(config) => Arc::new(OpenAi::open(name, config, client.clone())?),
+        ProviderConfig::Scripted(config) => Arc::new(Scripted::open(&base_dir.join(config.file))?),
+        ProviderConfig::Rules(RulesConfig {}) => Arc::new(Rules),
+    })
+}
+
+fn known(
+    rule: &ModelRule,
+    providers: &BTreeMap<String, Arc<dyn Provider>>,
+) -> Result<(), ConfigError> {
+    if providers.contains_key(&rule.provider) {
+        return Ok(());
+    }
+    let names: Vec<_> = providers.keys().map(String::as_str).collect();
+    Err(ConfigError(format!(
+        "[[models]] match = {:?}: there is no provider {:?}; add [providers.{}] or use one of: {}",
+        rule.pattern,
+        rule.provider,
+        rule.provider,
+        names.join(", ")
+    )))
+}
+
+/// What stands before the model's own id in an inference profile that spans regions.
+/// AWS: geographies `us`, `us-gov`, `eu`, `apac`, … and `global` (Bedrock user guide, inference
+/// profiles: supported Regions and models).
+const GEOGRAPHIES: [&str; 8] = ["us.", "us-gov.", "eu.", "apac.", "global.", "jp.", "au.", "ca."];
+
+/// The names under which a rule may know `id`: itself, the end of its ARN, both without geography.
+fn names(id: &str) -> Vec<&str> {
+    let mut names = vec![id];
+    if id.starts_with("arn:") {
+        // AWS: arn:PARTITION:bedrock:REGION:ACCOUNT:KIND/NAME, where NAME may hold colons.
+        let resource = id.splitn(6, ':').nth(5).unwrap_or_default();
+        names.extend(resource.split_once('/').map(|(_, name)| name));
+    }
+    let whole = names[names.len() - 1];
+    names.extend(GEOGRAPHIES.iter().find_map(|geography| whole.strip_prefix(geography)));
+    names
+}
+
+/// `*` is any text, `?` one byte. On a mismatch the last star takes one byte more, so the time is
+/// bounded by the product of the lengths.
+pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, taken)) = star else { return false };
+                star = Some((at, taken + 1));
+                p = at + 1;
+                t = taken + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn open(toml: &str, rules_by_default: bool) -> Result<Models, String> {
+    let config: Config = toml::from_str(toml).map_err(|error| error.message().to_owned())?;
+    let config = Config { rules_by_default, ..config };
+    Models::open(config, net::Client::new(net::Config::default())).map_err(|e| e.to_string())
+}
+
+fn check(toml: &str, id: &str, expected: Expect) {
+    let seen = match open(toml, false).map(|models| models.resolve(id)) {
+        Ok(Ok(found)) => format!("{} → {}", found.provider_name, found.model),
+        Ok(Err(error)) => format!("{:?}: {error}", error.kind),
+        Err(error) => format!("configuration: {error}"),
+    };
+    expected.assert_eq(&seen);
+}
+
+const MAP: &str = r#"
+[providers.cloud]
+kind = "openai"
+api_key_env = "SOME_KEY"
+
+[providers.local]
+kind = "openai"
+base_url = "http://127.0.0.1:11434/v1"
+timeout_seconds = 20
+
+[[models]]
+match = "anthropic.claude-*-haiku-*"
+provider = "local"
+model = "qwen3:8b"
+
+[[models]]
+match = "anthropic.claude-*"
+provider = "cloud"
+model = "big"
+
+[[models]]
+match = "eu.meta.*"
+provider = "local"
+model = "europe/{id}"
+
+[[models]]
+match = "house.?"
+provider = "rules"
+"#;
+
+#[test]
+fn the_first_rule_that_matches_wins() {
+    check(MAP, "anthropic.claude-3-haiku-20240307-v1:0", expect![[r#""#]]);
+    check(MAP, "anthropic.claude-3-5-sonnet-20241022-v2:0", expect![[r#""#]]);
+    check(MAP, "house.a", expect![[r#""#]]);
+}
+
+#[test]
+fn an_arn_and_a_cross_region_id_are_known_by_the_model_they_end_in() {
+    for id in [
+        "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-opus-20240229-v1:0",
+        "us-gov.anthropic.claude-3-opus-20240229-v1:0",
+        "global.anthropic.claude-sonnet-4-20250514-v1:0",
+        "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-opus-4-v1:0",
+    ] {
+        check(MAP, id, expect![[r#""#]]);
+    }
+    check(
+        MAP,
+        "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.meta.llama3-v1:0",
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn an_unmapped_id_names_the_lines_to_add() {
+    check(MAP, "meta.llama3-v1:0", expect![[r#""#]]);
+    check("", "meta.llama3-v1:0", expect![[r#""#]]);
+}
+
+#[test]
+fn without_providers_development_falls_back_to_the_embedded_rules() {
+    let found = open("", true).unwrap().resolve("meta.llama3-v1:0").unwrap();
+    assert_eq!((found.provider_name.as_str(), found.model.as_str()), ("rules", "craton.rules"));
+    let error = open(MAP, true).unwrap().resolve("meta.llama3-v1:0").map(|_| ()).unwrap_err();
+    assert_eq!(error.kind, ModelErrorKind::NotMapped);
+    check(MAP, "craton.rules", expect![[r#""#]]);
+}
+
+#[test]
+fn a_mistake_in_the_configuration_names_its_place() {
+    check("[providers.x]\nkind = \"openai\"\nbase = \"y\"", "m", expect![[r#""#]]);
+    check("[providers.x]\nkind = \"clumsy\"", "m", expect![[r#""#]]);
+    check("[providers.x]\nkind = \"openai\"\nbase_url = \"localhost:1\"", "m", expect![[r#""#]]);
+    check("[[models]]\nmatch = \"*\"\nprovider = \"gone\"", "m", expect![[r#""#]]);
+}
+
+#[test]
+fn stars_match_any_text_and_question_marks_one_character() {
+    for (pattern, text, fits) in [
+        ("*", "", true),
+        ("a*b*c", "a-b-b-c", true),
+        ("a*b*c", "a-b-b", false),
+        ("a?c", "abc", true),
+        ("a?c", "ac", false),
+        ("abc", "abcd", false),
+        ("*bcd", "abcbcd", true),
+    ] {
+        assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Failures in words an operator can act on: provider, address, status, what to check.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value as Json;
+
+use super::response::Fault;
+use crate::limits::ERROR_TEXT;
+use crate::provider::{ModelError, ModelErrorKind};
+
+/// Who failed.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) provider: String,
+    pub(super) base_url: String,
+    pub(super) key_variable: Option<String>,
+}
+
+impl Origin {
+    pub(super) fn no_key(&self, variable: &str, state: &str) -> ModelError {
+        ModelError::refused(format!(
+            "{self}: the environment variable {variable}, named by its api_key_env, {state}; \
+             nothing was sent"
+        ))
+    }
+
+    pub(super) fn cannot_carry(&self, what: &str) -> ModelError {
+        ModelError::refused(format!("{self} cannot be asked: {what}"))
+    }
+
+    pub(super) fn net(&self, error: net::Error) -> ModelError {
+        let kind = match &error {
+            net::Error::TimedOut { .. } => ModelErrorKind::TimedOut,
+            net::Error::TooLarge { .. } => ModelErrorKind::Malformed,
+            net::Error::NotSent(_) | net::Error::Lost(_) => ModelErrorKind::Unavailable,
+        };
+        ModelError::new(kind, format!("{self}: {error}")).because(error)
+    }
+
+    /// A failure inside an answer that began well.
+    pub(super) fn fault(&self, fault: Fault) -> ModelError {
+        match fault {
+            Fault::Malformed(why) => ModelError::malformed(format!("{self}: {why}")),
+            Fault::Provider(error) => {
+                let status = status_in(&error).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let text = bounded(&message_in(&error), None);
+                ModelError::new(kind(status, &error), format!("{self} broke off: {text}"))
+            }
+        }
+    }
+
+    /// An answer whose status is not 200.
+    pub(super) fn refusal(
+        &self,
+        status: StatusCode,
+        body: &Bytes,
+        model: &str,
+        key: Option<&str>,
+    ) -> ModelError {
+        let json = serde_json::from_slice(body)
+            .unwrap_or_else(|_| Json::String(String::from_utf8_lossy(body).into_owned()));
+        let text = bounded(&message_in(&json), key);
+        let advice = self.advice(status, model);
+        ModelError::new(kind(status, &json), format!("{self}: HTTP {status}: {text}{advice}"))
+    }
+
+    fn advice(&self, status: StatusCode, model: &str) -> String {
+        let key = match &self.key_variable {
+            Some(variable) => format!("; check the environment variable {variable}"),
+            None => format!(
+                "; name the variable of its key: api_key_env in [providers.{}]",
+                self.provider
+            ),
+        };
+        match status.as_u16() {
+            401 | 403 => key,
+            404 => format!("; check its base_url and the model name {model:?}"),
+            300..=399 => "; check its base_url: redirects are not followed".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "model provider {:?} ({})", self.provider, self.base_url)
+    }
+}
+
+fn kind(status: StatusCode, body: &Json) -> ModelErrorKind {
+    match status.as_u16() {
+        // An exhausted account comes as 429 too, but waiting does not help it.
+        429 if error_of(body)["code"] == "insufficient_quota" => ModelErrorKind::Refused,
+        429 => ModelErrorKind::Throttled,
+        408 | 504 => ModelErrorKind::TimedOut,
+        500.. => ModelErrorKind::Unavailable,
+        201..300 => ModelErrorKind::Malformed,
+        _ => ModelErrorKind::Refused,
+    }
+}
+
+/// The error object, wherever the server put it.
+fn error_of(body: &Json) -> &Json {
+    match body.get("error") {
+        Some(error) => error,
+        None => body,
+    }
+}
+
+/// OpenAI: `{"error": {"message"}}`; Ollama: `{"error": "…"}`; vLLM: `{"message"}`; FastAPI: `{"detail"}`.
+fn message_in(body: &Json) -> String {
+    let error = error_of(body);
+    let text = ["message", "detail"].iter().find_map(|member| error.get(member)).unwrap_or(error);
+    match text {
+        Json::String(text) => text.clone(),
+        Json::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// The status that an error event carries, as vLLM's do.
+fn status_in(error: &Json) -> Option<StatusCode> {
+    let code = error_of(error).get("code")?;
+    let code = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
+    StatusCode::from_u16(u16::try_from(code).ok()?).ok()
+}
+
+/// The provider's words: one line, of bounded length, without the key, even where it is half masked.
+fn bounded(text: &str, key: Option<&str>) -> String {
+    let words = text.split_whitespace().map(|word| {
+        let shows_key = key.is_some_and(|key| {
+            let start: String = key.chars().take(4).collect();
+            word.contains(key) || (word.contains(&start) && word.contains('*'))
+        });
+        if shows_key { "***" } else { word }
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(ERROR_TEXT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if line.is_empty() => "(no message)".to_owned(),
+        None => line,
+    }
+}

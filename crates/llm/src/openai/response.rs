@@ -1,0 +1,352 @@
+//! Chat completions to deltas: one document, or the chunks of a stream, through the same fold.
+//!
+//! Text and reasoning pass at once. Tool calls are held until the end, because servers send their
+//! pieces in any order, some without ids, some with arguments as objects; then they come out whole.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+use wire::converse::{Block, Delta, Message, StopReason, Usage};
+
+use crate::limits::{REPLY_BLOCKS, REPLY_BYTES, TOOL_USE_ID};
+
+#[derive(Debug, Deserialize)]
+struct Completion {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    usage: Option<Tokens>,
+    error: Option<Json>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    /// `delta` in a stream, `message` in a document.
+    #[serde(alias = "delta")]
+    message: Option<Said>,
+    finish_reason: Option<String>,
+    /// vLLM: the stop sequence that ended the text, or a token's number.
+    stop_reason: Option<Json>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    content: Option<Content>,
+    /// DeepSeek, vLLM and llama.cpp; Ollama and OpenRouter call it `reasoning`.
+    reasoning_content: Option<String>,
+    reasoning: Option<Json>,
+    refusal: Option<String>,
+    tool_calls: Option<Vec<ToolCall>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Json>),
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolCall {
+    index: Option<u64>,
+    id: Option<String>,
+    function: Option<FunctionCall>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FunctionCall {
+    name: Option<String>,
+    arguments: Option<Json>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tokens {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptTokens>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PromptTokens {
+    cached_tokens: Option<u64>,
+}
+
+/// Why an answer is none.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Malformed(String),
+    /// The provider's own error inside an answer with status 200.
+    Provider(Json),
+}
+
+/// The fold of one answer.
+pub(super) struct Assembler {
+    ids: Ids,
+    open: Option<(Kind, usize)>,
+    next_index: usize,
+    calls: Vec<Pending>,
+    finish: Option<StopReason>,
+    usage: Option<Usage>,
+    size: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Reasoning,
+}
+
+struct Pending {
+    place: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Assembler {
+    pub(super) fn new(ids: Ids) -> Self {
+        Assembler {
+            ids,
+            open: None,
+            next_index: 0,
+            calls: Vec::new(),
+            finish: None,
+            usage: None,
+            size: 0,
+        }
+    }
+
+    /// A whole document.
+    pub(super) fn whole(mut self, body: &[u8]) -> Result<Vec<Delta>, Fault> {
+        let mut out = Vec::new();
+        self.absorb(body, &mut out)?;
+        self.end(true, &mut out)?;
+        Ok(out)
+    }
+
+    /// One chunk of a stream, or a document.
+    pub(super) fn absorb(&mut self, json: &[u8], out: &mut Vec<Delta>) -> Result<(), Fault> {
+        self.size += json.len();
+        if self.size > REPLY_BYTES {
+            return Err(Fault::Malformed("the answer is too long".to_owned()));
+        }
+        let completion: Completion = serde_json::from_slice(json).map_err(|error| {
+            Fault::Malformed(format!("the answer is not a chat completion: {error}"))
+        })?;
+        if let Some(error) = completion.error.filter(|error| !error.is_null()) {
+            return Err(Fault::Provider(error));
+        }
+        if let Some(tokens) = completion.usage {
+            self.usage = Some(usage(&tokens));
+        }
+        // Converse has one reply; `n` is never asked for.
+        for choice in completion.choices.into_iter().filter(|choice| choice.index == 0) {
+            self.choice(choice, out)?;
+        }
+        Ok(())
+    }
+
+    /// The rest of the deltas. `whole` says that the server declared its end.
+    pub(super) fn end(&mut self, whole: bool, out: &mut Vec<Delta>) -> Result<(), Fault> {
+        let anything = self.next_index > 0 || !self.calls.is_empty();
+        let finish = match self.finish {
+            Some(finish) => finish,
+            None if whole && anything => StopReason::EndTurn,
+            None => return Err(Fault::Malformed("the answer broke off before its end".to_owned())),
+        };
+        self.close(out);
+        let called = !self.calls.is_empty();
+        for call in std::mem::take(&mut self.calls) {
+            self.tool_use(call, out)?;
+        }
+        out.push(Delta::Stop(consistent(finish, called)));
+        out.extend(self.usage.take().map(Delta::Usage));
+        Ok(())
+    }
+
+    fn choice(&mut self, choice: Choice, out: &mut Vec<Delta>) -> Result<(), Fault> {
+        let said = choice.message.unwrap_or_default();
+        if let Some(text) = reasoning(&said) {
+            self.piece(Kind::Reasoning, text, out);
+        }
+        if let Some(text) = said.content.map(Content::into_text) {
+            self.piece(Kind::Text, text, out);
+        }
+        // A refusal is the model's answer, in words meant for the user.
+        if let Some(text) = said.refusal {
+            self.piece(Kind::Text, text, out);
+        }
+        for (place, call) in said.tool_calls.unwrap_or_default().into_iter().enumerate() {
+            self.tool_call(place, call)?;
+        }
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+            self.finish = Some(stop_reason(&reason, choice.stop_reason.as_ref()));
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, kind: Kind, text: String, out: &mut Vec<Delta>) {
+        if text.is_empty() {
+            return;
+        }
+        let index = match self.open {
+            Some((open, index)) if open == kind => index,
+            _ => {
+                self.close(out);
+                self.next_index += 1;
+                self.open = Some((kind, self.next_index - 1));
+                self.next_index - 1
+            }
+        };
+        out.push(match kind {
+            Kind::Text => Delta::Text { index, text },
+            Kind::Reasoning => Delta::Reasoning { index, text },
+        });
+    }
+
+    fn close(&mut self, out: &mut Vec<Delta>) {
+        out.extend(self.open.take().map(|(_, index)| Delta::BlockStop { index }));
+    }
+
+    /// A piece belongs to the call with its index. Without one, an id or a name begins a new call
+    /// and anything else continues the last.
+    fn tool_call(&mut self, place: usize, piece: ToolCall) -> Result<(), Fault> {
+        let function = piece.function.unwrap_or(FunctionCall { name: None, arguments: None });
+        let found = match piece.index {
+            Some(index) => self.calls.iter().position(|call| call.place == Some(index)),
+            None if piece.id.is_none() && function.name.is_none() && place == 0 => {
+                self.calls.len().checked_sub(1)
+            }
+            None => None,
+        };
+        let at = match found {
+            Some(at) => at,
+            None if self.calls.len() >= REPLY_BLOCKS => {
+                return Err(Fault::Malformed("the answer has too many tool calls".to_owned()));
+            }
+            None => {
+                self.calls.push(Pending::new(piece.index));
+                self.calls.len() - 1
+            }
+        };
+        self.calls[at].add(piece.id, function);
+        Ok(())
+    }
+
+    fn tool_use(&mut self, call: Pending, out: &mut Vec<Delta>) -> Result<(), Fault> {
+        if call.name.is_empty() {
+            return Err(Fault::Malformed("the answer has a tool call without a name".to_owned()));
+        }
+        let index = self.next_index;
+        self.next_index += 1;
+        let id = self.ids.settle(call.id);
+        out.push(Delta::ToolUseStart { index, id, name: call.name });
+        out.push(Delta::ToolUseInput { index, json: call.arguments });
+        out.push(Delta::BlockStop { index });
+        Ok(())
+    }
+}
+
+impl Pending {
+    fn new(place: Option<u64>) -> Self {
+        Pending { place, id: String::new(), name: String::new(), arguments: String::new() }
+    }
+
+    /// Ids and names come once, though some servers repeat them; arguments come in pieces of text,
+    /// or at once as an object.
+    fn add(&mut self, id: Option<String>, function: FunctionCall) {
+        if let Some(id) = id.filter(|_| self.id.is_empty()) {
+            self.id = id;
+        }
+        if let Some(name) = function.name.filter(|_| self.name.is_empty()) {
+            self.name = name;
+        }
+        match function.arguments {
+            None | Some(Json::Null) => {}
+            Some(Json::String(piece)) => self.arguments.push_str(&piece),
+            Some(whole) => self.arguments = whole.to_string(),
+        }
+    }
+}
+
+impl Content {
+    fn into_text(self) -> String {
+        match self {
+            Content::Text(text) => text,
+            Content::Parts(parts) => {
+                parts.iter().filter_map(|part| part["text"].as_str()).collect()
+            }
+        }
+    }
+}
+
+fn reasoning(said: &Said) -> Option<String> {
+    let other = || said.reasoning.as_ref()?.as_str().map(str::to_owned);
+    said.reasoning_content.clone().or_else(other)
+}
+
+fn stop_reason(reason: &str, matched: Option<&Json>) -> StopReason {
+    match reason {
+        "length" | "max_tokens" | "model_length" => StopReason::MaxTokens,
+        "content_filter" => StopReason::ContentFiltered,
+        "tool_calls" | "function_call" => StopReason::ToolUse,
+        "stop" if matched.is_some_and(Json::is_string) => StopReason::StopSequence,
+        // `stop`, `eos`, `end_turn` and whatever else a server calls its natural end.
+        _ => StopReason::EndTurn,
+    }
+}
+
+/// Servers say `stop` beside tool calls, and `tool_calls` beside none.
+fn consistent(finish: StopReason, called: bool) -> StopReason {
+    match finish {
+        StopReason::EndTurn | StopReason::StopSequence if called => StopReason::ToolUse,
+        StopReason::ToolUse if !called => StopReason::EndTurn,
+        other => other,
+    }
+}
+
+/// AWS: `inputTokens` leaves out what was read from a cache (Converse, TokenUsage).
+fn usage(tokens: &Tokens) -> Usage {
+    let cached = tokens.prompt_tokens_details.as_ref().and_then(|of| of.cached_tokens);
+    let (input, cached) = (tokens.prompt_tokens.unwrap_or(0), cached.unwrap_or(0));
+    Usage {
+        input_tokens: input.saturating_sub(cached),
+        output_tokens: tokens.completion_tokens.unwrap_or(0),
+        cache_read_input_tokens: cached,
+        cache_write_input_tokens: 0,
+    }
+}
+
+/// Gives each tool use an id that the conversation has not seen, the same on every attempt.
+pub(super) struct Ids {
+    taken: HashSet<String>,
+    next: usize,
+}
+
+impl Ids {
+    pub(super) fn after(messages: &[Message]) -> Self {
+        let uses = messages.iter().flat_map(|message| &message.content).filter_map(|block| {
+            if let Block::ToolUse(tool) = block { Some(tool.tool_use_id.clone()) } else { None }
+        });
+        let taken: HashSet<String> = uses.collect();
+        Ids { next: taken.len(), taken }
+    }
+
+    /// The provider's id if it is one that Converse takes and new, else one of ours.
+    fn settle(&mut self, id: String) -> String {
+        let mut id = id;
+        while !is_tool_use_id(&id) || self.taken.contains(&id) {
+            id = format!("tooluse_{}", self.next);
+            self.next += 1;
+        }
+        self.taken.insert(id.clone());
+        id
+    }
+}
+
+fn is_tool_use_id(id: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
+    (1..=TOOL_USE_ID).contains(&id.len()) && id.bytes().all(fits)
+}

@@ -1,0 +1,151 @@
+//! Server-sent events: bytes to `data` payloads, and payloads to deltas.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use wire::converse::Delta;
+
+use super::error::Origin;
+use super::response::{Assembler, Fault};
+use crate::limits::EVENT_BYTES;
+use crate::provider::ModelError;
+
+/// Splits a stream of bytes into the `data` of its events. Other fields and comments are skipped.
+#[derive(Default)]
+pub(super) struct Events {
+    line: Vec<u8>,
+    data: Vec<u8>,
+    after_return: bool,
+}
+
+impl Events {
+    /// Takes the next bytes; `each` sees the data of every event they complete.
+    pub(super) fn feed(
+        &mut self,
+        bytes: &[u8],
+        mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n' || byte == b'\r') {
+            let (text, end) = match piece.split_last() {
+                Some((b'\n', text)) => (text, Some(b'\n')),
+                Some((b'\r', text)) => (text, Some(b'\r')),
+                _ => (piece, None),
+            };
+            self.line.extend_from_slice(text);
+            if self.line.len() + self.data.len() > EVENT_BYTES {
+                return Err(Fault::Malformed("an event of the stream is too long".to_owned()));
+            }
+            // A line ends with \n, \r or \r\n.
+            let second_half = self.after_return && text.is_empty() && end == Some(b'\n');
+            self.after_return = end == Some(b'\r');
+            if end.is_some() && !second_half {
+                self.end_line(&mut each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the stream completes the last event, as many servers leave out its empty line.
+    pub(super) fn end(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.end_line(&mut each)?;
+        self.end_line(&mut each)
+    }
+
+    fn end_line(&mut self, each: &mut impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+        if self.line.is_empty() {
+            let data = std::mem::take(&mut self.data);
+            return if data.is_empty() { Ok(()) } else { each(&data) };
+        }
+        if let Some(value) = self.line.strip_prefix(b"data:") {
+            if !self.data.is_empty() {
+                self.data.push(b'\n');
+            }
+            self.data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+        }
+        self.line.clear();
+        Ok(())
+    }
+}
+
+/// The deltas of a streamed answer, one at a time.
+pub(super) struct Reader {
+    body: Option<net::Body>,
+    events: Events,
+    assembler: Assembler,
+    ready: VecDeque<Delta>,
+    done: bool,
+    origin: Arc<Origin>,
+}
+
+impl Reader {
+    pub(super) fn new(body: net::Body, assembler: Assembler, origin: Arc<Origin>) -> Self {
+        Reader {
+            body: Some(body),
+            events: Events::default(),
+            assembler,
+            ready: VecDeque::new(),
+            done: false,
+            origin,
+        }
+    }
+
+    /// `None` after the last delta or the first error.
+    pub(super) async fn next(&mut self) -> Option<Result<Delta, ModelError>> {
+        loop {
+            if let Some(delta) = self.ready.pop_front() {
+                return Some(Ok(delta));
+            }
+            if self.done {
+                self.body.take().map(net::Body::retire);
+            }
+            let body = self.body.as_mut()?;
+            let read = body.chunk().await.map_err(|error| self.origin.net(error));
+            let outcome = match read {
+                Ok(Some(bytes)) => self.absorb(&bytes),
+                Ok(None) => self.finish(),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = outcome {
+                self.body = None;
+                return Some(Err(error));
+            }
+        }
+    }
+
+    fn absorb(&mut self, bytes: &[u8]) -> Result<(), ModelError> {
+        let (mut out, assembler, done) = (Vec::new(), &mut self.assembler, &mut self.done);
+        let fed = self.events.feed(bytes, |data| event(data, assembler, done, &mut out));
+        self.ready.extend(out);
+        fed.map_err(|fault| self.origin.fault(fault))
+    }
+
+    fn finish(&mut self) -> Result<(), ModelError> {
+        self.body = None;
+        let (mut out, assembler, done) = (Vec::new(), &mut self.assembler, &mut self.done);
+        let mut ended = self.events.end(|data| event(data, assembler, done, &mut out));
+        if ended.is_ok() && !*done {
+            ended = assembler.end(false, &mut out);
+        }
+        self.ready.extend(out);
+        ended.map_err(|fault| self.origin.fault(fault))
+    }
+}
+
+fn event(
+    data: &[u8],
+    assembler: &mut Assembler,
+    done: &mut bool,
+    out: &mut Vec<Delta>,
+) -> Result<(), Fault> {
+    if *done {
+        return Ok(());
+    }
+    if data.trim_ascii() == b"[DONE]" {
+        *done = true;
+        return assembler.end(true, out);
+    }
+    assembler.absorb(data, out)
+}

@@ -1,0 +1,77 @@
+//! What every provider is, and how its calls fail.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use wire::converse::{Call, Delta};
+
+pub use futures_core::future::BoxFuture;
+
+/// The deltas of one reply. They end with `Stop`, then `Usage` where the provider counts tokens.
+pub type Deltas = futures_core::stream::BoxStream<'static, Result<Delta, ModelError>>;
+
+/// One way to reach models. The same call may be made again after a crash; a provider keeps nothing
+/// between calls.
+pub trait Provider: Send + Sync {
+    /// The kind, such as `openai`.
+    fn name(&self) -> &str;
+
+    /// Resolves when the provider has accepted the call; later failures come through the stream.
+    fn converse(&self, call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>>;
+}
+
+/// One kind per reaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelErrorKind {
+    /// No rule of the model map fits the model id.
+    NotMapped,
+    /// The provider will not answer this call, however often it is asked: key, model name, content.
+    Refused,
+    /// Too many calls for now.
+    Throttled,
+    /// The provider cannot be reached or broke down.
+    Unavailable,
+    TimedOut,
+    /// The answer is not what the protocol says.
+    Malformed,
+}
+
+/// `message` is public: it names provider and variable, and never holds a key.
+#[derive(Debug)]
+pub struct ModelError {
+    pub kind: ModelErrorKind,
+    pub message: String,
+    pub cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl ModelError {
+    pub fn new(kind: ModelErrorKind, message: impl Into<String>) -> Self {
+        ModelError { kind, message: message.into(), cause: None }
+    }
+
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::new(ModelErrorKind::Refused, message)
+    }
+
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(ModelErrorKind::Malformed, message)
+    }
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for ModelError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
