@@ -191,7 +191,7 @@ class Log(logging.Handler):
 
 def set_up_output():
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(write_through=True, errors="backslashreplace")
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
     handler = Log()
     formatter = logging.Formatter(
         "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
@@ -199,6 +199,15 @@ def set_up_output():
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.getLogger().addHandler(handler)
+
+
+def flush():
+    """What was printed is in the pipe before the answer: the server reads it then."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, ValueError, OSError):
+            pass  # The handler closed or replaced it.
 
 
 def set_up_path():
@@ -294,6 +303,7 @@ def report(connection, path, error, request=""):
         lines.append("Traceback (most recent call last):")
         lines += [line.rstrip("\n") for line in body["stackTrace"]]
     sys.stdout.write("\n".join(lines) + "\n")
+    flush()
     kind = body["errorType"].encode("ascii", "replace").decode()
     connection.ask("POST", path, json.dumps(body).encode(),
                    "Lambda-Runtime-Function-Error-Type: %s\r\n" % kind)
@@ -310,6 +320,7 @@ def serve(connection, handler):
         except Exception as error:
             report(connection, path + "/error", error, request)
         else:
+            flush()
             connection.ask("POST", path + "/response", result)
 
 

@@ -1,0 +1,344 @@
+//! The handle of all functions: finds or starts a process, hands the event over, says what happened.
+//!
+//! A process that died before it took the event is replaced once and silently; one that died with the
+//! event in hand is answered for, as AWS does, and the outcome is marked as unknown. Nothing is ever
+//! called twice here.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use bytes::Bytes;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::code::Packages;
+use crate::config::Config;
+use crate::function::{CodeError, ExecError, Function, FunctionError, Invocation, Invoked};
+use crate::limits;
+use crate::logs::Tail;
+use crate::pool::Pool;
+use crate::process::{Ended, Process, Start};
+use crate::python::{Interpreter, ManagedPackages};
+use crate::report::{self, Verdict};
+
+const BOOTSTRAP: &str = include_str!("bootstrap.py");
+
+/// A cheap handle; its processes end with the last clone.
+#[derive(Clone)]
+pub struct Functions(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    code: Packages,
+    bootstrap: PathBuf,
+    python: Interpreter,
+    packages: OnceCell<Arc<ManagedPackages>>,
+    pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
+    processes: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+    sweeper: OnceCell<()>,
+}
+
+/// One ARN may stand for several versions.
+#[derive(PartialEq, Eq, Hash)]
+struct PoolKey {
+    arn: String,
+    version: String,
+}
+
+impl Functions {
+    /// Prepares the directories; Python is looked for when the first function runs.
+    pub fn open(config: Config) -> io::Result<Functions> {
+        fs::create_dir_all(&config.work_dir)?;
+        let work_dir = config.work_dir.canonicalize()?;
+        let runtime = work_dir.join("runtime");
+        fs::create_dir_all(&runtime)?;
+        fs::create_dir_all(work_dir.join("venv"))?;
+        Ok(Functions(Arc::new(Inner {
+            code: Packages::open(work_dir.join("code"), limits::CODE_BYTES)?,
+            bootstrap: write_bootstrap(&runtime)?,
+            python: Interpreter::new(config.python.clone()),
+            packages: OnceCell::new(),
+            pools: Mutex::new(HashMap::new()),
+            processes: Arc::new(Semaphore::new(limits::PROCESSES)),
+            closing: watch::Sender::new(false),
+            sweeper: OnceCell::new(),
+            config: Config { work_dir, ..config },
+        })))
+    }
+
+    /// Whether the code of this digest (SHA-256 in lower-case hex) is unpacked.
+    pub fn has_code(&self, digest: &str) -> bool {
+        self.0.code.directory(digest).is_some()
+    }
+
+    /// Unpacks a deployment package; `digest` is checked against it.
+    pub async fn unpack(&self, digest: &str, zip: Bytes) -> Result<(), CodeError> {
+        let (inner, digest) = (self.0.clone(), digest.to_owned());
+        match tokio::task::spawn_blocking(move || inner.code.unpack(&digest, &zip)).await {
+            Ok(done) => done,
+            Err(stopped) => Err(CodeError::Io(io::Error::other(stopped))),
+        }
+    }
+
+    /// Calls a function and waits for its answer.
+    pub async fn invoke(
+        &self,
+        function: &Function,
+        call: Invocation,
+    ) -> Result<Invoked, ExecError> {
+        let call = check(function, call)?;
+        if *self.0.closing.borrow() {
+            return Err(ExecError::NotSent("the server is stopping".to_owned()));
+        }
+        let mut closing = self.0.closing.subscribe();
+        tokio::select! {
+            biased;
+            done = self.run(function, &call) => done,
+            _ = closing.wait_for(|closing| *closing) =>
+                Err(ExecError::Lost(format!("function {}: the server stopped", function.name))),
+        }
+    }
+
+    /// Stops the warm processes of a function and its versions, after it was changed or deleted.
+    /// Calls in flight finish.
+    pub async fn forget(&self, arn: &str) {
+        let of_function = |key: &PoolKey| {
+            key.arn.strip_prefix(arn).is_some_and(|r| r.is_empty() || r.starts_with(':'))
+        };
+        self.0.pools().retain(|key, pool| {
+            let keep = !of_function(key);
+            if !keep {
+                pool.retire();
+            }
+            keep
+        });
+    }
+
+    /// Stops every process; calls in flight end as lost.
+    pub async fn shutdown(&self) {
+        self.0.closing.send_replace(true);
+        for (_, pool) in self.0.pools().drain() {
+            pool.retire();
+        }
+    }
+
+    async fn run(&self, function: &Function, call: &Invocation) -> Result<Invoked, ExecError> {
+        let pool = self.0.pool(function, call);
+        let _place = pool.admit().await?;
+        if let Some(process) = pool.take() {
+            if let Some(invoked) = call_once(&pool, process, call).await {
+                return Ok(invoked);
+            }
+            tracing::debug!(function = function.name, "an idle process had died; starting another");
+        }
+        let mut process = self.0.start(function, call).await?;
+        self.sweep().await;
+        if let Err(ended) = process.ready().await {
+            return answer_for_start(function, &process, call, ended);
+        }
+        call_once(&pool, process, call).await.ok_or_else(|| {
+            ExecError::NotSent(format!(
+                "function {}: its process ended while it idled",
+                function.name
+            ))
+        })
+    }
+
+    /// Begins the stopping of idle processes with the first process there is.
+    async fn sweep(&self) {
+        let inner = Arc::downgrade(&self.0);
+        let age = Duration::from_secs(self.0.config.idle_seconds.max(1));
+        self.0.sweeper.get_or_init(|| async { drop(tokio::spawn(sweep(inner, age))) }).await;
+    }
+}
+
+fn write_bootstrap(runtime: &Path) -> io::Result<PathBuf> {
+    let (half, place) = (runtime.join(".bootstrap.py"), runtime.join("bootstrap.py"));
+    fs::write(&half, BOOTSTRAP)?;
+    fs::rename(half, &place)?;
+    Ok(place)
+}
+
+/// Refuses what cannot run at all, and brings the client context into one line.
+fn check(function: &Function, mut call: Invocation) -> Result<Invocation, ExecError> {
+    let runtime = &function.runtime;
+    let minor = runtime.strip_prefix("python3.").and_then(|minor| minor.parse::<u32>().ok());
+    if minor.is_none() {
+        return Err(ExecError::Refused(format!(
+            "function {}: runtime {runtime} is not served; python3.x is",
+            function.name
+        )));
+    }
+    if call.payload.len() > limits::REQUEST_BYTES {
+        // AWS: RequestTooLargeException (Invoke).
+        return Err(ExecError::Refused(format!(
+            "{} byte payload is too large for a synchronous call (limit {} bytes)",
+            call.payload.len(),
+            limits::REQUEST_BYTES
+        )));
+    }
+    if let Some(context) = &call.client_context {
+        let parsed = serde_json::from_str::<serde_json::Value>(context)
+            .map_err(|e| ExecError::Refused(format!("client context is not JSON: {e}")))?;
+        call.client_context = Some(parsed.to_string());
+    }
+    Ok(call)
+}
+
+impl Inner {
+    fn pools(&self) -> MutexGuard<'_, HashMap<PoolKey, Arc<Pool>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pool of exactly this configuration; one of an earlier configuration is retired.
+    fn pool(&self, function: &Function, call: &Invocation) -> Arc<Pool> {
+        let key = PoolKey { arn: function.arn.clone(), version: function.version.clone() };
+        let mut pools = self.pools();
+        if let Some(pool) = pools.get(&key) {
+            if pool.function == *function && pool.surroundings == call.surroundings {
+                return pool.clone();
+            }
+            pool.retire();
+        }
+        let places = self.config.max_concurrency.max(1);
+        let pool = Arc::new(Pool::new(function.clone(), call.surroundings.clone(), places));
+        pools.insert(key, pool.clone());
+        pool
+    }
+
+    async fn start(&self, function: &Function, call: &Invocation) -> Result<Process, ExecError> {
+        let name = &function.name;
+        let code = self.code.directory(&function.code).ok_or_else(|| {
+            ExecError::NotSent(format!(
+                "function {name}: its code {} is not unpacked",
+                function.code
+            ))
+        })?;
+        let python = self.python.get().await.map_err(ExecError::Refused)?;
+        let packages = self
+            .packages
+            .get_or_init(|| async {
+                let root = self.config.work_dir.join("venv");
+                let requirement = self.config.boto3.clone();
+                Arc::new(ManagedPackages::new(root, requirement, python.clone()))
+            })
+            .await
+            .clone();
+        let place = self.room()?;
+        let (surroundings, bootstrap) = (&call.surroundings, self.bootstrap.as_path());
+        let start = Start { function, surroundings, python, packages, code, bootstrap };
+        Process::start(start, place)
+            .await
+            .map_err(|e| ExecError::NotSent(format!("function {name}: starting a process: {e}")))
+    }
+
+    /// A place among all processes; the longest idle one makes room when there is none.
+    fn room(&self) -> Result<OwnedSemaphorePermit, ExecError> {
+        for _ in 0..2 {
+            if let Ok(place) = self.processes.clone().try_acquire_owned() {
+                return Ok(place);
+            }
+            let pools = self.pools();
+            if let Some(pool) = pools.values().filter(|p| !p.is_empty()).min_by_key(|p| p.oldest())
+            {
+                pool.stop_oldest();
+            }
+        }
+        let limit = limits::PROCESSES;
+        Err(ExecError::Throttled(format!("all {limit} processes of functions are busy")))
+    }
+
+    /// Stops what idles for too long and forgets pools that nobody uses.
+    fn stop_idle(&self, age: Duration) {
+        self.pools().retain(|_, pool| {
+            pool.stop_older_than(age);
+            !pool.is_empty() || Arc::strong_count(pool) > 1
+        });
+    }
+}
+
+async fn sweep(inner: Weak<Inner>, age: Duration) {
+    let mut ticks = tokio::time::interval((age / 2).max(Duration::from_millis(500)));
+    loop {
+        ticks.tick().await;
+        let Some(inner) = inner.upgrade() else { return };
+        inner.stop_idle(age);
+    }
+}
+
+/// Calls a process that is ready; nothing when it was gone before it took the event.
+async fn call_once(pool: &Pool, mut process: Process, call: &Invocation) -> Option<Invoked> {
+    let function = &pool.function;
+    let mut log = process.output.take();
+    log.line(&report::start(function, &call.request_id));
+    let began = Instant::now();
+    let ended = process.call(function, call).await;
+    let took = began.elapsed();
+    let peak = process.peak_mb();
+    let (payload, error, verdict) = match ended {
+        Ended::NotTaken => return None,
+        Ended::Answered(body) => (body, None, None),
+        Ended::Failed(body) => (body, Some(FunctionError::Unhandled), None),
+        Ended::Stopped(verdict) => {
+            let body = report::error(&verdict, &call.request_id);
+            (body, Some(FunctionError::Unhandled), Some(verdict))
+        }
+    };
+    log.append(&process.output.take());
+    if let Some(verdict) = &verdict {
+        log.line(&report::verdict_line(verdict, &call.request_id, function));
+    }
+    let init = process.init.take();
+    log.line(&report::end(&call.request_id));
+    log.line(&report::report(function, &call.request_id, took, peak, init));
+    let outcome_known = matches!(verdict, None | Some(Verdict::TooLarge));
+    if outcome_known {
+        pool.give(process);
+    }
+    Some(Invoked { payload, error, log_tail: log.finish(), duration: took, outcome_known })
+}
+
+/// The answer when the process did not come up: the handler has not run.
+fn answer_for_start(
+    function: &Function,
+    process: &Process,
+    call: &Invocation,
+    ended: Ended,
+) -> Result<Invoked, ExecError> {
+    let (payload, line) = match ended {
+        Ended::Failed(body) => (with_request(&body, &call.request_id), None),
+        Ended::Stopped(verdict) => (
+            report::error(&verdict, &call.request_id),
+            Some(report::verdict_line(&verdict, &call.request_id, function)),
+        ),
+        Ended::Answered(_) | Ended::NotTaken => {
+            let name = &function.name;
+            return Err(ExecError::NotSent(format!("function {name}: its process did not start")));
+        }
+    };
+    process.kill();
+    let mut log: Tail = process.output.take();
+    log.line(&report::start(function, &call.request_id));
+    if let Some(line) = line {
+        log.line(&line);
+    }
+    log.line(&report::end(&call.request_id));
+    let (took, peak) = (process.idle_since.elapsed(), process.peak_mb());
+    log.line(&report::report(function, &call.request_id, took, peak, None));
+    let (error, log_tail) = (Some(FunctionError::Unhandled), log.finish());
+    Ok(Invoked { payload, error, log_tail, duration: took, outcome_known: true })
+}
+
+/// A failed start is reported before there is a request; its answer names the one that waited.
+fn with_request(body: &Bytes, request: &str) -> Bytes {
+    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
+        Ok(mut error) => {
+            error.insert("requestId".to_owned(), request.into());
+            Bytes::from(serde_json::Value::Object(error).to_string())
+        }
+        Err(_) => body.clone(),
+    }
+}

@@ -1,0 +1,74 @@
+//! A tool behind a URL instead of a process: the Lambda event as a JSON POST, the answer as it comes.
+//!
+//! The idempotency key travels as a header. One request for one call: it is never repeated here,
+//! because only the caller knows whether the tool may see it twice.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+
+use crate::function::{ExecError, FunctionError, Invoked};
+use crate::limits;
+
+/// Calls tools over HTTP; cheap to clone.
+#[derive(Clone)]
+pub struct HttpTool(net::Client);
+
+impl HttpTool {
+    pub fn new(client: net::Client) -> Self {
+        HttpTool(client)
+    }
+
+    /// An answer with an error status is the tool's own word: `Handled`, and its outcome is known,
+    /// except for 5xx, where the tool may have stopped half-way. A redirect is not followed: it
+    /// is an error too, since the tool behind it was not called.
+    pub async fn invoke(
+        &self,
+        url: &str,
+        payload: Bytes,
+        key: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Invoked, ExecError> {
+        let request = request(url, payload, key)?;
+        let began = Instant::now();
+        let response = self.0.send(request, timeout).await.map_err(failed)?;
+        let (head, body) = Response::into_parts(response);
+        let payload = body.bytes(limits::RESPONSE_BYTES).await.map_err(failed)?;
+        let status = head.status;
+        let log = format!("POST {url} answered {status}\n");
+        Ok(Invoked {
+            payload,
+            error: (!status.is_success()).then_some(FunctionError::Handled),
+            log_tail: log.into_bytes(),
+            duration: began.elapsed(),
+            outcome_known: !status.is_server_error(),
+        })
+    }
+}
+
+fn request(url: &str, payload: Bytes, key: Option<&str>) -> Result<Request<Bytes>, ExecError> {
+    let refused = |what: String| ExecError::Refused(format!("tool at {url}: {what}"));
+    if payload.len() > limits::REQUEST_BYTES {
+        return Err(refused(format!("{} bytes are too large an event", payload.len())));
+    }
+    let mut request = Request::post(url)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(payload)
+        .map_err(|e| refused(e.to_string()))?;
+    if let Some(key) = key {
+        let value = HeaderValue::from_str(key).map_err(|e| refused(format!("key {key:?}: {e}")))?;
+        request.headers_mut().insert("idempotency-key", value);
+    }
+    Ok(request)
+}
+
+/// Once the request may have left, no failure is safe to repeat.
+fn failed(error: net::Error) -> ExecError {
+    let sent = error.sent();
+    match error {
+        net::Error::TimedOut { after, sent: true, .. } => ExecError::TimedOut(after),
+        error if sent => ExecError::Lost(error.to_string()),
+        error => ExecError::NotSent(error.to_string()),
+    }
+}

@@ -1,0 +1,282 @@
+//! One process of a function, from its start to its end.
+//!
+//! It leads a process group of its own, which is killed as a whole. Its stdin is a life line: when
+//! the server ends in any way, that pipe closes and the process ends itself. It never serves two
+//! calls at once; who may use it is the pool's matter.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use crate::environment::{self, Place};
+use crate::function::{Function, Invocation, Surroundings};
+use crate::limits;
+use crate::logs::Output;
+use crate::python::{ManagedPackages, Python};
+use crate::report::Verdict;
+use crate::runtime_api::{Answer, Call, Phase, RuntimeApi};
+
+/// What a process is started with.
+pub(crate) struct Start<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) surroundings: &'a Surroundings,
+    pub(crate) python: &'a Python,
+    pub(crate) packages: Arc<ManagedPackages>,
+    pub(crate) code: PathBuf,
+    pub(crate) bootstrap: &'a Path,
+}
+
+pub(crate) struct Process {
+    pub(crate) output: Output,
+    pub(crate) idle_since: Instant,
+    /// How long the start took; told once, in the report of the first call.
+    pub(crate) init: Option<Duration>,
+    api: RuntimeApi,
+    group: Pid,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    _lifeline: Option<ChildStdin>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// How a start or a call ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Answered(Bytes),
+    /// The runtime reported an error of the function.
+    Failed(Bytes),
+    Stopped(Verdict),
+    /// The process was gone before it took the event.
+    NotTaken,
+}
+
+impl Process {
+    pub(crate) async fn start(
+        start: Start<'_>,
+        place: OwnedSemaphorePermit,
+    ) -> io::Result<Process> {
+        let began = Instant::now();
+        let api = RuntimeApi::open(start.packages.clone()).await?;
+        let (output, stdout, stderr) = Output::open(&start.function.name)?;
+        let mut child = command(&start, &api).stdout(stdout).stderr(stderr).spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let group = group.ok_or_else(|| io::Error::other("the process ended at once"))?;
+        let lifeline = child.stdin.take();
+        let (sender, exit) = watch::channel(None);
+        tokio::spawn(reap(child, sender));
+        Ok(Process {
+            output,
+            idle_since: began,
+            init: None,
+            api,
+            group,
+            exit,
+            _lifeline: lifeline,
+            _place: place,
+        })
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.exit.borrow().is_none()
+    }
+
+    /// Waits until the process asks for its first event; anything else is the way it ended.
+    pub(crate) async fn ready(&mut self) -> Result<(), Ended> {
+        let began = Instant::now();
+        let mut phase = self.api.phase();
+        let mut exit = self.exit.clone();
+        let known = tokio::select! {
+            biased;
+            phase = phase.wait_for(|phase| !matches!(phase, Phase::Starting)) =>
+                phase.map(|phase| phase.clone()).unwrap_or(Phase::Starting),
+            status = ended(&mut exit) => return Err(Ended::Stopped(Verdict::Exited(describe(status)))),
+            () = self.overdue(limits::INIT) =>
+                return Err(Ended::Stopped(Verdict::TimedOut(limits::INIT))),
+        };
+        match known {
+            Phase::Ready => {
+                self.init = Some(began.elapsed());
+                Ok(())
+            }
+            Phase::Failed(body) => Err(Ended::Failed(body)),
+            Phase::Starting => Err(Ended::NotTaken),
+        }
+    }
+
+    /// Hands over one event and waits for what becomes of it.
+    pub(crate) async fn call(&self, function: &Function, invocation: &Invocation) -> Ended {
+        let taken = Arc::new(AtomicBool::new(false));
+        let (sender, answer) = oneshot::channel();
+        let call = new_call(function, invocation, taken.clone(), sender);
+        if !self.api.hand_over(call) {
+            return Ended::NotTaken;
+        }
+        let mut exit = self.exit.clone();
+        tokio::select! {
+            biased;
+            answer = answer => match answer {
+                Ok(Answer::Response(body)) => Ended::Answered(body),
+                Ok(Answer::Error(body)) => Ended::Failed(body),
+                Ok(Answer::TooLarge) => Ended::Stopped(Verdict::TooLarge),
+                Err(_) => Ended::Stopped(Verdict::Exited(None)),
+            },
+            status = ended(&mut exit) => if taken.load(Ordering::Acquire) {
+                Ended::Stopped(Verdict::Exited(describe(status)))
+            } else {
+                Ended::NotTaken
+            },
+            () = self.overdue(function.timeout) =>
+                Ended::Stopped(Verdict::TimedOut(function.timeout)),
+            used_mb = self.outgrown(function.memory_mb) =>
+                Ended::Stopped(Verdict::OutOfMemory { used_mb }),
+        }
+    }
+
+    /// Resolves when the process has had its time, not counting what it waited for packages.
+    async fn overdue(&self, limit: Duration) {
+        let (began, paused) = (Instant::now(), self.api.paused());
+        let mut left = limit;
+        while !left.is_zero() {
+            tokio::time::sleep(left).await;
+            let counted = began.elapsed().saturating_sub(self.api.paused() - paused);
+            left = limit.saturating_sub(counted);
+            if !left.is_zero() {
+                // A pause may still go on: look again soon, and never in a tight loop.
+                left = left.max(limits::WATCH);
+            }
+        }
+    }
+
+    /// Resolves when the process holds more memory than its function may.
+    async fn outgrown(&self, limit_mb: u32) -> u64 {
+        loop {
+            tokio::time::sleep(limits::WATCH).await;
+            match self.memory("VmRSS:") {
+                Some(used) if used > u64::from(limit_mb) => return used,
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    pub(crate) fn peak_mb(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// A field of the kernel's account of this process, in MB; nothing where there is no /proc.
+    fn memory(&self, field: &str) -> Option<u64> {
+        let pid = self.group.as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        let kilobytes = line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
+        Some(kilobytes.div_ceil(1024))
+    }
+
+    /// Ends the process and all that it started.
+    pub(crate) fn kill(&self) {
+        if self.is_alive() {
+            // It may have ended in this moment, which is what was wanted.
+            let _ = kill_process_group(self.group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn command(start: &Start<'_>, api: &RuntimeApi) -> Command {
+    let runtime = start.bootstrap.parent().unwrap_or(Path::new("/"));
+    let place = Place {
+        runtime_api: api.address,
+        code: &start.code,
+        runtime,
+        python: &start.python.executable,
+    };
+    let mut command = Command::new(&start.python.executable);
+    command
+        // Isolated: neither PYTHON* variables, nor the user's, nor the host's site-packages. A
+        // handler sees its own code, the standard library and the managed packages, as on AWS.
+        .args(["-I", "-S", "-X", "utf8", "-X"])
+        .arg(format!("pycache_prefix={}", runtime.join("pycache").display()))
+        .arg(start.bootstrap)
+        .args(start.packages.present())
+        .env_clear()
+        .envs(environment::of(start.function, start.surroundings, &place))
+        .current_dir(&start.code)
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    command
+}
+
+/// Waits for the end of the process, then ends what is left of its group.
+async fn reap(mut child: Child, exit: watch::Sender<Option<ExitStatus>>) {
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let status = child.wait().await.unwrap_or_default();
+    exit.send_replace(Some(status));
+    if let Some(group) = group {
+        // Usually nothing is left.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+async fn ended(exit: &mut watch::Receiver<Option<ExitStatus>>) -> ExitStatus {
+    match exit.wait_for(Option::is_some).await {
+        Ok(status) => status.unwrap_or_default(),
+        Err(_) => ExitStatus::default(),
+    }
+}
+
+/// In the words of AWS's logs: `exit status 1`, `signal: killed`.
+fn describe(status: ExitStatus) -> Option<String> {
+    let signal = |number| match number {
+        4 => "illegal instruction".to_owned(),
+        6 => "aborted".to_owned(),
+        7 => "bus error".to_owned(),
+        8 => "floating point exception".to_owned(),
+        9 => "killed".to_owned(),
+        11 => "segmentation fault".to_owned(),
+        15 => "terminated".to_owned(),
+        other => other.to_string(),
+    };
+    match (status.code(), status.signal()) {
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("exit status {code}")),
+        (None, number) => Some(format!("signal: {}", signal(number.unwrap_or_default()))),
+    }
+}
+
+fn new_call(
+    function: &Function,
+    invocation: &Invocation,
+    taken: Arc<AtomicBool>,
+    answer: oneshot::Sender<Answer>,
+) -> Call {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Call {
+        request_id: invocation.request_id.clone(),
+        deadline_ms: (now + function.timeout).as_millis(),
+        arn: function.arn.clone(),
+        trace_id: trace_id(now, &invocation.request_id),
+        client_context: invocation.client_context.clone(),
+        payload: invocation.payload.clone(),
+        taken,
+        answer,
+    }
+}
+
+/// AWS: the X-Ray header, `Root=1-<seconds>-<96 bits>`; the bits are the request id's.
+fn trace_id(now: Duration, request_id: &str) -> String {
+    let digits = request_id.chars().filter(char::is_ascii_hexdigit).take(24).collect::<String>();
+    format!("Root=1-{:08x}-{digits:0<24};Sampled=0", now.as_secs())
+}

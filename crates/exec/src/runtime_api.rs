@@ -1,0 +1,309 @@
+//! The Lambda Runtime API, as a process sees it: one loopback listener for each process.
+//!
+//! The process asks for its next event and waits; the pool hands one over; the process posts the
+//! answer. This module only passes these along and keeps track of what the process has in hand. It
+//! never starts or stops a process, and knows nothing of time-outs.
+//!
+//! AWS: paths, headers and status codes of the Runtime API, version 2018-06-01 (Lambda developer
+//! guide, "Using the Lambda runtime API for custom runtimes").
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::limits;
+use crate::python::ManagedPackages;
+
+const RUNTIME: &str = "/2018-06-01/runtime";
+
+/// One event on its way to a process.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) request_id: String,
+    pub(crate) deadline_ms: u128,
+    pub(crate) arn: String,
+    pub(crate) trace_id: String,
+    pub(crate) client_context: Option<String>,
+    pub(crate) payload: Bytes,
+    /// Set when the process takes the event: from then on the outcome may be unknown.
+    pub(crate) taken: Arc<AtomicBool>,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Response(Bytes),
+    Error(Bytes),
+    TooLarge,
+}
+
+/// How far a process has come.
+#[derive(Debug, Clone)]
+pub(crate) enum Phase {
+    Starting,
+    /// It asked for its first event.
+    Ready,
+    /// It reported this error and will end.
+    Failed(Bytes),
+}
+
+/// The server of one process. Dropping it closes the listener and every connection.
+pub(crate) struct RuntimeApi {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    calls: mpsc::Sender<Call>,
+    server: JoinHandle<()>,
+}
+
+struct Shared {
+    calls: AsyncMutex<mpsc::Receiver<Call>>,
+    in_hand: Mutex<Option<InHand>>,
+    phase: watch::Sender<Phase>,
+    packages: Arc<ManagedPackages>,
+    pause: Mutex<Pause>,
+}
+
+struct InHand {
+    request_id: String,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Time in which the process waits for packages to be installed; it does not count as its own.
+#[derive(Default)]
+struct Pause {
+    waiting: usize,
+    since: Option<Instant>,
+    total: Duration,
+}
+
+impl RuntimeApi {
+    pub(crate) async fn open(packages: Arc<ManagedPackages>) -> io::Result<RuntimeApi> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        // One at a time: a process has one event in hand.
+        let (calls, receiver) = mpsc::channel(1);
+        let shared = Arc::new(Shared {
+            calls: AsyncMutex::new(receiver),
+            in_hand: Mutex::new(None),
+            phase: watch::Sender::new(Phase::Starting),
+            packages,
+            pause: Mutex::new(Pause::default()),
+        });
+        let server = tokio::spawn(accept(listener, shared.clone()));
+        Ok(RuntimeApi { address, shared, calls, server })
+    }
+
+    pub(crate) fn phase(&self) -> watch::Receiver<Phase> {
+        self.shared.phase.subscribe()
+    }
+
+    /// False when the process still has another event in the queue, which no caller should cause.
+    pub(crate) fn hand_over(&self, call: Call) -> bool {
+        self.calls.try_send(call).is_ok()
+    }
+
+    /// How long the process has waited for packages so far.
+    pub(crate) fn paused(&self) -> Duration {
+        let pause = self.shared.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        pause.total + pause.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Owned here, so that aborting this task closes the connections too.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { connections.spawn(serve(stream, shared.clone())); }
+                Err(error) => {
+                    tracing::warn!(%error, "the runtime api cannot accept connections");
+                    return;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it small answers wait for an acknowledgement; failing to set it only costs time.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request| {
+        let shared = shared.clone();
+        async move { Ok::<_, Infallible>(route(&shared, request).await) }
+    });
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await {
+        tracing::debug!(%error, "a runtime api connection ended");
+    }
+}
+
+type Reply = Response<Full<Bytes>>;
+
+async fn route(shared: &Shared, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path().to_owned();
+    if request.method() == Method::GET && path == "/craton/packages" {
+        return packages(shared).await;
+    }
+    let Some(rest) = path.strip_prefix(RUNTIME) else {
+        return refuse(StatusCode::NOT_FOUND, "InvalidPath", &path);
+    };
+    let parts = rest.split('/').skip(1).collect::<Vec<_>>();
+    match (request.method(), parts.as_slice()) {
+        (&Method::GET, ["invocation", "next"]) => next(shared).await,
+        (&Method::POST, ["invocation", id, "response"]) => answer(shared, id, request, false).await,
+        (&Method::POST, ["invocation", id, "error"]) => answer(shared, id, request, true).await,
+        (&Method::POST, ["init", "error"]) => init_error(shared, request).await,
+        _ => refuse(StatusCode::NOT_FOUND, "InvalidPath", &path),
+    }
+}
+
+async fn next(shared: &Shared) -> Reply {
+    shared.phase.send_if_modified(|phase| {
+        let first = matches!(phase, Phase::Starting);
+        if first {
+            *phase = Phase::Ready;
+        }
+        first
+    });
+    let Some(call) = shared.calls.lock().await.recv().await else {
+        return refuse(StatusCode::GONE, "ServerStopped", "no more events");
+    };
+    call.taken.store(true, Ordering::Release);
+    let reply = event(&call);
+    let in_hand = InHand { request_id: call.request_id, answer: call.answer };
+    *shared.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_hand);
+    reply
+}
+
+fn event(call: &Call) -> Reply {
+    let mut reply = Response::new(Full::new(call.payload.clone()));
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let fields = [
+        ("lambda-runtime-aws-request-id", Some(call.request_id.as_str())),
+        ("lambda-runtime-deadline-ms", Some(&*call.deadline_ms.to_string())),
+        ("lambda-runtime-invoked-function-arn", Some(&call.arn)),
+        ("lambda-runtime-trace-id", Some(&call.trace_id)),
+        ("lambda-runtime-client-context", call.client_context.as_deref()),
+    ]
+    .map(|(name, value)| (name, value.and_then(|v| HeaderValue::from_bytes(v.as_bytes()).ok())));
+    for (name, value) in fields {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    reply
+}
+
+async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error: bool) -> Reply {
+    let body = read(request).await;
+    let in_hand = {
+        let mut slot = shared.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.take_if(|in_hand| in_hand.request_id == id)
+    };
+    let Some(in_hand) = in_hand else {
+        return refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
+    };
+    let (answer, reply) = match body {
+        Ok(body) if is_error => (Answer::Error(body), accepted()),
+        Ok(body) => (Answer::Response(body), accepted()),
+        Err(reply) => (Answer::TooLarge, reply),
+    };
+    // Nobody waits any more when the call has timed out; the process is being killed then.
+    let _ = in_hand.answer.send(answer);
+    reply
+}
+
+async fn init_error(shared: &Shared, request: Request<Incoming>) -> Reply {
+    match read(request).await {
+        Ok(body) => {
+            shared.phase.send_replace(Phase::Failed(body));
+            accepted()
+        }
+        Err(reply) => reply,
+    }
+}
+
+/// Ours, not AWS's: the directory of the managed packages, once they are there.
+async fn packages(shared: &Shared) -> Reply {
+    let _waiting = Waiting::begin(&shared.pause);
+    match shared.packages.ensure().await {
+        Ok(directory) => {
+            Response::new(Full::new(Bytes::from(directory.to_string_lossy().into_owned())))
+        }
+        Err(message) => {
+            let mut reply = Response::new(Full::new(Bytes::from(message)));
+            *reply.status_mut() = StatusCode::FAILED_DEPENDENCY;
+            reply
+        }
+    }
+}
+
+/// Counts the time while it lives.
+struct Waiting<'a>(&'a Mutex<Pause>);
+
+impl<'a> Waiting<'a> {
+    fn begin(pause: &'a Mutex<Pause>) -> Self {
+        let mut state = pause.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waiting += 1;
+        state.since.get_or_insert_with(Instant::now);
+        Waiting(pause)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        if state.waiting == 0 {
+            let waited = state.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            state.total += waited;
+        }
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Result<Bytes, Reply> {
+    match Limited::new(request.into_body(), limits::RESPONSE_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        // AWS: 413 for a response that exceeds the limit (Runtime API, invocation response).
+        Err(error) => {
+            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &error.to_string()))
+        }
+    }
+}
+
+fn accepted() -> Reply {
+    json(StatusCode::ACCEPTED, &serde_json::json!({ "status": "OK" }))
+}
+
+fn refuse(status: StatusCode, kind: &str, message: &str) -> Reply {
+    json(status, &serde_json::json!({ "errorType": kind, "errorMessage": message }))
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body.to_string())));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}

@@ -1,0 +1,95 @@
+//! Every way in which a call can go wrong, and the answer that AWS gives for it.
+
+use std::time::Duration;
+
+use exec::{ExecError, FunctionError};
+use expect_test::{Expect, expect};
+use serde_json::json;
+
+use crate::Bench;
+
+/// Runs one file of Python and compares payload and whether the outcome is known.
+async fn check(source: &str, expected: Expect) {
+    let bench = Bench::new(|_| ());
+    let mut function = bench.function(source).await;
+    function.memory_mb = 64;
+    function.timeout =
+        Duration::from_millis(if source.contains("while True") { 300 } else { 20_000 });
+    let invoked = bench.call(&function, json!({})).await.unwrap();
+    assert_eq!(invoked.error, Some(FunctionError::Unhandled), "{invoked:?}");
+    let payload = String::from_utf8(invoked.payload.to_vec()).unwrap();
+    let mut error: serde_json::Value = serde_json::from_str(&payload).unwrap();
+    error.as_object_mut().unwrap().remove("requestId");
+    let text = error.to_string();
+    let (start, end) = (text.find("00000000-0000"), "00000000-0000-4000-8000-000000000000".len());
+    let text = match start {
+        Some(at) => format!("{}ID{}", &text[..at], &text[at + end..]),
+        None => text,
+    };
+    let known = if invoked.outcome_known { "known" } else { "unknown" };
+    expected.assert_eq(&format!("{known} {text}"));
+}
+
+#[tokio::test]
+async fn errors_of_the_handler_have_their_type_and_message() {
+    check("def handler(e, c): return {1, 2}", expect![[r#"known {"errorMessage":"Unable to marshal response: Object of type set is not JSON serializable","errorType":"Runtime.MarshalError","stackTrace":[]}"#]]).await;
+    check("def handler(e, c):\n  print('x' * 9000)\n  return 'x' * 7_000_000", expect![[r#"known {"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#]]).await;
+}
+
+#[tokio::test]
+async fn an_exception_has_a_stack_trace_of_the_handler_only() {
+    let bench = Bench::new(|_| ());
+    let function =
+        bench.function("def handler(e, c):\n  raise ValueError('no such order')\n").await;
+    let invoked = bench.call(&function, json!({})).await.unwrap();
+    let error: serde_json::Value = serde_json::from_slice(&invoked.payload).unwrap();
+    assert_eq!(error["errorType"], "ValueError");
+    assert_eq!(error["errorMessage"], "no such order");
+    assert!(error["requestId"].as_str().unwrap().starts_with("00000000-"));
+    let trace = error["stackTrace"].as_array().unwrap();
+    assert_eq!(trace.len(), 1, "{error}");
+    assert!(trace[0].as_str().unwrap().contains("main.py\", line 2, in handler"), "{error}");
+    assert!(crate::log_of(&invoked).contains("[ERROR] ValueError: no such order\n"));
+}
+
+#[tokio::test]
+async fn code_that_does_not_load_is_an_error_of_the_runtime() {
+    check("import nowhere\n", expect![[r#"known {"errorMessage":"Unable to import module 'main': No module named 'nowhere' (package it with the function: pip install -t . nowhere in the directory that is zipped, then update the function's code)","errorType":"Runtime.ImportModuleError","stackTrace":[]}"#]]).await;
+    check("def other(e, c): pass\n", expect![[r#"known {"errorMessage":"Handler 'handler' missing on module 'main'","errorType":"Runtime.HandlerNotFound","stackTrace":[]}"#]]).await;
+    check("import sys\nsys.exit(7)\n", expect![[r#"known {"errorMessage":"RequestId: ID Error: Runtime exited with error: exit status 7","errorType":"Runtime.ExitError"}"#]]).await;
+}
+
+#[tokio::test]
+async fn a_syntax_error_names_the_line() {
+    let bench = Bench::new(|_| ());
+    let function = bench.function("x = 1\ndef handler(e, c) return 1\n").await;
+    let invoked = bench.call(&function, json!({})).await.unwrap();
+    let error: serde_json::Value = serde_json::from_slice(&invoked.payload).unwrap();
+    assert_eq!(error["errorType"], "Runtime.UserCodeSyntaxError");
+    assert!(error["errorMessage"].as_str().unwrap().starts_with("Syntax error in module 'main': "));
+    assert!(error["stackTrace"][0].as_str().unwrap().contains("main.py\" Line 2"), "{error}");
+    assert!(invoked.outcome_known);
+}
+
+#[tokio::test]
+async fn a_process_that_dies_with_the_event_leaves_the_outcome_unknown() {
+    check("import sys\ndef handler(e, c): sys.exit(3)\n", expect![[r#"unknown {"errorMessage":"RequestId: ID Error: Runtime exited with error: exit status 3","errorType":"Runtime.ExitError"}"#]]).await;
+    check("import os\ndef handler(e, c): os.kill(os.getpid(), 11)\n", expect![[r#"unknown {"errorMessage":"RequestId: ID Error: Runtime exited with error: signal: segmentation fault","errorType":"Runtime.ExitError"}"#]]).await;
+    check("import os\ndef handler(e, c): os._exit(0)\n", expect![[r#"unknown {"errorMessage":"RequestId: ID Error: Runtime exited without providing a reason","errorType":"Runtime.ExitError"}"#]]).await;
+    check("def handler(e, c):\n  while True: pass\n", expect![[r#"unknown {"errorMessage":"RequestId: ID Error: Task timed out after 0.30 seconds","errorType":"Sandbox.Timedout"}"#]]).await;
+    let hungry = "import time\ndef handler(e, c):\n  x = b'x' * 99_000_000\n  time.sleep(99)\n";
+    check(hungry, expect![[r#"unknown {"errorMessage":"RequestId: ID Error: Runtime exited with error: signal: killed","errorType":"Runtime.OutOfMemory"}"#]]).await;
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_run_is_refused_before_it_is_sent() {
+    let bench = Bench::new(|config| config.python = Some("/nowhere/python".into()));
+    let mut function = bench.function("def handler(e, c): return 1").await;
+    let refused = bench.call(&function, json!({})).await.unwrap_err();
+    expect!["/nowhere/python cannot run functions: No such file or directory (os error 2); install Python 3, or set functions.python in craton.toml"].assert_eq(&refused.to_string());
+    function.runtime = "nodejs20.x".to_owned();
+    let refused = bench.call(&function, json!({})).await.unwrap_err();
+    assert!(matches!(&refused, ExecError::Refused(_)));
+    expect!["function probe: runtime nodejs20.x is not served; python3.x is"]
+        .assert_eq(&refused.to_string());
+}
