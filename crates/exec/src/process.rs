@@ -146,7 +146,8 @@ impl Process {
         let mut left = limit;
         while !left.is_zero() {
             tokio::time::sleep(left).await;
-            let counted = began.elapsed().saturating_sub(self.api.paused() - paused);
+            let waited = self.api.paused().saturating_sub(paused);
+            let counted = began.elapsed().saturating_sub(waited);
             left = limit.saturating_sub(counted);
             if !left.is_zero() {
                 // A pause may still go on: look again soon, and never in a tight loop.
