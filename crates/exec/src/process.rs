@@ -146,8 +146,7 @@ impl Process {
         let mut left = limit;
         while !left.is_zero() {
             tokio::time::sleep(left).await;
-            let waited = self.api.paused().saturating_sub(paused);
-            let counted = began.elapsed().saturating_sub(waited);
+            let counted = began.elapsed().saturating_sub(self.api.paused() - paused);
             left = limit.saturating_sub(counted);
             if !left.is_zero() {
                 // A pause may still go on: look again soon, and never in a tight loop.

@@ -156,33 +156,6 @@ async fn an_idle_process_that_died_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_process_that_idles_for_too_long_is_stopped() {
-    let bench = Bench::new(|config| config.idle_seconds = 1);
-    let source = "
-import socket
-def handler(event, context):
-    global kept
-    kept = socket.create_connection(('127.0.0.1', event['port']))
-    kept.sendall(b'!')
-";
-    let function = bench.function(source).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let event = json!({ "port": listener.local_addr().unwrap().port() });
-    let (_, mut stream) = tokio::join!(bench.answer(&function, event), accept(&listener));
-    assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
-}
-
-#[tokio::test]
-async fn a_response_that_is_too_large_does_not_cost_the_process() {
-    let bench = Bench::new(|_| ());
-    let source = "import os\ndef handler(e, c): return 'x' * 7_000_000 if e else os.getpid()";
-    let function = bench.function(source).await;
-    let before = bench.answer(&function, json!(0)).await;
-    assert!(bench.call(&function, json!(1)).await.unwrap().error.is_some());
-    assert_eq!(bench.answer(&function, json!(0)).await, before);
-}
-
-#[tokio::test]
 async fn a_call_that_is_given_up_takes_its_process_and_children_with_it() {
     let bench = Bench::new(|_| ());
     // The child inherits the connection, so it closes only when both are gone.
