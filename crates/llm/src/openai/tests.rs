@@ -1,1 +1,2 @@
-//! placeholder
+#[test]
+fn x() {}
