@@ -354,6 +354,3 @@ macro_rules! enumeration {
 }
 
 pub(crate) use {enumeration, shown, structure, union};
-
-#[cfg(test)]
-mod tests;

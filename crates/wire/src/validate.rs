@@ -16,7 +16,7 @@ use crate::value::{Map, Value};
 /// Checks an operation's input.
 pub fn check(service: &'static Service, input: ShapeId, value: &Value) -> Result<(), Fault> {
     let mut violations = Violations::default();
-    let mut walk = Walk { service, path: Path::default(), found: &mut violations };
+    let mut walk = Walk { service, path: Path::default(), hidden: false, found: &mut violations };
     walk.value(service.shape(input), value);
     match violations.message() {
         None => Ok(()),
@@ -94,12 +94,21 @@ impl Path {
 struct Walk<'a> {
     service: &'static Service,
     path: Path,
+    /// Inside of a sensitive structure, list or map: nothing of it is shown.
+    hidden: bool,
     found: &'a mut Violations,
 }
 
 impl Walk<'_> {
     fn value(&mut self, shape: &'static Shape, value: &Value) {
+        let outside = self.hidden;
+        self.hidden |= shape.sensitive;
         self.own(shape, value);
+        self.inside(shape, value);
+        self.hidden = outside;
+    }
+
+    fn inside(&mut self, shape: &'static Shape, value: &Value) {
         match (&shape.kind, value) {
             (Kind::Structure(structure), Value::Map(map)) => self.structure(structure, map),
             (Kind::List { item, .. }, Value::List(items)) => self.items(shape, *item, items, value),
@@ -113,9 +122,13 @@ impl Walk<'_> {
     /// The constraints of one value, without what it holds.
     fn own(&mut self, shape: &'static Shape, value: &Value) {
         violated(shape, value, &mut |constraint| {
-            let shown = show::value(self.service, shape, value);
+            let shown = self.shown(shape, value);
             self.found.push(&shown, &self.path, &constraint);
         });
+    }
+
+    fn shown(&self, shape: &'static Shape, value: &Value) -> String {
+        if self.hidden { String::new() } else { show::value(self.service, shape, value) }
     }
 
     fn structure(&mut self, structure: &'static Structure, map: &Map) {
@@ -189,7 +202,7 @@ impl Walk<'_> {
             return;
         }
         for (name, value) in map {
-            let name = if key.sensitive { "***" } else { show::bounded(name) };
+            let name = if key.sensitive || self.hidden { "***" } else { show::bounded(name) };
             let before = self.path.enter(&format!("{name}.member"));
             self.value(of, value);
             self.path.leave(before);
@@ -200,7 +213,7 @@ impl Walk<'_> {
         let mut all = constraints(part);
         all.push(NOT_NULL.to_owned());
         let constraint = format!("{who} must satisfy constraint: [{}]", all.join(", "));
-        let shown = show::value(self.service, holder, whole);
+        let shown = self.shown(holder, whole);
         self.found.push(&shown, &self.path, &constraint);
     }
 }
