@@ -49,23 +49,33 @@ fn failure(done: &Done) -> String {
     let words = split_name(verbs::own_name(&done.tool).1);
     let subject = subject(done);
     match words.first() {
-        Some(verb) if words.len() > 1 && is_verb(&stem(verb)) => format!("I could not {verb} {}", small(&subject)),
+        Some(verb) if words.len() > 1 && is_verb(&stem(verb)) => {
+            format!("I could not {verb} {}", small(&subject))
+        }
         _ => format!("{} failed for {}", capital(&words.join(" ")), small(&subject)),
     }
 }
 
 fn unknown_outcome(result: &Json) -> bool {
     let text = text_of(result).to_lowercase();
-    text.contains("outcome unknown") || text.contains("outcome is unknown") || text.contains("do not repeat")
+    text.contains("outcome unknown")
+        || text.contains("outcome is unknown")
+        || text.contains("do not repeat")
 }
 
 /// What an error says, without its wrapping.
 fn message(result: &Json) -> String {
     let said = |v: &Json| v.as_str().filter(|s| !s.is_empty()).map(str::to_owned);
     let from = |map: &Map<String, Json>| {
-        ["message", "errorMessage", "error_message", "detail", "reason", "error", "errors"].iter().find_map(|k| map.get(*k).and_then(said))
+        ["message", "errorMessage", "error_message", "detail", "reason", "error", "errors"]
+            .iter()
+            .find_map(|k| map.get(*k).and_then(said))
     };
-    let object = |v: &Json| v.as_object().and_then(|m| from(m).or_else(|| m.get("error").and_then(Json::as_object).and_then(from)));
+    let object = |v: &Json| {
+        v.as_object().and_then(|m| {
+            from(m).or_else(|| m.get("error").and_then(Json::as_object).and_then(from))
+        })
+    };
     object(result).unwrap_or_else(|| cut(&text_of(result)))
 }
 
@@ -81,13 +91,18 @@ fn success(done: &Done, request: &str) -> String {
 
 fn object(done: &Done, map: &Map<String, Json>, request: &str) -> String {
     let mut said = Vec::new();
-    let spoken = ["message", "summary", "answer", "text"].iter().find(|k| map.get(**k).is_some_and(Json::is_string));
+    let spoken = ["message", "summary", "answer", "text"]
+        .iter()
+        .find(|k| map.get(**k).is_some_and(Json::is_string));
     if let Some(key) = spoken {
         said.push(sentence(&cut(&text_of(&map[*key]))));
     }
-    let skip = |key: &str| spoken.is_some_and(|s| *s == key) || in_subject(done, &map[key]) || key == "currency";
+    let skip = |key: &str| {
+        spoken.is_some_and(|s| *s == key) || in_subject(done, &map[key]) || key == "currency"
+    };
     let asked = named(map, request, done);
-    let mut keys: Vec<&String> = map.keys().filter(|k| !skip(k) && (asked.is_empty() || asked.contains(k))).collect();
+    let mut keys: Vec<&String> =
+        map.keys().filter(|k| !skip(k) && (asked.is_empty() || asked.contains(k))).collect();
     keys.sort_by_key(|k| usize::from(!is_status(k)));
     let fields: Vec<String> = keys.iter().take(FIELDS).filter_map(|k| field(k, map)).collect();
     if !fields.is_empty() && (spoken.is_none() || !asked.is_empty()) {
@@ -105,10 +120,15 @@ fn object(done: &Done, map: &Map<String, Json>, request: &str) -> String {
 
 /// Keys that the request names, if it names some but is not about the thing as a whole.
 fn named<'a>(map: &'a Map<String, Json>, request: &str, done: &Done) -> Vec<&'a String> {
-    let tool: Vec<String> = split_name(verbs::own_name(&done.tool).1).iter().map(|w| stem(w)).collect();
-    let words: Vec<String> = content(request).into_iter().filter(|w| !tool.contains(w) || w == "status").collect();
+    let tool: Vec<String> =
+        split_name(verbs::own_name(&done.tool).1).iter().map(|w| stem(w)).collect();
+    let words: Vec<String> =
+        content(request).into_iter().filter(|w| !tool.contains(w) || w == "status").collect();
     let hit = |key: &str| {
-        split_name(key).iter().map(|w| stem(w)).any(|k| k != "id" && !tool.contains(&k) && words.iter().any(|w| kinship(w, &k) >= 0.7))
+        split_name(key)
+            .iter()
+            .map(|w| stem(w))
+            .any(|k| k != "id" && !tool.contains(&k) && words.iter().any(|w| kinship(w, &k) >= 0.7))
     };
     map.keys().filter(|k| hit(k)).collect()
 }
@@ -148,7 +168,9 @@ fn shown(value: &Json) -> String {
             let more = items.len().saturating_sub(ITEMS);
             if more > 0 { format!("{} and {more} more", all.join("; ")) } else { all.join("; ") }
         }
-        Json::Object(map) => map.keys().take(FIELDS).filter_map(|k| field(k, map)).collect::<Vec<_>>().join(", "),
+        Json::Object(map) => {
+            map.keys().take(FIELDS).filter_map(|k| field(k, map)).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
@@ -169,15 +191,21 @@ fn subject(done: &Done) -> String {
     let object: Vec<&str> = words[verbs..].iter().map(String::as_str).collect();
     let short = |v: &Json| v.as_str().is_some_and(|s| s.len() <= 40);
     let input = done.input.as_object();
-    let id = input.and_then(|m| m.iter().find(|(k, v)| split_name(k).last().is_some_and(|w| w == "id") && !v.is_object()));
-    let named = input.and_then(|m| m.iter().find(|(k, v)| ["title", "name", "subject"].contains(&k.as_str()) && short(v)));
+    let id = input.and_then(|m| {
+        m.iter().find(|(k, v)| split_name(k).last().is_some_and(|w| w == "id") && !v.is_object())
+    });
+    let named = input.and_then(|m| {
+        m.iter().find(|(k, v)| ["title", "name", "subject"].contains(&k.as_str()) && short(v))
+    });
     let first = id.or(named).or_else(|| input.and_then(|m| m.iter().find(|(_, v)| short(v))));
     let Some((key, value)) = first else { return capital(&object.join(" ")) };
     let name: Vec<String> = split_name(key).into_iter().filter(|w| w != "id").collect();
     let value = text_of(value);
     match (id.is_some() && !name.is_empty(), object.is_empty()) {
         (true, true) => capital(&format!("{} {value}", name.join(" "))),
-        (true, false) if object.join(" ") == name.join(" ") => capital(&format!("{} {value}", name.join(" "))),
+        (true, false) if object.join(" ") == name.join(" ") => {
+            capital(&format!("{} {value}", name.join(" ")))
+        }
         (true, false) => capital(&format!("{} of {} {value}", object.join(" "), name.join(" "))),
         (false, true) => value,
         (false, false) => capital(&format!("{}, {value}", object.join(" "))),
@@ -186,7 +214,9 @@ fn subject(done: &Done) -> String {
 
 fn in_subject(done: &Done, value: &Json) -> bool {
     let id = |k: &str| split_name(k).last().is_some_and(|w| w == "id");
-    done.input.as_object().is_some_and(|m| m.iter().any(|(k, v)| id(k) && text_of(v) == text_of(value)))
+    done.input
+        .as_object()
+        .is_some_and(|m| m.iter().any(|(k, v)| id(k) && text_of(v) == text_of(value)))
 }
 
 fn prefixed(subject: &str, text: &str) -> String {
@@ -239,8 +269,13 @@ pub(super) fn joined(items: &[String]) -> String {
 pub(super) fn purpose(tool: &Known<'_>) -> String {
     let first = tool.tool.description.split(['.', '\n', ';']).next().unwrap_or_default().trim();
     let (verb, rest) = first.split_once(' ').unwrap_or((first, ""));
-    let article = ["a", "an", "the", "how", "all", "up", "for"].contains(&rest.split(' ').next().unwrap_or_default());
-    if is_verb(&stem(verb)) || article && verb.ends_with('s') { format!("{} {rest}", base(&verb.to_lowercase())).trim().to_owned() } else { format!("use {}", label(verbs::own_name(&tool.tool.name).1)) }
+    let article = ["a", "an", "the", "how", "all", "up", "for"]
+        .contains(&rest.split(' ').next().unwrap_or_default());
+    if is_verb(&stem(verb)) || article && verb.ends_with('s') {
+        format!("{} {rest}", base(&verb.to_lowercase())).trim().to_owned()
+    } else {
+        format!("use {}", label(verbs::own_name(&tool.tool.name).1))
+    }
 }
 
 /// "looks" → "look", "searches" → "search".
@@ -260,7 +295,9 @@ fn small(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next();
     let shout = chars.clone().next().is_some_and(char::is_uppercase);
-    first.map_or_else(String::new, |c| if shout { text.to_owned() } else { c.to_lowercase().chain(chars).collect() })
+    first.map_or_else(String::new, |c| {
+        if shout { text.to_owned() } else { c.to_lowercase().chain(chars).collect() }
+    })
 }
 
 /// What the tools offer, for a user whose request none of them fits.
@@ -279,21 +316,35 @@ pub(super) fn nothing(desk: &Desk<'_>, request: &str) -> String {
 }
 
 pub(super) fn not_asked(tool: &Known<'_>) -> String {
-    format!("I can {}, but that changes something, so I only do it when you ask for it plainly.", purpose(tool))
+    format!(
+        "I can {}, but that changes something, so I only do it when you ask for it plainly.",
+        purpose(tool)
+    )
 }
 
 pub(super) fn already(desk: &Desk<'_>, tool: usize) -> String {
     let known = &desk.box_.tools[tool];
-    let last = desk.turns.iter().rev().flat_map(|t| t.done.iter().rev()).find(|d| d.tool == known.tool.name && !d.failed);
+    let last = desk
+        .turns
+        .iter()
+        .rev()
+        .flat_map(|t| t.done.iter().rev())
+        .find(|d| d.tool == known.tool.name && !d.failed);
     let told = last.map(|d| success(d, "")).unwrap_or_default();
-    format!("That has been done already and I have not repeated it. {told} Say \"again\" if you want it once more.")
+    format!(
+        "That has been done already and I have not repeated it. {told} Say \"again\" if you want it once more."
+    )
 }
 
 /// One sentence before a call: what is called and why.
 pub(super) fn rationale(desk: &Desk<'_>, calls: &[(usize, Map<String, Json>)]) -> String {
     let mut names: Vec<String> = Vec::new();
     for (tool, _) in calls {
-        let name = format!("{} to {}", verbs::own_name(&desk.box_.tools[*tool].tool.name).1, purpose(&desk.box_.tools[*tool]));
+        let name = format!(
+            "{} to {}",
+            verbs::own_name(&desk.box_.tools[*tool].tool.name).1,
+            purpose(&desk.box_.tools[*tool])
+        );
         if !names.contains(&name) {
             names.push(name);
         }

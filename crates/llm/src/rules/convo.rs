@@ -35,7 +35,10 @@ pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
     for message in messages {
         let words = words(message);
         if message.role == Role::User && !words.is_empty() {
-            turns.push(Turn { request: words.chars().take(REQUEST_CHARS).collect(), ..Turn::default() });
+            turns.push(Turn {
+                request: words.chars().take(REQUEST_CHARS).collect(),
+                ..Turn::default()
+            });
         }
         if turns.is_empty() {
             turns.push(Turn::default());
@@ -51,7 +54,8 @@ pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
                     open.insert(&u.tool_use_id, (&u.name, &u.input));
                 }
                 Block::ToolResult(r) => {
-                    let (tool, input) = open.remove(r.tool_use_id.as_str()).unwrap_or(("", &Json::Null));
+                    let (tool, input) =
+                        open.remove(r.tool_use_id.as_str()).unwrap_or(("", &Json::Null));
                     turn.done.push(done(tool, input, r));
                 }
                 Block::Text(_)
@@ -68,7 +72,10 @@ pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
 }
 
 fn words(message: &Message) -> String {
-    let texts = message.content.iter().filter_map(|b| if let Block::Text(t) = b { Some(t.trim()) } else { None });
+    let texts = message
+        .content
+        .iter()
+        .filter_map(|b| if let Block::Text(t) = b { Some(t.trim()) } else { None });
     texts.filter(|t| !t.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -104,7 +111,9 @@ fn opened(json: Json) -> Json {
     match &json {
         Json::Object(map) if map.len() == 1 => match map.iter().next() {
             Some((key, Json::String(text))) if key == "body" => parsed(text),
-            Some((key, inner @ (Json::Object(_) | Json::Array(_)))) if ["result", "body", "data"].contains(&key.as_str()) => {
+            Some((key, inner @ (Json::Object(_) | Json::Array(_))))
+                if ["result", "body", "data"].contains(&key.as_str()) =>
+            {
                 inner.clone()
             }
             _ => json,
@@ -117,8 +126,9 @@ fn opened(json: Json) -> Json {
 fn refuses(result: &Json) -> bool {
     let Json::Object(map) = result else { return false };
     let error = map.get("error").or_else(|| map.get("errorMessage")).or_else(|| map.get("errors"));
-    error.is_some_and(|e| !e.is_null() && *e != Json::Bool(false) && *e != Json::String(String::new()))
-        || map.get("success") == Some(&Json::Bool(false))
+    error.is_some_and(|e| {
+        !e.is_null() && *e != Json::Bool(false) && *e != Json::String(String::new())
+    }) || map.get("success") == Some(&Json::Bool(false))
         || map.get("ok") == Some(&Json::Bool(false))
 }
 

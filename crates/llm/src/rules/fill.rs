@@ -56,7 +56,8 @@ pub(super) fn fill(tool: &Known<'_>, read: &Read) -> Filled {
 
 pub(super) fn missing(tool: &Known<'_>, out: &mut Filled) {
     let lacks = |p: &Param| p.required && !out.input.contains_key(&p.name);
-    out.missing = tool.params.iter().enumerate().filter(|(_, p)| lacks(p)).map(|(i, _)| i).collect();
+    out.missing =
+        tool.params.iter().enumerate().filter(|(_, p)| lacks(p)).map(|(i, _)| i).collect();
 }
 
 /// Values that the text itself names: `name=value`, an enum's word, a hinted word, a reason.
@@ -64,7 +65,11 @@ fn spoken(param: &Param, read: &Read) -> Option<Json> {
     equation(param, read)
         .or_else(|| (!param.enums.is_empty()).then(|| from_enum(param, read)).flatten())
         .or_else(|| (param.kind == Type::Text).then(|| hinted(param, read)).flatten())
-        .or_else(|| (param.kind == Type::Text && param.role == Role::Prose).then(|| prose(param, read)).flatten())
+        .or_else(|| {
+            (param.kind == Type::Text && param.role == Role::Prose)
+                .then(|| prose(param, read))
+                .flatten()
+        })
         .or_else(|| (param.kind == Type::Object).then(|| nested(param, read)).flatten())
 }
 
@@ -109,22 +114,36 @@ fn mention(value: &str, read: &Read) -> Option<usize> {
     }
     let short = value.len() <= 2;
     let near = |t: &Token, w: &String| {
-        if short { t.text == value } else { t.stem == *w || t.text.eq_ignore_ascii_case(w) || kinship(&t.stem, w) >= 0.9 }
+        if short {
+            t.text == value
+        } else {
+            t.stem == *w || t.text.eq_ignore_ascii_case(w) || kinship(&t.stem, w) >= 0.9
+        }
     };
-    let run = |at: usize| words.iter().enumerate().all(|(k, w)| read.tokens.get(at + k).is_some_and(|t| near(t, w)));
+    let run = |at: usize| {
+        words.iter().enumerate().all(|(k, w)| read.tokens.get(at + k).is_some_and(|t| near(t, w)))
+    };
     (0..read.tokens.len()).find(|at| run(*at))
 }
 
 /// "because it broke", or the remark after the request: "…, it arrived broken".
 fn prose(param: &Param, read: &Read) -> Option<Json> {
-    let why = param.words.iter().any(|w| ["reason", "caus", "comment", "not"].contains(&w.as_str()));
+    let why =
+        param.words.iter().any(|w| ["reason", "caus", "comment", "not"].contains(&w.as_str()));
     if !why {
         return None;
     }
     let after = |words: &[&str]| read.tokens.iter().position(|t| t.is(words)).map(|i| i + 1);
-    let due = read.tokens.windows(2).position(|w| w[0].is(&["due"]) && w[1].is(&["to"])).map(|i| i + 2);
-    let from = after(&["because", "since"]).or(due).or_else(|| after(&["reason"])).or_else(|| remark(read))?;
-    let from = from + usize::from(read.tokens.get(from).is_some_and(|t| t.is_mark(":=") || t.is(&["is", "of"])));
+    let due =
+        read.tokens.windows(2).position(|w| w[0].is(&["due"]) && w[1].is(&["to"])).map(|i| i + 2);
+    let from = after(&["because", "since"])
+        .or(due)
+        .or_else(|| after(&["reason"]))
+        .or_else(|| remark(read))?;
+    let from = from
+        + usize::from(
+            read.tokens.get(from).is_some_and(|t| t.is_mark(":=") || t.is(&["is", "of"])),
+        );
     let rest = &read.tokens[from.min(read.tokens.len())..];
     let len = rest.iter().position(|t| t.is_mark(".!?;\n")).unwrap_or(rest.len());
     let (first, last) = (rest.first()?, rest[..len].last()?);
@@ -145,7 +164,8 @@ fn nested(param: &Param, read: &Read) -> Option<Json> {
     if !param.schema["properties"].is_object() {
         return None;
     }
-    let bare = Tool { name: param.name.clone(), description: String::new(), schema: param.schema.clone() };
+    let bare =
+        Tool { name: param.name.clone(), description: String::new(), schema: param.schema.clone() };
     let filled = fill(&known(&bare), read);
     (!filled.input.is_empty() && filled.missing.is_empty()).then_some(Json::Object(filled.input))
 }
@@ -187,8 +207,11 @@ fn push(lists: &mut Vec<Vec<Json>>, last: &mut Option<usize>, group: usize, valu
 
 /// Plain words with commas between them.
 fn phrase_list(tool: &Known<'_>, read: &Read) -> Option<Json> {
-    let group = read.spans.iter().find_map(|s| if s.shape == Shape::Phrase { s.group } else { None });
-    let one = |s: &&Span| s.group.is_some() && s.group == group || group.is_none() && s.shape == Shape::Proper;
+    let group =
+        read.spans.iter().find_map(|s| if s.shape == Shape::Phrase { s.group } else { None });
+    let one = |s: &&Span| {
+        s.group.is_some() && s.group == group || group.is_none() && s.shape == Shape::Proper
+    };
     let items: Vec<Json> = read
         .spans
         .iter()
@@ -203,7 +226,9 @@ fn candidates(tool: &Known<'_>, read: &Read, out: &Filled) -> Vec<Span> {
     let taken = |s: &Span| {
         out.input.values().any(|v| match v {
             Json::String(t) => t.contains(&s.text) && (t.len() == s.text.len() || t.contains(' ')),
-            Json::Array(items) => items.iter().any(|i| plain(i) == s.text || s.is_number() && number(s) == Some(i.clone())),
+            Json::Array(items) => items
+                .iter()
+                .any(|i| plain(i) == s.text || s.is_number() && number(s) == Some(i.clone())),
             _ => false,
         })
     };
@@ -227,9 +252,15 @@ fn number(span: &Span) -> Option<Json> {
 fn trimmed(tool: &Known<'_>, read: &Read, span: &Span) -> Option<Span> {
     let own = |i: usize| {
         let t = &read.tokens[i];
-        let name = tool.name.contains(&t.stem) || tool.params.iter().any(|p| p.words.contains(&t.stem));
+        let name =
+            tool.name.contains(&t.stem) || tool.params.iter().any(|p| p.words.contains(&t.stem));
         let verb = super::verbs::is_verb(&t.stem);
-        name || verb || tool.about.contains(&t.stem) || tool.params.iter().any(|p| p.about.contains(&t.stem) && p.enums.is_empty() && i == span.from)
+        name || verb
+            || tool.about.contains(&t.stem)
+            || tool
+                .params
+                .iter()
+                .any(|p| p.about.contains(&t.stem) && p.enums.is_empty() && i == span.from)
     };
     let (mut from, mut to) = (span.from, span.to);
     while from < to && own(from) {
@@ -256,14 +287,21 @@ fn assign(tool: &Known<'_>, read: &Read, spans: &[Span], out: &Filled) -> Vec<(u
         for (s, span) in spans.iter().enumerate() {
             let fit = fit(tool, param, span, read);
             if fit >= if param.required { least } else { 0.55 } {
-                pairs.push(Pair { param: p, span: s, fit: fit + if param.required { 0.05 } else { 0.0 } });
+                pairs.push(Pair {
+                    param: p,
+                    span: s,
+                    fit: fit + if param.required { 0.05 } else { 0.0 },
+                });
             }
         }
     }
-    pairs.sort_by(|a, b| b.fit.total_cmp(&a.fit).then(a.param.cmp(&b.param)).then(a.span.cmp(&b.span)));
+    pairs.sort_by(|a, b| {
+        b.fit.total_cmp(&a.fit).then(a.param.cmp(&b.param)).then(a.span.cmp(&b.span))
+    });
     let mut chosen: Vec<(usize, usize)> = Vec::new();
     for pair in &pairs {
-        let free = chosen.iter().all(|(p, s)| *p != pair.param && !spans[*s].overlaps(&spans[pair.span]));
+        let free =
+            chosen.iter().all(|(p, s)| *p != pair.param && !spans[*s].overlaps(&spans[pair.span]));
         if free {
             chosen.push((pair.param, pair.span));
         }
@@ -275,7 +313,8 @@ fn assign(tool: &Known<'_>, read: &Read, spans: &[Span], out: &Filled) -> Vec<(u
 
 /// Swaps two values where the sum grows, or where it stays and the order becomes the schema's.
 fn exchange(pairs: &[Pair], chosen: &mut [(usize, usize)]) {
-    let fit = |p: usize, s: usize| pairs.iter().find(|x| x.param == p && x.span == s).map(|x| x.fit);
+    let fit =
+        |p: usize, s: usize| pairs.iter().find(|x| x.param == p && x.span == s).map(|x| x.fit);
     for _ in 0..4 {
         for i in 0..chosen.len() {
             for k in i + 1..chosen.len() {
@@ -307,14 +346,26 @@ fn base(tool: &Known<'_>, param: &Param, span: &Span) -> Option<f64> {
         Type::Boolean | Type::Object => return None,
         Type::Array => 0.2,
         Type::Text => match (param.role, shape) {
-            (Role::Date, Shape::Date) | (Role::Time, Shape::Time) | (Role::Email, Shape::Email) => 0.8,
+            (Role::Date, Shape::Date) | (Role::Time, Shape::Time) | (Role::Email, Shape::Email) => {
+                0.8
+            }
             (Role::Time, Shape::Date) | (Role::Date, Shape::Time) => 0.35,
             (Role::Url, Shape::Url) | (Role::Path, Shape::Path) => 0.8,
-            (Role::Place, Shape::Place) => if places == 1 { 0.65 } else { 0.3 },
+            (Role::Place, Shape::Place) => {
+                if places == 1 {
+                    0.65
+                } else {
+                    0.3
+                }
+            }
             (Role::Place, Shape::Proper) => 0.5,
             (Role::Place, Shape::Phrase | Shape::Quoted) => 0.2,
             (Role::Id, Shape::Id | Shape::Url) => 0.6,
-            (Role::Id, Shape::Number(n)) if n.money || n.percent || n.ordinal || !n.unit.is_empty() => return None,
+            (Role::Id, Shape::Number(n))
+                if n.money || n.percent || n.ordinal || !n.unit.is_empty() =>
+            {
+                return None;
+            }
             (Role::Id, Shape::Number(_)) => 0.45,
             (Role::Email | Role::Url | Role::Path | Role::Date | Role::Time, _) => return None,
             (Role::Id, Shape::Proper | Shape::Phrase) => return None,
@@ -336,16 +387,52 @@ fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
     let Shape::Number(n) = shape else {
         return matches!(shape, Shape::Id | Shape::Date).then_some(0.05);
     };
-    let has = |list: &[&str]| param.words.iter().chain(param.about.iter().take(6)).any(|w| list.contains(&w.as_str()));
+    let has = |list: &[&str]| {
+        param.words.iter().chain(param.about.iter().take(6)).any(|w| list.contains(&w.as_str()))
+    };
     let mut fit: f64 = 0.3;
     if n.money {
-        fit += if has(&["amount", "price", "cost", "budget", "total", "fee", "salary", "incom", "money", "dollar", "usd", "investment", "principal", "valu", "pay"]) { 0.4 } else { -0.1 };
+        fit += if has(&[
+            "amount",
+            "price",
+            "cost",
+            "budget",
+            "total",
+            "fee",
+            "salary",
+            "incom",
+            "money",
+            "dollar",
+            "usd",
+            "investment",
+            "principal",
+            "valu",
+            "pay",
+        ]) {
+            0.4
+        } else {
+            -0.1
+        };
     }
     if n.percent {
-        fit += if has(&["percent", "percentage", "rat", "discount", "ratio", "return", "growth", "yield"]) { 0.5 } else { -0.15 };
+        fit += if has(&[
+            "percent",
+            "percentage",
+            "rat",
+            "discount",
+            "ratio",
+            "return",
+            "growth",
+            "yield",
+        ]) {
+            0.5
+        } else {
+            -0.15
+        };
     }
     let year = has(&["year"]) && param.words.iter().any(|w| w == "year");
-    let calendar = n.is_integer() && (1000.0..2200.0).contains(&n.value) && n.unit.is_empty() && !n.money;
+    let calendar =
+        n.is_integer() && (1000.0..2200.0).contains(&n.value) && n.unit.is_empty() && !n.money;
     if year && param.words.len() <= 2 && !param.words.iter().any(|w| w == "num" || w == "number") {
         fit += if calendar { 0.4 } else { -0.1 };
     }
@@ -361,11 +448,28 @@ fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
 /// Whether a glued unit stands for a unit's name: `km` for kilometers.
 fn unit_is(unit: &str, stem: &str) -> bool {
     const UNITS: &[(&str, &[&str])] = &[
-        ("m", &["meter", "metr", "met", "m"]), ("km", &["kilometer", "kilometr", "km"]), ("cm", &["centimeter", "centimetr", "cm"]),
-        ("mm", &["millimeter", "mm"]), ("kg", &["kilogram", "kg"]), ("g", &["gram", "g"]), ("s", &["second", "s"]),
-        ("h", &["hour"]), ("min", &["minut"]), ("hz", &["hertz", "hz", "frequency"]), ("c", &["celsius", "coulomb"]), ("v", &["volt", "voltag"]),
-        ("a", &["amper", "amp", "current"]), ("l", &["liter", "litr"]), ("j", &["joul"]), ("n", &["newton"]), ("k", &["kelvin"]),
-        ("gb", &["gigabyt", "gb"]), ("mb", &["megabyt", "mb"]), ("lb", &["pound"]), ("lbs", &["pound"]), ("ft", &["feet", "foot"]),
+        ("m", &["meter", "metr", "met", "m"]),
+        ("km", &["kilometer", "kilometr", "km"]),
+        ("cm", &["centimeter", "centimetr", "cm"]),
+        ("mm", &["millimeter", "mm"]),
+        ("kg", &["kilogram", "kg"]),
+        ("g", &["gram", "g"]),
+        ("s", &["second", "s"]),
+        ("h", &["hour"]),
+        ("min", &["minut"]),
+        ("hz", &["hertz", "hz", "frequency"]),
+        ("c", &["celsius", "coulomb"]),
+        ("v", &["volt", "voltag"]),
+        ("a", &["amper", "amp", "current"]),
+        ("l", &["liter", "litr"]),
+        ("j", &["joul"]),
+        ("n", &["newton"]),
+        ("k", &["kelvin"]),
+        ("gb", &["gigabyt", "gb"]),
+        ("mb", &["megabyt", "mb"]),
+        ("lb", &["pound"]),
+        ("lbs", &["pound"]),
+        ("ft", &["feet", "foot"]),
     ];
     unit == stem || UNITS.iter().any(|(u, names)| *u == unit && names.contains(&stem))
 }
@@ -375,13 +479,22 @@ fn cue(tool: &Known<'_>, param: &Param, span: &Span, read: &Read) -> f64 {
     let before = side(read.tokens[..span.from].iter().rev());
     let after = side(read.tokens[span.to.min(read.tokens.len())..].iter());
     let reach = |words: &[(usize, &Token)], near: f64| {
-        words.iter().map(|(d, t)| (near - 0.13 * f64::from(u32::try_from(*d).unwrap_or(9))) * named(tool, param, &t.stem)).fold(0.0, f64::max)
+        words
+            .iter()
+            .map(|(d, t)| {
+                (near - 0.13 * f64::from(u32::try_from(*d).unwrap_or(9)))
+                    * named(tool, param, &t.stem)
+            })
+            .fold(0.0, f64::max)
     };
     let follow = if span.is_number() { 1.0 } else { 0.75 };
     let inside = span_words(read, span).map(|s| named(tool, param, s)).fold(0.0, f64::max);
     let mark = span.from > 0 && read.tokens[span.from - 1].is_mark("#") && param.role == Role::Id;
     let own = if span.is_number() || span.shape == Shape::Phrase { 0.0 } else { 0.25 * inside };
-    reach(&before, 0.95).max(reach(&after, follow)) + preposition(param, span, read) + own + if mark { 0.4 } else { 0.0 }
+    reach(&before, 0.95).max(reach(&after, follow))
+        + preposition(param, span, read)
+        + own
+        + if mark { 0.4 } else { 0.0 }
 }
 
 fn span_words<'a>(read: &'a Read, span: &Span) -> impl Iterator<Item = &'a String> {
@@ -412,10 +525,17 @@ fn side<'a>(tokens: impl Iterator<Item = &'a Token>) -> Vec<(usize, &'a Token)> 
 /// How much a word names a parameter: fully by its name, less by its description, and less the
 /// more of the tool's parameters share it.
 fn named(tool: &Known<'_>, param: &Param, stem: &str) -> f64 {
-    const DULL: &[&str] = &["id", "nam", "number", "valu", "typ", "num", "of", "to", "in", "the", "list"];
+    const DULL: &[&str] =
+        &["id", "nam", "number", "valu", "typ", "num", "of", "to", "in", "the", "list"];
     let by = |p: &Param| {
-        let name = p.words.iter().map(|w| kinship(w, stem) * if DULL.contains(&w.as_str()) { 0.7 } else { 1.0 });
-        let about = p.about.iter().map(|w| 0.55 * if kinship(w, stem) >= 0.9 { 1.0 } else { 0.0 } * if DULL.contains(&w.as_str()) { 0.3 } else { 1.0 });
+        let name = p
+            .words
+            .iter()
+            .map(|w| kinship(w, stem) * if DULL.contains(&w.as_str()) { 0.7 } else { 1.0 });
+        let about = p.about.iter().map(|w| {
+            0.55 * if kinship(w, stem) >= 0.9 { 1.0 } else { 0.0 }
+                * if DULL.contains(&w.as_str()) { 0.3 } else { 1.0 }
+        });
         name.chain(about).fold(0.0, f64::max)
     };
     let mine = by(param);
@@ -425,26 +545,58 @@ fn named(tool: &Known<'_>, param: &Param, stem: &str) -> f64 {
 
 /// Small words before a span that point at a parameter's part in the action.
 fn preposition(param: &Param, span: &Span, read: &Read) -> f64 {
-    let Some(at) = (0..span.from).rev().find(|i| !read.tokens[*i].is(&["the", "a", "an"])) else { return 0.0 };
+    let Some(at) = (0..span.from).rev().find(|i| !read.tokens[*i].is(&["the", "a", "an"])) else {
+        return 0.0;
+    };
     let token = &read.tokens[at];
     let is = |list: &[&str]| param.words.iter().any(|w| list.contains(&w.as_str()));
-    let source = is(&["from", "origin", "start", "sourc", "departur", "begin", "min", "first", "sender", "old", "initi"]);
-    let target = is(&["to", "destin", "destination", "end", "target", "arriv", "arrival", "max", "recipient", "final", "second", "new", "goal"]);
-    let second = token.is(&["and"]) && read.tokens[..at].iter().rev().take(8).any(|t| t.is(&["between"]));
-    if source && token.is(&["from", "between", "starting", "leaving"]) || target && (token.is(&["to", "until", "till", "into"]) || second) {
+    let source = is(&[
+        "from", "origin", "start", "sourc", "departur", "begin", "min", "first", "sender", "old",
+        "initi",
+    ]);
+    let target = is(&[
+        "to",
+        "destin",
+        "destination",
+        "end",
+        "target",
+        "arriv",
+        "arrival",
+        "max",
+        "recipient",
+        "final",
+        "second",
+        "new",
+        "goal",
+    ]);
+    let second =
+        token.is(&["and"]) && read.tokens[..at].iter().rev().take(8).any(|t| t.is(&["between"]));
+    if source && token.is(&["from", "between", "starting", "leaving"])
+        || target && (token.is(&["to", "until", "till", "into"]) || second)
+    {
         return 0.5;
     }
-    if source && (token.is(&["to", "until", "into"]) || second) || target && token.is(&["from", "between"]) {
+    if source && (token.is(&["to", "until", "into"]) || second)
+        || target && token.is(&["from", "between"])
+    {
         return -0.4;
     }
-    let place = matches!(span.shape, Shape::Proper | Shape::Place | Shape::Phrase) && param.role == Role::Place;
+    let place = matches!(span.shape, Shape::Proper | Shape::Place | Shape::Phrase)
+        && param.role == Role::Place;
     if token.is(&["in", "at", "near", "around", "to", "from"]) && place {
         return 0.3;
     }
-    if token.is(&["in", "at", "near"]) && param.role != Role::Place && matches!(span.shape, Shape::Proper | Shape::Place) {
+    if token.is(&["in", "at", "near"])
+        && param.role != Role::Place
+        && matches!(span.shape, Shape::Proper | Shape::Place)
+    {
         return -0.15;
     }
-    if token.is(&["by"]) && is(&["author", "artist", "director", "creator", "writer", "compos", "painter", "by", "user"]) {
+    if token.is(&["by"])
+        && is(&[
+            "author", "artist", "director", "creator", "writer", "compos", "painter", "by", "user",
+        ])
+    {
         return 0.4;
     }
     let about = token.is(&["of", "for", "called", "named", "on", "about", "is"]);
@@ -469,20 +621,33 @@ fn flags(tool: &Known<'_>, read: &Read, out: &mut Filled) {
 }
 
 fn switched(tool: &Known<'_>, param: &Param, read: &Read) -> Option<bool> {
-    const SWITCH: &[&str] = &["includ", "is", "want", "show", "has", "with", "enabl", "us", "get", "allow", "return", "add", "ne"];
-    let core: Vec<&String> =
-        param.words.iter().filter(|w| !SWITCH.contains(&w.as_str()) && !tool.name.contains(w)).collect();
+    const SWITCH: &[&str] = &[
+        "includ", "is", "want", "show", "has", "with", "enabl", "us", "get", "allow", "return",
+        "add", "ne",
+    ];
+    let core: Vec<&String> = param
+        .words
+        .iter()
+        .filter(|w| !SWITCH.contains(&w.as_str()) && !tool.name.contains(w))
+        .collect();
     if core.is_empty() {
         return None;
     }
-    let found: Vec<usize> =
-        core.iter().filter_map(|w| read.tokens.iter().position(|t| t.kind == Kind::Word && kinship(&t.stem, w) >= 0.9)).collect();
+    let found: Vec<usize> = core
+        .iter()
+        .filter_map(|w| {
+            read.tokens.iter().position(|t| t.kind == Kind::Word && kinship(&t.stem, w) >= 0.9)
+        })
+        .collect();
     if found.len() < core.len() {
         return None;
     }
     let at = found.iter().copied().min()?;
     let no = |t: &Token| t.is(&["without", "no", "not", "don't", "exclude", "excluding", "skip"]);
-    let asked_off = param.words.iter().any(|w| ["avoid", "exclud", "skip", "no", "without"].contains(&w.as_str()));
+    let asked_off = param
+        .words
+        .iter()
+        .any(|w| ["avoid", "exclud", "skip", "no", "without"].contains(&w.as_str()));
     Some(asked_off || !read.tokens[at.saturating_sub(4)..at].iter().any(no))
 }
 
@@ -490,20 +655,28 @@ fn switched(tool: &Known<'_>, param: &Param, read: &Read) -> Option<bool> {
 pub(super) fn value(param: &Param, span: &Span) -> Option<Json> {
     match (param.kind, &span.shape) {
         (Type::Integer, Shape::Number(n)) => n.is_integer().then(|| n.json()),
-        (Type::Number, Shape::Number(n)) if n.percent && fraction(param) => Some((n.value / 100.0).into()),
+        (Type::Number, Shape::Number(n)) if n.percent && fraction(param) => {
+            Some((n.value / 100.0).into())
+        }
         (Type::Number, Shape::Number(n)) => Some(n.json()),
         (Type::Integer | Type::Number, Shape::Id) => digits(&span.text),
         (Type::Integer, Shape::Date) if param.words.iter().any(|w| w == "year") => year(&span.text),
         (Type::Text, Shape::List(_)) => None,
-        (Type::Text, Shape::Number(_)) if param.role == Role::Id => Some(span.text.trim_start_matches('#').into()),
+        (Type::Text, Shape::Number(_)) if param.role == Role::Id => {
+            Some(span.text.trim_start_matches('#').into())
+        }
         (Type::Text, _) if !param.enums.is_empty() => None,
         (Type::Text, _) => Some(tidy(&span.text).into()),
         (Type::Array, Shape::List(values)) => Some(Json::Array(values.clone())),
         (Type::Array, shape) => {
             let items = super::schema::kind(&param.schema["items"]);
             match (items, shape) {
-                (Type::Integer | Type::Number, Shape::Number(n)) => Some(Json::Array(vec![n.json()])),
-                (Type::Text, Shape::Quoted | Shape::Proper | Shape::Id) if param.enums.is_empty() => {
+                (Type::Integer | Type::Number, Shape::Number(n)) => {
+                    Some(Json::Array(vec![n.json()]))
+                }
+                (Type::Text, Shape::Quoted | Shape::Proper | Shape::Id)
+                    if param.enums.is_empty() =>
+                {
                     Some(Json::Array(vec![span.text.as_str().into()]))
                 }
                 _ => None,
@@ -560,13 +733,17 @@ pub(super) fn siblings(tool: &Known<'_>, read: &Read, filled: &Filled) -> Vec<Ma
 /// Whether a key of a result or an earlier input names the parameter, and how well.
 pub(super) fn key_match(param: &Param, path: &[String], object: &str) -> f64 {
     let Some(last) = path.last() else { return 0.0 };
-    let stems = |name: &str| -> Vec<String> { super::words::split_name(name).iter().map(|w| stem(w)).collect() };
+    let stems = |name: &str| -> Vec<String> {
+        super::words::split_name(name).iter().map(|w| stem(w)).collect()
+    };
     let key = stems(last);
     if key == param.words {
         return 1.0;
     }
-    let around: Vec<String> = path.iter().rev().skip(1).take(1).flat_map(|k| stems(k)).chain(stems(object)).collect();
-    let within = |a: &[String], b: &[String]| a.iter().all(|w| b.iter().any(|x| kinship(x, w) >= 0.9));
+    let around: Vec<String> =
+        path.iter().rev().skip(1).take(1).flat_map(|k| stems(k)).chain(stems(object)).collect();
+    let within =
+        |a: &[String], b: &[String]| a.iter().all(|w| b.iter().any(|x| kinship(x, w) >= 0.9));
     // An `id` inside an `order`, or from a tool about orders, is an order id.
     let wide: Vec<String> = key.iter().chain(&around).cloned().collect();
     if within(&key, &param.words) && within(&param.words, &wide) {
@@ -575,6 +752,7 @@ pub(super) fn key_match(param: &Param, path: &[String], object: &str) -> f64 {
     if param.role != Role::Id && within(&param.words, &key) {
         return 0.75;
     }
-    let kin = param.words.len() == 1 && key.len() <= 2 && key.iter().any(|k| is_kin(k, &param.words[0]));
+    let kin =
+        param.words.len() == 1 && key.len() <= 2 && key.iter().any(|k| is_kin(k, &param.words[0]));
     if kin && param.role != Role::Id { 0.6 } else { 0.0 }
 }

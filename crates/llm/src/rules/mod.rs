@@ -30,18 +30,26 @@ use plan::{Desk, Plan};
 const CHARS_PER_TOKEN: usize = 4;
 
 /// The reply to a call. `usage` is estimated from the length of the text.
-pub fn reply(call: &Call) -> Reply {
+pub(crate) fn reply(call: &Call) -> Reply {
     let desk = Desk::new(call);
     let mut reply = match desk.plan() {
         Plan::Calls(calls) => calling(call, &desk, calls),
         other => {
             let text = wrapped(&call.system, ANSWER, &say(&desk, &other));
-            Reply { content: vec![Block::Text(text)], stop_reason: StopReason::EndTurn, usage: Usage::default() }
+            Reply {
+                content: vec![Block::Text(text)],
+                stop_reason: StopReason::EndTurn,
+                usage: Usage::default(),
+            }
         }
     };
     stop_at(call, &mut reply);
     limit(call, &mut reply);
-    reply.usage = Usage { input_tokens: input_tokens(call), output_tokens: output_tokens(&reply.content), ..Usage::default() };
+    reply.usage = Usage {
+        input_tokens: input_tokens(call),
+        output_tokens: output_tokens(&reply.content),
+        ..Usage::default()
+    };
     reply
 }
 
@@ -53,7 +61,8 @@ fn say(desk: &Desk<'_>, plan: &Plan) -> String {
         Plan::Calls(_) => String::new(),
         Plan::Answer => answer::from_results(desk, request, done),
         Plan::Ask { tool, missing } => {
-            let told = done.iter().any(|d| d.failed).then(|| answer::from_results(desk, request, done));
+            let told =
+                done.iter().any(|d| d.failed).then(|| answer::from_results(desk, request, done));
             let question = answer::ask(&desk.box_.tools[*tool], missing);
             told.map_or(question.clone(), |t| format!("{t} {question}"))
         }
@@ -89,7 +98,9 @@ fn wrapped(system: &[String], kinds: &[&str], text: &str) -> String {
 fn tag<'a>(system: &'a str, kinds: &[&str]) -> Option<&'a str> {
     system.split('<').skip(1).find_map(|rest| {
         let (name, _) = rest.split_once('>')?;
-        let plain = !name.is_empty() && name.len() <= 40 && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        let plain = !name.is_empty()
+            && name.len() <= 40
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
         (plain && kinds.iter().any(|k| name.to_lowercase().contains(k))).then_some(name)
     })
 }
@@ -136,8 +147,13 @@ fn output_tokens(content: &[Block]) -> u64 {
 
 fn input_tokens(call: &Call) -> u64 {
     let system: u64 = call.system.iter().map(|s| tokens(s)).sum();
-    let tools: u64 = call.tools.iter().map(|t| tokens(&t.name) + tokens(&t.description) + tokens(&t.schema.to_string())).sum();
-    let messages: u64 = call.messages.iter().flat_map(|m| &m.content).map(|b| tokens(&block_text(b))).sum();
+    let tools: u64 = call
+        .tools
+        .iter()
+        .map(|t| tokens(&t.name) + tokens(&t.description) + tokens(&t.schema.to_string()))
+        .sum();
+    let messages: u64 =
+        call.messages.iter().flat_map(|m| &m.content).map(|b| tokens(&block_text(b))).sum();
     system + tools + messages
 }
 

@@ -36,7 +36,14 @@ impl Number {
     }
 
     fn plain(value: f64) -> Number {
-        Number { value, unit: String::new(), money: false, percent: false, ordinal: false, decimal: false }
+        Number {
+            value,
+            unit: String::new(),
+            money: false,
+            percent: false,
+            ordinal: false,
+            decimal: false,
+        }
     }
 
     pub(super) fn is_integer(&self) -> bool {
@@ -57,7 +64,8 @@ fn split(text: &str) -> Option<(&str, &str)> {
     while end < bytes.len() {
         let b = bytes[end];
         let sign = (b == b'-' || b == b'+') && (end == 0 || bytes[end - 1] == b'e');
-        let exponent = b == b'e' && bytes.get(end + 1).is_some_and(|n| n.is_ascii_digit() || *n == b'-');
+        let exponent =
+            b == b'e' && bytes.get(end + 1).is_some_and(|n| n.is_ascii_digit() || *n == b'-');
         if !(b.is_ascii_digit() || b == b'.' || b == b',' || sign || exponent && end > 0) {
             break;
         }
@@ -69,14 +77,39 @@ fn split(text: &str) -> Option<(&str, &str)> {
 
 pub(super) fn word(lower: &str) -> Option<f64> {
     const WORDS: [&str; 21] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
     ];
     const TENS: [(&str, f64); 7] = [
-        ("thirty", 30.0), ("forty", 40.0), ("fifty", 50.0), ("sixty", 60.0), ("seventy", 70.0), ("eighty", 80.0),
+        ("thirty", 30.0),
+        ("forty", 40.0),
+        ("fifty", 50.0),
+        ("sixty", 60.0),
+        ("seventy", 70.0),
+        ("eighty", 80.0),
         ("ninety", 90.0),
     ];
-    let small = WORDS.iter().position(|w| *w == lower).and_then(|i| u32::try_from(i).ok()).map(f64::from);
+    let small =
+        WORDS.iter().position(|w| *w == lower).and_then(|i| u32::try_from(i).ok()).map(f64::from);
     small.or_else(|| TENS.iter().find(|(w, _)| *w == lower).map(|(_, v)| *v))
 }
 

@@ -66,7 +66,12 @@ const HELPERS: usize = 2;
 impl<'a> Desk<'a> {
     pub(super) fn new(call: &'a Call) -> Desk<'a> {
         let box_ = Toolbox::open(&call.tools);
-        Desk { box_, turns: turns(&call.messages), facts: facts(&call.system), choice: &call.tool_choice }
+        Desk {
+            box_,
+            turns: turns(&call.messages),
+            facts: facts(&call.system),
+            choice: &call.tool_choice,
+        }
     }
 
     pub(super) fn plan(&self) -> Plan {
@@ -96,7 +101,11 @@ impl<'a> Desk<'a> {
         let done = !self.turns[at].done.is_empty();
         match (calls.is_empty(), asked) {
             (false, _) => Plan::Calls(calls),
-            (true, Some(Plan::Ask { .. } | Plan::AlreadyDone(_))) if done && self.failed_last(at) => Plan::Answer,
+            (true, Some(Plan::Ask { .. } | Plan::AlreadyDone(_)))
+                if done && self.failed_last(at) =>
+            {
+                Plan::Answer
+            }
             (true, Some(other)) => other,
             (true, None) => Plan::Answer,
         }
@@ -110,7 +119,8 @@ impl<'a> Desk<'a> {
     pub(super) fn request(&self, at: usize, depth: usize) -> String {
         let own = self.turns[at].request.clone();
         let Some(before) = at.checked_sub(1).filter(|_| depth > 0) else { return own };
-        if !self.turns[before].done.is_empty() && !self.turns[before].done.iter().all(|d| !d.failed) {
+        if !self.turns[before].done.is_empty() && !self.turns[before].done.iter().all(|d| !d.failed)
+        {
             return own;
         }
         let text = read(&own);
@@ -119,7 +129,10 @@ impl<'a> Desk<'a> {
         }
         let Plan::Ask { tool, missing } = self.plan_turn(before, depth - 1) else { return own };
         let short = text.tokens.len() <= 8;
-        let label = missing.first().map(|m| label(&self.box_.tools[tool].params[*m].name)).unwrap_or_default();
+        let label = missing
+            .first()
+            .map(|m| label(&self.box_.tools[tool].params[*m].name))
+            .unwrap_or_default();
         let earlier = self.request(before, depth - 1);
         let earlier = earlier.trim_end_matches(['.', '!', '?']);
         if short { format!("{earlier}, {label} {own}") } else { format!("{earlier}. {own}") }
@@ -139,7 +152,8 @@ impl<'a> Desk<'a> {
             _ => (tool, Map::new()),
         });
         let want = best.or(repeat);
-        want.map(|(tool, varies)| vec![Want { tool, read: whole.clone(), varies }]).unwrap_or_default()
+        want.map(|(tool, varies)| vec![Want { tool, read: whole.clone(), varies }])
+            .unwrap_or_default()
     }
 
     /// The tool that the client demands, as long as this turn has no result yet.
@@ -172,7 +186,13 @@ impl<'a> Desk<'a> {
         };
         let ranked = self.box_.rank(words, &context).into_iter().map(lift);
         let fits = ranked.filter(|(i, s)| *s >= least && self.allowed(*i, &words.tokens));
-        let best = fits.fold(None, |best: Option<(usize, f64)>, x| if best.is_none_or(|b| x.1 > b.1 + 1e-9) { Some(x) } else { best });
+        let best =
+            fits.fold(
+                None,
+                |best: Option<(usize, f64)>, x| {
+                    if best.is_none_or(|b| x.1 > b.1 + 1e-9) { Some(x) } else { best }
+                },
+            );
         best.map(|(i, _)| i)
     }
 
@@ -185,7 +205,8 @@ impl<'a> Desk<'a> {
         let tool = self.box_.tools.iter().position(|t| t.tool.name == last.tool)?;
         let filled = fill(&self.box_.tools[tool], words);
         let pronoun = words.tokens.iter().any(|t| t.is(&["it", "its", "that"]));
-        let look = self.box_.tools[tool].class != Class::Write && (!filled.used.is_empty() || pronoun);
+        let look =
+            self.box_.tools[tool].class != Class::Write && (!filled.used.is_empty() || pronoun);
         look.then(|| (tool, last.input.as_object().cloned().unwrap_or_default()))
     }
 
@@ -204,8 +225,13 @@ impl<'a> Desk<'a> {
             let Some(tool) = self.best(at, &part, CLEAR) else { continue };
             let known = &self.box_.tools[tool];
             let filled = fill(known, &part);
-            let own = filled.missing.is_empty() && (!filled.used.is_empty() || !filled.input.is_empty());
-            if own && !wants.iter().any(|w| w.tool == tool && fill(known, &w.read).input == filled.input) {
+            let own =
+                filled.missing.is_empty() && (!filled.used.is_empty() || !filled.input.is_empty());
+            if own
+                && !wants
+                    .iter()
+                    .any(|w| w.tool == tool && fill(known, &w.read).input == filled.input)
+            {
                 wants.push(Want { tool, read: part, varies: Map::new() });
             }
         }
@@ -221,7 +247,8 @@ impl<'a> Desk<'a> {
         }
         self.recall(at, known, &mut filled);
         let forced = *self.choice == ToolChoice::Any || matches!(self.choice, ToolChoice::Tool(_));
-        if !filled.missing.is_empty() && !(forced && turn.done.is_empty()) {
+        let insists = forced && turn.done.is_empty();
+        if !filled.missing.is_empty() && !insists {
             let stuck = turn.done.iter().any(|d| d.tool == known.tool.name);
             if stuck {
                 return Plan::Answer;
@@ -229,11 +256,18 @@ impl<'a> Desk<'a> {
             let helper = self.helper(at, want, &filled);
             return helper.unwrap_or(Plan::Ask { tool: want.tool, missing: filled.missing });
         }
-        if let Some(refused) = turn.done.iter().rev().find(|d| d.tool == known.tool.name && d.failed) {
+        if let Some(refused) =
+            turn.done.iter().rev().find(|d| d.tool == known.tool.name && d.failed)
+        {
             return self.opened(at, want, refused);
         }
         let mut calls = fill::siblings(known, &want.read, &filled);
-        calls.retain(|input| !turn.done.iter().any(|d| d.tool == known.tool.name && d.input == Json::Object(input.clone())));
+        calls.retain(|input| {
+            !turn
+                .done
+                .iter()
+                .any(|d| d.tool == known.tool.name && d.input == Json::Object(input.clone()))
+        });
         let before = calls.len();
         calls.retain(|input| !self.repeats(at, known, input, &want.read));
         match (calls.is_empty(), before) {
@@ -244,24 +278,43 @@ impl<'a> Desk<'a> {
     }
 
     /// Whether a change with these arguments has been made before and is not asked for anew.
-    fn repeats(&self, at: usize, known: &Known<'_>, input: &Map<String, Json>, words: &Read) -> bool {
-        let anew = words.tokens.iter().any(|t| t.is(&["again", "another", "repeat", "anew", "retry", "twice", "once"]));
-        let same = |d: &Done| d.tool == known.tool.name && !d.failed && same_target(known, &d.input, input);
-        known.class == Class::Write && !anew && self.turns[..at].iter().flat_map(|t| &t.done).any(same)
+    fn repeats(
+        &self,
+        at: usize,
+        known: &Known<'_>,
+        input: &Map<String, Json>,
+        words: &Read,
+    ) -> bool {
+        let anew = words
+            .tokens
+            .iter()
+            .any(|t| t.is(&["again", "another", "repeat", "anew", "retry", "twice", "once"]));
+        let same = |d: &Done| {
+            d.tool == known.tool.name && !d.failed && same_target(known, &d.input, input)
+        };
+        known.class == Class::Write
+            && !anew
+            && self.turns[..at].iter().flat_map(|t| &t.done).any(same)
     }
 
     /// Completes arguments from results, attributes and earlier turns, newest first.
     fn recall(&self, at: usize, known: &Known<'_>, filled: &mut Filled) {
         for param in &known.params {
-            if filled.input.contains_key(&param.name) || !(param.required || param.role == Role::Prose) {
+            if filled.input.contains_key(&param.name)
+                || !(param.required || param.role == Role::Prose)
+            {
                 continue;
             }
-            let told = self.turns[at].done.iter().rev().find_map(|d| found(known, param.name.as_str(), d));
+            let told =
+                self.turns[at].done.iter().rev().find_map(|d| found(known, param.name.as_str(), d));
             let value = match param.required {
-                true => told.or_else(|| self.fact(known, &param.name)).or_else(|| self.earlier(at, known, &param.name)),
+                true => told
+                    .or_else(|| self.fact(known, &param.name))
+                    .or_else(|| self.earlier(at, known, &param.name)),
                 false => None,
             };
-            if let Some(value) = value.or_else(|| param.default.clone().filter(|_| param.required)) {
+            if let Some(value) = value.or_else(|| param.default.clone().filter(|_| param.required))
+            {
                 filled.input.insert(param.name.clone(), value);
             }
         }
@@ -283,7 +336,11 @@ impl<'a> Desk<'a> {
                 let words = read(&turn.request);
                 let filled = fill(known, &words);
                 let named = filled.used.iter().any(|(p, _)| *p == index);
-                filled.input.get(name).filter(|_| named && known.params[index].role == Role::Id).cloned()
+                filled
+                    .input
+                    .get(name)
+                    .filter(|_| named && known.params[index].role == Role::Id)
+                    .cloned()
             })
         })
     }
@@ -292,26 +349,52 @@ impl<'a> Desk<'a> {
     fn helper(&self, at: usize, want: &Want, filled: &Filled) -> Option<Plan> {
         let known = &self.box_.tools[want.tool];
         let tried = self.turns[at].done.iter().filter(|d| d.tool != known.tool.name).count();
-        let lacks: Vec<_> = filled.missing.iter().map(|m| &known.params[*m]).filter(|p| p.role != Role::Prose).collect();
+        let lacks: Vec<_> = filled
+            .missing
+            .iter()
+            .map(|m| &known.params[*m])
+            .filter(|p| p.role != Role::Prose)
+            .collect();
         if lacks.is_empty() || tried >= HELPERS {
             return None;
         }
         let mut best: Option<(f64, usize, Map<String, Json>)> = None;
         for (i, other) in self.box_.tools.iter().enumerate() {
-            if i == want.tool || other.class != Class::Read || self.turns[at].done.iter().any(|d| d.tool == other.tool.name) {
+            if i == want.tool
+                || other.class != Class::Read
+                || self.turns[at].done.iter().any(|d| d.tool == other.tool.name)
+            {
                 continue;
             }
             let mut given = fill(other, &want.read);
             carry(other, known, &filled.input, &mut given);
             self.recall(at, other, &mut given);
-            let shared = other.params.iter().filter(|p| known.params.iter().any(|k| k.words == p.words)).count();
+            let shared = other
+                .params
+                .iter()
+                .filter(|p| known.params.iter().any(|k| k.words == p.words))
+                .count();
             if !given.missing.is_empty() || shared == 0 {
                 continue;
             }
-            let brings = lacks.iter().flat_map(|p| &p.words).filter(|w| other.about.iter().any(|a| is_kin(a, w))).count();
-            let object = known.params.iter().flat_map(|p| &p.words).filter(|w| other.name.contains(w)).count();
-            let apart = other.name.iter().filter(|n| !known.params.iter().any(|p| p.words.contains(n))).count();
-            let score = f64::from(u32::try_from(2 * brings + 2 * object).unwrap_or(0)) - 0.5 * f64::from(u32::try_from(apart).unwrap_or(0));
+            let brings = lacks
+                .iter()
+                .flat_map(|p| &p.words)
+                .filter(|w| other.about.iter().any(|a| is_kin(a, w)))
+                .count();
+            let object = known
+                .params
+                .iter()
+                .flat_map(|p| &p.words)
+                .filter(|w| other.name.contains(w))
+                .count();
+            let apart = other
+                .name
+                .iter()
+                .filter(|n| !known.params.iter().any(|p| p.words.contains(n)))
+                .count();
+            let score = f64::from(u32::try_from(2 * brings + 2 * object).unwrap_or(0))
+                - 0.5 * f64::from(u32::try_from(apart).unwrap_or(0));
             if best.as_ref().is_none_or(|(s, ..)| score > *s) && brings + object > 0 {
                 best = Some((score, i, given.input));
             }
@@ -324,26 +407,29 @@ impl<'a> Desk<'a> {
         let text = text_of(&refused.result);
         let said = super::schema::content(&text);
         let turn = &self.turns[at];
-        let candidates = self.box_.tools.iter().enumerate().filter(|(i, other)| {
+        let mut candidates = self.box_.tools.iter().enumerate().filter(|(i, other)| {
             let fresh = *i != want.tool && !turn.done.iter().any(|d| d.tool == other.tool.name);
             let (_, own) = verbs::own_name(&other.tool.name);
             let named = text.contains(&other.tool.name) || text.contains(own);
-            let told = other.name.len() > 1 && other.name.iter().filter(|n| !verbs::is_verb(n)).all(|n| said.contains(n))
-                && other.name.iter().any(|n| !self.box_.tools[want.tool].name.contains(n) && said.contains(n) && !verbs::is_verb(n));
+            let told = other.name.len() > 1
+                && other.name.iter().filter(|n| !verbs::is_verb(n)).all(|n| said.contains(n))
+                && other.name.iter().any(|n| {
+                    !self.box_.tools[want.tool].name.contains(n)
+                        && said.contains(n)
+                        && !verbs::is_verb(n)
+                });
             fresh && (named || told) && self.allowed(*i, &want.read.tokens)
         });
         let known = &self.box_.tools[want.tool];
-        for (i, other) in candidates {
-            let mut given = fill(other, &want.read);
-            let input = refused.input.as_object().cloned().unwrap_or_default();
-            carry(other, known, &input, &mut given);
-            self.recall(at, other, &mut given);
-            return match given.missing.is_empty() {
-                true => Plan::Calls(vec![(i, given.input)]),
-                false => Plan::Ask { tool: i, missing: given.missing },
-            };
+        let Some((i, other)) = candidates.next() else { return Plan::Answer };
+        let mut given = fill(other, &want.read);
+        let input = refused.input.as_object().cloned().unwrap_or_default();
+        carry(other, known, &input, &mut given);
+        self.recall(at, other, &mut given);
+        match given.missing.is_empty() {
+            true => Plan::Calls(vec![(i, given.input)]),
+            false => Plan::Ask { tool: i, missing: given.missing },
         }
-        Plan::Answer
     }
 
     fn without(&self, at: usize, whole: &Read) -> Plan {
@@ -359,7 +445,8 @@ impl<'a> Desk<'a> {
 /// Arguments of one tool that another has under the same name go along, and win.
 fn carry(to: &Known<'_>, from: &Known<'_>, input: &Map<String, Json>, given: &mut Filled) {
     for param in &to.params {
-        let same = from.params.iter().find(|p| p.words == param.words).and_then(|p| input.get(&p.name));
+        let same =
+            from.params.iter().find(|p| p.words == param.words).and_then(|p| input.get(&p.name));
         if let Some(value) = same.and_then(|v| typed(param.kind, v)) {
             given.input.insert(param.name.clone(), value);
         }
@@ -369,9 +456,17 @@ fn carry(to: &Known<'_>, from: &Known<'_>, input: &Map<String, Json>, given: &mu
 
 /// Two changes of one thing: the same required ids, or the same arguments altogether.
 fn same_target(known: &Known<'_>, before: &Json, now: &Map<String, Json>) -> bool {
-    let ids: Vec<&str> =
-        known.params.iter().filter(|p| p.required && p.role == Role::Id).map(|p| p.name.as_str()).collect();
-    if ids.is_empty() { *before == Json::Object(now.clone()) } else { ids.iter().all(|id| before.get(id) == now.get(*id)) }
+    let ids: Vec<&str> = known
+        .params
+        .iter()
+        .filter(|p| p.required && p.role == Role::Id)
+        .map(|p| p.name.as_str())
+        .collect();
+    if ids.is_empty() {
+        *before == Json::Object(now.clone())
+    } else {
+        ids.iter().all(|id| before.get(id) == now.get(*id))
+    }
 }
 
 /// A parameter's value in a finished call: its result by key, then its arguments.
@@ -382,7 +477,9 @@ fn found(known: &Known<'_>, name: &str, done: &Done) -> Option<Json> {
     let sources = [&done.input, &done.result];
     for (path, value) in sources.iter().flat_map(|s| leaves(s)) {
         let fit = key_match(param, &path, own);
-        if let Some(value) = typed(param.kind, value).filter(|_| fit > 0.0 && best.as_ref().is_none_or(|(b, _)| fit > *b)) {
+        if let Some(value) = typed(param.kind, value)
+            .filter(|_| fit > 0.0 && best.as_ref().is_none_or(|(b, _)| fit > *b))
+        {
             best = Some((fit, value));
         }
     }
@@ -430,9 +527,14 @@ fn dedup(calls: &mut Vec<(usize, Map<String, Json>)>) {
 
 /// Whether a request leans on what was said before.
 fn elliptic(words: &Read) -> bool {
-    const LEANS: &[&str] = &["it", "its", "it's", "that", "this", "them", "they", "one", "same", "there", "those"];
+    const LEANS: &[&str] =
+        &["it", "its", "it's", "that", "this", "them", "they", "one", "same", "there", "those"];
     let starts = words.tokens.first().is_some_and(|t| t.is(&["and", "also", "then", "now"]))
-        || words.tokens.windows(2).next().is_some_and(|w| w[0].is(&["what", "how"]) && w[1].is(&["about"]));
+        || words
+            .tokens
+            .windows(2)
+            .next()
+            .is_some_and(|w| w[0].is(&["what", "how"]) && w[1].is(&["about"]));
     starts || words.tokens.iter().any(|t| t.is(LEANS))
 }
 
@@ -443,8 +545,13 @@ fn segments(tokens: &[Token]) -> Vec<(usize, usize)> {
     for i in 0..=tokens.len() {
         let ends = i == tokens.len() || tokens[i].is_mark(".!?;");
         let next = tokens.get(i + 1);
-        let begins = |t: &Token| verbs::is_verb(&stem(&t.text)) || t.is(&["what", "where", "how", "when", "who", "also", "then", "please"]);
-        let joins = !ends && (tokens[i].is(&["and", "then", "also"]) || tokens[i].is_mark(",")) && next.is_some_and(begins);
+        let begins = |t: &Token| {
+            verbs::is_verb(&stem(&t.text))
+                || t.is(&["what", "where", "how", "when", "who", "also", "then", "please"])
+        };
+        let joins = !ends
+            && (tokens[i].is(&["and", "then", "also"]) || tokens[i].is_mark(","))
+            && next.is_some_and(begins);
         if ends || joins {
             if i > from {
                 out.push((from, i));
@@ -464,12 +571,21 @@ fn facts(system: &[String]) -> BTreeMap<String, String> {
             continue;
         }
         if let Ok(Json::Object(map)) = serde_json::from_str::<Json>(line) {
-            out.extend(map.iter().filter(|(_, v)| !v.is_object() && !v.is_array()).map(|(k, v)| (k.clone(), text_of(v))));
-        } else if let Some((key, value)) = tagged(line).or_else(|| line.split_once(": ")).or_else(|| line.split_once('=')) {
+            out.extend(
+                map.iter()
+                    .filter(|(_, v)| !v.is_object() && !v.is_array())
+                    .map(|(k, v)| (k.clone(), text_of(v))),
+            );
+        } else if let Some((key, value)) =
+            tagged(line).or_else(|| line.split_once(": ")).or_else(|| line.split_once('='))
+        {
             let key = key.trim().trim_matches(['"', '`', '\'']);
             let short = !key.is_empty() && key.len() <= 40 && key.split(' ').count() <= 3;
             if short && !value.trim().is_empty() {
-                out.insert(key.to_owned(), value.trim().trim_matches(['"', '`', '\'', ',']).to_owned());
+                out.insert(
+                    key.to_owned(),
+                    value.trim().trim_matches(['"', '`', '\'', ',']).to_owned(),
+                );
             }
         }
     }

@@ -36,10 +36,61 @@ const CONTEXT: f64 = 0.35;
 
 /// Stems that say little about what a tool is for.
 const GENERIC: &[&str] = &[
-    "calculat", "comput", "find", "get", "search", "data", "informat", "info", "detail", "valu", "number", "specific",
-    "certain", "particular", "function", "tool", "result", "return", "retriev", "fetch", "provid", "list", "nam", "typ",
-    "check", "show", "giv", "tell", "determin", "process", "proces", "request", "estimat", "analyz", "analys", "generat", "mak",
-    "lookup", "look", "api", "create", "creat", "help", "know", "obtain", "time", "tim", "year", "day", "new", "current", "convert", "predict", "total", "rat",
+    "calculat",
+    "comput",
+    "find",
+    "get",
+    "search",
+    "data",
+    "informat",
+    "info",
+    "detail",
+    "valu",
+    "number",
+    "specific",
+    "certain",
+    "particular",
+    "function",
+    "tool",
+    "result",
+    "return",
+    "retriev",
+    "fetch",
+    "provid",
+    "list",
+    "nam",
+    "typ",
+    "check",
+    "show",
+    "giv",
+    "tell",
+    "determin",
+    "process",
+    "proces",
+    "request",
+    "estimat",
+    "analyz",
+    "analys",
+    "generat",
+    "mak",
+    "lookup",
+    "look",
+    "api",
+    "create",
+    "creat",
+    "help",
+    "know",
+    "obtain",
+    "time",
+    "tim",
+    "year",
+    "day",
+    "new",
+    "current",
+    "convert",
+    "predict",
+    "total",
+    "rat",
 ];
 
 impl<'a> Toolbox<'a> {
@@ -78,14 +129,20 @@ impl<'a> Toolbox<'a> {
     }
 
     fn score(&self, tool: &Known<'_>, words: &[(String, f64)]) -> f64 {
-        let has = |stem: &String| words.iter().map(|(w, v)| kinship(w, stem) * if *v == CONTEXT { 0.7 } else { 1.0 }).fold(0.0, f64::max);
+        let has = |stem: &String| {
+            words
+                .iter()
+                .map(|(w, v)| kinship(w, stem) * if *v == CONTEXT { 0.7 } else { 1.0 })
+                .fold(0.0, f64::max)
+        };
         let covers = |stems: &[String]| {
             let total: f64 = stems.iter().map(|s| self.weight(s)).sum();
             let hit: f64 = stems.iter().map(|s| self.weight(s) * has(s)).sum();
             if total > 0.0 { hit / total } else { 0.0 }
         };
         let total: f64 = words.iter().map(|(w, v)| self.weight(w) * v).sum();
-        let explained: f64 = words.iter().map(|(w, v)| self.weight(w) * v * explains(tool, w)).sum();
+        let explained: f64 =
+            words.iter().map(|(w, v)| self.weight(w) * v * explains(tool, w)).sum();
         let query = if total > 0.0 { explained / total } else { 0.0 };
         0.45 * covers(&tool.name) + 0.2 * covers(&tool.about) + 0.35 * query
     }
@@ -94,7 +151,11 @@ impl<'a> Toolbox<'a> {
 /// How much of a word a tool accounts for.
 fn explains(tool: &Known<'_>, word: &str) -> f64 {
     let best = |stems: &[String]| stems.iter().map(|s| kinship(word, s)).fold(0.0, f64::max);
-    let params = tool.params.iter().map(|p| (0.8 * best(&p.words)).max(0.6 * best(&p.about))).fold(0.0, f64::max);
+    let params = tool
+        .params
+        .iter()
+        .map(|p| (0.8 * best(&p.words)).max(0.6 * best(&p.about)))
+        .fold(0.0, f64::max);
     best(&tool.name).max(0.9 * best(&tool.about)).max(params)
 }
 

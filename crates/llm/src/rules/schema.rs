@@ -52,11 +52,15 @@ pub(super) struct Param {
 }
 
 pub(super) fn params(schema: &Json) -> Vec<Param> {
-    let required: Vec<&str> =
-        schema["required"].as_array().map(|r| r.iter().filter_map(Json::as_str).collect()).unwrap_or_default();
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .map(|r| r.iter().filter_map(Json::as_str).collect())
+        .unwrap_or_default();
     let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
-    let mut all: Vec<Param> =
-        properties.iter().map(|(name, schema)| param(name, schema, required.contains(&name.as_str()))).collect();
+    let mut all: Vec<Param> = properties
+        .iter()
+        .map(|(name, schema)| param(name, schema, required.contains(&name.as_str())))
+        .collect();
     // The map is sorted by name; where the author listed what is required, that order says more.
     all.sort_by_key(|p| required.iter().position(|r| *r == p.name).unwrap_or(usize::MAX));
     all
@@ -90,7 +94,9 @@ fn param(name: &str, schema: &Json, required: bool) -> Param {
 
 pub(super) fn kind(schema: &Json) -> Type {
     let named = schema["type"].as_str().or_else(|| {
-        schema["type"].as_array().and_then(|all| all.iter().filter_map(Json::as_str).find(|t| *t != "null"))
+        schema["type"]
+            .as_array()
+            .and_then(|all| all.iter().filter_map(Json::as_str).find(|t| *t != "null"))
     });
     match named {
         Some("integer") => Type::Integer,
@@ -119,7 +125,8 @@ pub(super) fn content(text: &str) -> Vec<String> {
 
 /// Values that a description quotes: `can be 'draft' or 'final'`.
 fn hints(description: &str) -> Vec<String> {
-    let quoted = tokens(description).into_iter().filter(|t| t.kind == Kind::Quoted && t.text.len() <= 40);
+    let quoted =
+        tokens(description).into_iter().filter(|t| t.kind == Kind::Quoted && t.text.len() <= 40);
     quoted.map(|t| t.text).collect()
 }
 
@@ -127,7 +134,9 @@ fn hints(description: &str) -> Vec<String> {
 fn spoken_default(description: &str, kind: Type) -> Option<Json> {
     let all = tokens(description);
     let at = all.iter().position(|t| t.stem.starts_with("default"))?;
-    let value = all[at + 1..].iter().find(|t| !t.is(&["is", "to", "value", "be", "set"]) && !t.is_mark(":="))?;
+    let value = all[at + 1..]
+        .iter()
+        .find(|t| !t.is(&["is", "to", "value", "be", "set"]) && !t.is_mark(":="))?;
     let number = super::number::Number::parse(&value.text);
     match kind {
         Type::Boolean => value.text.to_lowercase().parse::<bool>().ok().map(Json::from),
@@ -157,7 +166,13 @@ fn role(schema: &Json, words: &[String], about: &[String]) -> Role {
         (Role::Id, &["id", "identifier", "uuid", "sku", "ticket", "serial"]),
         (Role::Date, &["dat", "day", "deadlin", "when", "birthday"]),
         (Role::Place, PLACES),
-        (Role::Prose, &["reason", "comment", "not", "messag", "text", "body", "content", "query", "question", "caus", "feedback"]),
+        (
+            Role::Prose,
+            &[
+                "reason", "comment", "not", "messag", "text", "body", "content", "query",
+                "question", "caus", "feedback",
+            ],
+        ),
         (Role::Time, &["tim", "hour"]),
     ];
     let found = roles.iter().find(|(_, list)| named(list)).map(|(role, _)| *role);
@@ -165,6 +180,22 @@ fn role(schema: &Json, words: &[String], about: &[String]) -> Role {
 }
 
 const PLACES: &[&str] = &[
-    "city", "location", "locat", "plac", "country", "stat", "address", "destination", "destinat", "origin", "region", "town", "area",
-    "airport", "departur", "county", "street", "venu",
+    "city",
+    "location",
+    "locat",
+    "plac",
+    "country",
+    "stat",
+    "address",
+    "destination",
+    "destinat",
+    "origin",
+    "region",
+    "town",
+    "area",
+    "airport",
+    "departur",
+    "county",
+    "street",
+    "venu",
 ];

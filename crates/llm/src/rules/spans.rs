@@ -114,7 +114,10 @@ fn number(token: &Token, next: Option<&Token>) -> (Option<Shape>, usize) {
         return (Some(Shape::Number(n)), 2);
     }
     n.percent |= matches!(after.as_str(), "%" | "percent" | "percentage");
-    n.money |= matches!(after.as_str(), "dollars" | "dollar" | "usd" | "euro" | "euros" | "eur" | "gbp" | "pounds");
+    n.money |= matches!(
+        after.as_str(),
+        "dollars" | "dollar" | "usd" | "euro" | "euros" | "eur" | "gbp" | "pounds"
+    );
     (Some(Shape::Number(n)), 1)
 }
 
@@ -132,7 +135,10 @@ fn word_form(text: &str) -> Option<Shape> {
         return Some(Shape::Path);
     }
     let clock = lower.trim_end_matches("am").trim_end_matches("pm");
-    if digits > 0 && clock.bytes().all(|b| b.is_ascii_digit() || b == b':') && (clock.contains(':') || clock != lower) {
+    if digits > 0
+        && clock.bytes().all(|b| b.is_ascii_digit() || b == b':')
+        && (clock.contains(':') || clock != lower)
+    {
         return Some(Shape::Time);
     }
     (digits > 0).then_some(Shape::Id)
@@ -145,7 +151,8 @@ pub(super) fn list(text: &str) -> Option<Vec<Json>> {
     }
     let inner = text.trim_start_matches('[').trim_end_matches(']');
     let items = inner.split(',').map(str::trim).filter(|s| !s.is_empty());
-    let values = items.map(|s| Number::parse(s).map_or_else(|| s.trim_matches(['\'', '"']).into(), |n| n.json()));
+    let values = items
+        .map(|s| Number::parse(s).map_or_else(|| s.trim_matches(['\'', '"']).into(), |n| n.json()));
     Some(values.collect())
 }
 
@@ -155,7 +162,9 @@ fn dated(tokens: &[Token], at: usize) -> Option<usize> {
     if token.kind == Kind::Word && (numeric_date(&token.text) || is_relative(&token.text)) {
         return Some(1);
     }
-    if token.is(&["next", "last", "this"]) && tokens.get(at + 1).is_some_and(|t| t.is(PERIODS) || is_day(&t.text)) {
+    if token.is(&["next", "last", "this"])
+        && tokens.get(at + 1).is_some_and(|t| t.is(PERIODS) || is_day(&t.text))
+    {
         return Some(2);
     }
     if is_day(&token.text) {
@@ -165,9 +174,11 @@ fn dated(tokens: &[Token], at: usize) -> Option<usize> {
     let mut month = false;
     let mut digits = 0;
     while let Some(t) = tokens.get(end) {
-        let small = Number::parse(&t.text).is_some_and(|n| n.value <= 2200.0 && n.is_integer() && n.unit.is_empty());
+        let small = Number::parse(&t.text)
+            .is_some_and(|n| n.value <= 2200.0 && n.is_integer() && n.unit.is_empty());
         let named = is_month(t) && !month;
-        let joins = month && digits > 0 && t.is_mark(",") || digits > 0 && !month && t.is(&["of"]);
+        let link = if month { t.is_mark(",") } else { t.is(&["of"]) };
+        let joins = digits > 0 && link;
         if !(named || t.kind == Kind::Number && small && digits < 2 || joins) {
             break;
         }
@@ -184,7 +195,9 @@ fn dated(tokens: &[Token], at: usize) -> Option<usize> {
 fn numeric_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split(['-', '/', '.']).collect();
     let numeric = |p: &&str| (1..=4).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit());
-    let stamp = text.split_once('T').is_some_and(|(d, t)| numeric_date(d) && t.starts_with(|c: char| c.is_ascii_digit()));
+    let stamp = text
+        .split_once('T')
+        .is_some_and(|(d, t)| numeric_date(d) && t.starts_with(|c: char| c.is_ascii_digit()));
     stamp || parts.len() == 3 && parts.iter().all(numeric) && parts.iter().any(|p| p.len() == 4)
 }
 
@@ -202,11 +215,22 @@ fn is_day(text: &str) -> bool {
 
 fn is_month(token: &Token) -> bool {
     const MONTHS: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
         "december",
     ];
     let lower = token.text.to_lowercase();
-    token.is_capital() && MONTHS.iter().any(|m| *m == lower || lower.len() == 3 && m.starts_with(&lower))
+    token.is_capital()
+        && MONTHS.iter().any(|m| *m == lower || lower.len() == 3 && m.starts_with(&lower))
 }
 
 /// Runs of capitalised words; the first word of a sentence begins one only when it is no verb.
@@ -215,18 +239,23 @@ fn proper(text: &str, tokens: &[Token], spans: &mut Vec<Span>) {
     let mut i = 0;
     while i < tokens.len() {
         let begins = i == 0 || tokens[i - 1].is_mark(".!?:;");
-        let opener = begins && (!tokens[i].is_content() || verbs::is_verb(&tokens[i].stem) || !runs_on(tokens, i));
-        let stop = tokens[i].is(&["i", "i'm", "i'd", "i've", "i'll"]) || !begins && !tokens[i].is_content();
+        let opener = begins
+            && (!tokens[i].is_content() || verbs::is_verb(&tokens[i].stem) || !runs_on(tokens, i));
+        let stop = tokens[i].is(&["i", "i'm", "i'd", "i've", "i'll"])
+            || !begins && !tokens[i].is_content();
         if !tokens[i].is_capital() || opener || stop || taken(i, spans) {
             i += 1;
             continue;
         }
         let mut end = i + 1;
-        while end < tokens.len() && !(taken(end, spans) && !version(&tokens[end])) {
+        while end < tokens.len() && (version(&tokens[end]) || !taken(end, spans)) {
             let capital = tokens[end].is_capital() || version(&tokens[end]);
-            let links = tokens[end].is(&["of", "de", "la", "the", "and"]) && !tokens[end].is(&["and"]);
-            let onward = links && tokens.get(end + 1).is_some_and(|t| t.is_capital() && !taken(end + 1, spans));
-            let glued = tokens[end].is_mark(".") && tokens.get(end + 1).is_some_and(|t| t.start == tokens[end].end);
+            let links =
+                tokens[end].is(&["of", "de", "la", "the", "and"]) && !tokens[end].is(&["and"]);
+            let onward = links
+                && tokens.get(end + 1).is_some_and(|t| t.is_capital() && !taken(end + 1, spans));
+            let glued = tokens[end].is_mark(".")
+                && tokens.get(end + 1).is_some_and(|t| t.start == tokens[end].end);
             if !(capital || onward || glued) {
                 break;
             }
@@ -244,14 +273,17 @@ fn runs_on(tokens: &[Token], i: usize) -> bool {
 
 /// A short number that belongs to the name before it, as in "Windows 10".
 fn version(token: &Token) -> bool {
-    token.kind == Kind::Number && token.text.len() <= 2 && token.text.bytes().all(|b| b.is_ascii_digit())
+    token.kind == Kind::Number
+        && token.text.len() <= 2
+        && token.text.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn phrases(text: &str, tokens: &[Token], spans: &mut Vec<Span>) {
     let mut i = 0;
     while i < tokens.len() {
         let free = |k: usize| {
-            tokens[k].is_content() && !spans.iter().any(|s| s.shape != Shape::Phrase && s.from <= k && k < s.to)
+            tokens[k].is_content()
+                && !spans.iter().any(|s| s.shape != Shape::Phrase && s.from <= k && k < s.to)
         };
         let mut end = i;
         while end < tokens.len() && free(end) {

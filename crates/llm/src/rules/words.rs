@@ -132,7 +132,9 @@ fn continues(before: char, k: char, next: Option<char>, rest: &str) -> bool {
         _ if k.is_alphanumeric() || k == '_' || k == '@' => true,
         '%' | '²' | '³' | '°' | '€' => before.is_numeric(),
         ',' => before.is_ascii_digit() && thousands(rest),
-        ':' => joined && before.is_ascii_digit() || rest.starts_with("://") || rest.starts_with(":/"),
+        ':' => {
+            joined && before.is_ascii_digit() || rest.starts_with("://") || rest.starts_with(":/")
+        }
         '/' | '\\' => joined || rest.starts_with("//") || before == '/',
         '.' | '-' | '\'' | '’' | '+' | '&' | '^' => joined,
         _ => false,
@@ -152,7 +154,8 @@ pub(super) fn split_name(name: &str) -> Vec<String> {
     for (i, c) in chars.iter().enumerate() {
         let lower_next = chars.get(i + 1).is_some_and(|n| n.is_lowercase());
         let edge = i > 0
-            && (c.is_uppercase() && (chars[i - 1].is_lowercase() || (chars[i - 1].is_uppercase() && lower_next))
+            && (c.is_uppercase()
+                && (chars[i - 1].is_lowercase() || (chars[i - 1].is_uppercase() && lower_next))
                 || c.is_ascii_digit() && chars[i - 1].is_alphabetic());
         if !c.is_alphanumeric() || edge {
             out.push(String::new());
@@ -277,15 +280,18 @@ pub(super) fn is_stop(lower: &str) -> bool {
 }
 
 const STOP: &[&str] = &[
-    "a", "an", "the", "of", "to", "in", "on", "at", "for", "from", "by", "with", "without", "about", "into", "over",
-    "under", "between", "and", "or", "but", "if", "then", "than", "so", "as", "that", "this", "these", "those", "it",
-    "its", "it's", "is", "are", "was", "were", "be", "been", "being", "am", "do", "does", "did", "done", "has", "have",
-    "had", "having", "can", "could", "would", "will", "shall", "should", "may", "might", "must", "i", "i'm", "i'd",
-    "i've", "i'll", "me", "my", "mine", "we", "us", "our", "you", "your", "he", "she", "they", "them", "their", "his",
-    "her", "what", "what's", "which", "who", "whom", "whose", "where", "where's", "when", "why", "how", "there",
-    "here", "please", "also", "just", "now", "not", "no", "any", "some", "all", "each", "both", "per", "via", "up",
-    "out", "off", "down", "let", "let's", "like", "want", "need", "e.g", "eg", "i.e", "etc", "such", "using", "use",
-    "used", "given", "based", "too", "very", "much", "many", "more", "most", "other", "same", "hello", "hi", "hey",
-    "thanks", "thank", "ok", "okay", "yes", "don't", "do", "won't", "can't", "isn't", "through", "during", "while",
-    "after", "before", "because", "since", "until", "within", "where", "whether", "only", "own", "along", "around",
+    "a", "an", "the", "of", "to", "in", "on", "at", "for", "from", "by", "with", "without",
+    "about", "into", "over", "under", "between", "and", "or", "but", "if", "then", "than", "so",
+    "as", "that", "this", "these", "those", "it", "its", "it's", "is", "are", "was", "were", "be",
+    "been", "being", "am", "do", "does", "did", "done", "has", "have", "had", "having", "can",
+    "could", "would", "will", "shall", "should", "may", "might", "must", "i", "i'm", "i'd", "i've",
+    "i'll", "me", "my", "mine", "we", "us", "our", "you", "your", "he", "she", "they", "them",
+    "their", "his", "her", "what", "what's", "which", "who", "whom", "whose", "where", "where's",
+    "when", "why", "how", "there", "here", "please", "also", "just", "now", "not", "no", "any",
+    "some", "all", "each", "both", "per", "via", "up", "out", "off", "down", "let", "let's",
+    "like", "want", "need", "e.g", "eg", "i.e", "etc", "such", "using", "use", "used", "given",
+    "based", "too", "very", "much", "many", "more", "most", "other", "same", "hello", "hi", "hey",
+    "thanks", "thank", "ok", "okay", "yes", "don't", "do", "won't", "can't", "isn't", "through",
+    "during", "while", "after", "before", "because", "since", "until", "within", "where",
+    "whether", "only", "own", "along", "around",
 ];
