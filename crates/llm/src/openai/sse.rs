@@ -134,7 +134,7 @@ impl Reader {
     }
 }
 
-fn event(
+pub(super) fn event(
     data: &[u8],
     assembler: &mut Assembler,
     done: &mut bool,
