@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "`json!` and `expect!` read best in place")]
+
 use expect_test::{Expect, expect};
 use serde_json::{Value as Json, json};
 
@@ -76,7 +78,7 @@ fn what_the_protocol_has_no_place_for_is_refused_by_name() {
     let elsewhere = json!({ "format": "png", "source": { "s3Location": { "uri": "s3://b/k" } } });
     check_request(
         user(json!({ "image": elsewhere })),
-        expect!["cannot: the source of a image must be bytes; it cannot fetch from elsewhere"],
+        expect!["cannot: image source: it takes bytes and cannot fetch from elsewhere"],
     );
     let sheet = json!({ "format": "xlsx", "name": "sums", "source": { "bytes": "" } });
     check_request(
@@ -184,28 +186,38 @@ fn a_refusal_names_provider_status_and_variable_and_never_the_key() {
     check_refusal(
         401,
         body,
-        expect![[r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 401 Unauthorized: Incorrect API key: *** or *** Sorry; check the key: its key is the environment variable CLOUD_KEY"#]],
+        expect![[
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 401 Unauthorized: Incorrect API key: *** or *** Sorry; check the key: its key is the environment variable CLOUD_KEY"#
+        ]],
     );
     check_refusal(
         404,
         r#"{"error":"model not found"}"#,
-        expect![[r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 404 Not Found: model not found; check base_url and the model name "tiny" (its key is the environment variable CLOUD_KEY)"#]],
+        expect![[
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 404 Not Found: model not found; check base_url and the model name "tiny" (its key is the environment variable CLOUD_KEY)"#
+        ]],
     );
     check_refusal(
         400,
         r#"{"detail":[{"loc":["tools"]}]}"#,
-        expect![[r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 400 Bad Request: [{"loc":["tools"]}] (its key is the environment variable CLOUD_KEY)"#]],
+        expect![[
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 400 Bad Request: [{"loc":["tools"]}] (its key is the environment variable CLOUD_KEY)"#
+        ]],
     );
     check_refusal(
         429,
         r#"{"error":{"message":"slow down"}}"#,
-        expect![[r#"Throttled: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: slow down (its key is the environment variable CLOUD_KEY)"#]],
+        expect![[
+            r#"Throttled: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: slow down (its key is the environment variable CLOUD_KEY)"#
+        ]],
     );
     let empty = r#"{"error":{"message":"no funds","code":"insufficient_quota"}}"#;
     check_refusal(
         429,
         empty,
-        expect![[r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: no funds (its key is the environment variable CLOUD_KEY)"#]],
+        expect![[
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: no funds (its key is the environment variable CLOUD_KEY)"#
+        ]],
     );
     check_refusal(
         502,
@@ -217,7 +229,9 @@ fn a_refusal_names_provider_status_and_variable_and_never_the_key() {
     check_refusal(
         308,
         "",
-        expect![[r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 308 Permanent Redirect: (no message); check base_url: redirects are not followed"#]],
+        expect![[
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 308 Permanent Redirect: (no message); check base_url: redirects are not followed"#
+        ]],
     );
     let long = "x".repeat(5000);
     let error = origin().refusal(StatusCode::BAD_REQUEST, &Bytes::from(long), "tiny", None);

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "`json!` and `expect!` read best in place")]
+
 use expect_test::{Expect, expect};
 use futures_util::TryStreamExt;
 use serde_json::json;
