@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use crate::fault::Fault;
 use crate::limits;
-use crate::model::{Kind, Location, Protocol, Service, Shape, ShapeId, Structure};
+use crate::model::{Kind, Protocol, Service, Shape, ShapeId, Structure};
 use crate::pattern;
 use crate::value::{Map, Value};
 
@@ -133,19 +133,17 @@ impl Walk<'_> {
 
     fn structure(&mut self, structure: &'static Structure, map: &Map) {
         for member in structure.members {
+            let value = map.get(member.name).filter(|v| **v != Value::Null);
+            if value.is_none() && !member.required {
+                continue;
+            }
+            let shape = self.service.shape(member.shape);
             let before = self.path.enter_member(member.name);
-            match map.get(member.name) {
-                Some(Value::Null) | None if member.required => {
-                    self.found.push(" null", &self.path, NOT_NULL);
-                }
-                Some(Value::Null) | None => {}
+            match value {
+                None => self.found.push(" null", &self.path, NOT_NULL),
                 // An event stream comes frame by frame, after the request.
-                Some(value) => match &self.service.shape(member.shape).kind {
-                    Kind::Structure(s) if s.event_stream => {}
-                    // Labels were matched by the router, an empty one never matches.
-                    _ if member.location == Location::StatusCode => {}
-                    _ => self.value(self.service.shape(member.shape), value),
-                },
+                Some(_) if matches!(&shape.kind, Kind::Structure(s) if s.event_stream) => {}
+                Some(value) => self.value(shape, value),
             }
             self.path.leave(before);
         }
@@ -159,6 +157,7 @@ impl Walk<'_> {
         if structure.members.iter().filter(|m| set(m.name)).count() == 1 {
             return;
         }
+        // The sentence is ours: AWS's for unions is not known.
         let names: Vec<&str> = structure.members.iter().map(|m| m.name).collect();
         let constraint = format!("Member must have exactly one of: [{}]", names.join(", "));
         self.found.push("", &self.path, &constraint);

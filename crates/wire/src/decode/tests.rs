@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "tables of cases read better by value")]
+
 use bytes::Bytes;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;

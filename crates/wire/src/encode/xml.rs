@@ -50,7 +50,7 @@ pub(crate) fn fault(
         xml.leaf("Message", fault.message());
     }
     if let Some(Modelled { structure, .. }) = modelled {
-        let mut members = fault_members(Some(structure), fault);
+        let mut members = fault_members(Some(structure), fault, status);
         members.retain(|name, _| !name.eq_ignore_ascii_case("message") && name != "Type");
         xml.members(structure, &members);
     }
