@@ -4,6 +4,7 @@
 //! `docs/coverage.md`. The first step runs only when the pinned version changes or on `--fetch`;
 //! the rest works offline. `--check` writes nothing and fails if anything would change.
 
+mod corrections;
 mod coverage;
 mod fetch;
 mod names;
@@ -57,12 +58,14 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 fn load(plans: BTreeMap<String, Plan>) -> Result<Vec<Service>, Box<dyn std::error::Error>> {
+    let corrections = corrections::read(&root().join("models/corrections.toml"))?;
     let mut services = Vec::new();
     for (name, plan) in plans {
         let path = root().join("models").join(format!("{name}.json"));
-        let model: Model = serde_json::from_slice(&fs::read(&path)?)
+        let mut model: Model = serde_json::from_slice(&fs::read(&path)?)
             .map_err(|e| format!("{}: {e}", path.display()))?;
         plan.compare(&name, &model)?;
+        corrections::apply(&corrections, &name, &mut model)?;
         services.push(Service { name, model, plan });
     }
     Ok(services)

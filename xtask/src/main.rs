@@ -2,7 +2,6 @@
 #![allow(clippy::print_stdout, reason = "a command line tool speaks to standard output")]
 
 mod codegen;
-mod vectors;
 
 use std::process::ExitCode;
 
@@ -11,8 +10,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: cargo xtask VERB
 
-  codegen [--check] [--fetch]   regenerate the wire's tables and types from models/
-  vectors --data DIR            run public protocol vectors against the codecs";
+  codegen [--check] [--fetch]   regenerate the wire's tables and types from models/";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,7 +27,6 @@ fn run(arguments: &[String]) -> Outcome {
     let Some((verb, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match verb.as_str() {
         "codegen" => codegen::run(rest),
-        "vectors" => vectors::run(rest),
         other => Err(format!("there is no verb {other}\n{USAGE}").into()),
     }
 }

@@ -1,1 +1,182 @@
-//! engine
+//! Drives runs: makes durable what `core` decides and performs what it asks for.
+//!
+//! A client's request becomes a run ([`invoke`]), a task drives it from event to event
+//! ([`drive`]), performers act outside ([`perform`]), and upkeep renews leases, finds what a crash
+//! left behind and clears what has lapsed ([`upkeep`]). Traces are views of the journal
+//! ([`trace`]). The engine knows no HTTP and no operation of AWS.
+
+pub mod env;
+pub mod function;
+pub mod invoke;
+pub mod limits;
+pub mod live;
+pub mod record;
+pub mod trace;
+
+mod drive;
+mod perform;
+mod run;
+#[cfg(test)]
+mod sim;
+mod upkeep;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use craton_core::agent::limits::Limits as TurnLimits;
+use craton_core::agent::turn::Agent;
+use store::{Store, StoreError, Tenant};
+
+use crate::env::{Clock, Ids};
+use crate::function::SharedTools;
+use crate::limits::Limits;
+use crate::live::Activation;
+use crate::record::Pinned;
+
+/// What the engine works with.
+pub struct Parts {
+    pub store: Store,
+    pub models: llm::Models,
+    pub tools: SharedTools,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub turn: TurnLimits,
+    pub limits: Limits,
+}
+
+/// A handle; clones share one engine.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) models: llm::Models,
+    pub(crate) tools: SharedTools,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) turn: TurnLimits,
+    pub(crate) limits: Limits,
+    /// This process, as the owner of leases.
+    pub(crate) owner: String,
+    pub(crate) live: Mutex<HashMap<(Tenant, String), Arc<Activation>>>,
+    pub(crate) agents: Mutex<HashMap<String, Arc<Agent>>>,
+    /// Turned on when the process is about to stop: no new run is taken.
+    pub(crate) draining: std::sync::atomic::AtomicBool,
+}
+
+impl Engine {
+    /// Takes over the runs that an earlier process left behind, then begins upkeep.
+    pub async fn start(parts: Parts) -> Result<Engine, StoreError> {
+        let engine = Engine::assemble(parts);
+        upkeep::recover(&engine).await?;
+        tokio::spawn(upkeep::forever(Arc::downgrade(&engine.0)));
+        Ok(engine)
+    }
+
+    pub(crate) fn assemble(parts: Parts) -> Engine {
+        let owner = parts.ids.fresh();
+        Engine(Arc::new(Inner {
+            store: parts.store,
+            models: parts.models,
+            tools: parts.tools,
+            clock: parts.clock,
+            ids: parts.ids,
+            turn: parts.turn,
+            limits: parts.limits,
+            owner,
+            live: Mutex::default(),
+            agents: Mutex::default(),
+            draining: std::sync::atomic::AtomicBool::new(false),
+        }))
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub fn models(&self) -> &llm::Models {
+        &self.0.models
+    }
+
+    pub fn tools(&self) -> &SharedTools {
+        &self.0.tools
+    }
+
+    /// Milliseconds since the Unix epoch, by the engine's clock.
+    pub fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
+    pub fn fresh_id(&self) -> String {
+        self.0.ids.fresh()
+    }
+
+    /// Runs that a task of this process drives, or that wait for their lane here.
+    pub fn running(&self) -> usize {
+        self.0.live.lock().expect("no holder of this lock panics").len()
+    }
+
+    /// Takes no new runs and waits for those under way; what is not done in time stays in the
+    /// journal and goes on when the next process starts. Returns how many were left.
+    pub async fn drain(&self, patience: Duration) -> usize {
+        self.0.draining.store(true, std::sync::atomic::Ordering::SeqCst);
+        let deadline = tokio::time::Instant::now() + patience;
+        while self.running() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.running()
+    }
+}
+
+impl Inner {
+    /// The compiled agent of a pinned configuration.
+    pub(crate) async fn agent(
+        &self,
+        tenant: &Tenant,
+        digest: &str,
+    ) -> Result<Option<Arc<Agent>>, StoreError> {
+        if let Some(agent) = self.agents.lock().expect("no holder panics").get(digest) {
+            return Ok(Some(agent.clone()));
+        }
+        let Some(pinned) = self.store.get::<Pinned>(tenant, digest).await? else {
+            return Ok(None);
+        };
+        let agent = match Agent::new(pinned.value.config) {
+            Ok(agent) => Arc::new(agent),
+            Err(problem) => {
+                tracing::error!(digest, %problem, "a pinned configuration no longer compiles");
+                return Ok(None);
+            }
+        };
+        let mut agents = self.agents.lock().expect("no holder of this lock panics");
+        if agents.len() >= self.limits.cached_agents {
+            agents.clear();
+        }
+        agents.insert(digest.to_owned(), agent.clone());
+        Ok(Some(agent))
+    }
+
+    pub(crate) fn activation(&self, tenant: &Tenant, run: &str) -> Option<Arc<Activation>> {
+        let live = self.live.lock().expect("no holder of this lock panics");
+        live.get(&(tenant.clone(), run.to_owned())).cloned()
+    }
+
+    /// The run's activation; makes one if nobody has yet.
+    pub(crate) fn activate(&self, tenant: &Tenant, run: &str, lane: &str) -> Arc<Activation> {
+        let mut live = self.live.lock().expect("no holder of this lock panics");
+        let entry = live.entry((tenant.clone(), run.to_owned()));
+        entry.or_insert_with(|| Activation::new(lane)).clone()
+    }
+
+    pub(crate) fn deactivate(&self, tenant: &Tenant, run: &str) {
+        let mut live = self.live.lock().expect("no holder of this lock panics");
+        if let Some(activation) = live.remove(&(tenant.clone(), run.to_owned())) {
+            activation.finish();
+        }
+    }
+
+    pub(crate) fn lease_until(&self) -> i64 {
+        self.clock.now() + self.limits.lease_millis
+    }
+}

@@ -13,7 +13,6 @@ mod limits;
 mod models;
 mod openai;
 mod provider;
-mod rules;
 mod scripted;
 
 pub use collect::{Collect, deltas};

@@ -91,8 +91,8 @@ impl fmt::Display for Precondition {
             Precondition::Seq => "next sequence",
             Precondition::Epoch => "epoch",
             Precondition::State => "state",
-            Precondition::Lane => "lane",
-            Precondition::Counter => "counter",
+            Precondition::Lane => "holder",
+            Precondition::Counter => "value",
         })
     }
 }

@@ -185,3 +185,9 @@ pub struct Reply {
     pub stop_reason: StopReason,
     pub usage: Usage,
 }
+
+impl Reply {
+    pub fn asks_for_tools(&self) -> bool {
+        self.content.iter().any(|block| matches!(block, Block::ToolUse(_)))
+    }
+}

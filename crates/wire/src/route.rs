@@ -185,3 +185,6 @@ fn labels(operation: &'static Operation, segments: &[&str]) -> Option<Labels> {
 fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -354,3 +354,6 @@ macro_rules! enumeration {
 }
 
 pub(crate) use {enumeration, shown, structure, union};
+
+#[cfg(test)]
+mod tests;

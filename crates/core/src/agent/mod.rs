@@ -1,4 +1,9 @@
 //! An agent turn as two pure functions over its configuration and its events.
 
 pub mod config;
+pub mod event;
+pub mod history;
+pub mod limits;
+pub mod prompt;
 pub mod tool;
+pub mod turn;

@@ -164,7 +164,7 @@ impl Writer {
             None => Ok(()),
             Some(busy) => {
                 let found = format!("run {} {}", busy.run, busy.state.name());
-                Err(conflict(Precondition::Lane, ("lane", lane), &"a free lane", &found))
+                Err(conflict(Precondition::Lane, ("lane", lane), &"nobody", &found))
             }
         }
     }

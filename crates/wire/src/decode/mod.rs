@@ -80,6 +80,3 @@ impl Malformed {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -238,7 +238,7 @@ static SHAPES: &[Shape] = &[
     structure("TagResourceRequest", &[m("resourceArn", 133).at(Label, "resourceArn").required(), m("tags", 134).required()]),
     structure("TagResourceResponse", &[]),
     string("TagValue").size(Some(0), Some(256)).pattern("[a-zA-Z0-9\\s._:/=+@-]*"),
-    string("TaggableResourcesArn").size(Some(20), Some(1011)).pattern(".*(^arn:aws:bedrock:[a-zA-Z0-9-]+:/d{12}:(agent|agent-alias|knowledge-base|flow|prompt)/[A-Z0-9]{10}(?:/[A-Z0-9]{10})?$|^arn:aws:bedrock:[a-zA-Z0-9-]+:/d{12}:flow/([A-Z0-9]{10})/alias/([A-Z0-9]{10})$|^arn:aws:bedrock:[a-zA-Z0-9-]+:/d{12}:prompt/([A-Z0-9]{10})?(?::/d+)?$|^arn:aws(-cn|-us-gov|-eusc|-iso(-[b-f])?)?:bedrock:[a-zA-Z0-9-]+:[0-9]{12}:retrieval-instruction/[a-z0-9]{10}$).*"),
+    string("TaggableResourcesArn").size(Some(20), Some(1011)).pattern(".*(^arn:aws:bedrock:[a-zA-Z0-9-]+:\\d{12}:(agent|agent-alias|knowledge-base|flow|prompt)/[A-Z0-9]{10}(?:/[A-Z0-9]{10})?$|^arn:aws:bedrock:[a-zA-Z0-9-]+:\\d{12}:flow/([A-Z0-9]{10})/alias/([A-Z0-9]{10})$|^arn:aws:bedrock:[a-zA-Z0-9-]+:\\d{12}:prompt/([A-Z0-9]{10})?(?::\\d+)?$|^arn:aws(-cn|-us-gov|-eusc|-iso(-[b-f])?)?:bedrock:[a-zA-Z0-9-]+:[0-9]{12}:retrieval-instruction/[a-z0-9]{10}$).*"),
     map("TagsMap", 128, 132),
     float("Temperature").span(Some(0.0), Some(1.0)),
     structure("ThrottlingException", &[m("message", 99)]).error("ThrottlingException", 429, true),

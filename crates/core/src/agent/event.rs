@@ -1,0 +1,247 @@
+//! What can happen in an agent turn, in the order it happened.
+//!
+//! Events are the journal's payload: they are only ever added to, and an old one must still
+//! apply. An intent is an event too: it says that an effect is about to be performed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use wire::converse::{Message, Reply};
+
+use super::tool::Effect;
+
+pub type Attributes = BTreeMap<String, String>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Event {
+    /// The client's request, before the session's lane is free.
+    Accepted(Box<Accepted>),
+    /// The lane is ours: what the turn starts from.
+    Started(Box<Started>),
+    /// An effect is about to be performed.
+    Asked(Intent),
+    ModelSaid(Box<ModelSaid>),
+    ModelFailed(ModelFailed),
+    ToolReturned(ToolReturned),
+    /// A tool use that is not performed; the model is told why and may repair it.
+    Refused(Refused),
+    /// The client is asked to perform these calls; the turn waits without a lane.
+    Parked(Parked),
+    /// The client's results for the calls it was handed.
+    Resumed(Box<Resumed>),
+    /// The hand-off, or the whole turn, was called off.
+    Cancelled {
+        reason: String,
+    },
+    GaveUp(Cause),
+    Finished {
+        text: String,
+    },
+    /// The turn ends with an exception of the wire.
+    Failed {
+        code: String,
+        message: String,
+    },
+}
+
+/// What the client asked, as it asked it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// `account/region`, part of every idempotency key.
+    pub tenant: String,
+    /// The run's id: the request id of the call that began it.
+    pub run: String,
+    pub session_id: String,
+    pub alias_id: String,
+    /// Content hash of the pinned [`super::config::AgentConfig`].
+    pub config: String,
+    /// The provider that the model map named for the configuration's model.
+    pub provider: String,
+    pub input_text: String,
+    /// `None` leaves the session's attributes as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_attributes: Option<Attributes>,
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub prompt_session_attributes: Attributes,
+    /// Messages the client gives for a fresh session.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversation: Vec<Message>,
+    #[serde(default)]
+    pub stream: bool,
+    #[serde(default)]
+    pub trace: bool,
+}
+
+/// The session as the turn found it, and the prompt that was made for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    pub system: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Message>,
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub session_attributes: Attributes,
+    /// Calls of earlier turns whose outcome nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<UnknownEffect>,
+}
+
+/// A call that may or may not have taken effect; an identical one is refused until resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnknownEffect {
+    pub key: String,
+    pub tool: String,
+    /// Canonical JSON.
+    pub arguments: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "intent", rename_all = "camelCase")]
+pub enum Intent {
+    AskModel { purpose: Purpose, step: u32 },
+    Call(Call),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Purpose {
+    Plan,
+}
+
+/// One tool use that an executor performs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    pub tool_use_id: String,
+    pub tool: String,
+    /// The function's ARN.
+    pub target: String,
+    pub input: Json,
+    /// Idempotency key, the same on every attempt.
+    pub key: String,
+    pub effect: Effect,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelSaid {
+    pub step: u32,
+    pub reply: Reply,
+    /// Which provider of the model map answered, such as `rules`.
+    pub provider: String,
+    pub model: String,
+    pub millis: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelFailed {
+    pub step: u32,
+    /// The exception that the client sees.
+    pub code: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolReturned {
+    pub tool_use_id: String,
+    pub outcome: Outcome,
+    pub millis: u64,
+}
+
+/// How a performed call ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "camelCase")]
+pub enum Outcome {
+    Answered {
+        body: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session_attributes: Option<Attributes>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prompt_session_attributes: Option<Attributes>,
+        /// Members of the response that AWS does not define.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ignored: Vec<String>,
+    },
+    /// The tool wants the model to try again with what it says.
+    Reprompt { body: String },
+    /// Nothing took effect, or the tool said so; the model reads this.
+    Error { message: String },
+    /// The tool declared the whole turn failed.
+    Failure { message: String },
+    /// The reply was lost: the effect may have happened.
+    Unknown { message: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    pub tool_use_id: String,
+    pub reason: Refusal,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Refusal {
+    UnknownTool,
+    InvalidArguments,
+    TooManyHandOffs,
+    TooManyToolUses,
+    UnknownOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parked {
+    pub invocation_id: String,
+    /// Tool use ids, in the order the client gets them.
+    pub tool_uses: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// The request that brought the results.
+    pub request: String,
+    pub results: Vec<HandBack>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_attributes: Option<Attributes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_session_attributes: Option<Attributes>,
+    #[serde(default)]
+    pub stream: bool,
+    #[serde(default)]
+    pub trace: bool,
+}
+
+/// One result of return of control, matched to its tool use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HandBack {
+    pub tool_use_id: String,
+    pub body: String,
+    pub state: HandBackState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HandBackState {
+    #[default]
+    Success,
+    Reprompt,
+    Failure,
+}
+
+/// Why a turn ends without the model's own answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    TooManySteps,
+    TooManyRepairs,
+}

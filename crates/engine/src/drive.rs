@@ -1,0 +1,275 @@
+//! Drives one run from event to event until it ends or is parked.
+//!
+//! Events are appended as they come. INVARIANT: an intent that may change something outside is
+//! durable before it is performed, and the client's answer goes out after its last event is. A
+//! model call waits for neither.
+
+use std::sync::Arc;
+
+use craton_core::agent::event::{Call, Event, Intent, Outcome, ToolReturned};
+use craton_core::agent::history;
+use craton_core::agent::tool::{Effect, EventContext};
+use craton_core::agent::turn::End;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use store::CommitError;
+
+use crate::function::ToolCall;
+use crate::perform::{self, ModelCall};
+use crate::record::{ParkedRun, RunStatus, Session};
+use crate::run::Run;
+use crate::{Engine, Inner, upkeep};
+
+type Effects = FuturesUnordered<BoxFuture<'static, Event>>;
+
+/// Drives a run to its end in a task of its own; the client may go away meanwhile.
+pub(crate) fn spawn(engine: &Engine, run: Run) {
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        let (tenant, id, epoch) = (run.tenant.clone(), run.id.clone(), run.epoch);
+        let lane = run.lane();
+        let driven = drive(&engine.0, run).await;
+        if let Err(error) = driven {
+            tracing::error!(run = id, %error, "a run could not go on; it is tried again");
+            upkeep::give_back(&engine.0, &tenant, &id, epoch).await;
+        }
+        engine.0.deactivate(&tenant, &id);
+        upkeep::next_in_lane(&engine, &tenant, &lane).await;
+    });
+}
+
+async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), CommitError> {
+    let mut effects = Effects::new();
+    for intent in take_up(&mut run, inner) {
+        perform(inner, &run, intent, &mut effects);
+    }
+    loop {
+        run.decide(inner);
+        if run.turn.end.is_some() {
+            return finish(inner, run).await;
+        }
+        if run.turn.parked.is_some() {
+            return park(inner, run).await;
+        }
+        let intents = intents(&run);
+        if !run.pending.is_empty() {
+            let batch = run.append(inner);
+            let durable = inner.store.submit(batch);
+            run.tell();
+            if intents.iter().any(changes_something) {
+                durable.await?;
+            }
+        }
+        for intent in intents {
+            perform(inner, &run, intent, &mut effects);
+        }
+        let live = run.live.clone();
+        tokio::select! {
+            biased;
+            () = live.cancel.notified() => call_off(inner, &mut run),
+            Some(event) = effects.next() => run.record(inner.clock.now(), event),
+        }
+    }
+}
+
+/// What was under way when an earlier process stopped: what may be repeated is, the rest is
+/// closed as unknown.
+fn take_up(run: &mut Run, inner: &Inner) -> Vec<Intent> {
+    let mut again = Vec::new();
+    if run.turn.waits_for_model && run.pending.is_empty() {
+        let purpose = craton_core::agent::event::Purpose::Plan;
+        again.push(Intent::AskModel { purpose, step: run.turn.steps });
+    }
+    let open: Vec<Call> = run.turn.open_calls().cloned().collect();
+    for call in open {
+        match call.effect {
+            Effect::Read | Effect::Keyed => again.push(Intent::Call(call)),
+            Effect::Once => run.record(inner.clock.now(), perform::interrupted(&call)),
+        }
+    }
+    again
+}
+
+/// The intents among the pending events.
+fn intents(run: &Run) -> Vec<Intent> {
+    let asked = run.pending.iter().filter_map(|stamped| match &stamped.event {
+        Event::Asked(intent) => Some(intent.clone()),
+        _ => None,
+    });
+    asked.collect()
+}
+
+fn changes_something(intent: &Intent) -> bool {
+    match intent {
+        Intent::AskModel { .. } => false,
+        Intent::Call(call) => call.effect != Effect::Read,
+    }
+}
+
+/// Begins an effect; its outcome comes out of `effects` as an event.
+fn perform(inner: &Arc<Inner>, run: &Run, intent: Intent, effects: &mut Effects) {
+    let inner = inner.clone();
+    match intent {
+        Intent::AskModel { step, .. } => {
+            let ask = ModelCall {
+                step,
+                call: run.model_call(),
+                live: run.turn.stream.then(|| run.live.clone()),
+            };
+            effects.push(Box::pin(async move { perform::ask_model(&inner, ask).await }));
+        }
+        Intent::Call(call) => {
+            let agent = run.agent.clone();
+            let request = run.tool_call(&call);
+            effects.push(Box::pin(async move {
+                match agent.tool(&call.tool) {
+                    Some(tool) => perform::call_tool(&inner, tool, &call, request).await,
+                    None => gone(&call),
+                }
+            }));
+        }
+    }
+}
+
+fn gone(call: &Call) -> Event {
+    let message = format!("tool_unavailable: {} is no tool of this agent", call.tool);
+    let tool_use_id = call.tool_use_id.clone();
+    let outcome = Outcome::Error { message };
+    Event::ToolReturned(ToolReturned { tool_use_id, outcome, millis: 0 })
+}
+
+/// Ends the turn on an operator's word; calls under way have an unknown outcome.
+fn call_off(inner: &Inner, run: &mut Run) {
+    let at = inner.clock.now();
+    let open: Vec<Call> = run.turn.open_calls().cloned().collect();
+    for call in open.iter().filter(|call| call.effect != Effect::Read) {
+        run.record(at, perform::interrupted(call));
+    }
+    run.record(at, Event::Cancelled { reason: "by an operator".to_owned() });
+}
+
+/// Makes the end durable, with the session as the next turn finds it, then tells the client.
+async fn finish(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
+    let status = match run.turn.end.as_ref() {
+        Some(End::Answered(_)) => RunStatus::Answered,
+        Some(End::GaveUp(..)) => RunStatus::GaveUp,
+        Some(End::Failed { .. }) => RunStatus::Failed,
+        Some(End::Cancelled(_)) | None => RunStatus::Cancelled,
+    };
+    let now = inner.clock.now();
+    let record = run.summary(status, Some(now));
+    let mut batch = run.append(inner);
+    batch.put(&run.id, &record);
+    batch.dequeue(&run.id, run.epoch);
+    let key = run.session_key();
+    let session = session_after(inner, &run, None).await?;
+    batch.put_until(&key, &session, session.lapses_at.unwrap_or(now));
+    inner.store.commit(batch).await?;
+    run.tell();
+    log(&record, now);
+    Ok(())
+}
+
+/// Gives the lane free and waits for the client's results, without a task or a lease.
+async fn park(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
+    let invocation_id =
+        run.turn.parked.as_ref().map(|p| p.invocation_id.clone()).unwrap_or_default();
+    let record = run.summary(RunStatus::Parked, None);
+    let mut batch = run.append(inner);
+    batch.put(&run.id, &record);
+    batch.park(&run.id, run.epoch);
+    let key = run.session_key();
+    let parked = ParkedRun { run: run.id.clone(), invocation_id, epoch: run.epoch };
+    let session = session_after(inner, &run, Some(parked)).await?;
+    let due = inner.clock.now() + inner.limits.parked_millis;
+    batch.put_until(&key, &session, due + inner.limits.lease_millis);
+    batch.timer(&upkeep::park_timer(&run.id), due, run.id.clone());
+    inner.store.commit(batch).await?;
+    run.tell();
+    Ok(())
+}
+
+/// The session once this turn has ended or parked. A parked turn's messages are not history yet.
+async fn session_after(
+    inner: &Inner,
+    run: &Run,
+    parked: Option<ParkedRun>,
+) -> Result<Session, CommitError> {
+    let stored = inner.store.get::<Session>(&run.tenant, &run.session_key()).await;
+    let stored = stored.map_err(CommitError::Store)?.map(|found| found.value);
+    let now = inner.clock.now();
+    let mut session = stored.filter(|s| !s.lapsed(now)).unwrap_or_else(|| Session {
+        agent_id: run.record.agent_id.clone(),
+        alias_id: run.record.alias_id.clone(),
+        session_id: run.record.session_id.clone(),
+        ..Session::default()
+    });
+    session.remember(&run.id);
+    session.attributes = run.turn.session_attributes.clone();
+    session.unknown = run.turn.unknown.clone();
+    if parked.is_none() {
+        session.history = history::trim(run.turn.messages.clone(), inner.turn.history_tokens);
+    }
+    let ttl = i64::from(run.agent.config.idle_session_ttl_seconds) * 1000;
+    session.lapses_at = parked.is_none().then_some(now + ttl);
+    session.parked = parked;
+    Ok(session)
+}
+
+fn log(record: &crate::record::RunRecord, now: i64) {
+    tracing::info!(
+        run = record.run,
+        agent = record.agent_id,
+        session = record.session_id,
+        status = ?record.status,
+        providers = ?record.providers,
+        model_calls = record.model_calls,
+        millis = now - record.begun_at,
+        "turn ended"
+    );
+}
+
+impl Run {
+    /// The next call to the model: everything it needs stands in the turn and its configuration.
+    fn model_call(&self) -> wire::converse::Call {
+        wire::converse::Call {
+            model: self.agent.config.model.clone(),
+            system: self.turn.system.clone(),
+            messages: self.turn.messages.clone(),
+            tools: self.agent.model_tools.clone(),
+            tool_choice: wire::converse::ToolChoice::Auto,
+            inference: wire::converse::Inference::default(),
+            additional: serde_json::Value::Null,
+            stream: self.turn.stream,
+        }
+    }
+
+    fn tool_call(&self, call: &Call) -> ToolCall {
+        let accepted = self.accepted();
+        let config = &self.agent.config;
+        let context = EventContext {
+            agent_name: &config.agent_name,
+            agent_id: &config.agent_id,
+            agent_alias: &accepted.alias_id,
+            agent_version: &config.agent_version,
+            session_id: &accepted.session_id,
+            input_text: &accepted.input_text,
+            session_attributes: &self.turn.session_attributes,
+            prompt_session_attributes: &self.turn.prompt_attributes,
+            idempotency_key: &call.key,
+        };
+        let payload = self
+            .agent
+            .tool(&call.tool)
+            .map(|tool| perform::event_bytes(&context, tool, call))
+            .unwrap_or_default();
+        ToolCall {
+            tenant: self.tenant.clone(),
+            function: call.target.clone(),
+            payload,
+            request_id: self.id.clone(),
+            key: Some(call.key.clone()),
+            client_context: None,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The two things a run may read from outside: the time and fresh ids.
+//!
+//! INVARIANT: nothing else in Craton reads a clock or draws a random number. Simulations replace
+//! both and get the same run from the same seed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the Unix epoch.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> i64;
+}
+
+/// Unique ids: sortable by time of making, in the form of a UUID.
+pub trait Ids: Send + Sync {
+    fn fresh(&self) -> String;
+}
+
+/// The machine's clock and the kernel's randomness.
+#[derive(Debug, Default)]
+pub struct System {
+    drawn: AtomicU64,
+}
+
+impl Clock for System {
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Ids for System {
+    /// A UUID of version 7 (RFC 9562): 48 bits of time, then a counter and random bits, so that
+    /// ids made later sort later within this process.
+    fn fresh(&self) -> String {
+        let millis = u64::try_from(self.now()).unwrap_or(0);
+        let count = self.drawn.fetch_add(1, Ordering::Relaxed) & 0xfff;
+        let random = random();
+        format!(
+            "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
+            millis >> 16,
+            millis & 0xffff,
+            count,
+            0x8000 | (random >> 50),
+            random & 0xffff_ffff_ffff
+        )
+    }
+}
+
+/// 64 random bits from the standard library's per-thread keys, hashed with a counter.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    static DRAWS: AtomicU64 = AtomicU64::new(0);
+    thread_local!(static KEYS: RandomState = RandomState::new());
+    KEYS.with(|keys| keys.hash_one(DRAWS.fetch_add(1, Ordering::Relaxed)))
+}

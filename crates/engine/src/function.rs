@@ -1,0 +1,212 @@
+//! Functions as the engine runs them: the record that the control plane writes, and the way from
+//! an ARN to an executor.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use craton_core::agent::tool::Effect;
+use exec::{Credentials, ExecError, Functions, HttpTool, Invocation, Invoked, Surroundings};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use store::{Record, Store, StoreError, Tenant};
+
+/// A stored function. What only the control plane shows stands in `settings`, untouched here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionRecord {
+    pub name: String,
+    pub arn: String,
+    pub runtime: String,
+    pub handler: String,
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    pub timeout_seconds: u32,
+    pub memory_mb: u32,
+    /// SHA-256 of the package, in hex; the blob of that name holds the zip.
+    pub code: String,
+    pub code_size: u64,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    #[serde(default)]
+    pub settings: serde_json::Value,
+}
+
+impl Record for FunctionRecord {
+    const KIND: &'static str = "function";
+    const VERSION: u32 = 1;
+}
+
+/// Name of the function in an ARN, a partial ARN (`account:function:name`) or a plain name,
+/// without any qualifier.
+pub fn function_name(reference: &str) -> &str {
+    let after = reference.rsplit_once(":function:").map_or(reference, |(_, rest)| rest);
+    let after = after.strip_prefix("function:").unwrap_or(after);
+    after.split(':').next().unwrap_or(after)
+}
+
+/// A function's tag `craton:effect:TOOL`, else `craton:effect`; `TOOL` is the operation's or
+/// function's own name, without its group.
+pub fn tagged_effect(tags: &BTreeMap<String, String>, tool: &str) -> Option<Effect> {
+    let tag = tags.get(&format!("craton:effect:{tool}")).or_else(|| tags.get("craton:effect"))?;
+    parse_effect(tag)
+}
+
+/// `read`, `keyed` or `once`.
+pub fn parse_effect(word: &str) -> Option<Effect> {
+    match word {
+        "read" => Some(Effect::Read),
+        "keyed" => Some(Effect::Keyed),
+        "once" => Some(Effect::Once),
+        _ => None,
+    }
+}
+
+/// One call of a tool or function.
+#[derive(Debug, Clone)]
+pub struct ToolCall {
+    pub tenant: Tenant,
+    /// ARN or name of the function.
+    pub function: String,
+    pub payload: Bytes,
+    pub request_id: String,
+    pub key: Option<String>,
+    pub client_context: Option<String>,
+}
+
+/// Why a call did not come back with a payload.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    #[error("there is no function {0}; create it, or map it to a URL under [functions.map]")]
+    NoFunction(String),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The seam to whatever performs tools. Simulations put their own world here.
+pub trait Tools: Send + Sync {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>>;
+
+    /// The declared effect class of a tool behind a function, if any.
+    fn effect<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        function: &'a str,
+        tool: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>>;
+}
+
+/// Stored functions and functions mapped to URLs.
+pub struct Executors {
+    pub store: Store,
+    pub functions: Functions,
+    pub http: HttpTool,
+    /// ARN or name to URL, from `[functions.map]`.
+    pub map: BTreeMap<String, String>,
+    /// ARN or name, with `:TOOL` optionally appended, to effect class, from `[functions.effects]`.
+    pub effects: BTreeMap<String, Effect>,
+    /// What handlers get as `AWS_ENDPOINT_URL`.
+    pub endpoint: Option<String>,
+    /// What handlers sign their own calls with.
+    pub credentials: Option<Credentials>,
+    pub http_timeout: Duration,
+}
+
+impl Executors {
+    fn mapped(&self, function: &str) -> Option<&str> {
+        let url = self.map.get(function).or_else(|| self.map.get(function_name(function)));
+        url.map(String::as_str)
+    }
+
+    async fn run(&self, call: ToolCall) -> Result<Invoked, ToolError> {
+        if let Some(url) = self.mapped(&call.function) {
+            let invoked =
+                self.http.invoke(url, call.payload, call.key.as_deref(), self.http_timeout);
+            return Ok(invoked.await?);
+        }
+        let name = function_name(&call.function);
+        let Some(found) = self.store.get::<FunctionRecord>(&call.tenant, name).await? else {
+            return Err(ToolError::NoFunction(call.function));
+        };
+        let record = found.value;
+        self.ensure_code(&call.tenant, &record).await?;
+        let invocation = Invocation {
+            request_id: call.request_id,
+            payload: call.payload,
+            client_context: call.client_context,
+            surroundings: Surroundings {
+                account: call.tenant.account().to_owned(),
+                region: call.tenant.region().to_owned(),
+                endpoint_url: self.endpoint.clone(),
+                credentials: self.credentials.clone(),
+            },
+        };
+        Ok(self.functions.invoke(&spec(record), invocation).await?)
+    }
+
+    async fn ensure_code(&self, tenant: &Tenant, record: &FunctionRecord) -> Result<(), ToolError> {
+        if self.functions.has_code(&record.code) {
+            return Ok(());
+        }
+        let Some(zip) = self.store.blob(tenant, &record.code).await? else {
+            let message = format!("the code of function {} is missing", record.name);
+            return Err(ExecError::NotSent(message).into());
+        };
+        let unpacked = self.functions.unpack(&record.code, zip).await;
+        unpacked.map_err(|e| ExecError::NotSent(e.to_string()).into())
+    }
+
+    async fn declared(
+        &self,
+        tenant: &Tenant,
+        function: &str,
+        tool: &str,
+    ) -> Result<Option<Effect>, StoreError> {
+        let name = function_name(function);
+        let configured = [format!("{function}:{tool}"), format!("{name}:{tool}")]
+            .iter()
+            .map(String::as_str)
+            .chain([function, name])
+            .find_map(|key| self.effects.get(key));
+        if let Some(effect) = configured {
+            return Ok(Some(*effect));
+        }
+        let found = self.store.get::<FunctionRecord>(tenant, name).await?;
+        Ok(found.and_then(|f| tagged_effect(&f.value.tags, tool)))
+    }
+}
+
+impl Tools for Executors {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
+        Box::pin(self.run(call))
+    }
+
+    fn effect<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        function: &'a str,
+        tool: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
+        Box::pin(self.declared(tenant, function, tool))
+    }
+}
+
+fn spec(record: FunctionRecord) -> exec::Function {
+    exec::Function {
+        arn: record.arn,
+        name: record.name,
+        version: "$LATEST".to_owned(),
+        runtime: record.runtime,
+        handler: record.handler,
+        env: record.environment,
+        timeout: Duration::from_secs(u64::from(record.timeout_seconds)),
+        memory_mb: record.memory_mb,
+        code: record.code,
+    }
+}
+
+/// Shared by the engine and the simulator.
+pub type SharedTools = Arc<dyn Tools>;

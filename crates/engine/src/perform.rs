@@ -1,0 +1,218 @@
+//! Performs the effects that a turn asks for, live: calls to models and to tools.
+//!
+//! A performer never decides what comes next. It repeats an attempt only where that cannot do
+//! anything twice, and returns the one event that tells what happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use craton_core::agent::event::{Call, Event, ModelFailed, ModelSaid, Outcome, ToolReturned};
+use craton_core::agent::prompt::Screen;
+use craton_core::agent::tool::{self, Effect, Tool};
+use exec::{ExecError, Invoked};
+use futures_util::StreamExt as _;
+use llm::{Collect, ModelError, ModelErrorKind};
+use wire::converse::{Delta, Reply};
+
+use crate::Inner;
+use crate::function::{ToolCall, ToolError};
+use crate::live::{Activation, Out};
+
+/// Attempts of one effect, the first included, and the pauses between them.
+const ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// One call to a model for a turn.
+pub(crate) struct ModelCall {
+    pub(crate) step: u32,
+    pub(crate) call: wire::converse::Call,
+    /// Where the answer's text goes while it is made.
+    pub(crate) live: Option<Arc<Activation>>,
+}
+
+/// Asks the model; a throttled or unreachable provider is asked again as long as nothing was said.
+pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
+    let begun = inner.clock.now();
+    let resolved = match inner.models.resolve(&ask.call.model) {
+        Ok(resolved) => resolved,
+        Err(error) => return model_failed(ask.step, &error),
+    };
+    let (provider, model) = (resolved.provider_name.clone(), resolved.model.clone());
+    let mut attempt = 1;
+    loop {
+        let mut heard = false;
+        let reply = listen(&resolved, &ask, &mut heard).await;
+        match reply {
+            Ok(reply) => {
+                let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
+                let said = ModelSaid { step: ask.step, reply, provider, model, millis };
+                return Event::ModelSaid(Box::new(said));
+            }
+            Err(error) if attempt < ATTEMPTS && !heard && passing(&error) => {
+                tracing::warn!(provider, attempt, error = %error.message, "asking the model again");
+                pause(attempt).await;
+                attempt += 1;
+            }
+            Err(error) => return model_failed(ask.step, &error),
+        }
+    }
+}
+
+async fn listen(
+    resolved: &llm::Resolved,
+    ask: &ModelCall,
+    heard: &mut bool,
+) -> Result<Reply, ModelError> {
+    let mut deltas = resolved.converse(ask.call.clone()).await?;
+    let (mut collect, mut screen) = (Collect::default(), Screen::default());
+    while let Some(delta) = deltas.next().await {
+        let delta = delta?;
+        if let (Some(live), Delta::Text { text, .. }) = (&ask.live, &delta) {
+            *heard |= say(live, screen.push(text));
+        }
+        collect.absorb(delta);
+    }
+    let reply = collect.finish()?;
+    if let Some(live) = &ask.live
+        && !reply.asks_for_tools()
+    {
+        say(live, screen.finish());
+    }
+    Ok(reply)
+}
+
+fn say(live: &Activation, text: String) -> bool {
+    let any = !text.is_empty();
+    if any {
+        live.push(Out::Chunk(text));
+    }
+    any
+}
+
+fn passing(error: &ModelError) -> bool {
+    match error.kind {
+        ModelErrorKind::Throttled | ModelErrorKind::Unavailable => true,
+        ModelErrorKind::NotMapped
+        | ModelErrorKind::Refused
+        | ModelErrorKind::TimedOut
+        | ModelErrorKind::Malformed => false,
+    }
+}
+
+fn model_failed(step: u32, error: &ModelError) -> Event {
+    let code = model_exception(error.kind).to_owned();
+    Event::ModelFailed(ModelFailed { step, code, message: error.message.clone() })
+}
+
+/// The exception of InvokeAgent's stream for a model's failure. A provider's refusal is a failed
+/// dependency (424), so that no client takes it for its own credentials or repeats it blindly.
+pub(crate) fn model_exception(kind: ModelErrorKind) -> &'static str {
+    match kind {
+        ModelErrorKind::NotMapped => "ResourceNotFoundException",
+        ModelErrorKind::Throttled => "ThrottlingException",
+        ModelErrorKind::Refused
+        | ModelErrorKind::Unavailable
+        | ModelErrorKind::TimedOut
+        | ModelErrorKind::Malformed => "DependencyFailedException",
+    }
+}
+
+/// Calls a tool. INVARIANT: a `once` call is dispatched again only if no byte of it was sent.
+pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: ToolCall) -> Event {
+    let begun = inner.clock.now();
+    let mut attempt = 1;
+    let outcome = loop {
+        match inner.tools.call(request.clone()).await {
+            Ok(invoked) if invoked.outcome_known || call.effect == Effect::Read => {
+                break read(tool, &invoked);
+            }
+            Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => {}
+            Ok(invoked) => break unknown(call, &tool::function_error(&invoked.payload)),
+            Err(error) if attempt < ATTEMPTS && repeatable(&error, call.effect) => {}
+            Err(error) => break failed(call, &error),
+        }
+        tracing::warn!(tool = call.tool, attempt, key = call.key, "calling the tool again");
+        pause(attempt).await;
+        attempt += 1;
+    };
+    let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
+    Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis })
+}
+
+/// What a crash makes of a call that was asked for and has no outcome in the journal.
+pub(crate) fn interrupted(call: &Call) -> Event {
+    let outcome = unknown(call, "the server stopped before the reply was recorded");
+    Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis: 0 })
+}
+
+fn repeatable(error: &ToolError, effect: Effect) -> bool {
+    match error {
+        ToolError::Exec(ExecError::NotSent(_) | ExecError::Throttled(_)) => true,
+        ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)) => effect != Effect::Once,
+        ToolError::Exec(ExecError::Refused(_)) | ToolError::NoFunction(_) | ToolError::Store(_) => {
+            false
+        }
+    }
+}
+
+fn failed(call: &Call, error: &ToolError) -> Outcome {
+    let lost = matches!(error, ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)));
+    match (lost, call.effect) {
+        (true, Effect::Once | Effect::Keyed) => unknown(call, &error.to_string()),
+        (true, Effect::Read) => Outcome::Error {
+            message: tool::short_error("tool_timed_out", &error.to_string(), "try again later"),
+        },
+        (false, _) => Outcome::Error {
+            message: tool::short_error(
+                "tool_unavailable",
+                &error.to_string(),
+                "nothing was done; tell the user",
+            ),
+        },
+    }
+}
+
+fn unknown(call: &Call, why: &str) -> Outcome {
+    let what = format!("the reply of {} was lost ({why})", call.tool);
+    let advice =
+        "its outcome is unknown: do not repeat it, tell the user that a person has to look";
+    Outcome::Unknown { message: tool::short_error("unknown_outcome", &what, advice) }
+}
+
+fn read(tool: &Tool, invoked: &Invoked) -> Outcome {
+    if invoked.error.is_some() {
+        return Outcome::Error {
+            message: tool::short_error(
+                "tool_failed",
+                &tool::function_error(&invoked.payload),
+                "tell the user",
+            ),
+        };
+    }
+    match tool::read_response(tool, &invoked.payload) {
+        Ok(answer) => match answer.state {
+            tool::State::Success => Outcome::Answered {
+                body: answer.body,
+                session_attributes: answer.session_attributes,
+                prompt_session_attributes: answer.prompt_session_attributes,
+                ignored: answer.ignored,
+            },
+            tool::State::Reprompt => Outcome::Reprompt { body: answer.body },
+            tool::State::Failure => Outcome::Failure { message: answer.body },
+        },
+        Err(why) => Outcome::Error {
+            message: tool::short_error("malformed_response", &why, "tell the user"),
+        },
+    }
+}
+
+async fn pause(attempt: u32) {
+    tokio::time::sleep(FIRST_PAUSE * 2u32.pow(attempt - 1)).await;
+}
+
+/// The Lambda event of a call, as bytes.
+pub(crate) fn event_bytes(context: &tool::EventContext<'_>, tool: &Tool, call: &Call) -> Bytes {
+    let event = tool::lambda_event(context, tool, &call.input);
+    Bytes::from(serde_json::to_vec(&event).expect("a JSON value serialises"))
+}

@@ -1,0 +1,155 @@
+//! The engine's own documents: pinned configurations, sessions, runs and repeated requests.
+
+use core::fmt::Write as _;
+
+use craton_core::agent::config::AgentConfig;
+use craton_core::agent::event::{Attributes, UnknownEffect};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::Record;
+use wire::converse::{Message, Usage};
+
+/// A configuration that runs may pin; its id is the hash of its content, so it never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pinned {
+    pub config: AgentConfig,
+}
+
+impl Record for Pinned {
+    const KIND: &'static str = "agent-config";
+    const VERSION: u32 = 1;
+}
+
+impl Pinned {
+    /// The hash of the configuration's canonical JSON, in hex.
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(&self.config).expect("a configuration is plain data");
+        Sha256::digest(json).iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+/// A conversation: what the next turn starts from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    pub agent_id: String,
+    pub alias_id: String,
+    pub session_id: String,
+    pub attributes: Attributes,
+    pub history: Vec<Message>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<UnknownEffect>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<ParkedRun>,
+    /// The last runs, oldest first, at most [`Session::RUNS`].
+    pub runs: Vec<String>,
+    /// When the session lapses; `None` while a turn is parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapses_at: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParkedRun {
+    pub run: String,
+    pub invocation_id: String,
+    /// The run's epoch when it was parked.
+    pub epoch: u64,
+}
+
+impl Record for Session {
+    const KIND: &'static str = "session";
+    const VERSION: u32 = 1;
+}
+
+impl Session {
+    const RUNS: usize = 50;
+
+    /// The session id stands first so that an operator finds a session by it alone.
+    pub(crate) fn key(agent_id: &str, alias_id: &str, session_id: &str) -> String {
+        format!("{session_id}/{agent_id}/{alias_id}")
+    }
+
+    pub(crate) fn remember(&mut self, run: &str) {
+        if self.runs.iter().any(|known| known == run) {
+            return;
+        }
+        if self.runs.len() >= Self::RUNS {
+            self.runs.remove(0);
+        }
+        self.runs.push(run.to_owned());
+    }
+
+    pub(crate) fn lapsed(&self, now: i64) -> bool {
+        self.lapses_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// One run as lists show it; the journal has the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    pub run: String,
+    pub agent_id: String,
+    pub agent_version: String,
+    pub alias_id: String,
+    pub session_id: String,
+    /// The pinned configuration's digest.
+    pub config: String,
+    pub status: RunStatus,
+    pub begun_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<i64>,
+    #[serde(default)]
+    pub usage: Usage,
+    #[serde(default)]
+    pub model_calls: u32,
+    /// Providers that answered: `rules` says that no language model spoke.
+    #[serde(default)]
+    pub providers: Vec<String>,
+}
+
+impl Record for RunRecord {
+    const KIND: &'static str = "run";
+    const VERSION: u32 = 1;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunStatus {
+    Running,
+    Parked,
+    Answered,
+    GaveUp,
+    Failed,
+    Cancelled,
+}
+
+/// A client's request as its SDK names it across retries; lives for an hour.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repeat {
+    pub run: String,
+    /// The first request that carried the id; it names the part of the run to answer with.
+    pub request: String,
+    pub expires_at: i64,
+}
+
+impl Record for Repeat {
+    const KIND: &'static str = "repeat";
+    const VERSION: u32 = 1;
+}
+
+/// A request id that continued an older run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestAlias {
+    pub run: String,
+}
+
+impl Record for RequestAlias {
+    const KIND: &'static str = "request";
+    const VERSION: u32 = 1;
+}

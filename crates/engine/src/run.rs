@@ -1,0 +1,173 @@
+//! One run in the hands of this process: its turn, its place in the journal, its outputs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use craton_core::agent::config::Executor;
+use craton_core::agent::event::{Accepted, Event};
+use craton_core::agent::tool::{Effect, Target, Tool};
+use craton_core::agent::turn::{self, Agent, Facts, Turn};
+use serde::{Deserialize, Serialize};
+use store::{Batch, StoreError, Tenant};
+
+use crate::Inner;
+use crate::live::{Activation, Out};
+use crate::record::{RunRecord, RunStatus, Session};
+use crate::trace;
+
+/// Version of the journal's payload: a list of stamped events as JSON.
+pub(crate) const EVENTS: u32 = 1;
+
+/// An event and the moment when it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    pub at: i64,
+    pub event: Event,
+}
+
+pub(crate) struct Run {
+    pub(crate) tenant: Tenant,
+    pub(crate) id: String,
+    pub(crate) epoch: u64,
+    /// The journal's next sequence number.
+    pub(crate) next: u64,
+    pub(crate) turn: Turn,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) effects: BTreeMap<String, Effect>,
+    pub(crate) record: RunRecord,
+    pub(crate) live: Arc<Activation>,
+    /// Recorded and not yet appended.
+    pub(crate) pending: Vec<Stamped>,
+    /// What the client hears of the pending events.
+    pub(crate) outs: Vec<Out>,
+}
+
+impl Run {
+    pub(crate) fn accepted(&self) -> &Accepted {
+        self.turn.accepted.as_ref().expect("a run's first event accepts its request")
+    }
+
+    pub(crate) fn session_key(&self) -> String {
+        Session::key(&self.record.agent_id, &self.record.alias_id, &self.record.session_id)
+    }
+
+    pub(crate) fn lane(&self) -> String {
+        self.session_key()
+    }
+
+    /// Takes an event in: its view for the client, then its effect on the turn.
+    pub(crate) fn record(&mut self, at: i64, event: Event) {
+        self.outs.extend(trace::outs(&self.turn, &self.agent, &self.record, at, &event));
+        turn::apply(&mut self.turn, &event);
+        self.pending.push(Stamped { at, event });
+    }
+
+    /// Decides until nothing more is to be decided now.
+    pub(crate) fn decide(&mut self, inner: &Inner) {
+        loop {
+            let fresh_id = inner.ids.fresh();
+            let effects = &self.effects;
+            let effect = |tool: &Tool| effects.get(&tool.name).copied().unwrap_or_default();
+            let facts = Facts {
+                agent: &self.agent,
+                limits: &inner.turn,
+                fresh_id: &fresh_id,
+                effect: &effect,
+            };
+            let events = turn::decide(&self.turn, &facts);
+            if events.is_empty() {
+                return;
+            }
+            let at = inner.clock.now();
+            for event in events {
+                self.record(at, event);
+            }
+        }
+    }
+
+    /// A batch that appends what is pending.
+    pub(crate) fn append(&mut self, inner: &Inner) -> Batch {
+        let mut batch = Batch::new(&self.tenant, inner.clock.now());
+        let payload = encode(&std::mem::take(&mut self.pending));
+        batch.append(&self.id, self.next, self.epoch, EVENTS, "agent", payload);
+        self.next += 1;
+        batch
+    }
+
+    pub(crate) fn tell(&mut self) {
+        for out in self.outs.drain(..) {
+            self.live.push(out);
+        }
+    }
+
+    /// The run's record as it is to stand in the store.
+    pub(crate) fn summary(&self, status: RunStatus, ended_at: Option<i64>) -> RunRecord {
+        let mut record = self.record.clone();
+        record.status = status;
+        record.ended_at = ended_at;
+        record.usage = self.turn.usage;
+        record.model_calls = self.turn.steps;
+        if !self.turn.providers.is_empty() {
+            record.providers = self.turn.providers.clone();
+        }
+        record
+    }
+}
+
+pub(crate) fn encode(events: &[Stamped]) -> Bytes {
+    Bytes::from(serde_json::to_vec(events).expect("events are plain data"))
+}
+
+/// The events of a run from its journal, in order, with the next sequence number.
+pub(crate) async fn load(
+    inner: &Inner,
+    tenant: &Tenant,
+    run: &str,
+) -> Result<(Vec<Stamped>, u64), StoreError> {
+    let (mut events, mut next) = (Vec::new(), 1);
+    loop {
+        let page = inner.store.journal(tenant, run, next, inner.limits.journal_page).await?;
+        let full = page.len() == inner.limits.journal_page;
+        for entry in page {
+            next = entry.seq + 1;
+            match serde_json::from_slice::<Vec<Stamped>>(&entry.payload) {
+                Ok(stamped) => events.extend(stamped),
+                Err(cause) => {
+                    tracing::error!(run, seq = entry.seq, %cause, "a journal entry is unreadable");
+                }
+            }
+        }
+        if !full {
+            return Ok((events, next));
+        }
+    }
+}
+
+/// The effect class of each of an agent's tools: declared, else what its schema says, else `once`.
+pub(crate) async fn effects(
+    inner: &Inner,
+    tenant: &Tenant,
+    agent: &Agent,
+) -> Result<BTreeMap<String, Effect>, StoreError> {
+    let mut effects = BTreeMap::new();
+    for tool in &agent.tools {
+        let Executor::Lambda(function) = &tool.executor else { continue };
+        let name = match &tool.target {
+            Target::Function { name, .. } => name,
+            Target::Api(operation) => &operation.operation_id,
+        };
+        let declared = inner.tools.effect(tenant, function, name).await?;
+        effects.insert(tool.name.clone(), declared.or(tool.effect).unwrap_or_default());
+    }
+    Ok(effects)
+}
+
+impl Run {
+    /// Gives a fresh activation what the client heard of the stretch before a crash.
+    pub(crate) fn hear_again(&mut self, events: &[Stamped]) {
+        for out in trace::open_stretch(events, &self.agent, &self.record) {
+            self.live.push(out);
+        }
+    }
+}
