@@ -7,7 +7,7 @@ use wire::fault::Fault;
 use crate::cx::Cx;
 
 /// Every path of the door that is answered here, as the OpenAPI document names it.
-pub const ROUTES: &[(&str, &str)] = &[];
+pub const ROUTES: &[(&str, &str)] = &[("GET", "/runs"), ("GET", "/runs/{id}")];
 
 /// One request to the door. `path` has no prefix (`/runs`), `query` is raw.
 pub async fn route(
@@ -17,5 +17,13 @@ pub async fn route(
     _query: &str,
     _body: &[u8],
 ) -> Result<serde_json::Value, Fault> {
-    Err(Fault::new("UnknownOperationException", 404, format!("there is no {method} {path} here")))
+    match (method, path.strip_prefix("/runs")) {
+        ("GET", Some(rest)) if rest.is_empty() || rest.starts_with('/') => {
+            Err(Fault::not_implemented("craton", "runs", "the engine's journal is not joined yet"))
+        }
+        _ => {
+            let text = format!("there is no {method} {path} behind this door");
+            Err(Fault::new("UnknownOperationException", 404, text))
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use futures_core::stream::BoxStream;
 use wire::fault::Fault;
+use wire::shape::Shape;
 use wire::value::Value;
 
 /// Each item is a map of one member: the event's name in the stream's union, and its payload.
@@ -34,6 +35,12 @@ impl Reply {
 /// Lets an operation return its generated output, or a [`Reply`] where it streams or adds headers.
 pub trait IntoReply {
     fn into_reply(self) -> Reply;
+}
+
+impl<T: Shape> IntoReply for T {
+    fn into_reply(self) -> Reply {
+        Reply::value(self.into_value())
+    }
 }
 
 impl IntoReply for Reply {

@@ -4,6 +4,7 @@
 //! and [`Auth::authorize`] is asked on every call, in dev mode too.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use api::Caller;
 use http::HeaderMap;
@@ -17,6 +18,8 @@ const DEV_ACCOUNT: &str = "000000000000";
 const DEFAULT_REGION: &str = "us-east-1";
 /// Actions of Craton's own door. No wildcard but `craton:*` reaches them.
 const OWN: &str = "craton:";
+// AWS: no permission is needed, and none can be denied (API reference of GetCallerIdentity)
+const FREE: &str = "sts:GetCallerIdentity";
 
 pub(crate) struct Auth {
     dev: bool,
@@ -78,9 +81,10 @@ impl Auth {
         &self,
         caller: &Caller,
         action: &str,
-        resource: &str,
+        resource: &dyn Display,
     ) -> Result<(), Fault> {
         let allowed = self.dev
+            || action == FREE
             || self.keys.get(&caller.access_key).is_some_and(|key| match &key.actions {
                 Some(actions) => actions.iter().any(|pattern| covers(pattern, action)),
                 None => !action.starts_with(OWN),
@@ -88,12 +92,16 @@ impl Auth {
         if allowed {
             return Ok(());
         }
-        // AWS: the shape of the message (observed on bedrock and bedrock-agentcore)
-        Err(Fault::access_denied(format!(
+        let text = format!(
             "User: {} is not authorized to perform: {action} on resource: {resource} because no \
              identity-based policy allows the {action} action",
             caller.arn
-        )))
+        );
+        // AWS: the text, and the shorter code of iam and sts (observed on bedrock and sts)
+        match action.split_once(':') {
+            Some(("iam" | "sts", _)) => Err(Fault::new("AccessDenied", 403, text)),
+            _ => Err(Fault::access_denied(text)),
+        }
     }
 }
 
@@ -190,7 +198,8 @@ mod tests {
         let keys = vec![key("FULL", None), key("ONE", Some(&["bedrock:InvokeAgent"]))];
         let auth = Auth::new(&Config { dev: false, keys, ..Config::default() }).unwrap();
         let may = |key: &str, action: &str| {
-            auth.authorize(&caller(key, "123456789012", ""), action, "*").map_err(|f| f.to_string())
+            auth.authorize(&caller(key, "123456789012", ""), action, &"*")
+                .map_err(|f| f.to_string())
         };
         assert_eq!(may("FULL", "iam:CreateRole"), Ok(()));
         assert!(may("FULL", "craton:Admin").is_err());

@@ -5,12 +5,53 @@
 //! decoder, the operation's function in `api`, wire's encoder, and `stream` where the answer is an
 //! event stream. `admin` is Craton's own door. Nothing here knows what an operation does.
 
-#![expect(dead_code, reason = "the listener that uses all this follows")]
-
+mod admin;
+mod answer;
 mod auth;
+mod body;
+mod call;
 mod config;
+mod foreign;
 mod limits;
 mod origin;
+mod route;
+mod server;
 mod sigv4;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
 
 pub use config::{Config, ConfigError, Key};
+
+/// Where time and request ids come from.
+pub struct Source {
+    /// Milliseconds since the epoch.
+    pub now_ms: Box<dyn Fn() -> i64 + Send + Sync>,
+    /// A new id in the form of a UUID.
+    pub id: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Serves until `shutdown` resolves and what is open then has finished, or its time is up.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    source: Source,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let listen = listener.local_addr()?;
+    config.check(listen).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let front = call::Front {
+        names: origin::Names::new(&config, listen.ip()),
+        auth: auth::Auth::new(&config).map_err(io::Error::other)?,
+        operations: api::ops::find,
+        source,
+    };
+    let drain = Duration::from_secs(config.drain_seconds);
+    server::run(listener, Arc::new(front), drain, shutdown).await
+}

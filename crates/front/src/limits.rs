@@ -12,8 +12,6 @@ pub(crate) const STREAMS_PER_CONNECTION: u32 = 1024;
 /// Lambda's client context and long ARNs add to it.
 pub(crate) const HEAD_BYTES: usize = 64 * 1024;
 
-pub(crate) const HEADERS: usize = 100;
-
 /// For a request's head to arrive, and for a connection to idle between requests. Ours; longer
 /// than the pauses of an interactive client, shorter than a forgotten socket.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);

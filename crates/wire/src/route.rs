@@ -135,8 +135,7 @@ impl Node {
     /// `/tags/{arn}` also takes an ARN whose slashes the client left as they are.
     fn raw_arn(&self, request: &Request<'_>, depth: usize) -> Option<&'static Operation> {
         let below_tags = depth > 0 && request.segments[depth - 1] == "tags";
-        let is_arn = request.segments[depth].starts_with("arn:")
-            || request.segments[depth].starts_with("arn%3A");
+        let is_arn = decode(request.segments[depth]).is_some_and(|text| text.starts_with("arn:"));
         choose(&self.ends, request).filter(|_| below_tags && is_arn)
     }
 }

@@ -64,3 +64,36 @@ impl Plan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Plan;
+    use crate::codegen::source::Model;
+
+    /// Compares a plan with a model that has the operations A and B.
+    fn check(plan: &str) -> Result<(), String> {
+        let operation = r#"{"http": {"method": "GET", "requestUri": "/"}}"#;
+        let metadata = r#"{"apiVersion": "1", "endpointPrefix": "s", "protocol": "query",
+            "serviceFullName": "S"}"#;
+        let operations = format!(r#"{{"A": {operation}, "B": {operation}}}"#);
+        let model =
+            format!(r#"{{"metadata": {metadata}, "operations": {operations}, "shapes": {{}}}}"#);
+        let model: Model = serde_json::from_str(&model).expect("the test's model is one");
+        let plan: Plan = toml::from_str(plan).expect("the test's plan is one");
+        plan.compare("s", &model).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_plan_names_every_operation_once() {
+        let refused = "[[refused]]\nwhy = 'w'\noperations = ['B']";
+        let plan = |served, later| format!("model = '1'\nserved = {served}\nlater = {later}\n");
+        assert_eq!(check(&plan("['A']", "['B']")), Ok(()));
+        assert_eq!(check(&(plan("['A']", "[]") + refused)), Ok(()));
+        let problem = |plan: &str| check(plan).expect_err("the plan is wrong");
+        assert_eq!(problem(&plan("['A']", "[]")), r#"operations.toml: s lacks {"B"}"#);
+        let twice = "operations.toml: s B is unknown to the model or named twice";
+        assert_eq!(problem(&(plan("['A']", "['B']") + refused)), twice);
+        let unknown = "operations.toml: s C is unknown to the model or named twice";
+        assert_eq!(problem(&plan("['A', 'B']", "['C']")), unknown);
+    }
+}

@@ -1,0 +1,299 @@
+//! One request from its head to its answer.
+//!
+//! Each request runs on its own task: a panic in it becomes a 500 and ends nothing else, and a
+//! client that goes away does not stop an operation halfway.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use api::{Caller, Cx, Handler, RequestInfo};
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, Request, Response, StatusCode, request};
+use hyper::body::Incoming;
+use wire::decode::{self, RequestParts};
+use wire::fault::Fault;
+
+use crate::answer::{self, Place, REQUEST_ID};
+use crate::auth::Auth;
+use crate::body::{self, Body};
+use crate::foreign::Foreign;
+use crate::origin::{self, Names};
+use crate::route::{self, Head, Plan, Routed};
+use crate::sigv4::{Claim, Signed};
+use crate::{admin, limits};
+
+pub(crate) struct Front {
+    pub(crate) names: Names,
+    pub(crate) auth: Auth,
+    /// Finds the function of an operation.
+    pub(crate) operations: fn(&str, &str) -> Option<Handler>,
+    pub(crate) source: crate::Source,
+}
+
+/// A finished request, and what its log line says.
+struct Call {
+    response: Response<Body>,
+    service: Cow<'static, str>,
+    operation: Cow<'static, str>,
+    account: String,
+}
+
+impl Call {
+    fn refused(response: Response<Body>) -> Self {
+        Call { response, service: "-".into(), operation: "-".into(), account: String::new() }
+    }
+}
+
+impl Front {
+    pub(crate) async fn call(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let started = Instant::now();
+        let id = (self.source.id)();
+        let task = tokio::spawn(run(self, request, id.clone()));
+        let mut call = task.await.unwrap_or_else(|panic| {
+            Call::refused(Place::default().fault(&Fault::internal(panic), &id))
+        });
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            call.response.headers_mut().insert(REQUEST_ID, value);
+        }
+        tracing::info!(
+            request_id = %id,
+            service = %call.service,
+            operation = %call.operation,
+            account = %call.account,
+            status = call.response.status().as_u16(),
+            micros = started.elapsed().as_micros() as u64,
+            "request"
+        );
+        call.response
+    }
+}
+
+async fn run(front: Arc<Front>, request: Request<Incoming>, id: String) -> Call {
+    let (parts, incoming) = request.into_parts();
+    if let Err(fault) = front.names.check(&parts.uri, &parts.headers) {
+        return Call::refused(Place::default().fault(&fault, &id));
+    }
+    if parts.method == Method::OPTIONS {
+        return Call::refused(options());
+    }
+    match admin::path(parts.uri.path()) {
+        Some(path) => door(&front, &parts, path, incoming, &id).await,
+        None => aws(&front, &parts, incoming, &id).await,
+    }
+}
+
+/// Nothing here is for pages of other origins, so a preflight learns nothing but the methods.
+fn options() -> Response<Body> {
+    let mut response = Response::new(Body::Whole(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, OPTIONS");
+    response.headers_mut().insert(ALLOW, methods);
+    response
+}
+
+async fn aws(front: &Front, parts: &request::Parts, incoming: Incoming, id: &str) -> Call {
+    let head = head(parts);
+    let claimed = Claim::read(head.headers).unwrap_or(None);
+    let scope = claimed.as_ref().map(|claim| claim.service);
+    match route::plan(scope, &head) {
+        Plan::Operation(routed) => {
+            let limit = limits::body(routed.service.name, routed.operation.name);
+            let place = place(&routed);
+            match admit(front, parts, incoming, place, limit).await {
+                Ok((caller, body)) => operate(front, parts, caller, routed, body, id).await,
+                Err(fault) => refuse(&routed, &fault, id),
+            }
+        }
+        Plan::Form(service) => form(front, parts, incoming, service, id).await,
+        Plan::Foreign(service) => foreign(front, parts, incoming, service, id).await,
+        Plan::Unknown => {
+            let place = Place::default();
+            let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await;
+            let fault = admitted.err().unwrap_or_else(|| route::unknown(&head));
+            Call::refused(place.fault(&fault, id))
+        }
+    }
+}
+
+async fn form(
+    front: &Front,
+    parts: &request::Parts,
+    incoming: Incoming,
+    service: Option<&'static wire::model::Service>,
+    id: &str,
+) -> Call {
+    // Without a scope the version tells the service, but a fault before that is XML all the same.
+    let place = Place { service: service.or_else(|| wire::model::service("sts")), operation: None };
+    let (caller, body) = match admit(front, parts, incoming, place, limits::BODY_OTHER).await {
+        Ok(admitted) => admitted,
+        Err(fault) => return Call::refused(place.fault(&fault, id)),
+    };
+    // AWS: the query protocol takes its parameters from the query string of a GET as well
+    let body = match parts.uri.query() {
+        Some(query) if body.is_empty() => Bytes::copy_from_slice(query.as_bytes()),
+        _ => body,
+    };
+    match route::by_action(service, &body) {
+        Ok(routed) => operate(front, parts, caller, routed, body, id).await,
+        Err(fault) => Call::refused(place.fault(&fault, id)),
+    }
+}
+
+async fn foreign(
+    front: &Front,
+    parts: &request::Parts,
+    incoming: Incoming,
+    service: &str,
+    id: &str,
+) -> Call {
+    let place = Place::default();
+    let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await;
+    let body = admitted.as_ref().map(|(_, body)| body.clone()).unwrap_or_default();
+    let foreign = Foreign::new(service, &head(parts), &body);
+    let fault = admitted.err().unwrap_or_else(|| foreign.unserved());
+    let mut call = Call::refused(foreign.fault(&fault, &parts.headers, id));
+    call.service = service.to_owned().into();
+    call.operation = foreign.operation().to_owned().into();
+    call
+}
+
+async fn door(
+    front: &Front,
+    parts: &request::Parts,
+    path: &str,
+    incoming: Incoming,
+    id: &str,
+) -> Call {
+    let mut call = Call::refused(if (parts.method.as_str(), path) == admin::HEALTH {
+        admin::health()
+    } else {
+        match enter(front, parts, path, incoming, id).await {
+            Ok(value) => answer::json(StatusCode::OK, &value),
+            Err(fault) => admin::fault(&fault, id),
+        }
+    });
+    call.service = "craton".into();
+    call.operation = format!("{} {path}", parts.method).into();
+    call
+}
+
+async fn enter(
+    front: &Front,
+    parts: &request::Parts,
+    path: &str,
+    incoming: Incoming,
+    id: &str,
+) -> Result<serde_json::Value, Fault> {
+    let place = Place::default();
+    let (caller, body) = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
+    front.auth.authorize(&caller, admin::ACTION, &"*")?;
+    let query = parts.uri.query().unwrap_or("");
+    let cx = cx(parts, caller, id);
+    api::admin::route(&cx, parts.method.as_str(), path, query, &body).await
+}
+
+/// Reads the body and establishes the caller. The claim is judged first: a stranger's body is not
+/// read.
+async fn admit(
+    front: &Front,
+    parts: &request::Parts,
+    incoming: Incoming,
+    place: Place,
+    limit: usize,
+) -> Result<(Caller, Bytes), Fault> {
+    let protocol = place.protocol();
+    let claim = front
+        .auth
+        .claim(&parts.headers, (front.source.now_ms)())
+        .map_err(|refusal| refusal.fault(protocol))?;
+    let operation = place.operation.map_or("called", |operation| operation.name);
+    let body = body::read(incoming, &parts.headers, limit)
+        .await
+        .map_err(|error| error.fault(operation, limit))?;
+    let signed = Signed {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &parts.headers,
+        host: origin::host(&parts.uri, &parts.headers),
+    };
+    let caller = front
+        .auth
+        .verify(claim.as_ref(), &signed, &body)
+        .map_err(|refusal| refusal.fault(protocol))?;
+    Ok((caller, body))
+}
+
+async fn operate(
+    front: &Front,
+    parts: &request::Parts,
+    caller: Caller,
+    mut routed: Routed,
+    body: Bytes,
+    id: &str,
+) -> Call {
+    let account = caller.account.clone();
+    let response = match perform(front, parts, caller, &mut routed, &body, id).await {
+        Ok(reply) => answer::reply(routed.service, routed.operation, reply, id),
+        Err(fault) => place(&routed).fault(&fault, id),
+    };
+    named(response, &routed, account)
+}
+
+async fn perform(
+    front: &Front,
+    parts: &request::Parts,
+    caller: Caller,
+    routed: &mut Routed,
+    body: &Bytes,
+    id: &str,
+) -> Result<api::Reply, Fault> {
+    front.auth.authorize(&caller, &routed.action(), &routed.resource(&caller))?;
+    if let Some(fault) = routed.unserved() {
+        return Err(fault);
+    }
+    let (service, operation) = (routed.service, routed.operation);
+    let handler = (front.operations)(service.name, operation.name).ok_or_else(|| {
+        Fault::not_implemented(service.name, operation.name, "it is planned, not built")
+    })?;
+    let request = RequestParts {
+        path_labels: std::mem::take(&mut routed.labels),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &parts.headers,
+        body,
+    };
+    let input = decode::request(service, operation, &request)?;
+    handler(cx(parts, caller, id), input).await
+}
+
+fn cx(parts: &request::Parts, caller: Caller, id: &str) -> Cx {
+    let invocation = parts.headers.get("amz-sdk-invocation-id");
+    let invocation_id = invocation.and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let request = RequestInfo { id: id.to_owned(), invocation_id };
+    Cx { caller: Arc::new(caller), request: Arc::new(request) }
+}
+
+fn head(parts: &request::Parts) -> Head<'_> {
+    Head {
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        target: parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
+        headers: &parts.headers,
+    }
+}
+
+fn place(routed: &Routed) -> Place {
+    Place { service: Some(routed.service), operation: Some(routed.operation) }
+}
+
+fn refuse(routed: &Routed, fault: &Fault, id: &str) -> Call {
+    named(place(routed).fault(fault, id), routed, String::new())
+}
+
+fn named(response: Response<Body>, routed: &Routed, account: String) -> Call {
+    let (service, operation) = (routed.service.name.into(), routed.operation.name.into());
+    Call { response, service, operation, account }
+}
