@@ -30,7 +30,8 @@ pub(crate) const READER_CACHE_KIB: i64 = 512;
 pub(crate) const CHECKPOINT_PAGES: i32 = 1000;
 
 /// Pages of write-ahead log after which the writer itself finishes the checkpoint between two groups,
-/// so that the log starts over (32 MiB). By then the thread has copied all but the newest pages.
+/// so that the log starts over (32 MiB). By then the thread has copied all but the newest pages. At twice
+/// this number commits wait until it is done.
 pub(crate) const WAL_PAGES: i32 = 8000;
 
 /// How long a connection waits for another's lock. Only recovery and the moment the log starts over

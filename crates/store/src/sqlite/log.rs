@@ -2,7 +2,8 @@
 //!
 //! Copying the log into the database costs a sync of each. A thread does it while the writer goes on
 //! appending. Only a log that has been copied to its end starts over, and under constant load the thread
-//! never sees an end, so at a larger size the writer copies the rest itself, between two groups.
+//! never sees an end, so at a larger size the writer copies the rest itself, between two groups; at twice that it
+//! waits for the thread first.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,25 +49,26 @@ impl Log {
     /// Called between two groups.
     pub(super) fn keep_short(&mut self, connection: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
-        if pages < self.called {
-            self.called = 0; // the log has started over
+        if pages < self.called.max(self.copied) {
+            (self.called, self.copied) = (0, 0); // the log has started over
         }
-        if pages < self.copied {
-            self.copied = 0;
-        }
-        if pages - self.called >= limits::CHECKPOINT_PAGES
-            && let Some(bell) = &self.bell
-        {
-            // A full bell means that the thread is still at it; it is called again after the next group.
-            if bell.try_send(()).is_ok() {
-                self.called = pages;
-            }
-        }
-        if pages >= limits::WAL_PAGES
-            && pages - self.copied >= limits::CHECKPOINT_PAGES
-            && copy(connection)
-        {
+        if pages < limits::WAL_PAGES {
+            self.call(pages);
+        } else if pages >= 2 * limits::WAL_PAGES {
+            // The thread cannot keep up. INVARIANT: the log is bounded, so commits wait for it here.
+            copy(connection, "PRAGMA wal_checkpoint(FULL)");
+        } else if pages - self.copied >= limits::CHECKPOINT_PAGES && copy(connection, PASSIVE) {
             self.copied = pages;
+        }
+    }
+
+    fn call(&mut self, pages: i32) {
+        if pages - self.called < limits::CHECKPOINT_PAGES {
+            return;
+        }
+        // A full bell means that the thread is still at it; it is called again after the next group.
+        if self.bell.as_ref().is_some_and(|bell| bell.try_send(()).is_ok()) {
+            self.called = pages;
         }
     }
 
@@ -85,15 +87,16 @@ fn copy_when_called(file: &Path, rings: &Receiver<()>) {
             connection = connection::checkpointer(file).ok();
         }
         if let Some(connection) = &connection {
-            copy(connection);
+            copy(connection, PASSIVE);
         }
     }
 }
 
-/// Copies what no reader needs any more, waiting for nobody. A failure leaves the log as it is: nothing is
-/// lost, it is tried again. False if the other thread was at it.
-fn copy(connection: &Connection) -> bool {
-    connection
-        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0))
-        .is_ok_and(|busy| busy == 0)
+/// Copies what can be copied without waiting for anybody.
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+/// Copies the log into the database; false if another thread was at it. A failure leaves the log as it is:
+/// nothing is lost, it is tried again.
+fn copy(connection: &Connection, checkpoint: &'static str) -> bool {
+    connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0)).is_ok_and(|busy| busy == 0)
 }
