@@ -16,7 +16,7 @@ mod limits;
 mod origin;
 mod route;
 mod server;
-mod sigv4;
+pub mod sigv4;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -17,35 +17,35 @@ use subtle::ConstantTimeEq;
 
 use crate::limits;
 use canonical::canonical_request;
-pub(crate) use refusal::Refusal;
+pub use refusal::Refusal;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// The signed part of a request, as it came.
-pub(crate) struct Signed<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) query: &'a str,
-    pub(crate) headers: &'a HeaderMap,
+pub struct Signed<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub query: &'a str,
+    pub headers: &'a HeaderMap,
     /// `Host` or `:authority`.
-    pub(crate) host: Option<&'a str>,
+    pub host: Option<&'a str>,
 }
 
 /// What the `Authorization` header says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Claim<'a> {
-    pub(crate) access_key: &'a str,
+pub struct Claim<'a> {
+    pub access_key: &'a str,
     /// `YYYYMMDD`.
     date: &'a str,
-    pub(crate) region: &'a str,
-    pub(crate) service: &'a str,
+    pub region: &'a str,
+    pub service: &'a str,
     signed_headers: Vec<&'a str>,
     signature: &'a str,
 }
 
 impl<'a> Claim<'a> {
     /// `None` if the request does not claim to be signed.
-    pub(crate) fn read(headers: &'a HeaderMap) -> Result<Option<Self>, Refusal> {
+    pub fn read(headers: &'a HeaderMap) -> Result<Option<Self>, Refusal> {
         let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
         let text = value.to_str().map_err(|_| Refusal::Incomplete("it is not ASCII".into()))?;
         let Some(fields) = text.strip_prefix(ALGORITHM) else {
@@ -88,7 +88,7 @@ impl<'a> Claim<'a> {
     }
 
     /// What can be checked before the body is read: the time, and that host and time are signed.
-    pub(crate) fn check_head(&self, headers: &HeaderMap, now_ms: i64) -> Result<(), Refusal> {
+    pub fn check_head(&self, headers: &HeaderMap, now_ms: i64) -> Result<(), Refusal> {
         if !self.signs("host") && !self.signs(":authority") {
             return Err(Refusal::HostUnsigned);
         }
@@ -108,12 +108,7 @@ impl<'a> Claim<'a> {
     }
 
     /// Whether this very request was signed with `secret`.
-    pub(crate) fn verify(
-        &self,
-        request: &Signed<'_>,
-        body: &[u8],
-        secret: &str,
-    ) -> Result<(), Refusal> {
+    pub fn verify(&self, request: &Signed<'_>, body: &[u8], secret: &str) -> Result<(), Refusal> {
         let hash = payload_hash(request.headers, body)?;
         let canonical = canonical_request(request, &self.signed_headers, &hash)?;
         let (_, time) = request_time(request.headers)?;

@@ -7,7 +7,7 @@ use super::stamp;
 use crate::limits;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// No `Authorization` header.
     Missing,
     /// An `Authorization` header of another kind, such as a bearer token.
@@ -37,7 +37,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn fault(&self, protocol: Protocol) -> Fault {
+    pub fn fault(&self, protocol: Protocol) -> Fault {
         let query = protocol == Protocol::Query;
         match self {
             // AWS: codes and texts of the json services and of sts differ (observed on both)

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use expect_test::{Expect, expect};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use wire::model::Protocol;
@@ -212,49 +210,4 @@ fn a_refusal_says_what_aws_would_say() {
             "403 InvalidSignatureException: The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
         ],
     );
-}
-
-/// AWS's own suite. `cargo xtask vectors` names its folder; without it there is nothing to do.
-#[test]
-fn vectors_of_awss_suite_are_accepted() {
-    let Ok(folder) = std::env::var("CRATON_SIGV4_VECTORS") else { return };
-    let (mut passed, mut failed) = (0, Vec::new());
-    visit(Path::new(&folder), &mut |case| match run_case(case) {
-        Ok(()) => passed += 1,
-        Err(why) => failed.push(format!("{}: {why}", case.display())),
-    });
-    println!("sigv4: {passed} passed, {} failed", failed.len());
-    assert!(failed.is_empty(), "{failed:#?}");
-    assert!(passed > 0, "no cases under {folder}");
-}
-
-fn visit(folder: &Path, run: &mut impl FnMut(&Path)) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            visit(&path, run);
-        } else if path.extension().is_some_and(|extension| extension == "sreq") {
-            run(&path);
-        }
-    }
-}
-
-/// The canonical request is as expected, and the signed request passes.
-fn run_case(signed_request: &Path) -> Result<(), String> {
-    let read = |extension: &str| {
-        let text = std::fs::read_to_string(signed_request.with_extension(extension)).unwrap();
-        text.replace("\r\n", "\n")
-    };
-    let mut request = Request::parse(&read("sreq"));
-    // The suite's token case carries its right signature in .authz only.
-    request.headers.insert("authorization", read("authz").trim().parse().unwrap());
-    let claim = Claim::read(&request.headers).map_err(|e| format!("{e:?}"))?.unwrap();
-    let hash = payload_hash(&request.headers, &request.body).unwrap();
-    let canonical = canonical_request(&request.signed(), &claim.signed_headers, &hash).unwrap();
-    let (canonical, expected) = (String::from_utf8_lossy(&canonical), read("creq"));
-    if canonical.trim_end() != expected.trim_end() {
-        return Err(format!("canonical request {canonical:?}, expected {expected:?}"));
-    }
-    let (_, time) = request_time(&request.headers).unwrap();
-    request.check(time).map_err(|refusal| format!("{refusal:?}"))
 }
