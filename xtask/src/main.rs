@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool speaks to standard output")]
 
 mod codegen;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -10,7 +11,8 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: cargo xtask VERB
 
-  codegen [--check] [--fetch]   regenerate the wire's tables and types from models/";
+  codegen [--check] [--fetch]   regenerate the wire's tables and types from models/
+  vectors --data DIR            run public protocol vectors against the codecs";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +29,7 @@ fn run(arguments: &[String]) -> Outcome {
     let Some((verb, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match verb.as_str() {
         "codegen" => codegen::run(rest),
+        "vectors" => vectors::run(rest),
         other => Err(format!("there is no verb {other}\n{USAGE}").into()),
     }
 }

@@ -61,6 +61,15 @@ impl Packages {
         done
     }
 
+    /// Blocking. The caller knows that no function has this code any more.
+    pub(crate) fn remove(&self, digest: &str) -> io::Result<()> {
+        let Some(place) = self.directory(digest) else { return Ok(()) };
+        let turn = self.unpacked.fetch_add(1, Ordering::Relaxed);
+        let gone = self.root.join(format!(".{digest}.{}.{turn}", std::process::id()));
+        fs::rename(place, &gone)?;
+        fs::remove_dir_all(gone)
+    }
+
     fn put(&self, half: &Path, digest: &str) -> Result<(), CodeError> {
         match fs::rename(half, self.root.join(digest)) {
             Err(_) if self.directory(digest).is_some() => Ok(fs::remove_dir_all(half)?),

@@ -17,8 +17,8 @@ pub(crate) struct Place<'a> {
     pub(crate) python: &'a Path,
 }
 
-/// AWS: defined runtime environment variables (Lambda developer guide, "Using environment variables"):
-/// the reserved ones win over the function's own, the others give way to them.
+/// AWS: defined runtime environment variables (Lambda developer guide, "Using environment
+/// variables"): the reserved ones win over the function's own, the others give way to them.
 pub(crate) fn of(
     function: &Function,
     around: &Surroundings,

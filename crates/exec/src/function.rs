@@ -97,7 +97,7 @@ pub enum ExecError {
     /// The handler never got the event: repeating is safe.
     #[error("{0}")]
     NotSent(String),
-    /// The event was handed over and the connection or the process was lost: the outcome is unknown.
+    /// The event was handed over and the connection or the process was lost: outcome unknown.
     #[error("{0}")]
     Lost(String),
     /// The event was handed over and no answer came in time: the outcome is unknown.

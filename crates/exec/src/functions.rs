@@ -1,8 +1,9 @@
-//! The handle of all functions: finds or starts a process, hands the event over, says what happened.
+//! The handle of all functions: finds or starts a process, hands the event over, says what
+//! happened.
 //!
-//! A process that died before it took the event is replaced once and silently; one that died with the
-//! event in hand is answered for, as AWS does, and the outcome is marked as unknown. Nothing is ever
-//! called twice here.
+//! A process that died before it took the event is replaced once and silently; one that died with
+//! the event in hand is answered for, as AWS does, and the outcome is marked as unknown. Nothing is
+//! ever called twice here.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,13 @@ impl Functions {
             Ok(done) => done,
             Err(stopped) => Err(CodeError::Io(io::Error::other(stopped))),
         }
+    }
+
+    /// Removes unpacked code that no function has any more.
+    pub async fn remove_code(&self, digest: &str) -> io::Result<()> {
+        let (inner, digest) = (self.0.clone(), digest.to_owned());
+        let removed = tokio::task::spawn_blocking(move || inner.code.remove(&digest)).await;
+        removed.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
     }
 
     /// Calls a function and waits for its answer.
@@ -230,9 +238,14 @@ impl Inner {
         let place = self.room()?;
         let (surroundings, bootstrap) = (&call.surroundings, self.bootstrap.as_path());
         let start = Start { function, surroundings, python, packages, code, bootstrap };
-        Process::start(start, place)
-            .await
-            .map_err(|e| ExecError::NotSent(format!("function {name}: starting a process: {e}")))
+        Process::start(start, place).await.map_err(|e| {
+            let message = format!("function {name}: starting a process: {e}");
+            match e.kind() {
+                // Such as a zero byte in a variable: it will not start next time either.
+                io::ErrorKind::InvalidInput => ExecError::Refused(message),
+                _ => ExecError::NotSent(message),
+            }
+        })
     }
 
     /// A place among all processes; the longest idle one makes room when there is none.

@@ -1,4 +1,4 @@
-//! A tool behind a URL instead of a process: the Lambda event as a JSON POST, the answer as it comes.
+//! A tool behind a URL instead of a process: the Lambda event as a JSON POST, its answer as it is.
 //!
 //! The idempotency key travels as a header. One request for one call: it is never repeated here,
 //! because only the caller knows whether the tool may see it twice.

@@ -8,6 +8,10 @@ pub const REQUEST_BYTES: usize = 6 * 1024 * 1024;
 /// AWS: 6 MB and 100 bytes for a response (the figure of `Function.ResponseSizeTooLarge`).
 pub const RESPONSE_BYTES: usize = 6_291_556;
 
+/// Ours: how much of a response that is too large is read, and thrown away, before the connection
+/// is cut.
+pub(crate) const POSTED_BYTES: usize = 16 * RESPONSE_BYTES;
+
 /// AWS: the log tail of Invoke holds the last 4 KB (Invoke, `LogType=Tail`).
 pub const LOG_TAIL_BYTES: usize = 4096;
 

@@ -1,8 +1,8 @@
 //! What a process prints: one pipe for stdout and stderr, so that their order is kept.
 //!
 //! A process writes before it answers, so what belongs to a call is in the pipe when its answer
-//! arrives: [`Output::take`] reads the pipe to its present end first. Between calls a task reads, so that
-//! a talkative process never blocks. Nothing is kept but the last bytes.
+//! arrives: [`Output::take`] reads the pipe to its present end first. Between calls a task reads,
+//! so that a talkative process never blocks. Nothing is kept but the last bytes.
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::OwnedFd;

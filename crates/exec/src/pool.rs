@@ -53,7 +53,7 @@ impl Pool {
     fn throttled(&self, why: &str) -> ExecError {
         let name = &self.function.name;
         ExecError::Throttled(format!(
-            "function {name}: {why}; functions.max_concurrency in craton.toml sets how many run at once"
+            "function {name}: {why}; functions.max_concurrency in craton.toml sets how many run"
         ))
     }
 

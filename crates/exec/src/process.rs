@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -84,8 +84,12 @@ impl Process {
         })
     }
 
+    /// Asks the kernel, because the task that reaps it may not have run yet: an event that is handed
+    /// to a process that is gone would have an unknown outcome for nothing.
     pub(crate) fn is_alive(&self) -> bool {
-        self.exit.borrow().is_none()
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let running = || matches!(waitid(WaitId::Pid(self.group), look), Ok(None));
+        self.exit.borrow().is_none() && running()
     }
 
     /// Waits until the process asks for its first event; anything else is the way it ended.
@@ -97,13 +101,14 @@ impl Process {
             biased;
             phase = phase.wait_for(|phase| !matches!(phase, Phase::Starting)) =>
                 phase.map(|phase| phase.clone()).unwrap_or(Phase::Starting),
-            status = ended(&mut exit) => return Err(Ended::Stopped(Verdict::Exited(describe(status)))),
+            status = ended(&mut exit) =>
+                return Err(Ended::Stopped(Verdict::Exited(describe(status)))),
             () = self.overdue(limits::INIT) =>
                 return Err(Ended::Stopped(Verdict::TimedOut(limits::INIT))),
         };
         match known {
             Phase::Ready => {
-                self.init = Some(began.elapsed());
+                self.init = Some(began.elapsed().saturating_sub(self.api.paused()));
                 Ok(())
             }
             Phase::Failed(body) => Err(Ended::Failed(body)),
@@ -146,7 +151,8 @@ impl Process {
         let mut left = limit;
         while !left.is_zero() {
             tokio::time::sleep(left).await;
-            let counted = began.elapsed().saturating_sub(self.api.paused() - paused);
+            let waited = self.api.paused().saturating_sub(paused);
+            let counted = began.elapsed().saturating_sub(waited);
             left = limit.saturating_sub(counted);
             if !left.is_zero() {
                 // A pause may still go on: look again soon, and never in a tight loop.
@@ -181,7 +187,7 @@ impl Process {
 
     /// Ends the process and all that it started.
     pub(crate) fn kill(&self) {
-        if self.is_alive() {
+        if self.exit.borrow().is_none() {
             // It may have ended in this moment, which is what was wanted.
             let _ = kill_process_group(self.group, Signal::KILL);
         }

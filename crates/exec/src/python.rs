@@ -1,8 +1,8 @@
 //! The Python that runs handlers, and the packages that handlers find without bundling them.
 //!
-//! The interpreter is looked up once and asked for its real path, so that a shim does not run on each
-//! start. Packages go to a virtual environment of their own, made the first time a handler asks for
-//! them; handlers get its site-packages at the end of their path, never the host's own packages.
+//! The interpreter is looked up once and asked for its real path, so that a shim does not run on
+//! each start. Packages go to a virtual environment of their own, made the first time a handler asks
+//! for them; handlers get its site-packages at the end of their path, never the host's packages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -165,8 +165,8 @@ impl ManagedPackages {
         placed.map_err(|cause| {
             tracing::warn!(requirement = self.requirement, cause, "packages were not installed");
             format!(
-                "craton could not install {}: {cause}; to do without, package it with the function: \
-                 pip install -t . boto3",
+                "craton could not install {}: {cause}; to do without, package it with the \
+                 function: pip install -t . boto3",
                 self.requirement
             )
         })

@@ -45,7 +45,8 @@ pub(crate) fn error(verdict: &Verdict, request: &str) -> Bytes {
         Verdict::TooLarge => (
             "Function.ResponseSizeTooLarge",
             format!(
-                "Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
+                "Response payload size exceeded maximum allowed payload size \
+                 ({RESPONSE_BYTES} bytes)."
             ),
         ),
     };

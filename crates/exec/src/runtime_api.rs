@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -218,6 +218,10 @@ fn event(call: &Call) -> Reply {
 
 async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error: bool) -> Reply {
     let body = read(request).await;
+    if matches!(body, Posted::Broken) {
+        // It died in the middle of its answer: what it has in hand stays so, and its end decides.
+        return broken();
+    }
     let in_hand = {
         let mut slot = shared.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
         slot.take_if(|in_hand| in_hand.request_id == id)
@@ -226,9 +230,9 @@ async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error:
         return refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
     };
     let (answer, reply) = match body {
-        Ok(body) if is_error => (Answer::Error(body), accepted()),
-        Ok(body) => (Answer::Response(body), accepted()),
-        Err(reply) => (Answer::TooLarge, reply),
+        Posted::Whole(body) if is_error => (Answer::Error(body), accepted()),
+        Posted::Whole(body) => (Answer::Response(body), accepted()),
+        Posted::TooLarge | Posted::Broken => (Answer::TooLarge, too_large()),
     };
     // Nobody waits any more when the call has timed out; the process is being killed then.
     let _ = in_hand.answer.send(answer);
@@ -237,11 +241,12 @@ async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error:
 
 async fn init_error(shared: &Shared, request: Request<Incoming>) -> Reply {
     match read(request).await {
-        Ok(body) => {
+        Posted::Whole(body) => {
             shared.phase.send_replace(Phase::Failed(body));
             accepted()
         }
-        Err(reply) => reply,
+        Posted::TooLarge => too_large(),
+        Posted::Broken => broken(),
     }
 }
 
@@ -283,14 +288,38 @@ impl Drop for Waiting<'_> {
     }
 }
 
-async fn read(request: Request<Incoming>) -> Result<Bytes, Reply> {
-    match Limited::new(request.into_body(), limits::RESPONSE_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        // AWS: 413 for a response that exceeds the limit (Runtime API, invocation response).
-        Err(error) => {
-            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &error.to_string()))
+/// What a process posted.
+enum Posted {
+    Whole(Bytes),
+    TooLarge,
+    /// The connection ended first.
+    Broken,
+}
+
+/// Reads a body; what exceeds the limit is thrown away but read, so that the process survives it.
+async fn read(request: Request<Incoming>) -> Posted {
+    let (mut body, mut kept, mut total) = (request.into_body(), BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Posted::Broken };
+        let Ok(data) = frame.into_data() else { continue };
+        total += data.len();
+        if total <= limits::RESPONSE_BYTES {
+            kept.extend_from_slice(&data);
+        } else if total > limits::POSTED_BYTES {
+            break;
         }
     }
+    if total > limits::RESPONSE_BYTES { Posted::TooLarge } else { Posted::Whole(kept.freeze()) }
+}
+
+/// AWS: 413 for a response that exceeds the limit (Runtime API, invocation response).
+fn too_large() -> Reply {
+    let message = format!("more than {} bytes", limits::RESPONSE_BYTES);
+    refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+}
+
+fn broken() -> Reply {
+    refuse(StatusCode::BAD_REQUEST, "BrokenBody", "the body ended too soon")
 }
 
 fn accepted() -> Reply {

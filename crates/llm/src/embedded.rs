@@ -3,17 +3,23 @@
 use futures_util::stream;
 use wire::converse::Call;
 
+use crate::collect::deltas;
 use crate::provider::{BoxFuture, Deltas, ModelError, Provider};
+use crate::rules;
 
 pub(crate) struct Rules;
+
+/// Characters in one piece of streamed text, about six words.
+const PIECE: usize = 32;
 
 impl Provider for Rules {
     fn name(&self) -> &str {
         "rules"
     }
 
-    fn converse(&self, _call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
-        let error = ModelError::refused("craton.rules is not part of this build");
-        Box::pin(async move { Ok(Box::pin(stream::iter([Err(error)])) as Deltas) })
+    fn converse(&self, call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
+        let piece = if call.stream { PIECE } else { 0 };
+        let all = deltas(rules::reply(&call), piece);
+        Box::pin(async move { Ok(Box::pin(stream::iter(all.into_iter().map(Ok))) as Deltas) })
     }
 }

@@ -13,6 +13,7 @@ mod limits;
 mod models;
 mod openai;
 mod provider;
+mod rules;
 mod scripted;
 
 pub use collect::{Collect, deltas};

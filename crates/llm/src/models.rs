@@ -105,6 +105,7 @@ struct Map {
 }
 
 impl Models {
+    #[expect(clippy::needless_pass_by_value, reason = "the map keeps a handle of its own")]
     pub fn open(config: Config, client: net::Client) -> Result<Models, ConfigError> {
         let example = config.providers.keys().next().cloned();
         let rules_by_default = config.rules_by_default && config.providers.is_empty();

@@ -157,7 +157,7 @@ fn exception_message(
     shape: &'static Structure,
     fault: &Fault,
 ) -> Message {
-    let members = encode::fault_members(Some(shape), fault);
+    let members = encode::fault_members(Some(shape), fault, fault.status());
     let body = encode::structure_json(service, shape, &members, |_| true);
     let headers = vec![
         text(":message-type", "exception"),

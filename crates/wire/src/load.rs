@@ -132,10 +132,11 @@ impl Load<'_> {
             .collect();
         let payload = json["payload"].as_str();
         let payload = members.keys().position(|name| Some(name.as_str()) == payload);
+        let status = json["error"]["httpStatusCode"].as_u64().unwrap_or(0) as u16;
         let error = (flag(json, "exception") || json.get("error").is_some()).then(|| ErrorInfo {
             code: leak(json["error"]["code"].as_str().unwrap_or(name)),
-            status: json["error"]["httpStatusCode"].as_u64().unwrap_or(0) as u16,
-            sender: flag(&json["error"], "senderFault"),
+            status,
+            sender: !flag(json, "fault") && (flag(&json["error"], "senderFault") || status < 500),
         });
         Ok(Structure {
             members: leak_all(made?),

@@ -44,3 +44,24 @@ fn of(service: &'static Service, shape: &'static Shape, value: &Value) -> Json {
         (_, value) => value.clone().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model;
+
+    #[test]
+    fn what_the_model_calls_sensitive_is_masked() {
+        let service = model::service("bedrock-agent").expect("the service exists");
+        let create = service.operation("CreateAgent").and_then(|op| op.input).expect("an input");
+        let value = json!({"agentName": "a", "instruction": "secret words", "unknown": "x",
+                           "tags": {"k": "v"}, "idleSessionTTLInSeconds": 60});
+        assert_eq!(
+            loggable(service, create, &Value::from(value)),
+            json!({"agentName": "a", "instruction": "***", "unknown": "***",
+                   "tags": {"k": "v"}, "idleSessionTTLInSeconds": 60})
+        );
+    }
+}

@@ -9,14 +9,14 @@ use std::fmt::Write as _;
 
 use crate::fault::Fault;
 use crate::limits;
-use crate::model::{Kind, Location, Protocol, Service, Shape, ShapeId, Structure};
+use crate::model::{Kind, Protocol, Service, Shape, ShapeId, Structure};
 use crate::pattern;
 use crate::value::{Map, Value};
 
 /// Checks an operation's input.
 pub fn check(service: &'static Service, input: ShapeId, value: &Value) -> Result<(), Fault> {
     let mut violations = Violations::default();
-    let mut walk = Walk { service, path: Path::default(), found: &mut violations };
+    let mut walk = Walk { service, path: Path::default(), hidden: false, found: &mut violations };
     walk.value(service.shape(input), value);
     match violations.message() {
         None => Ok(()),
@@ -94,12 +94,21 @@ impl Path {
 struct Walk<'a> {
     service: &'static Service,
     path: Path,
+    /// Inside of a sensitive structure, list or map: nothing of it is shown.
+    hidden: bool,
     found: &'a mut Violations,
 }
 
 impl Walk<'_> {
     fn value(&mut self, shape: &'static Shape, value: &Value) {
+        let outside = self.hidden;
+        self.hidden |= shape.sensitive;
         self.own(shape, value);
+        self.inside(shape, value);
+        self.hidden = outside;
+    }
+
+    fn inside(&mut self, shape: &'static Shape, value: &Value) {
         match (&shape.kind, value) {
             (Kind::Structure(structure), Value::Map(map)) => self.structure(structure, map),
             (Kind::List { item, .. }, Value::List(items)) => self.items(shape, *item, items, value),
@@ -113,26 +122,28 @@ impl Walk<'_> {
     /// The constraints of one value, without what it holds.
     fn own(&mut self, shape: &'static Shape, value: &Value) {
         violated(shape, value, &mut |constraint| {
-            let shown = show::value(self.service, shape, value);
+            let shown = self.shown(shape, value);
             self.found.push(&shown, &self.path, &constraint);
         });
     }
 
+    fn shown(&self, shape: &'static Shape, value: &Value) -> String {
+        if self.hidden { String::new() } else { show::value(self.service, shape, value) }
+    }
+
     fn structure(&mut self, structure: &'static Structure, map: &Map) {
         for member in structure.members {
+            let value = map.get(member.name).filter(|v| **v != Value::Null);
+            if value.is_none() && !member.required {
+                continue;
+            }
+            let shape = self.service.shape(member.shape);
             let before = self.path.enter_member(member.name);
-            match map.get(member.name) {
-                Some(Value::Null) | None if member.required => {
-                    self.found.push(" null", &self.path, NOT_NULL);
-                }
-                Some(Value::Null) | None => {}
+            match value {
+                None => self.found.push(" null", &self.path, NOT_NULL),
                 // An event stream comes frame by frame, after the request.
-                Some(value) => match &self.service.shape(member.shape).kind {
-                    Kind::Structure(s) if s.event_stream => {}
-                    // Labels were matched by the router, an empty one never matches.
-                    _ if member.location == Location::StatusCode => {}
-                    _ => self.value(self.service.shape(member.shape), value),
-                },
+                Some(_) if matches!(&shape.kind, Kind::Structure(s) if s.event_stream) => {}
+                Some(value) => self.value(shape, value),
             }
             self.path.leave(before);
         }
@@ -146,6 +157,7 @@ impl Walk<'_> {
         if structure.members.iter().filter(|m| set(m.name)).count() == 1 {
             return;
         }
+        // The sentence is ours: AWS's for unions is not known.
         let names: Vec<&str> = structure.members.iter().map(|m| m.name).collect();
         let constraint = format!("Member must have exactly one of: [{}]", names.join(", "));
         self.found.push("", &self.path, &constraint);
@@ -189,7 +201,7 @@ impl Walk<'_> {
             return;
         }
         for (name, value) in map {
-            let name = if key.sensitive { "***" } else { show::bounded(name) };
+            let name = if key.sensitive || self.hidden { "***" } else { show::bounded(name) };
             let before = self.path.enter(&format!("{name}.member"));
             self.value(of, value);
             self.path.leave(before);
@@ -200,7 +212,7 @@ impl Walk<'_> {
         let mut all = constraints(part);
         all.push(NOT_NULL.to_owned());
         let constraint = format!("{who} must satisfy constraint: [{}]", all.join(", "));
-        let shown = show::value(self.service, holder, whole);
+        let shown = self.shown(holder, whole);
         self.found.push(&shown, &self.path, &constraint);
     }
 }

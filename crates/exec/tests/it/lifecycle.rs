@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use exec::ExecError;
 use expect_test::expect;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,7 +41,19 @@ def handler(event, context):
 ";
     let function = bench.function(source).await;
     let answer = bench.answer(&function, json!({ "order": "Ä-1" })).await;
-    expect![[r#"[{"order":"Ä-1"},"probe","$LATEST","arn:aws:lambda:us-east-1:000000000000:function:probe","256","00000000","/aws/lambda/probe",true,"Zoë",null,true]"#]].assert_eq(&answer.to_string());
+    expect![[r#"
+        [{"order":"Ä-1"}
+        "probe"
+        "$LATEST"
+        "arn:aws:lambda:us-east-1:000000000000:function:probe"
+        "256"
+        "00000000"
+        "/aws/lambda/probe"
+        true
+        "Zoë"
+        null
+        true]"#]]
+    .assert_eq(&answer.to_string().replace(',', "\n"));
 }
 
 #[tokio::test]
@@ -50,7 +62,30 @@ async fn the_environment_holds_nothing_of_the_server() {
     let function = bench.function("import os\ndef handler(e, c): return sorted(os.environ)").await;
     let answer = bench.answer(&function, json!({})).await;
     let names = answer.as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect::<Vec<_>>();
-    expect!["AWS_ACCESS_KEY_ID AWS_DEFAULT_REGION AWS_ENDPOINT_URL AWS_EXECUTION_ENV AWS_LAMBDA_FUNCTION_MEMORY_SIZE AWS_LAMBDA_FUNCTION_NAME AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE AWS_LAMBDA_LOG_GROUP_NAME AWS_LAMBDA_LOG_STREAM_NAME AWS_LAMBDA_RUNTIME_API AWS_REGION AWS_SECRET_ACCESS_KEY GREETING LAMBDA_RUNTIME_DIR LAMBDA_TASK_ROOT LANG LC_CTYPE PATH TZ _HANDLER _X_AMZN_TRACE_ID"].assert_eq(&names.join(" "));
+    expect![[r#"
+        AWS_ACCESS_KEY_ID
+        AWS_DEFAULT_REGION
+        AWS_ENDPOINT_URL
+        AWS_EXECUTION_ENV
+        AWS_LAMBDA_FUNCTION_MEMORY_SIZE
+        AWS_LAMBDA_FUNCTION_NAME
+        AWS_LAMBDA_FUNCTION_VERSION
+        AWS_LAMBDA_INITIALIZATION_TYPE
+        AWS_LAMBDA_LOG_GROUP_NAME
+        AWS_LAMBDA_LOG_STREAM_NAME
+        AWS_LAMBDA_RUNTIME_API
+        AWS_REGION
+        AWS_SECRET_ACCESS_KEY
+        GREETING
+        LAMBDA_RUNTIME_DIR
+        LAMBDA_TASK_ROOT
+        LANG
+        LC_CTYPE
+        PATH
+        TZ
+        _HANDLER
+        _X_AMZN_TRACE_ID"#]]
+    .assert_eq(&names.join("\n"));
 }
 
 #[tokio::test]
@@ -151,8 +186,38 @@ async fn an_idle_process_that_died_is_replaced() {
     let function = bench.function("import os\ndef handler(e, c): return os.getpid()").await;
     let first = bench.answer(&function, json!({})).await;
     let pid = i32::try_from(first.as_i64().unwrap()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let pid = Pid::from_raw(pid).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    // Returns when it is dead, and leaves it to its owner to be reaped.
+    waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
     assert_ne!(bench.answer(&function, json!({})).await, first);
+}
+
+#[tokio::test]
+async fn a_process_that_idles_for_too_long_is_stopped() {
+    let bench = Bench::new(|config| config.idle_seconds = 1);
+    let source = "
+import socket
+def handler(event, context):
+    global kept
+    kept = socket.create_connection(('127.0.0.1', event['port']))
+    kept.sendall(b'!')
+";
+    let function = bench.function(source).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let event = json!({ "port": listener.local_addr().unwrap().port() });
+    let (_, mut stream) = tokio::join!(bench.answer(&function, event), accept(&listener));
+    assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_response_that_is_too_large_does_not_cost_the_process() {
+    let bench = Bench::new(|_| ());
+    let source = "import os\ndef handler(e, c): return 'x' * 7_000_000 if e else os.getpid()";
+    let function = bench.function(source).await;
+    let before = bench.answer(&function, json!(0)).await;
+    assert!(bench.call(&function, json!(1)).await.unwrap().error.is_some());
+    assert_eq!(bench.answer(&function, json!(0)).await, before);
 }
 
 #[tokio::test]

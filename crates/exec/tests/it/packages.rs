@@ -1,4 +1,4 @@
-//! boto3 for handlers that do not bundle it, from a wheel in the test so that nothing is downloaded.
+//! boto3 for handlers that do not bundle it, from a wheel of the test: nothing is downloaded.
 
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "`json!` and `expect!` read best in place")]
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -39,25 +41,41 @@ fn pieces_of_interleaved_blocks_become_whole_blocks_in_order() {
         Delta::Stop(StopReason::ToolUse),
         Delta::Usage(Usage { input_tokens: 3, output_tokens: 5, ..Usage::default() }),
     ];
-    check(deltas, expect![[r#""#]]);
+    check(
+        deltas,
+        expect![[
+            r#"{"content":[{"text":"Let me look."},{"toolUse":{"toolUseId":"tooluse_1","name":"find","input":{"a":1}}},{"toolUse":{"toolUseId":"tooluse_2","name":"find","input":{}}}],"stopReason":"tool_use","usage":{"inputTokens":3,"outputTokens":5}}"#
+        ]],
+    );
 }
 
 #[test]
 fn tool_input_that_is_not_json_stays_as_text_and_an_empty_one_is_an_object() {
     let deltas = vec![start(0), input(0, "{\"a\": "), start(1), Delta::Stop(StopReason::ToolUse)];
-    check(deltas, expect![[r#""#]]);
+    check(
+        deltas,
+        expect![[
+            r#"{"content":[{"toolUse":{"toolUseId":"tooluse_0","name":"find","input":"{\"a\": "}},{"toolUse":{"toolUseId":"tooluse_1","name":"find","input":{}}}],"stopReason":"tool_use","usage":{"inputTokens":0,"outputTokens":0}}"#
+        ]],
+    );
 }
 
 #[test]
 fn a_reply_without_a_stop_is_no_reply() {
-    check(vec![text(0, "half a sen")], expect![[r#""#]]);
+    check(vec![text(0, "half a sen")], expect!["the model's reply broke off before its end"]);
 }
 
 #[test]
 fn a_block_of_two_kinds_and_a_reply_without_end_are_refused() {
-    check(vec![start(0), text(0, "x"), Delta::Stop(StopReason::EndTurn)], expect![[r#""#]]);
+    check(
+        vec![start(0), text(0, "x"), Delta::Stop(StopReason::EndTurn)],
+        expect!["the model's reply is unusable: one block holds two kinds of content"],
+    );
     let endless = (0..=REPLY_BLOCKS).map(|index| text(index, "x"));
-    check(endless.chain([Delta::Stop(StopReason::EndTurn)]).collect(), expect![[r#""#]]);
+    check(
+        endless.chain([Delta::Stop(StopReason::EndTurn)]).collect(),
+        expect!["the model's reply is unusable: it has too many blocks"],
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "`json!` and `expect!` read best in place")]
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -49,9 +51,9 @@ provider = "rules"
 
 #[test]
 fn the_first_rule_that_matches_wins() {
-    check(MAP, "anthropic.claude-3-haiku-20240307-v1:0", expect![[r#""#]]);
-    check(MAP, "anthropic.claude-3-5-sonnet-20241022-v2:0", expect![[r#""#]]);
-    check(MAP, "house.a", expect![[r#""#]]);
+    check(MAP, "anthropic.claude-3-haiku-20240307-v1:0", expect!["local → qwen3:8b"]);
+    check(MAP, "anthropic.claude-3-5-sonnet-20241022-v2:0", expect!["cloud → big"]);
+    check(MAP, "house.a", expect!["rules → house.a"]);
 }
 
 #[test]
@@ -62,19 +64,42 @@ fn an_arn_and_a_cross_region_id_are_known_by_the_model_they_end_in() {
         "global.anthropic.claude-sonnet-4-20250514-v1:0",
         "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.anthropic.claude-opus-4-v1:0",
     ] {
-        check(MAP, id, expect![[r#""#]]);
+        check(MAP, id, expect!["cloud → big"]);
     }
     check(
         MAP,
         "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.meta.llama3-v1:0",
-        expect![[r#""#]],
+        expect![
+            "local → europe/arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.meta.llama3-v1:0"
+        ],
     );
 }
 
 #[test]
 fn an_unmapped_id_names_the_lines_to_add() {
-    check(MAP, "meta.llama3-v1:0", expect![[r#""#]]);
-    check("", "meta.llama3-v1:0", expect![[r#""#]]);
+    check(
+        MAP,
+        "meta.llama3-v1:0",
+        expect![[r#"
+        NotMapped: no provider is mapped to model "meta.llama3-v1:0"; add to craton.toml:
+        [[models]]
+        match = "meta.llama3-v1:0"
+        provider = "cloud"
+        model = "NAME OF THE MODEL THERE""#]],
+    );
+    check(
+        "",
+        "meta.llama3-v1:0",
+        expect![[r#"
+        NotMapped: no provider is mapped to model "meta.llama3-v1:0"; add to craton.toml:
+        [providers.local]
+        kind = "openai"
+        base_url = "http://127.0.0.1:11434/v1"
+        [[models]]
+        match = "meta.llama3-v1:0"
+        provider = "local"
+        model = "NAME OF THE MODEL THERE""#]],
+    );
 }
 
 #[test]
@@ -83,15 +108,39 @@ fn without_providers_development_falls_back_to_the_embedded_rules() {
     assert_eq!((found.provider_name.as_str(), found.model.as_str()), ("rules", "craton.rules"));
     let error = open(MAP, true).unwrap().resolve("meta.llama3-v1:0").map(|_| ()).unwrap_err();
     assert_eq!(error.kind, ModelErrorKind::NotMapped);
-    check(MAP, "craton.rules", expect![[r#""#]]);
+    check(MAP, "craton.rules", expect!["rules → craton.rules"]);
 }
 
 #[test]
 fn a_mistake_in_the_configuration_names_its_place() {
-    check("[providers.x]\nkind = \"openai\"\nbase = \"y\"", "m", expect![[r#""#]]);
-    check("[providers.x]\nkind = \"clumsy\"", "m", expect![[r#""#]]);
-    check("[providers.x]\nkind = \"openai\"\nbase_url = \"localhost:1\"", "m", expect![[r#""#]]);
-    check("[[models]]\nmatch = \"*\"\nprovider = \"gone\"", "m", expect![[r#""#]]);
+    check(
+        "[providers.x]\nkind = \"openai\"\nbase = \"y\"",
+        "m",
+        expect![
+            "configuration: unknown field `base`, expected one of `base_url`, `api_key_env`, `timeout_seconds`, `max_tokens_field`"
+        ],
+    );
+    check(
+        "[providers.x]\nkind = \"clumsy\"",
+        "m",
+        expect![
+            "configuration: unknown variant `clumsy`, expected one of `openai`, `scripted`, `rules`"
+        ],
+    );
+    check(
+        "[providers.x]\nkind = \"openai\"\nbase_url = \"localhost:1\"",
+        "m",
+        expect![[
+            r#"configuration: [providers.x] base_url = "localhost:1": not an http or https URL; write it as in "http://127.0.0.1:11434/v1""#
+        ]],
+    );
+    check(
+        "[[models]]\nmatch = \"*\"\nprovider = \"gone\"",
+        "m",
+        expect![[
+            r#"configuration: [[models]] match = "*": there is no provider "gone"; add [providers.gone] or use one of: rules"#
+        ]],
+    );
 }
 
 #[test]

@@ -65,17 +65,16 @@ impl Origin {
     }
 
     fn advice(&self, status: StatusCode, model: &str) -> String {
+        let provider = &self.provider;
         let key = match &self.key_variable {
-            Some(variable) => format!("; check the environment variable {variable}"),
-            None => format!(
-                "; name the variable of its key: api_key_env in [providers.{}]",
-                self.provider
-            ),
+            Some(variable) => format!("its key is the environment variable {variable}"),
+            None => format!("no key was sent: [providers.{provider}] has no api_key_env"),
         };
         match status.as_u16() {
-            401 | 403 => key,
-            404 => format!("; check its base_url and the model name {model:?}"),
-            300..=399 => "; check its base_url: redirects are not followed".to_owned(),
+            401 | 403 => format!("; check the key: {key}"),
+            404 => format!("; check base_url and the model name {model:?} ({key})"),
+            300..=399 => "; check base_url: redirects are not followed".to_owned(),
+            400..=499 => format!(" ({key})"),
             _ => String::new(),
         }
     }

@@ -265,7 +265,7 @@ fn paper(document: &Json) -> Result<Part<'static>, String> {
 }
 
 fn bytes_of<'a>(block: &'a Json, kind: &str) -> Result<&'a str, String> {
-    block["source"]["bytes"].as_str().ok_or_else(|| {
-        format!("the source of a {kind} must be bytes; it cannot fetch from elsewhere")
-    })
+    block["source"]["bytes"]
+        .as_str()
+        .ok_or_else(|| format!("{kind} source: it takes bytes and cannot fetch from elsewhere"))
 }

@@ -98,10 +98,10 @@ impl Reader {
             if let Some(delta) = self.ready.pop_front() {
                 return Some(Ok(delta));
             }
-            if self.done {
-                self.body.take().map(net::Body::retire);
-            }
-            let body = self.body.as_mut()?;
+            let Some(body) = self.body.as_mut().filter(|_| !self.done) else {
+                self.retire();
+                return None;
+            };
             let read = body.chunk().await.map_err(|error| self.origin.net(error));
             let outcome = match read {
                 Ok(Some(bytes)) => self.absorb(&bytes),
@@ -112,6 +112,13 @@ impl Reader {
                 self.body = None;
                 return Some(Err(error));
             }
+        }
+    }
+
+    /// The reply is whole; how the connection ends is of no interest to it.
+    fn retire(&mut self) {
+        if let Some(body) = self.body.take() {
+            body.retire();
         }
     }
 
@@ -134,7 +141,7 @@ impl Reader {
     }
 }
 
-fn event(
+pub(super) fn event(
     data: &[u8],
     assembler: &mut Assembler,
     done: &mut bool,

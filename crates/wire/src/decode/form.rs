@@ -74,9 +74,9 @@ fn member_of(
     if let (None, Kind::List { item_name, flattened, .. }) =
         (found, &service.shape(member.shape).kind)
     {
-        // AWS: a flattened list goes by its items' name where they have one (botocore's query
-        // serializer replaces the member's own).
-        if (*flattened || member.flattened) && !matches!(*item_name, "" | "member") {
+        // AWS: a list shape that is flattened by itself goes by its items' name where they have
+        // one (botocore's query serializer); one that its member flattens, by the member's.
+        if *flattened && !member.flattened && !matches!(*item_name, "" | "member") {
             found = parent.children.get(*item_name);
         }
     }

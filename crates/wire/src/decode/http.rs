@@ -236,6 +236,9 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<Cow<'a, 
 
 /// Items between commas; quoted items may hold commas, and HTTP dates always hold one.
 fn split_list(text: &str, dates: bool) -> Result<Vec<String>, Malformed> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
     let (mut items, mut item) = (Vec::new(), String::new());
     let (mut quoted, mut was_quoted, mut comma) = (false, false, false);
     let mut chars = text.chars();

@@ -80,3 +80,6 @@ impl Malformed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

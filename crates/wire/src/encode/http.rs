@@ -44,7 +44,7 @@ pub(crate) fn fault(
     fault: &Fault,
     encoded: &mut Encoded,
 ) {
-    let members = fault_members(modelled.map(|m| m.structure), fault);
+    let members = fault_members(modelled.map(|m| m.structure), fault, encoded.status);
     let body = match (service, modelled) {
         (Some(service), Some(Modelled { structure, .. })) => {
             unbodied(service, structure, &members, encoded);

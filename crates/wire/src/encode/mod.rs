@@ -112,7 +112,11 @@ fn error_shape(shape: &'static Shape, code: &str) -> Option<Modelled> {
 }
 
 /// An exception's members with its message under the name the model gives it.
-pub(crate) fn fault_members(structure: Option<&'static Structure>, fault: &Fault) -> Map {
+pub(crate) fn fault_members(
+    structure: Option<&'static Structure>,
+    fault: &Fault,
+    status: u16,
+) -> Map {
     let mut members = fault.members().clone();
     let named = |word: &str| {
         let members = structure.into_iter().flat_map(|s| s.members);
@@ -125,7 +129,7 @@ pub(crate) fn fault_members(structure: Option<&'static Structure>, fault: &Fault
     }
     // AWS: Lambda says whose error it is in a member of its own (Lambda API reference, errors).
     if let Some(name) = named("type").filter(|name| !fault.members().contains_key(*name)) {
-        let whose = if fault.status() < 500 { "User" } else { "Service" };
+        let whose = if status < 500 { "User" } else { "Service" };
         members.insert(name.to_owned(), Value::String(whose.to_owned()));
     }
     members
@@ -136,7 +140,7 @@ pub fn json_text(service: &'static Service, shape: ShapeId, value: &Value) -> Ve
     json::write(service, service.shape(shape), value)
 }
 
-/// The bound members of a list of structures, and plain structure text, as the event stream needs.
+/// JSON text of those members of a structure that `keep` takes.
 pub(crate) fn structure_json(
     service: &'static Service,
     structure: &'static Structure,
@@ -145,3 +149,6 @@ pub(crate) fn structure_json(
 ) -> Vec<u8> {
     json::write_structure(service, structure, map, keep)
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,9 +46,11 @@ pub(crate) fn fault(
     xml.leaf("Type", if sender { "Sender" } else { "Receiver" });
     xml.leaf("Code", modelled.map_or(fault.code(), |m| m.info.code));
     // AWS: the common part spells it Message whatever the exception's own member is called.
-    xml.leaf("Message", fault.message());
+    if !fault.message().is_empty() {
+        xml.leaf("Message", fault.message());
+    }
     if let Some(Modelled { structure, .. }) = modelled {
-        let mut members = fault_members(Some(structure), fault);
+        let mut members = fault_members(Some(structure), fault, status);
         members.retain(|name, _| !name.eq_ignore_ascii_case("message") && name != "Type");
         xml.members(structure, &members);
     }
@@ -79,8 +81,8 @@ impl Xml {
             (Kind::List { item, item_name, flattened, .. }, Value::List(items))
                 if *flattened || member.flattened =>
             {
-                // A flattened list's items go by their own name where they have one.
-                let own = !matches!(*item_name, "" | "member");
+                // Items of a shape that is flattened by itself go by their own name.
+                let own = !member.flattened && !matches!(*item_name, "" | "member");
                 let name = if own { item_name } else { member.wire_name };
                 self.items(name, *item, items);
             }

@@ -1,0 +1,758 @@
+//! Filling: which piece of the conversation is which argument.
+//!
+//! For each pair of parameter and span a fitness from type, kind of thing and the words beside
+//! the span; then the best assignment, one span to one parameter. What the request does not give
+//! comes from earlier results and inputs by key (`known`), from attributes in the system text, or
+//! from a default; else it is missing and the user is asked. Nothing is made up.
+
+use serde_json::{Map, Value as Json};
+use wire::converse::Tool;
+
+use super::rank::{Known, known};
+use super::schema::{Param, Role, Type};
+use super::spans::{Read, Shape, Span};
+use super::verbs::Class;
+use super::words::{Kind, Token, is_kin, kinship, stem};
+
+/// What a request gives for one tool.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Filled {
+    pub(super) input: Map<String, Json>,
+    /// Required parameters without a value, by their place in the tool's list.
+    pub(super) missing: Vec<usize>,
+    /// Spans used, for each parameter that took one.
+    pub(super) used: Vec<(usize, Span)>,
+}
+
+struct Pair {
+    param: usize,
+    span: usize,
+    fit: f64,
+}
+
+/// Below this a value was not meant for the parameter.
+const LEAST: f64 = 0.25;
+const LEAST_WRITE: f64 = 0.45;
+
+pub(super) fn fill(tool: &Known<'_>, read: &Read) -> Filled {
+    let mut out = Filled::default();
+    for param in &tool.params {
+        if let Some(value) = spoken(param, read).or_else(|| listed(tool, param, read)) {
+            out.input.insert(param.name.clone(), value);
+        }
+    }
+    let spans = candidates(tool, read, &out);
+    for (p, s) in assign(tool, read, &spans, &out) {
+        let param = &tool.params[p];
+        if let Some(value) = value(param, &spans[s]) {
+            out.input.insert(param.name.clone(), value);
+            out.used.push((p, spans[s].clone()));
+        }
+    }
+    flags(tool, read, &mut out);
+    missing(tool, &mut out);
+    out
+}
+
+pub(super) fn missing(tool: &Known<'_>, out: &mut Filled) {
+    let lacks = |p: &Param| p.required && !out.input.contains_key(&p.name);
+    out.missing =
+        tool.params.iter().enumerate().filter(|(_, p)| lacks(p)).map(|(i, _)| i).collect();
+}
+
+/// Values that the text itself names: `name=value`, an enum's word, a hinted word, a reason.
+fn spoken(param: &Param, read: &Read) -> Option<Json> {
+    equation(param, read)
+        .or_else(|| (!param.enums.is_empty()).then(|| from_enum(param, read)).flatten())
+        .or_else(|| (param.kind == Type::Text).then(|| hinted(param, read)).flatten())
+        .or_else(|| {
+            (param.kind == Type::Text && param.role == Role::Prose)
+                .then(|| prose(param, read))
+                .flatten()
+        })
+        .or_else(|| (param.kind == Type::Object).then(|| nested(param, read)).flatten())
+}
+
+/// `param=value` and `param: value`, with the parameter's own name.
+fn equation(param: &Param, read: &Read) -> Option<Json> {
+    let at = read.tokens.iter().position(|t| t.text.eq_ignore_ascii_case(&param.name))?;
+    if !read.tokens.get(at + 1)?.is_mark("=:") {
+        return None;
+    }
+    let token = read.tokens.get(at + 2)?;
+    let span = read.spans.iter().find(|s| s.from == at + 2);
+    match param.kind {
+        Type::Boolean => token.text.to_lowercase().parse::<bool>().ok().map(Json::from),
+        _ => span.and_then(|s| value(param, s)),
+    }
+}
+
+fn from_enum(param: &Param, read: &Read) -> Option<Json> {
+    let said: Vec<(usize, &Json)> =
+        param.enums.iter().filter_map(|e| mention(&plain(e), read).map(|at| (at, e))).collect();
+    if param.kind == Type::Array {
+        return (!said.is_empty()).then(|| said.iter().map(|(_, e)| (*e).clone()).collect());
+    }
+    let long = |e: &Json| plain(e).len();
+    said.into_iter().max_by_key(|(_, e)| long(e)).map(|(_, e)| e.clone())
+}
+
+fn hinted(param: &Param, read: &Read) -> Option<Json> {
+    let said = param.hints.iter().filter(|h| mention(h, read).is_some());
+    said.max_by_key(|h| h.len()).map(|h| h.as_str().into())
+}
+
+fn plain(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Where all words of `value` stand beside each other in the text.
+fn mention(value: &str, read: &Read) -> Option<usize> {
+    let words: Vec<String> = super::words::split_name(value).iter().map(|w| stem(w)).collect();
+    if words.is_empty() {
+        return None;
+    }
+    let short = value.len() <= 2;
+    let near = |t: &Token, w: &String| {
+        if short {
+            t.text == value
+        } else {
+            t.stem == *w || t.text.eq_ignore_ascii_case(w) || kinship(&t.stem, w) >= 0.9
+        }
+    };
+    let run = |at: usize| {
+        words.iter().enumerate().all(|(k, w)| read.tokens.get(at + k).is_some_and(|t| near(t, w)))
+    };
+    (0..read.tokens.len()).find(|at| run(*at))
+}
+
+/// "because it broke", or the remark after the request: "…, it arrived broken".
+fn prose(param: &Param, read: &Read) -> Option<Json> {
+    let why =
+        param.words.iter().any(|w| ["reason", "caus", "comment", "not"].contains(&w.as_str()));
+    if !why {
+        return None;
+    }
+    let after = |words: &[&str]| read.tokens.iter().position(|t| t.is(words)).map(|i| i + 1);
+    let due =
+        read.tokens.windows(2).position(|w| w[0].is(&["due"]) && w[1].is(&["to"])).map(|i| i + 2);
+    let from = after(&["because", "since"])
+        .or(due)
+        .or_else(|| after(&["reason"]))
+        .or_else(|| remark(read))?;
+    let from = from
+        + usize::from(
+            read.tokens.get(from).is_some_and(|t| t.is_mark(":=") || t.is(&["is", "of"])),
+        );
+    let rest = &read.tokens[from.min(read.tokens.len())..];
+    let len = rest.iter().position(|t| t.is_mark(".!?;\n")).unwrap_or(rest.len());
+    let (first, last) = (rest.first()?, rest[..len].last()?);
+    Some(read.text[first.start..last.end].into())
+}
+
+/// The part after a comma or sentence end which tells rather than asks.
+fn remark(read: &Read) -> Option<usize> {
+    let ends = read.tokens.iter().enumerate().filter(|(_, t)| t.is_mark(",.-–;"));
+    ends.map(|(i, _)| i + 1).find(|i| {
+        let tells = |t: &Token| t.is(&["it", "they", "the", "i", "we", "my", "this", "he", "she"]);
+        let rest = &read.tokens[*i..];
+        rest.len() >= 3 && tells(&rest[0]) && !rest[1].is(&["want", "need", "would", "like"])
+    })
+}
+
+fn nested(param: &Param, read: &Read) -> Option<Json> {
+    if !param.schema["properties"].is_object() {
+        return None;
+    }
+    let bare =
+        Tool { name: param.name.clone(), description: String::new(), schema: param.schema.clone() };
+    let filled = fill(&known(&bare), read);
+    (!filled.input.is_empty() && filled.missing.is_empty()).then_some(Json::Object(filled.input))
+}
+
+/// Lists: the bracketed ones and the ones with commas and "and".
+fn listed(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
+    if param.kind != Type::Array {
+        return None;
+    }
+    let items = super::schema::kind(&param.schema["items"]);
+    let arrays: Vec<&Param> = tool.params.iter().filter(|p| p.kind == Type::Array).collect();
+    let turn = arrays.iter().position(|p| p.name == param.name)?;
+    let numeric = matches!(items, Type::Integer | Type::Number);
+    let mut lists: Vec<Vec<Json>> = Vec::new();
+    let mut last = None;
+    for span in &read.spans {
+        match (&span.shape, span.group) {
+            (Shape::List(values), _) => lists.push(values.clone()),
+            (Shape::Number(n), Some(g)) if numeric => push(&mut lists, &mut last, g, n.json()),
+            (Shape::Quoted | Shape::Proper | Shape::Id, Some(g)) if items == Type::Text => {
+                push(&mut lists, &mut last, g, span.text.as_str().into());
+            }
+            _ => {}
+        }
+    }
+    let fits = |l: &Vec<Json>| l.iter().all(|v| v.is_number() == numeric || v.is_array());
+    lists.retain(fits);
+    let found = lists.into_iter().nth(turn).map(Json::Array);
+    found.or_else(|| (items == Type::Text).then(|| phrase_list(tool, read)).flatten())
+}
+
+fn push(lists: &mut Vec<Vec<Json>>, last: &mut Option<usize>, group: usize, value: Json) {
+    match lists.last_mut() {
+        Some(list) if *last == Some(group) => list.push(value),
+        _ => lists.push(vec![value]),
+    }
+    *last = Some(group);
+}
+
+/// Plain words with commas between them.
+fn phrase_list(tool: &Known<'_>, read: &Read) -> Option<Json> {
+    let group =
+        read.spans.iter().find_map(|s| if s.shape == Shape::Phrase { s.group } else { None });
+    let one = |s: &&Span| {
+        s.group.is_some() && s.group == group || group.is_none() && s.shape == Shape::Proper
+    };
+    let items: Vec<Json> = read
+        .spans
+        .iter()
+        .filter(one)
+        .filter_map(|s| trimmed(tool, read, s))
+        .map(|s| Json::from(s.text))
+        .collect();
+    (!items.is_empty()).then_some(Json::Array(items))
+}
+
+fn candidates(tool: &Known<'_>, read: &Read, out: &Filled) -> Vec<Span> {
+    let taken = |s: &Span| {
+        out.input.values().any(|v| match v {
+            Json::String(t) => t.contains(&s.text) && (t.len() == s.text.len() || t.contains(' ')),
+            Json::Array(items) => items
+                .iter()
+                .any(|i| plain(i) == s.text || s.is_number() && number(s) == Some(i.clone())),
+            _ => false,
+        })
+    };
+    let spans = read.spans.iter().filter(|s| !taken(s));
+    spans
+        .flat_map(|s| match s.shape {
+            Shape::Phrase => trimmed(tool, read, s).into_iter().collect::<Vec<_>>(),
+            _ => vec![s.clone()],
+        })
+        .collect()
+}
+
+fn number(span: &Span) -> Option<Json> {
+    match &span.shape {
+        Shape::Number(n) => Some(n.json()),
+        _ => None,
+    }
+}
+
+/// A run of plain words without the tool's own words at its ends.
+fn trimmed(tool: &Known<'_>, read: &Read, span: &Span) -> Option<Span> {
+    let own = |i: usize| {
+        let t = &read.tokens[i];
+        let name =
+            tool.name.contains(&t.stem) || tool.params.iter().any(|p| p.words.contains(&t.stem));
+        let verb = super::verbs::is_verb(&t.stem);
+        name || verb
+            || tool.about.contains(&t.stem)
+            || tool
+                .params
+                .iter()
+                .any(|p| p.about.contains(&t.stem) && p.enums.is_empty() && i == span.from)
+    };
+    let (mut from, mut to) = (span.from, span.to);
+    while from < to && own(from) {
+        from += 1;
+    }
+    while from < to && own(to - 1) {
+        to -= 1;
+    }
+    if from >= to {
+        return None;
+    }
+    let text = read.text[read.tokens[from].start..read.tokens[to - 1].end].to_owned();
+    Some(Span { text, from, to, ..span.clone() })
+}
+
+/// The best pairs first, then exchanges as long as they improve the whole.
+fn assign(tool: &Known<'_>, read: &Read, spans: &[Span], out: &Filled) -> Vec<(usize, usize)> {
+    let least = if tool.class == Class::Write { LEAST_WRITE } else { LEAST };
+    let mut pairs: Vec<Pair> = Vec::new();
+    for (p, param) in tool.params.iter().enumerate() {
+        if out.input.contains_key(&param.name) {
+            continue;
+        }
+        for (s, span) in spans.iter().enumerate() {
+            let fit = fit(tool, param, span, read);
+            if fit >= if param.required { least } else { 0.55 } {
+                pairs.push(Pair {
+                    param: p,
+                    span: s,
+                    fit: fit + if param.required { 0.05 } else { 0.0 },
+                });
+            }
+        }
+    }
+    pairs.sort_by(|a, b| {
+        b.fit.total_cmp(&a.fit).then(a.param.cmp(&b.param)).then(a.span.cmp(&b.span))
+    });
+    let mut chosen: Vec<(usize, usize)> = Vec::new();
+    for pair in &pairs {
+        let free =
+            chosen.iter().all(|(p, s)| *p != pair.param && !spans[*s].overlaps(&spans[pair.span]));
+        if free {
+            chosen.push((pair.param, pair.span));
+        }
+    }
+    exchange(&pairs, &mut chosen);
+    chosen.sort_unstable();
+    chosen
+}
+
+/// Swaps two values where the sum grows, or where it stays and the order becomes the schema's.
+fn exchange(pairs: &[Pair], chosen: &mut [(usize, usize)]) {
+    let fit =
+        |p: usize, s: usize| pairs.iter().find(|x| x.param == p && x.span == s).map(|x| x.fit);
+    for _ in 0..4 {
+        for i in 0..chosen.len() {
+            for k in i + 1..chosen.len() {
+                let ((p, s), (q, t)) = (chosen[i], chosen[k]);
+                let (Some(a), Some(b)) = (fit(p, t), fit(q, s)) else { continue };
+                let now = fit(p, s).unwrap_or(0.0) + fit(q, t).unwrap_or(0.0);
+                let ordered = (p < q) == (t < s) && p != q;
+                if a + b > now + 1e-9 + if ordered { -0.1 } else { 0.1 } {
+                    chosen[i].1 = t;
+                    chosen[k].1 = s;
+                }
+            }
+        }
+    }
+}
+
+fn fit(tool: &Known<'_>, param: &Param, span: &Span, read: &Read) -> f64 {
+    let Some(base) = base(tool, param, span) else { return 0.0 };
+    base + cue(tool, param, span, read)
+}
+
+/// What type and kind of thing alone say; `None` where the value cannot be the argument.
+fn base(tool: &Known<'_>, param: &Param, span: &Span) -> Option<f64> {
+    value(param, span)?;
+    let places = tool.params.iter().filter(|p| p.role == Role::Place).count();
+    let shape = &span.shape;
+    Some(match param.kind {
+        Type::Integer | Type::Number => numeric(param, shape)?,
+        Type::Boolean | Type::Object => return None,
+        Type::Array => 0.2,
+        Type::Text => match (param.role, shape) {
+            (Role::Date, Shape::Date) | (Role::Time, Shape::Time) | (Role::Email, Shape::Email) => {
+                0.8
+            }
+            (Role::Time, Shape::Date) | (Role::Date, Shape::Time) => 0.35,
+            (Role::Url, Shape::Url) | (Role::Path, Shape::Path) => 0.8,
+            (Role::Place, Shape::Place) => {
+                if places == 1 {
+                    0.65
+                } else {
+                    0.3
+                }
+            }
+            (Role::Place, Shape::Proper) => 0.5,
+            (Role::Place, Shape::Phrase | Shape::Quoted) => 0.2,
+            (Role::Id, Shape::Id | Shape::Url) => 0.6,
+            (Role::Id, Shape::Number(n))
+                if n.money || n.percent || n.ordinal || !n.unit.is_empty() =>
+            {
+                return None;
+            }
+            (Role::Id, Shape::Number(_)) => 0.45,
+            (Role::Email | Role::Url | Role::Path | Role::Date | Role::Time, _) => return None,
+            (Role::Id, Shape::Proper | Shape::Phrase) => return None,
+            (Role::Unit, _) => 0.05,
+            (_, Shape::Number(_)) => -0.1,
+            (Role::Prose, Shape::Quoted) => 0.6,
+            (_, Shape::Email | Shape::Url | Shape::Path | Shape::Date | Shape::Time) => 0.0,
+            (_, Shape::Quoted) => 0.45,
+            (_, Shape::Proper) => 0.4,
+            (_, Shape::Place) => 0.1,
+            (_, Shape::Id) => 0.35,
+            (_, Shape::Phrase) => 0.28,
+            (_, Shape::List(_)) => return None,
+        },
+    })
+}
+
+fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
+    let Shape::Number(n) = shape else {
+        return matches!(shape, Shape::Id | Shape::Date).then_some(0.05);
+    };
+    let has = |list: &[&str]| {
+        param.words.iter().chain(param.about.iter().take(6)).any(|w| list.contains(&w.as_str()))
+    };
+    let mut fit: f64 = 0.3;
+    if n.money {
+        fit += if has(&[
+            "amount",
+            "price",
+            "cost",
+            "budget",
+            "total",
+            "fee",
+            "salary",
+            "incom",
+            "money",
+            "dollar",
+            "usd",
+            "investment",
+            "principal",
+            "valu",
+            "pay",
+        ]) {
+            0.4
+        } else {
+            -0.1
+        };
+    }
+    if n.percent {
+        fit += if has(&[
+            "percent",
+            "percentage",
+            "rat",
+            "discount",
+            "ratio",
+            "return",
+            "growth",
+            "yield",
+        ]) {
+            0.5
+        } else {
+            -0.15
+        };
+    }
+    let year = has(&["year"]) && param.words.iter().any(|w| w == "year");
+    let calendar =
+        n.is_integer() && (1000.0..2200.0).contains(&n.value) && n.unit.is_empty() && !n.money;
+    if year && param.words.len() <= 2 && !param.words.iter().any(|w| w == "num" || w == "number") {
+        fit += if calendar { 0.4 } else { -0.1 };
+    }
+    if n.ordinal {
+        fit -= 0.1;
+    }
+    if !n.unit.is_empty() && param.about.iter().chain(&param.words).any(|w| unit_is(&n.unit, w)) {
+        fit += 0.45;
+    }
+    Some(fit)
+}
+
+/// Whether a glued unit stands for a unit's name: `km` for kilometers.
+fn unit_is(unit: &str, stem: &str) -> bool {
+    const UNITS: &[(&str, &[&str])] = &[
+        ("m", &["meter", "metr", "met", "m"]),
+        ("km", &["kilometer", "kilometr", "km"]),
+        ("cm", &["centimeter", "centimetr", "cm"]),
+        ("mm", &["millimeter", "mm"]),
+        ("kg", &["kilogram", "kg"]),
+        ("g", &["gram", "g"]),
+        ("s", &["second", "s"]),
+        ("h", &["hour"]),
+        ("min", &["minut"]),
+        ("hz", &["hertz", "hz", "frequency"]),
+        ("c", &["celsius", "coulomb"]),
+        ("v", &["volt", "voltag"]),
+        ("a", &["amper", "amp", "current"]),
+        ("l", &["liter", "litr"]),
+        ("j", &["joul"]),
+        ("n", &["newton"]),
+        ("k", &["kelvin"]),
+        ("gb", &["gigabyt", "gb"]),
+        ("mb", &["megabyt", "mb"]),
+        ("lb", &["pound"]),
+        ("lbs", &["pound"]),
+        ("ft", &["feet", "foot"]),
+    ];
+    unit == stem || UNITS.iter().any(|(u, names)| *u == unit && names.contains(&stem))
+}
+
+/// What the words beside a span say.
+fn cue(tool: &Known<'_>, param: &Param, span: &Span, read: &Read) -> f64 {
+    let before = side(read.tokens[..span.from].iter().rev());
+    let after = side(read.tokens[span.to.min(read.tokens.len())..].iter());
+    let reach = |words: &[(usize, &Token)], near: f64| {
+        words
+            .iter()
+            .map(|(d, t)| {
+                (near - 0.13 * f64::from(u32::try_from(*d).unwrap_or(9)))
+                    * named(tool, param, &t.stem)
+            })
+            .fold(0.0, f64::max)
+    };
+    let follow = if span.is_number() { 1.0 } else { 0.75 };
+    let inside = span_words(read, span).map(|s| named(tool, param, s)).fold(0.0, f64::max);
+    let mark = span.from > 0 && read.tokens[span.from - 1].is_mark("#") && param.role == Role::Id;
+    let own = if span.is_number() || span.shape == Shape::Phrase { 0.0 } else { 0.25 * inside };
+    reach(&before, 0.95).max(reach(&after, follow))
+        + preposition(param, span, read)
+        + own
+        + if mark { 0.4 } else { 0.0 }
+}
+
+fn span_words<'a>(read: &'a Read, span: &Span) -> impl Iterator<Item = &'a String> {
+    read.tokens[span.from..span.to].iter().filter(|t| t.is_content()).map(|t| &t.stem)
+}
+
+/// Up to four words away from a span, with their distance; a sentence's end stops it.
+fn side<'a>(tokens: impl Iterator<Item = &'a Token>) -> Vec<(usize, &'a Token)> {
+    let mut out = Vec::new();
+    let mut distance = 0;
+    for t in tokens {
+        if t.is_mark(".!?;") || distance > 4 {
+            break;
+        }
+        match t.kind {
+            Kind::Word if t.is_content() => {
+                out.push((distance, t));
+                distance += 1;
+            }
+            Kind::Mark if t.is_mark(",") => distance += 2,
+            Kind::Number | Kind::Quoted | Kind::List => distance += 2,
+            Kind::Word | Kind::Mark => {}
+        }
+    }
+    out
+}
+
+/// How much a word names a parameter: fully by its name, less by its description, and less the
+/// more of the tool's parameters share it.
+fn named(tool: &Known<'_>, param: &Param, stem: &str) -> f64 {
+    const DULL: &[&str] =
+        &["id", "nam", "number", "valu", "typ", "num", "of", "to", "in", "the", "list"];
+    let by = |p: &Param| {
+        let name = p
+            .words
+            .iter()
+            .map(|w| kinship(w, stem) * if DULL.contains(&w.as_str()) { 0.7 } else { 1.0 });
+        let about = p.about.iter().map(|w| {
+            0.55 * if kinship(w, stem) >= 0.9 { 1.0 } else { 0.0 }
+                * if DULL.contains(&w.as_str()) { 0.3 } else { 1.0 }
+        });
+        name.chain(about).fold(0.0, f64::max)
+    };
+    let mine = by(param);
+    let sharing = tool.params.iter().filter(|p| by(p) >= mine && mine > 0.0).count().max(1);
+    mine / f64::from(u32::try_from(sharing).unwrap_or(1)).sqrt()
+}
+
+/// Small words before a span that point at a parameter's part in the action.
+fn preposition(param: &Param, span: &Span, read: &Read) -> f64 {
+    let Some(at) = (0..span.from).rev().find(|i| !read.tokens[*i].is(&["the", "a", "an"])) else {
+        return 0.0;
+    };
+    let token = &read.tokens[at];
+    let is = |list: &[&str]| param.words.iter().any(|w| list.contains(&w.as_str()));
+    let source = is(&[
+        "from", "origin", "start", "sourc", "departur", "begin", "min", "first", "sender", "old",
+        "initi",
+    ]);
+    let target = is(&[
+        "to",
+        "destin",
+        "destination",
+        "end",
+        "target",
+        "arriv",
+        "arrival",
+        "max",
+        "recipient",
+        "final",
+        "second",
+        "new",
+        "goal",
+    ]);
+    let second =
+        token.is(&["and"]) && read.tokens[..at].iter().rev().take(8).any(|t| t.is(&["between"]));
+    if source && token.is(&["from", "between", "starting", "leaving"])
+        || target && (token.is(&["to", "until", "till", "into"]) || second)
+    {
+        return 0.5;
+    }
+    if source && (token.is(&["to", "until", "into"]) || second)
+        || target && token.is(&["from", "between"])
+    {
+        return -0.4;
+    }
+    let place = matches!(span.shape, Shape::Proper | Shape::Place | Shape::Phrase)
+        && param.role == Role::Place;
+    if token.is(&["in", "at", "near", "around", "to", "from"]) && place {
+        return 0.3;
+    }
+    if token.is(&["in", "at", "near"])
+        && param.role != Role::Place
+        && matches!(span.shape, Shape::Proper | Shape::Place)
+    {
+        return -0.15;
+    }
+    if token.is(&["by"])
+        && is(&[
+            "author", "artist", "director", "creator", "writer", "compos", "painter", "by", "user",
+        ])
+    {
+        return 0.4;
+    }
+    let about = token.is(&["of", "for", "called", "named", "on", "about", "is"]);
+    if about { 0.06 } else { 0.0 }
+}
+
+/// Optional switches that the text mentions.
+fn flags(tool: &Known<'_>, read: &Read, out: &mut Filled) {
+    for param in tool.params.iter().filter(|p| p.kind == Type::Boolean) {
+        if out.input.contains_key(&param.name) {
+            continue;
+        }
+        let said = switched(tool, param, read);
+        let value = said.or_else(|| {
+            let quiet = param.required && tool.class != Class::Write;
+            quiet.then(|| param.default.as_ref().and_then(Json::as_bool).unwrap_or(false))
+        });
+        if let Some(value) = value {
+            out.input.insert(param.name.clone(), value.into());
+        }
+    }
+}
+
+fn switched(tool: &Known<'_>, param: &Param, read: &Read) -> Option<bool> {
+    const SWITCH: &[&str] = &[
+        "includ", "is", "want", "show", "has", "with", "enabl", "us", "get", "allow", "return",
+        "add", "ne",
+    ];
+    let core: Vec<&String> = param
+        .words
+        .iter()
+        .filter(|w| !SWITCH.contains(&w.as_str()) && !tool.name.contains(w))
+        .collect();
+    if core.is_empty() {
+        return None;
+    }
+    let found: Vec<usize> = core
+        .iter()
+        .filter_map(|w| {
+            read.tokens.iter().position(|t| t.kind == Kind::Word && kinship(&t.stem, w) >= 0.9)
+        })
+        .collect();
+    if found.len() < core.len() {
+        return None;
+    }
+    let at = found.iter().copied().min()?;
+    let no = |t: &Token| t.is(&["without", "no", "not", "don't", "exclude", "excluding", "skip"]);
+    let asked_off = param
+        .words
+        .iter()
+        .any(|w| ["avoid", "exclud", "skip", "no", "without"].contains(&w.as_str()));
+    Some(asked_off || !read.tokens[at.saturating_sub(4)..at].iter().any(no))
+}
+
+/// A span as a value of the parameter's type.
+pub(super) fn value(param: &Param, span: &Span) -> Option<Json> {
+    match (param.kind, &span.shape) {
+        (Type::Integer, Shape::Number(n)) => n.is_integer().then(|| n.json()),
+        (Type::Number, Shape::Number(n)) if n.percent && fraction(param) => {
+            Some((n.value / 100.0).into())
+        }
+        (Type::Number, Shape::Number(n)) => Some(n.json()),
+        (Type::Integer | Type::Number, Shape::Id) => digits(&span.text),
+        (Type::Integer, Shape::Date) if param.words.iter().any(|w| w == "year") => year(&span.text),
+        (Type::Text, Shape::List(_)) => None,
+        (Type::Text, Shape::Number(_)) if param.role == Role::Id => {
+            Some(span.text.trim_start_matches('#').into())
+        }
+        (Type::Text, _) if !param.enums.is_empty() => None,
+        (Type::Text, _) => Some(tidy(&span.text).into()),
+        (Type::Array, Shape::List(values)) => Some(Json::Array(values.clone())),
+        (Type::Array, shape) => {
+            let items = super::schema::kind(&param.schema["items"]);
+            match (items, shape) {
+                (Type::Integer | Type::Number, Shape::Number(n)) => {
+                    Some(Json::Array(vec![n.json()]))
+                }
+                (Type::Text, Shape::Quoted | Shape::Proper | Shape::Id)
+                    if param.enums.is_empty() =>
+                {
+                    Some(Json::Array(vec![span.text.as_str().into()]))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn tidy(text: &str) -> &str {
+    text.strip_suffix("'s").or_else(|| text.strip_suffix("’s")).unwrap_or(text)
+}
+
+fn fraction(param: &Param) -> bool {
+    let told = |w: &[&str]| param.about.iter().any(|a| w.contains(&a.as_str()));
+    !told(&["percentage", "percent"]) || told(&["decim", "fraction"])
+}
+
+fn digits(text: &str) -> Option<Json> {
+    let only: String = text.chars().filter(char::is_ascii_digit).collect();
+    let tail = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    (tail == only).then(|| only.parse::<i64>().ok()).flatten().map(Json::from)
+}
+
+fn year(text: &str) -> Option<Json> {
+    let four = text.split(|c: char| !c.is_ascii_digit()).find(|p| p.len() == 4)?;
+    four.parse::<i64>().ok().map(Json::from)
+}
+
+/// One call for each of several listed values where the parameter takes only one.
+pub(super) fn siblings(tool: &Known<'_>, read: &Read, filled: &Filled) -> Vec<Map<String, Json>> {
+    let listed = filled.used.iter().find_map(|(p, span)| {
+        let group = span.group?;
+        let own = filled.used.iter().filter(|(_, s)| s.group == Some(group)).count() == 1;
+        let param = &tool.params[*p];
+        (own && param.kind != Type::Array).then_some((param, group))
+    });
+    let Some((param, group)) = listed else { return vec![filled.input.clone()] };
+    let members = read.spans.iter().filter(|s| s.group == Some(group));
+    let calls: Vec<Map<String, Json>> = members
+        .filter_map(|s| match s.shape {
+            Shape::Phrase => trimmed(tool, read, s).and_then(|s| value(param, &s)),
+            _ => value(param, s),
+        })
+        .map(|v| {
+            let mut input = filled.input.clone();
+            input.insert(param.name.clone(), v);
+            input
+        })
+        .collect();
+    if calls.is_empty() { vec![filled.input.clone()] } else { calls }
+}
+
+/// Whether a key of a result or an earlier input names the parameter, and how well.
+pub(super) fn key_match(param: &Param, path: &[String], object: &str) -> f64 {
+    let Some(last) = path.last() else { return 0.0 };
+    let stems = |name: &str| -> Vec<String> {
+        super::words::split_name(name).iter().map(|w| stem(w)).collect()
+    };
+    let key = stems(last);
+    if key == param.words {
+        return 1.0;
+    }
+    let around: Vec<String> =
+        path.iter().rev().skip(1).take(1).flat_map(|k| stems(k)).chain(stems(object)).collect();
+    let within =
+        |a: &[String], b: &[String]| a.iter().all(|w| b.iter().any(|x| kinship(x, w) >= 0.9));
+    // An `id` inside an `order`, or from a tool about orders, is an order id.
+    let wide: Vec<String> = key.iter().chain(&around).cloned().collect();
+    if within(&key, &param.words) && within(&param.words, &wide) {
+        return 0.9;
+    }
+    if param.role != Role::Id && within(&param.words, &key) {
+        return 0.75;
+    }
+    let kin =
+        param.words.len() == 1 && key.len() <= 2 && key.iter().any(|k| is_kin(k, &param.words[0]));
+    if kin && param.role != Role::Id { 0.6 } else { 0.0 }
+}
