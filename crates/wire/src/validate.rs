@@ -175,7 +175,7 @@ impl Walk<'_> {
         }
         for (index, value) in items.iter().enumerate() {
             let before = self.path.enter(&format!("{}.member", index + 1));
-            if *value == Value::Null {
+            if *value == Value::Null && !matches!(item.kind, Kind::Document) {
                 self.found.push(" null", &self.path, NOT_NULL);
             }
             self.value(item, value);

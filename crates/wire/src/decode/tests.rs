@@ -317,6 +317,18 @@ proptest! {
     }
 
     #[test]
+    fn any_header_and_query_are_read_or_refused(header: Vec<u8>, query in ".{0,40}", label in ".*") {
+        let (mut headers, body) = (HeaderMap::new(), Bytes::from_static(b"{}"));
+        if let Ok(value) = ::http::HeaderValue::from_bytes(&header) {
+            headers.append("x-dates", value.clone());
+            headers.append("x-dates", value);
+        }
+        let path_labels = [("id".to_owned(), label)].into();
+        let parts = RequestParts { path_labels, query: &query, headers: &headers, body: &body };
+        drop(request(model_json(), &model_json().operations[0], &parts));
+    }
+
+    #[test]
     fn any_bytes_are_read_or_refused(body: Vec<u8>) {
         drop(decode_body(model_query(), &body));
         drop(decode_body(model_json(), &body));

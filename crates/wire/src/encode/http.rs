@@ -89,8 +89,8 @@ fn unbodied(
     for member in structure.members {
         let Some(value) = map.get(member.name).filter(|v| **v != Value::Null) else { continue };
         match (member.location, value) {
-            (Location::StatusCode, Value::Integer(status)) => {
-                encoded.status = u16::try_from(*status).unwrap_or(encoded.status);
+            (Location::StatusCode, Value::Integer(status @ 200..=599)) => {
+                encoded.status = *status as u16;
             }
             (Location::Header, _) => header(service, member, value, encoded),
             (Location::Headers, Value::Map(entries)) => {
