@@ -27,7 +27,7 @@ pub(crate) fn spawn(engine: &Engine, run: Run) {
     let engine = engine.clone();
     tokio::spawn(async move {
         let (tenant, id, epoch) = (run.tenant.clone(), run.id.clone(), run.epoch);
-        let lane = run.lane();
+        let lane = run.session_key();
         let driven = drive(&engine.0, run).await;
         if let Err(error) = driven {
             tracing::error!(run = id, %error, "a run could not go on; it is tried again");

@@ -17,7 +17,7 @@ use wire::converse::Message;
 
 use crate::live::Out;
 use crate::record::{ParkedRun, Repeat, RequestAlias, RunRecord, RunStatus, Session};
-use crate::run::{self, Run, Stamped};
+use crate::run::{self, Run};
 use crate::{Engine, Inner, drive, trace, upkeep};
 
 /// How often a repeated request looks for a run that no task here drives yet.
@@ -233,7 +233,7 @@ impl Engine {
         run.decide(inner);
         let mut batch = Batch::new(&request.tenant, self.now());
         let lease = Some((inner.owner.as_str(), inner.lease_until()));
-        batch.enqueue(&run.id, &run.lane(), self.now(), lease);
+        batch.enqueue(&run.id, &run.session_key(), self.now(), lease);
         self.write_begin(&mut batch, request, &mut run);
         inner.store.commit(batch).await?;
         run.tell();
@@ -260,7 +260,7 @@ impl Engine {
         let mut run = self.new_run(request, agent, 0).await?;
         run.record(self.now(), accepted(request, &run.record.providers[0], text));
         let mut batch = Batch::new(&request.tenant, self.now());
-        batch.enqueue(&run.id, &run.lane(), self.now(), None);
+        batch.enqueue(&run.id, &run.session_key(), self.now(), None);
         self.write_begin(&mut batch, request, &mut run);
         inner.store.commit(batch).await?;
         upkeep::claim(self).await;
@@ -578,13 +578,4 @@ impl Inner {
         let live = self.live.lock().expect("no holder of this lock panics");
         live.iter().filter(|((of, _), a)| of == tenant && a.lane == lane).count()
     }
-}
-
-/// The events of a run, for operators.
-pub async fn journal(
-    engine: &Engine,
-    tenant: &Tenant,
-    run: &str,
-) -> Result<Vec<Stamped>, StoreError> {
-    Ok(run::load(&engine.0, tenant, run).await?.0)
 }

@@ -7,6 +7,7 @@
 
 pub mod env;
 pub mod function;
+pub mod inspect;
 pub mod invoke;
 pub mod limits;
 pub mod live;
@@ -15,7 +16,7 @@ pub mod trace;
 
 mod drive;
 mod perform;
-mod run;
+pub mod run;
 #[cfg(test)]
 mod sim;
 mod upkeep;

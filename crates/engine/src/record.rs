@@ -117,6 +117,12 @@ impl Record for RunRecord {
     const VERSION: u32 = 1;
 }
 
+impl RunRecord {
+    pub(crate) fn session_key(&self) -> String {
+        Session::key(&self.agent_id, &self.alias_id, &self.session_id)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RunStatus {

@@ -13,7 +13,7 @@ use store::{Batch, StoreError, Tenant};
 
 use crate::Inner;
 use crate::live::{Activation, Out};
-use crate::record::{RunRecord, RunStatus, Session};
+use crate::record::{RunRecord, RunStatus};
 use crate::trace;
 
 /// Version of the journal's payload: a list of stamped events as JSON.
@@ -48,12 +48,9 @@ impl Run {
         self.turn.accepted.as_ref().expect("a run's first event accepts its request")
     }
 
+    /// The session's key, which is also the name of the lane.
     pub(crate) fn session_key(&self) -> String {
-        Session::key(&self.record.agent_id, &self.record.alias_id, &self.record.session_id)
-    }
-
-    pub(crate) fn lane(&self) -> String {
-        self.session_key()
+        self.record.session_key()
     }
 
     /// Takes an event in: its view for the client, then its effect on the turn.

@@ -138,7 +138,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         return Ok(None);
     }
     let effects = run::effects(inner, &row.tenant, &agent).await.map_err(CommitError::Store)?;
-    let lane = Session::key(&record.agent_id, &record.alias_id, &record.session_id);
+    let lane = record.session_key();
     let mut run = Run {
         live: inner.activate(&row.tenant, &row.run, &lane),
         tenant: row.tenant,
@@ -215,10 +215,12 @@ pub(crate) async fn call_off_parked(
     batch.put(&parked.run, &ended);
     batch.dequeue(&parked.run, parked.epoch);
     batch.clear_timer(&park_timer(&parked.run));
-    let key = Session::key(&record.agent_id, &record.alias_id, &record.session_id);
+    let key = record.session_key();
     let found = session(inner, tenant, &key).await.map_err(CommitError::Store)?;
     batch.expect_version::<Session>(&key, found.version);
-    let lapses_at = now + inner.limits.repeat_millis;
+    let agent = inner.agent(tenant, &record.config).await.map_err(CommitError::Store)?;
+    let ttl = agent.map_or(0, |agent| agent.config.idle_session_ttl_seconds);
+    let lapses_at = now + i64::from(ttl) * 1000;
     let after = Session {
         parked: None,
         history: craton_core::agent::history::trim(turn.messages, inner.turn.history_tokens),
@@ -235,7 +237,7 @@ async fn call_off_due(inner: &Arc<Inner>) -> Result<(), StoreError> {
         let run = String::from_utf8_lossy(&timer.payload);
         let found = inner.store.get::<RunRecord>(&timer.tenant, &run).await?;
         let Some(record) = found.map(|f| f.value) else { continue };
-        let key = Session::key(&record.agent_id, &record.alias_id, &record.session_id);
+        let key = record.session_key();
         let found = session(inner, &timer.tenant, &key).await?.value.parked;
         let ours = found.filter(|parked| parked.run == record.run);
         if let Some(parked) = ours {

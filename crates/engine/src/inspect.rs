@@ -1,0 +1,132 @@
+//! What operators see of runs, and the few things they may do to them.
+
+use serde::Serialize;
+use serde_json::Value as Json;
+use store::{Batch, CommitError, StoreError, Tenant};
+
+use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
+use crate::run::{self, Stamped};
+use crate::{Engine, trace, upkeep};
+
+/// Sessions that one bare session id may name: one for each agent and alias.
+const SESSIONS: usize = 20;
+
+/// A run with everything that the journal holds of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunView {
+    pub run: RunRecord,
+    pub events: Vec<Stamped>,
+    /// `TracePart`s in the shape of the wire, whether the client asked for them or not.
+    pub trace: Vec<Json>,
+}
+
+impl Engine {
+    /// The latest runs first; with a session only its own.
+    pub async fn runs(
+        &self,
+        tenant: &Tenant,
+        session: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, StoreError> {
+        let Some(session) = session else {
+            let found = self.0.store.list_back::<RunRecord>(tenant, "", None, limit).await?;
+            return Ok(found.into_iter().map(|(_, found)| found.value).collect());
+        };
+        let mut runs = Vec::new();
+        for id in self.runs_of_session(tenant, session).await?.iter().rev().take(limit) {
+            runs.extend(self.0.store.get::<RunRecord>(tenant, id).await?.map(|found| found.value));
+        }
+        Ok(runs)
+    }
+
+    /// Oldest first; a bare session id names the sessions of all agents and aliases.
+    async fn runs_of_session(
+        &self,
+        tenant: &Tenant,
+        session: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let prefix = format!("{session}/");
+        let found = self.0.store.list::<Session>(tenant, &prefix, None, SESSIONS).await?;
+        let mut runs: Vec<String> = found.into_iter().flat_map(|(_, s)| s.value.runs).collect();
+        runs.sort();
+        Ok(runs)
+    }
+
+    /// A run by its own id, by the id of a request that it answered, or by its session's id,
+    /// which means the latest run there.
+    pub async fn find_run(
+        &self,
+        tenant: &Tenant,
+        id: &str,
+    ) -> Result<Option<RunRecord>, StoreError> {
+        let store = &self.0.store;
+        if let Some(found) = store.get::<RunRecord>(tenant, id).await? {
+            return Ok(Some(found.value));
+        }
+        if let Some(alias) = store.get::<RequestAlias>(tenant, id).await? {
+            let found = store.get::<RunRecord>(tenant, &alias.value.run).await?;
+            return Ok(found.map(|found| found.value));
+        }
+        Ok(self.runs(tenant, Some(id), 1).await?.pop())
+    }
+
+    pub async fn view(&self, tenant: &Tenant, id: &str) -> Result<Option<RunView>, StoreError> {
+        let Some(record) = self.find_run(tenant, id).await? else { return Ok(None) };
+        let (events, _) = run::load(&self.0, tenant, &record.run).await?;
+        let agent = self.0.agent(tenant, &record.config).await?;
+        let parts = agent.map(|agent| trace::full(&events, &agent, &record)).unwrap_or_default();
+        let trace = parts.into_iter().map(Json::from).collect();
+        Ok(Some(RunView { run: record, events, trace }))
+    }
+
+    /// Calls a run off: one under way ends at its next event, a parked one at once. `false` if it
+    /// is over already. A call under way that may change something is recorded as unknown.
+    pub async fn cancel(&self, tenant: &Tenant, id: &str) -> Result<bool, CommitError> {
+        let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
+        let Some(record) = found else { return Ok(false) };
+        match record.status {
+            RunStatus::Running => {
+                let live = self.0.activation(tenant, &record.run);
+                if let Some(live) = &live {
+                    live.cancel.notify_one();
+                }
+                Ok(live.is_some())
+            }
+            RunStatus::Parked => {
+                let key = record.session_key();
+                let session = upkeep::session(&self.0, tenant, &key).await;
+                let parked = session.map_err(CommitError::Store)?.value.parked;
+                let Some(parked) = parked.filter(|parked| parked.run == record.run) else {
+                    return Ok(false);
+                };
+                upkeep::call_off_parked(&self.0, tenant, &parked, "by an operator").await?;
+                Ok(true)
+            }
+            RunStatus::Answered | RunStatus::GaveUp | RunStatus::Failed | RunStatus::Cancelled => {
+                Ok(false)
+            }
+        }
+    }
+
+    /// Says that a person has looked at an unknown outcome, so that the call may be made again.
+    /// `false` if no session holds an unknown effect with this idempotency key for the run.
+    pub async fn resolve(&self, tenant: &Tenant, id: &str, key: &str) -> Result<bool, CommitError> {
+        let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
+        let Some(record) = found else { return Ok(false) };
+        let name = record.session_key();
+        let found = upkeep::session(&self.0, tenant, &name).await.map_err(CommitError::Store)?;
+        let mut session = found.value;
+        let before = session.unknown.len();
+        session.unknown.retain(|effect| effect.key != key);
+        if session.unknown.len() == before {
+            return Ok(false);
+        }
+        let mut batch = Batch::new(tenant, self.now());
+        batch.expect_version::<Session>(&name, found.version);
+        let keep = session.lapses_at.unwrap_or(self.now() + self.0.limits.parked_millis);
+        batch.put_until(&name, &session, keep);
+        self.0.store.commit(batch).await?;
+        Ok(true)
+    }
+}
