@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use engine::Engine;
+
 /// The authenticated sender. Account and region are the tenant of everything the call touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -27,4 +29,5 @@ pub struct RequestInfo {
 pub struct Cx {
     pub caller: Arc<Caller>,
     pub request: Arc<RequestInfo>,
+    pub engine: Engine,
 }

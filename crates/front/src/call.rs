@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use api::{Caller, Cx, Handler, RequestInfo};
 use bytes::Bytes;
+use engine::Engine;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
@@ -29,7 +30,7 @@ pub(crate) struct Front {
     pub(crate) auth: Auth,
     /// Finds the function of an operation.
     pub(crate) operations: fn(&str, &str) -> Option<Handler>,
-    pub(crate) source: crate::Source,
+    pub(crate) engine: Engine,
 }
 
 /// A finished request, and what its log line says.
@@ -49,7 +50,7 @@ impl Call {
 impl Front {
     pub(crate) async fn call(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let started = Instant::now();
-        let id = (self.source.id)();
+        let id = self.engine.fresh_id();
         let task = tokio::spawn(run(self, request, id.clone()));
         let mut call = task.await.unwrap_or_else(|panic| {
             Call::refused(Place::default().fault(&Fault::internal(panic), &id))
@@ -190,7 +191,7 @@ async fn enter(
     let (caller, body) = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
     front.auth.authorize(&caller, admin::ACTION, &"*")?;
     let query = parts.uri.query().unwrap_or("");
-    let cx = cx(parts, caller, id);
+    let cx = cx(front, parts, caller, id);
     api::admin::route(&cx, parts.method.as_str(), path, query, &body).await
 }
 
@@ -206,7 +207,7 @@ async fn admit(
     let protocol = place.protocol();
     let claim = front
         .auth
-        .claim(&parts.headers, (front.source.now_ms)())
+        .claim(&parts.headers, front.engine.now())
         .map_err(|refusal| refusal.fault(protocol))?;
     let operation = place.operation.map_or("called", |operation| operation.name);
     let body = body::read(incoming, &parts.headers, limit)
@@ -265,14 +266,14 @@ async fn perform(
         body,
     };
     let input = decode::request(service, operation, &request)?;
-    handler(cx(parts, caller, id), input).await
+    handler(cx(front, parts, caller, id), input).await
 }
 
-fn cx(parts: &request::Parts, caller: Caller, id: &str) -> Cx {
+fn cx(front: &Front, parts: &request::Parts, caller: Caller, id: &str) -> Cx {
     let invocation = parts.headers.get("amz-sdk-invocation-id");
     let invocation_id = invocation.and_then(|id| id.to_str().ok()).map(str::to_owned);
     let request = RequestInfo { id: id.to_owned(), invocation_id };
-    Cx { caller: Arc::new(caller), request: Arc::new(request) }
+    Cx { caller: Arc::new(caller), request: Arc::new(request), engine: front.engine.clone() }
 }
 
 fn head(parts: &request::Parts) -> Head<'_> {

@@ -25,23 +25,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::Engine;
 use tokio::net::TcpListener;
 
 pub use config::{Config, ConfigError, Key};
-
-/// Where time and request ids come from.
-pub struct Source {
-    /// Milliseconds since the epoch.
-    pub now_ms: Box<dyn Fn() -> i64 + Send + Sync>,
-    /// A new id in the form of a UUID.
-    pub id: Box<dyn Fn() -> String + Send + Sync>,
-}
 
 /// Serves until `shutdown` resolves and what is open then has finished, or its time is up.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
-    source: Source,
+    engine: Engine,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listen = listener.local_addr()?;
@@ -50,7 +43,7 @@ pub async fn serve(
         names: origin::Names::new(&config, listen.ip()),
         auth: auth::Auth::new(&config).map_err(io::Error::other)?,
         operations: api::ops::find,
-        source,
+        engine,
     };
     let drain = Duration::from_secs(config.drain_seconds);
     server::run(listener, Arc::new(front), drain, shutdown).await

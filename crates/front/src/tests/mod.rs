@@ -12,6 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::Handler;
+use craton_core::agent::tool::Effect;
+use engine::env::{Clock, Ids};
+use engine::function::{ToolCall, ToolError, Tools};
+use engine::{Engine, Parts};
+use exec::Invoked;
+use futures_util::future::BoxFuture;
+use store::{Store, StoreError, Tenant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -21,10 +28,59 @@ use crate::auth::Auth;
 use crate::call::Front;
 use crate::config::{Config, Key};
 use crate::origin::Names;
-use crate::{Source, server as listener};
+use crate::server as listener;
 
 /// 2026-11-20T10:00:00Z, the time of the signatures in these tests.
 const NOW: i64 = 1_795_168_800_000;
+
+/// Time stands still, and ids count.
+#[derive(Default)]
+struct Fixed(AtomicU64);
+
+impl Clock for Fixed {
+    fn now(&self) -> i64 {
+        NOW
+    }
+}
+
+impl Ids for Fixed {
+    /// The first goes to the engine itself.
+    fn fresh(&self) -> String {
+        format!("request-{}", self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+struct NoTools;
+
+impl Tools for NoTools {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
+        Box::pin(async { Err(ToolError::NoFunction(call.function)) })
+    }
+
+    fn effect<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+async fn engine() -> Engine {
+    let client = net::Client::new(net::Config::default());
+    let fixed = Arc::new(Fixed::default());
+    let parts = Parts {
+        store: Store::memory().unwrap(),
+        models: llm::Models::open(llm::Config::default(), client).unwrap(),
+        tools: Arc::new(NoTools),
+        clock: fixed.clone(),
+        ids: fixed,
+        turn: craton_core::agent::limits::Limits::default(),
+        limits: engine::limits::Limits::default(),
+    };
+    Engine::start(parts).await.unwrap()
+}
 
 struct Server {
     address: SocketAddr,
@@ -37,16 +93,11 @@ impl Server {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         config.check(address).unwrap();
-        let count = AtomicU64::new(0);
-        let source = Source {
-            now_ms: Box::new(|| NOW),
-            id: Box::new(move || format!("request-{}", count.fetch_add(1, Ordering::Relaxed) + 1)),
-        };
         let front = Front {
             names: Names::new(&config, address.ip()),
             auth: Auth::new(&config).unwrap(),
             operations,
-            source,
+            engine: engine().await,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let drain = Duration::from_secs(config.drain_seconds);
