@@ -149,7 +149,10 @@ async fn foreign(
     service: &str,
     id: &str,
 ) -> Call {
-    let place = Place::default();
+    // Codes of refused signatures depend on the protocol; sts stands for the query protocol.
+    let form = route::is_form(&parts.headers);
+    let service_like = form.then(|| wire::model::service("sts")).flatten();
+    let place = Place { service: service_like, operation: None };
     let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await;
     let body = admitted.as_ref().map(|(_, body)| body.clone()).unwrap_or_default();
     let foreign = Foreign::new(service, &head(parts), &body);

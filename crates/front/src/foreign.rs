@@ -29,23 +29,22 @@ enum Tongue {
 impl Foreign {
     pub(crate) fn new(service: &str, head: &Head<'_>, body: &[u8]) -> Self {
         let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-        let action = || {
-            let form = if route::is_form(head.headers) { body } else { head.query.as_bytes() };
-            route::field(form, "Action")
-        };
+        let form = route::is_form(head.headers);
+        let action = if form { body } else { head.query.as_bytes() };
+        let action = route::field(action, "Action");
         let plain = || format!("{} {}", head.method, head.path);
-        let (tongue, operation) = match target {
-            Some(target) => {
+        let (tongue, operation) = match (target, action) {
+            (Some(target), _) => {
                 let (_, operation) = target.rsplit_once('.').unwrap_or(("", target));
                 (Tongue::AwsJson, operation.to_owned())
             }
-            None => match action() {
-                Some(action) => (Tongue::Query, action),
-                None if matches!(service, "s3" | "s3express" | "route53" | "cloudfront") => {
-                    (Tongue::RestXml, plain())
-                }
-                None => (Tongue::RestJson, plain()),
-            },
+            (None, Some(action)) => (Tongue::Query, action),
+            // Refused before its body was read.
+            (None, None) if form => (Tongue::Query, plain()),
+            (None, None) if matches!(service, "s3" | "s3express" | "route53" | "cloudfront") => {
+                (Tongue::RestXml, plain())
+            }
+            (None, None) => (Tongue::RestJson, plain()),
         };
         Foreign { tongue, service: service.to_owned(), operation }
     }

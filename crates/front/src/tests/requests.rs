@@ -168,6 +168,7 @@ async fn with_keys_only_what_a_listed_key_signed_and_may_do_is_done() {
         signed("AKIDEXAMPLE").replace("2011-06-15", "2011-06-16"),
         request("POST /", &[FORM], IDENTITY),
         request("GET /agents/ABCDEFGHIJ/", &[], ""),
+        request("POST /", &[FORM, &scope("ec2")], "Action=RunInstances"),
     ] {
         let answer = server.send(&request).await;
         let (head, body) = answer.split_once("\n\n").unwrap();
@@ -178,7 +179,8 @@ async fn with_keys_only_what_a_listed_key_signed_and_may_do_is_done() {
         HTTP/1.1 403 Forbidden {"message":"User: arn:aws:iam::123456789012:user/AKIDEXAMPLE is not authorized to perform: bedrock:InvokeModel on resource: arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku:0 because no identity-based policy allows the bedrock:InvokeModel action"}
         HTTP/1.1 403 Forbidden <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.</Message></Error><RequestId>request-4</RequestId></ErrorResponse>
         HTTP/1.1 403 Forbidden <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>MissingAuthenticationToken</Code><Message>Request is missing Authentication Token</Message></Error><RequestId>request-5</RequestId></ErrorResponse>
-        HTTP/1.1 403 Forbidden {"message":"Missing Authentication Token"}"#]].assert_eq(&lines.join("\n"));
+        HTTP/1.1 403 Forbidden {"message":"Missing Authentication Token"}
+        HTTP/1.1 403 Forbidden <ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>The security token included in the request is invalid.</Message></Error><RequestId>request-7</RequestId></ErrorResponse>"#]].assert_eq(&lines.join("\n"));
 }
 
 #[tokio::test]
