@@ -1,1 +1,47 @@
-fn main() {}
+//! The `craton` binary: one verb per file in `cmd`.
+
+mod cmd;
+mod config;
+mod data;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A self-hosted agent runtime that speaks the AWS wire.
+#[derive(Parser)]
+#[command(version, about, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Starts the server.
+    Up(cmd::up::Args),
+    /// Shows what a run did, step by step.
+    Trace(cmd::trace::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  craton up                              listen on 127.0.0.1:4747, any credentials
+  craton up --config craton.toml         with your providers and access keys
+  craton trace --last                    the latest run
+  craton trace my-session                the latest run of a session";
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Up(args) => cmd::up::run(args),
+        Verb::Trace(args) => cmd::trace::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            telemetry::complain(&message);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `craton up`: puts the parts together and serves until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use engine::Engine;
+use engine::env::System;
+use engine::function::{Executors, SharedTools};
+use exec::{Functions, HttpTool};
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Done;
+use crate::config::Config;
+use crate::data;
+use crate::telemetry::{say, start_log};
+
+/// How long turns may go on after a signal to stop; the rest goes on at the next start.
+const DRAIN: Duration = Duration::from_secs(10);
+/// The deadline of a tool behind a URL. AWS: a function may run for 15 minutes; agents wait less.
+const HTTP_TOOL: Duration = Duration::from_secs(60);
+
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:4747", value_name = "HOST:PORT")]
+    listen: String,
+    /// Directory of the store and of functions' code. Default: the user's data home.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file. Default: none.
+    #[arg(long, value_name = "craton.toml")]
+    config: Option<PathBuf>,
+    /// Accept any credentials; the default on a loopback address without access keys.
+    #[arg(long)]
+    dev: bool,
+}
+
+pub(crate) fn run(args: Args) -> Done {
+    start_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the runtime did not start: {e}"))?;
+    let done = runtime.block_on(serve(args));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+async fn serve(args: Args) -> Done {
+    let config = Config::read(args.config.as_deref())?;
+    let listener = TcpListener::bind(&args.listen)
+        .await
+        .map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", args.listen))?;
+    let address = listener.local_addr().map_err(|e| format!("the listener has no address: {e}"))?;
+    let dev =
+        args.dev || config.dev.unwrap_or_else(|| address.ip().is_loopback() && !config.has_keys());
+    let front = config.front(dev);
+    front.check(address).map_err(|e| e.to_string())?;
+    let data_dir = args.data_dir.unwrap_or_else(data::home);
+    std::fs::create_dir_all(&data_dir)
+        .map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
+    greet(address, &data_dir, dev, &config);
+    let (engine, functions) = assemble(config, dev, address, &data_dir).await?;
+    let served = front::serve(listener, front, engine.clone(), stopped()).await;
+    let left = engine.drain(DRAIN).await;
+    functions.shutdown().await;
+    if left > 0 {
+        say(&format!("{left} turns are not done; they go on at the next start"));
+    }
+    served.map_err(|e| format!("the server stopped: {e}"))
+}
+
+async fn assemble(
+    config: Config,
+    dev: bool,
+    address: SocketAddr,
+    data_dir: &std::path::Path,
+) -> Result<(Engine, Functions), String> {
+    let store = Store::open(data_dir).map_err(|e| e.to_string())?;
+    let client = net::Client::new(net::Config::default());
+    let models = llm::Models::open(config.models(dev), client.clone())
+        .map_err(|e| format!("the configuration is not valid: {e}"))?;
+    let (map, effects) = (config.functions.map.clone(), config.effects);
+    let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
+    let functions = Functions::open(functions)
+        .map_err(|e| format!("the functions' directory cannot be used: {e}"))?;
+    let system = Arc::new(System::default());
+    let tools: SharedTools = Arc::new(Executors {
+        store: store.clone(),
+        functions: functions.clone(),
+        http: HttpTool::new(client),
+        map,
+        effects,
+        endpoint: Some(format!("http://{address}")),
+        credentials: None,
+        http_timeout: HTTP_TOOL,
+    });
+    let parts = engine::Parts {
+        store,
+        models,
+        tools,
+        clock: system.clone(),
+        ids: system,
+        turn: config.limits.turn,
+        limits: config.limits.engine,
+    };
+    let engine = Engine::start(parts).await.map_err(|e| e.to_string())?;
+    Ok((engine, functions))
+}
+
+fn greet(address: SocketAddr, data_dir: &std::path::Path, dev: bool, config: &Config) {
+    say(&format!("craton {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
+    say(&format!("  data    {}", data_dir.display()));
+    let providers = config.provider_names();
+    let models = match (providers.is_empty(), dev) {
+        (true, true) => "craton.rules for every model id (rules, not a language model)".to_owned(),
+        (true, false) => "none: add [providers] and [[models]] to craton.toml".to_owned(),
+        (false, _) => providers.join(", "),
+    };
+    say(&format!("  models  {models}"));
+    let callers = if dev { "any credentials (dev mode)" } else { "the access keys in craton.toml" };
+    say(&format!("  callers {callers}"));
+    say("Point your code here:");
+    say(&format!("  export AWS_ENDPOINT_URL=http://{address}"));
+    if dev {
+        say("  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1");
+    }
+}
+
+/// Resolves at SIGTERM or Ctrl-C.
+async fn stopped() {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    say("stopping: no new requests, turns under way may finish");
+}

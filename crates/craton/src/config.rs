@@ -1,0 +1,77 @@
+//! `craton.toml`: the sections of all crates in one file. Unknown keys are errors, and no file at
+//! all is a configuration that runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use craton_core::agent::tool::Effect;
+use serde::Deserialize;
+
+/// The whole file. Each section's fields are documented where they are used.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Accept any credentials. Left out: yes on a loopback address without `[[keys]]`.
+    pub(crate) dev: Option<bool>,
+    keys: Vec<front::Key>,
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    drain_seconds: Option<u64>,
+    providers: BTreeMap<String, llm::ProviderConfig>,
+    models: Vec<llm::ModelRule>,
+    pub(crate) functions: exec::Config,
+    /// How often tools may take effect when a reply is lost: function name or ARN, with `:tool`
+    /// for one of its tools, to `read`, `keyed` or `once`.
+    pub(crate) effects: BTreeMap<String, Effect>,
+    pub(crate) limits: Limits,
+    #[serde(skip)]
+    base_dir: PathBuf,
+}
+
+/// `[limits]`: `turn` caps one agent turn, `engine` what one process takes on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    pub(crate) turn: craton_core::agent::limits::Limits,
+    pub(crate) engine: engine::limits::Limits,
+}
+
+impl Config {
+    pub(crate) fn read(path: Option<&Path>) -> Result<Config, String> {
+        let Some(path) = path else { return Ok(Config::default()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| format!("the configuration {} cannot be read: {e}", path.display()))?;
+        let mut config: Config = toml::from_str(&text)
+            .map_err(|e| format!("the configuration {} is not valid: {e}", path.display()))?;
+        config.base_dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(config)
+    }
+
+    pub(crate) fn front(&self, dev: bool) -> front::Config {
+        let default = front::Config::default();
+        front::Config {
+            dev,
+            keys: self.keys.clone(),
+            hosts: self.hosts.clone(),
+            origins: self.origins.clone(),
+            drain_seconds: self.drain_seconds.unwrap_or(default.drain_seconds),
+        }
+    }
+
+    pub(crate) fn models(&self, dev: bool) -> llm::Config {
+        llm::Config {
+            providers: self.providers.clone(),
+            models: self.models.clone(),
+            rules_by_default: dev,
+            base_dir: self.base_dir.clone(),
+        }
+    }
+
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    pub(crate) fn provider_names(&self) -> Vec<&str> {
+        self.providers.keys().map(String::as_str).collect()
+    }
+}
