@@ -13,6 +13,7 @@ use super::schema::{Param, Role, Type};
 use super::spans::{Read, Shape, Span};
 use super::verbs::Class;
 use super::words::{Kind, Token, is_kin, kinship, stem};
+use super::{dates, fit};
 
 /// What a request gives for one tool.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +34,7 @@ struct Pair {
 /// Below this a value was not meant for the parameter.
 const LEAST: f64 = 0.25;
 const LEAST_WRITE: f64 = 0.45;
+const LEAST_OPTIONAL: f64 = 0.55;
 
 pub(super) fn fill(tool: &Known<'_>, read: &Read) -> Filled {
     let mut out = Filled::default();
@@ -70,6 +72,7 @@ fn spoken(param: &Param, read: &Read) -> Option<Json> {
                 .then(|| prose(param, read))
                 .flatten()
         })
+        .or_else(|| (param.role == Role::Unit).then(|| unit(param, read)).flatten())
         .or_else(|| (param.kind == Type::Object).then(|| nested(param, read)).flatten())
 }
 
@@ -81,6 +84,9 @@ fn equation(param: &Param, read: &Read) -> Option<Json> {
     }
     let token = read.tokens.get(at + 2)?;
     let span = read.spans.iter().find(|s| s.from == at + 2);
+    if param.kind == Type::Array && token.kind != Kind::List {
+        return None;
+    }
     match param.kind {
         Type::Boolean => token.text.to_lowercase().parse::<bool>().ok().map(Json::from),
         _ => span.and_then(|s| value(param, s)),
@@ -124,6 +130,22 @@ fn mention(value: &str, read: &Read) -> Option<usize> {
         words.iter().enumerate().all(|(k, w)| read.tokens.get(at + k).is_some_and(|t| near(t, w)))
     };
     (0..read.tokens.len()).find(|at| run(*at))
+}
+
+/// "in feet"; for a parameter that is just the unit also the one beside a number.
+fn unit(param: &Param, read: &Read) -> Option<Json> {
+    let units = |t: &Token| fit::is_unit(&t.stem);
+    let told = read
+        .tokens
+        .windows(2)
+        .find(|w| w[0].is(&["in", "to", "as"]) && units(&w[1]))
+        .map(|w| &w[1]);
+    let mut beside =
+        read.tokens.windows(2).filter(|w| w[0].kind == Kind::Number && units(&w[1])).map(|w| &w[1]);
+    let first =
+        beside.next().filter(|u| param.words == ["unit"] && beside.all(|b| b.stem == u.stem));
+    let found = told.or(first)?;
+    param.words.iter().any(|w| w == "unit").then(|| found.text.as_str().into())
 }
 
 /// "because it broke", or the remark after the request: "…, it arrived broken".
@@ -194,7 +216,11 @@ fn listed(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
     let fits = |l: &Vec<Json>| l.iter().all(|v| v.is_number() == numeric || v.is_array());
     lists.retain(fits);
     let found = lists.into_iter().nth(turn).map(Json::Array);
-    found.or_else(|| (items == Type::Text).then(|| phrase_list(tool, read)).flatten())
+    found.or_else(|| {
+        (items == Type::Text && param.required && param.enums.is_empty())
+            .then(|| phrase_list(tool, read))
+            .flatten()
+    })
 }
 
 fn push(lists: &mut Vec<Vec<Json>>, last: &mut Option<usize>, group: usize, value: Json) {
@@ -232,13 +258,29 @@ fn candidates(tool: &Known<'_>, read: &Read, out: &Filled) -> Vec<Span> {
             _ => false,
         })
     };
-    let spans = read.spans.iter().filter(|s| !taken(s));
+    let echoes = |s: &Span| {
+        let mut words = read.tokens[s.from..s.to].iter().filter(|t| t.is_content()).peekable();
+        let own = |t: &Token| {
+            tool.name.contains(&t.stem) || tool.params.iter().any(|p| p.words.contains(&t.stem))
+        };
+        let measured = s.from > 0 && read.tokens[s.from - 1].kind == Kind::Number;
+        s.shape == Shape::Proper && words.peek().is_some() && (measured || words.all(own))
+    };
+    let numeric = |p: &&Param| p.required && matches!(p.kind, Type::Integer | Type::Number);
+    let wanted = tool.params.iter().filter(numeric).count();
+    let written = read.spans.iter().filter(|s| s.is_number() && !spelled(s)).count();
+    let idle = |s: &Span| spelled(s) && written > 0 && written >= wanted;
+    let spans = read.spans.iter().filter(|s| !taken(s) && !echoes(s) && !idle(s));
     spans
         .flat_map(|s| match s.shape {
             Shape::Phrase => trimmed(tool, read, s).into_iter().collect::<Vec<_>>(),
             _ => vec![s.clone()],
         })
         .collect()
+}
+
+fn spelled(span: &Span) -> bool {
+    matches!(&span.shape, Shape::Number(n) if n.spelled)
 }
 
 fn number(span: &Span) -> Option<Json> {
@@ -248,19 +290,41 @@ fn number(span: &Span) -> Option<Json> {
     }
 }
 
+/// Words that describe when or how much, never what.
+const VAGUE: &[&str] = &[
+    "last",
+    "next",
+    "past",
+    "previous",
+    "upcoming",
+    "current",
+    "currently",
+    "latest",
+    "least",
+    "recent",
+    "right",
+    "per",
+    "say",
+    "called",
+    "named",
+    "following",
+    "entire",
+    "near",
+    "nearby",
+    "different",
+    "exactly",
+    "approximately",
+];
+
 /// A run of plain words without the tool's own words at its ends.
 fn trimmed(tool: &Known<'_>, read: &Read, span: &Span) -> Option<Span> {
     let own = |i: usize| {
         let t = &read.tokens[i];
         let name =
             tool.name.contains(&t.stem) || tool.params.iter().any(|p| p.words.contains(&t.stem));
-        let verb = super::verbs::is_verb(&t.stem);
-        name || verb
-            || tool.about.contains(&t.stem)
-            || tool
-                .params
-                .iter()
-                .any(|p| p.about.contains(&t.stem) && p.enums.is_empty() && i == span.from)
+        let verb = super::verbs::is_verb(&t.stem) || t.is(VAGUE);
+        let unit = i > 0 && i == span.from && read.tokens[i - 1].kind == Kind::Number;
+        name || unit || verb || tool.about.contains(&t.stem)
     };
     let (mut from, mut to) = (span.from, span.to);
     while from < to && own(from) {
@@ -285,8 +349,12 @@ fn assign(tool: &Known<'_>, read: &Read, spans: &[Span], out: &Filled) -> Vec<(u
             continue;
         }
         for (s, span) in spans.iter().enumerate() {
-            let fit = fit(tool, param, span, read);
-            if fit >= if param.required { least } else { 0.55 } {
+            let fit = fit::fit(tool, param, span, read);
+            let least = if param.required { least } else { LEAST_OPTIONAL };
+            if fit >= least
+                && (param.required
+                    || fit::points(param, span, read, fit::base(tool, param, span).unwrap_or(0.0)))
+            {
                 pairs.push(Pair {
                     param: p,
                     span: s,
@@ -306,9 +374,38 @@ fn assign(tool: &Known<'_>, read: &Read, spans: &[Span], out: &Filled) -> Vec<(u
             chosen.push((pair.param, pair.span));
         }
     }
+    make_room(tool, &pairs, spans, &mut chosen);
     exchange(&pairs, &mut chosen);
     chosen.sort_unstable();
     chosen
+}
+
+/// Gives a required parameter a span that another holds, where that one has another to take.
+fn make_room(tool: &Known<'_>, pairs: &[Pair], spans: &[Span], chosen: &mut Vec<(usize, usize)>) {
+    for p in 0..tool.params.len() {
+        if !tool.params[p].required || chosen.iter().any(|(q, _)| *q == p) {
+            continue;
+        }
+        let moved = pairs.iter().filter(|x| x.param == p).find_map(|x| {
+            let holders: Vec<usize> = (0..chosen.len())
+                .filter(|i| spans[chosen[*i].1].overlaps(&spans[x.span]))
+                .collect();
+            let [holder] = holders.as_slice() else { return None };
+            let fits = |y: &&Pair| {
+                let others = chosen.iter().enumerate().filter(|(i, _)| i != holder);
+                let free = others
+                    .map(|(_, (_, s))| *s)
+                    .chain([x.span])
+                    .all(|s| !spans[s].overlaps(&spans[y.span]));
+                y.param == chosen[*holder].0 && free
+            };
+            pairs.iter().find(fits).map(|y| (*holder, y.span, x.span))
+        });
+        if let Some((holder, other, mine)) = moved {
+            chosen[holder].1 = other;
+            chosen.push((p, mine));
+        }
+    }
 }
 
 /// Swaps two values where the sum grows, or where it stays and the order becomes the schema's.
@@ -331,278 +428,6 @@ fn exchange(pairs: &[Pair], chosen: &mut [(usize, usize)]) {
     }
 }
 
-fn fit(tool: &Known<'_>, param: &Param, span: &Span, read: &Read) -> f64 {
-    let Some(base) = base(tool, param, span) else { return 0.0 };
-    base + cue(tool, param, span, read)
-}
-
-/// What type and kind of thing alone say; `None` where the value cannot be the argument.
-fn base(tool: &Known<'_>, param: &Param, span: &Span) -> Option<f64> {
-    value(param, span)?;
-    let places = tool.params.iter().filter(|p| p.role == Role::Place).count();
-    let shape = &span.shape;
-    Some(match param.kind {
-        Type::Integer | Type::Number => numeric(param, shape)?,
-        Type::Boolean | Type::Object => return None,
-        Type::Array => 0.2,
-        Type::Text => match (param.role, shape) {
-            (Role::Date, Shape::Date) | (Role::Time, Shape::Time) | (Role::Email, Shape::Email) => {
-                0.8
-            }
-            (Role::Time, Shape::Date) | (Role::Date, Shape::Time) => 0.35,
-            (Role::Url, Shape::Url) | (Role::Path, Shape::Path) => 0.8,
-            (Role::Place, Shape::Place) => {
-                if places == 1 {
-                    0.65
-                } else {
-                    0.3
-                }
-            }
-            (Role::Place, Shape::Proper) => 0.5,
-            (Role::Place, Shape::Phrase | Shape::Quoted) => 0.2,
-            (Role::Id, Shape::Id | Shape::Url) => 0.6,
-            (Role::Id, Shape::Number(n))
-                if n.money || n.percent || n.ordinal || !n.unit.is_empty() =>
-            {
-                return None;
-            }
-            (Role::Id, Shape::Number(_)) => 0.45,
-            (Role::Email | Role::Url | Role::Path | Role::Date | Role::Time, _) => return None,
-            (Role::Id, Shape::Proper | Shape::Phrase) => return None,
-            (Role::Unit, _) => 0.05,
-            (_, Shape::Number(_)) => -0.1,
-            (Role::Prose, Shape::Quoted) => 0.6,
-            (_, Shape::Email | Shape::Url | Shape::Path | Shape::Date | Shape::Time) => 0.0,
-            (_, Shape::Quoted) => 0.45,
-            (_, Shape::Proper) => 0.4,
-            (_, Shape::Place) => 0.1,
-            (_, Shape::Id) => 0.35,
-            (_, Shape::Phrase) => 0.28,
-            (_, Shape::List(_)) => return None,
-        },
-    })
-}
-
-fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
-    let Shape::Number(n) = shape else {
-        return matches!(shape, Shape::Id | Shape::Date).then_some(0.05);
-    };
-    let has = |list: &[&str]| {
-        param.words.iter().chain(param.about.iter().take(6)).any(|w| list.contains(&w.as_str()))
-    };
-    let mut fit: f64 = 0.3;
-    if n.money {
-        fit += if has(&[
-            "amount",
-            "price",
-            "cost",
-            "budget",
-            "total",
-            "fee",
-            "salary",
-            "incom",
-            "money",
-            "dollar",
-            "usd",
-            "investment",
-            "principal",
-            "valu",
-            "pay",
-        ]) {
-            0.4
-        } else {
-            -0.1
-        };
-    }
-    if n.percent {
-        fit += if has(&[
-            "percent",
-            "percentage",
-            "rat",
-            "discount",
-            "ratio",
-            "return",
-            "growth",
-            "yield",
-        ]) {
-            0.5
-        } else {
-            -0.15
-        };
-    }
-    let year = has(&["year"]) && param.words.iter().any(|w| w == "year");
-    let calendar =
-        n.is_integer() && (1000.0..2200.0).contains(&n.value) && n.unit.is_empty() && !n.money;
-    if year && param.words.len() <= 2 && !param.words.iter().any(|w| w == "num" || w == "number") {
-        fit += if calendar { 0.4 } else { -0.1 };
-    }
-    if n.ordinal {
-        fit -= 0.1;
-    }
-    if !n.unit.is_empty() && param.about.iter().chain(&param.words).any(|w| unit_is(&n.unit, w)) {
-        fit += 0.45;
-    }
-    Some(fit)
-}
-
-/// Whether a glued unit stands for a unit's name: `km` for kilometers.
-fn unit_is(unit: &str, stem: &str) -> bool {
-    const UNITS: &[(&str, &[&str])] = &[
-        ("m", &["meter", "metr", "met", "m"]),
-        ("km", &["kilometer", "kilometr", "km"]),
-        ("cm", &["centimeter", "centimetr", "cm"]),
-        ("mm", &["millimeter", "mm"]),
-        ("kg", &["kilogram", "kg"]),
-        ("g", &["gram", "g"]),
-        ("s", &["second", "s"]),
-        ("h", &["hour"]),
-        ("min", &["minut"]),
-        ("hz", &["hertz", "hz", "frequency"]),
-        ("c", &["celsius", "coulomb"]),
-        ("v", &["volt", "voltag"]),
-        ("a", &["amper", "amp", "current"]),
-        ("l", &["liter", "litr"]),
-        ("j", &["joul"]),
-        ("n", &["newton"]),
-        ("k", &["kelvin"]),
-        ("gb", &["gigabyt", "gb"]),
-        ("mb", &["megabyt", "mb"]),
-        ("lb", &["pound"]),
-        ("lbs", &["pound"]),
-        ("ft", &["feet", "foot"]),
-    ];
-    unit == stem || UNITS.iter().any(|(u, names)| *u == unit && names.contains(&stem))
-}
-
-/// What the words beside a span say.
-fn cue(tool: &Known<'_>, param: &Param, span: &Span, read: &Read) -> f64 {
-    let before = side(read.tokens[..span.from].iter().rev());
-    let after = side(read.tokens[span.to.min(read.tokens.len())..].iter());
-    let reach = |words: &[(usize, &Token)], near: f64| {
-        words
-            .iter()
-            .map(|(d, t)| {
-                (near - 0.13 * f64::from(u32::try_from(*d).unwrap_or(9)))
-                    * named(tool, param, &t.stem)
-            })
-            .fold(0.0, f64::max)
-    };
-    let follow = if span.is_number() { 1.0 } else { 0.75 };
-    let inside = span_words(read, span).map(|s| named(tool, param, s)).fold(0.0, f64::max);
-    let mark = span.from > 0 && read.tokens[span.from - 1].is_mark("#") && param.role == Role::Id;
-    let own = if span.is_number() || span.shape == Shape::Phrase { 0.0 } else { 0.25 * inside };
-    reach(&before, 0.95).max(reach(&after, follow))
-        + preposition(param, span, read)
-        + own
-        + if mark { 0.4 } else { 0.0 }
-}
-
-fn span_words<'a>(read: &'a Read, span: &Span) -> impl Iterator<Item = &'a String> {
-    read.tokens[span.from..span.to].iter().filter(|t| t.is_content()).map(|t| &t.stem)
-}
-
-/// Up to four words away from a span, with their distance; a sentence's end stops it.
-fn side<'a>(tokens: impl Iterator<Item = &'a Token>) -> Vec<(usize, &'a Token)> {
-    let mut out = Vec::new();
-    let mut distance = 0;
-    for t in tokens {
-        if t.is_mark(".!?;") || distance > 4 {
-            break;
-        }
-        match t.kind {
-            Kind::Word if t.is_content() => {
-                out.push((distance, t));
-                distance += 1;
-            }
-            Kind::Mark if t.is_mark(",") => distance += 2,
-            Kind::Number | Kind::Quoted | Kind::List => distance += 2,
-            Kind::Word | Kind::Mark => {}
-        }
-    }
-    out
-}
-
-/// How much a word names a parameter: fully by its name, less by its description, and less the
-/// more of the tool's parameters share it.
-fn named(tool: &Known<'_>, param: &Param, stem: &str) -> f64 {
-    const DULL: &[&str] =
-        &["id", "nam", "number", "valu", "typ", "num", "of", "to", "in", "the", "list"];
-    let by = |p: &Param| {
-        let name = p
-            .words
-            .iter()
-            .map(|w| kinship(w, stem) * if DULL.contains(&w.as_str()) { 0.7 } else { 1.0 });
-        let about = p.about.iter().map(|w| {
-            0.55 * if kinship(w, stem) >= 0.9 { 1.0 } else { 0.0 }
-                * if DULL.contains(&w.as_str()) { 0.3 } else { 1.0 }
-        });
-        name.chain(about).fold(0.0, f64::max)
-    };
-    let mine = by(param);
-    let sharing = tool.params.iter().filter(|p| by(p) >= mine && mine > 0.0).count().max(1);
-    mine / f64::from(u32::try_from(sharing).unwrap_or(1)).sqrt()
-}
-
-/// Small words before a span that point at a parameter's part in the action.
-fn preposition(param: &Param, span: &Span, read: &Read) -> f64 {
-    let Some(at) = (0..span.from).rev().find(|i| !read.tokens[*i].is(&["the", "a", "an"])) else {
-        return 0.0;
-    };
-    let token = &read.tokens[at];
-    let is = |list: &[&str]| param.words.iter().any(|w| list.contains(&w.as_str()));
-    let source = is(&[
-        "from", "origin", "start", "sourc", "departur", "begin", "min", "first", "sender", "old",
-        "initi",
-    ]);
-    let target = is(&[
-        "to",
-        "destin",
-        "destination",
-        "end",
-        "target",
-        "arriv",
-        "arrival",
-        "max",
-        "recipient",
-        "final",
-        "second",
-        "new",
-        "goal",
-    ]);
-    let second =
-        token.is(&["and"]) && read.tokens[..at].iter().rev().take(8).any(|t| t.is(&["between"]));
-    if source && token.is(&["from", "between", "starting", "leaving"])
-        || target && (token.is(&["to", "until", "till", "into"]) || second)
-    {
-        return 0.5;
-    }
-    if source && (token.is(&["to", "until", "into"]) || second)
-        || target && token.is(&["from", "between"])
-    {
-        return -0.4;
-    }
-    let place = matches!(span.shape, Shape::Proper | Shape::Place | Shape::Phrase)
-        && param.role == Role::Place;
-    if token.is(&["in", "at", "near", "around", "to", "from"]) && place {
-        return 0.3;
-    }
-    if token.is(&["in", "at", "near"])
-        && param.role != Role::Place
-        && matches!(span.shape, Shape::Proper | Shape::Place)
-    {
-        return -0.15;
-    }
-    if token.is(&["by"])
-        && is(&[
-            "author", "artist", "director", "creator", "writer", "compos", "painter", "by", "user",
-        ])
-    {
-        return 0.4;
-    }
-    let about = token.is(&["of", "for", "called", "named", "on", "about", "is"]);
-    if about { 0.06 } else { 0.0 }
-}
-
 /// Optional switches that the text mentions.
 fn flags(tool: &Known<'_>, read: &Read, out: &mut Filled) {
     for param in tool.params.iter().filter(|p| p.kind == Type::Boolean) {
@@ -623,13 +448,11 @@ fn flags(tool: &Known<'_>, read: &Read, out: &mut Filled) {
 fn switched(tool: &Known<'_>, param: &Param, read: &Read) -> Option<bool> {
     const SWITCH: &[&str] = &[
         "includ", "is", "want", "show", "has", "with", "enabl", "us", "get", "allow", "return",
-        "add", "ne",
+        "add", "ne", "consider", "account", "format", "as",
     ];
-    let core: Vec<&String> = param
-        .words
-        .iter()
-        .filter(|w| !SWITCH.contains(&w.as_str()) && !tool.name.contains(w))
-        .collect();
+    let core: Vec<&String> = param.words.iter().filter(|w| !SWITCH.contains(&w.as_str())).collect();
+    let proper: Vec<&String> = core.iter().copied().filter(|w| !tool.name.contains(w)).collect();
+    let core = if proper.is_empty() { core } else { proper };
     if core.is_empty() {
         return None;
     }
@@ -666,6 +489,9 @@ pub(super) fn value(param: &Param, span: &Span) -> Option<Json> {
             Some(span.text.trim_start_matches('#').into())
         }
         (Type::Text, _) if !param.enums.is_empty() => None,
+        (Type::Text, Shape::Date) => {
+            Some(dates::formed(param, &span.text).unwrap_or_else(|| span.text.clone()).into())
+        }
         (Type::Text, _) => Some(tidy(&span.text).into()),
         (Type::Array, Shape::List(values)) => Some(Json::Array(values.clone())),
         (Type::Array, shape) => {
@@ -692,7 +518,7 @@ fn tidy(text: &str) -> &str {
 
 fn fraction(param: &Param) -> bool {
     let told = |w: &[&str]| param.about.iter().any(|a| w.contains(&a.as_str()));
-    !told(&["percentage", "percent"]) || told(&["decim", "fraction"])
+    !told(&["percentag", "percent"]) || told(&["decim", "fraction"])
 }
 
 fn digits(text: &str) -> Option<Json> {

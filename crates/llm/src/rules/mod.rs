@@ -10,7 +10,9 @@
 
 mod answer;
 mod convo;
+mod dates;
 mod fill;
+mod fit;
 mod number;
 mod plan;
 mod rank;

@@ -8,7 +8,8 @@ pub(super) struct Number {
     pub(super) money: bool,
     pub(super) percent: bool,
     pub(super) ordinal: bool,
-    pub(super) decimal: bool,
+    /// Written as a word, which is often no value: "between two cities".
+    pub(super) spelled: bool,
 }
 
 impl Number {
@@ -21,18 +22,21 @@ impl Number {
         let (digits, tail) = split(bare)?;
         let clean = digits.replace(',', "");
         let mut value: f64 = clean.parse().ok()?;
+        value *= if tail == "k" || tail == "K" && money { 1000.0 } else { 1.0 };
         let tail = tail.to_lowercase();
         let ordinal = matches!(tail.as_str(), "st" | "nd" | "rd" | "th");
-        if tail.len() > 5 || !tail.chars().all(|c| c.is_alphabetic() || "%/²³°^2".contains(c)) {
+        if tail.len() > 5
+            || !tail.chars().all(|c| {
+                c.is_alphabetic() || "%/²³°^".contains(c) || c == '2' && tail.contains('^')
+            })
+        {
             return None;
         }
         if matches!(tail.as_str(), "am" | "pm") {
             return None;
         }
-        value *= if tail == "k" { 1000.0 } else { 1.0 };
         let unit = if ordinal || tail == "%" { String::new() } else { tail.clone() };
-        let decimal = clean.contains('.') || clean.contains('e');
-        Some(Number { value, unit, money, percent: tail == "%", ordinal, decimal })
+        Some(Number { value, unit, money, percent: tail == "%", ordinal, spelled: false })
     }
 
     fn plain(value: f64) -> Number {
@@ -42,7 +46,7 @@ impl Number {
             money: false,
             percent: false,
             ordinal: false,
-            decimal: false,
+            spelled: true,
         }
     }
 

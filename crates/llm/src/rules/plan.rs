@@ -54,6 +54,8 @@ struct Want {
 
 /// From this score on a tool is meant.
 const MEANT: f64 = 0.47;
+/// From this score on a tool is meant if the request also gives all its required arguments.
+const LIKELY: f64 = 0.28;
 /// A part of a request must be this clear to count as a request of its own.
 const CLEAR: f64 = 0.5;
 /// What an explicit request for a change adds to its tool's score.
@@ -185,7 +187,10 @@ impl<'a> Desk<'a> {
             (i, if write && asks(&words.tokens, self.box_.tools[i].tool) { s + ASKED } else { s })
         };
         let ranked = self.box_.rank(words, &context).into_iter().map(lift);
-        let fits = ranked.filter(|(i, s)| *s >= least && self.allowed(*i, &words.tokens));
+        let fits = ranked.filter(|(i, s)| {
+            let likely = *s >= LIKELY && least <= MEANT && self.complete(*i, words);
+            self.allowed(*i, &words.tokens) && (*s >= least || likely)
+        });
         let best =
             fits.fold(
                 None,
@@ -194,6 +199,12 @@ impl<'a> Desk<'a> {
                 },
             );
         best.map(|(i, _)| i)
+    }
+
+    /// Whether the words give everything that the tool needs.
+    fn complete(&self, tool: usize, words: &Read) -> bool {
+        let filled = fill(&self.box_.tools[tool], words);
+        filled.missing.is_empty() && !filled.input.is_empty()
     }
 
     /// "And in Rome?": the look of the turn before, with another value.

@@ -69,7 +69,7 @@ pub(super) fn params(schema: &Json) -> Vec<Param> {
 fn param(name: &str, schema: &Json, required: bool) -> Param {
     let description = schema["description"].as_str().unwrap_or_default().to_owned();
     let words: Vec<String> = split_name(name).iter().map(|w| stem(w)).collect();
-    let about = content(&description);
+    let about = content(&before_default(&description));
     let kind = kind(schema);
     let values = |s: &Json| s["enum"].as_array().cloned().unwrap_or_default();
     let mut enums = values(schema);
@@ -123,10 +123,17 @@ pub(super) fn content(text: &str) -> Vec<String> {
     out
 }
 
+/// A description without what it says of its default, which names no value that is meant.
+fn before_default(description: &str) -> String {
+    let lower = description.to_ascii_lowercase();
+    description[..lower.find("default").unwrap_or(description.len())].to_owned()
+}
+
 /// Values that a description quotes: `can be 'draft' or 'final'`.
 fn hints(description: &str) -> Vec<String> {
-    let quoted =
-        tokens(description).into_iter().filter(|t| t.kind == Kind::Quoted && t.text.len() <= 40);
+    let quoted = tokens(description).into_iter().filter(|t| {
+        t.kind == Kind::Quoted && t.text.len() <= 40 && !is_stop(&t.text.to_lowercase())
+    });
     quoted.map(|t| t.text).collect()
 }
 
@@ -169,8 +176,8 @@ fn role(schema: &Json, words: &[String], about: &[String]) -> Role {
         (
             Role::Prose,
             &[
-                "reason", "comment", "not", "messag", "text", "body", "content", "query",
-                "question", "caus", "feedback",
+                "reason", "comment", "not", "messag", "text", "body", "content", "query", "quest",
+                "caus", "feedback",
             ],
         ),
         (Role::Time, &["tim", "hour"]),
@@ -180,22 +187,6 @@ fn role(schema: &Json, words: &[String], about: &[String]) -> Role {
 }
 
 const PLACES: &[&str] = &[
-    "city",
-    "location",
-    "locat",
-    "plac",
-    "country",
-    "stat",
-    "address",
-    "destination",
-    "destinat",
-    "origin",
-    "region",
-    "town",
-    "area",
-    "airport",
-    "departur",
-    "county",
-    "street",
-    "venu",
+    "city", "locat", "locat", "plac", "country", "stat", "address", "destinat", "destinat",
+    "origin", "region", "town", "area", "airport", "departur", "county", "street", "venu",
 ];

@@ -5,6 +5,7 @@
 
 use serde_json::Value as Json;
 
+use super::dates::MONTHS;
 use super::number::{Number, multiplier};
 use super::verbs;
 use super::words::{Kind, Token, tokens};
@@ -128,7 +129,11 @@ fn word_form(text: &str) -> Option<Shape> {
     if text.contains('@') && dots {
         return Some(Shape::Email);
     }
-    if lower.starts_with("http://") || lower.starts_with("https://") || lower.starts_with("www.") {
+    if lower.starts_with("http://")
+        || lower.starts_with("https://")
+        || lower.starts_with("www.")
+        || [".com", ".org", ".net", ".io"].iter().any(|t| lower.ends_with(t))
+    {
         return Some(Shape::Url);
     }
     if text.contains('\\') || text.contains('/') && dots && digits < 4 {
@@ -214,20 +219,6 @@ fn is_day(text: &str) -> bool {
 }
 
 fn is_month(token: &Token) -> bool {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
     let lower = token.text.to_lowercase();
     token.is_capital()
         && MONTHS.iter().any(|m| *m == lower || lower.len() == 3 && m.starts_with(&lower))

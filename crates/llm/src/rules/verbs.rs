@@ -67,7 +67,7 @@ const READ: &[&str] = &[
     "forecast",
     "discover",
     "inspect",
-    "browse",
+    "brows",
     "review",
     "monitor",
     "assess",
@@ -77,7 +77,7 @@ const READ: &[&str] = &[
 /// Stems of verbs that change something.
 const WRITE: &[&str] = &[
     "creat",
-    "proces",
+    "process",
     "process",
     "refund",
     "reimburs",
@@ -160,7 +160,6 @@ const WRITE: &[&str] = &[
     "deposit",
     "escalat",
     "confirm",
-    "perform",
     "initi",
     "trigger",
     "hir",
@@ -175,16 +174,16 @@ const WRITE: &[&str] = &[
 
 /// Write verbs that say nothing of what is done; the object must be named beside them.
 const EMPTY: &[&str] = &[
-    "proces", "process", "request", "mak", "creat", "submit", "issu", "add", "set", "put", "post",
-    "perform", "run", "execut", "plac", "initi", "trigger", "open", "start", "updat", "chang",
-    "send", "delet", "remov", "generat", "apply",
+    "process", "process", "request", "mak", "creat", "submit", "issu", "add", "set", "put", "post",
+    "run", "execut", "plac", "initi", "trigger", "open", "start", "updat", "chang", "send",
+    "delet", "remov", "generat", "apply",
 ];
 
 /// Nouns that turn an action into a thing to be read, as in "refund status".
 const ASPECTS: &[&str] = &[
     "status", "stat", "policy", "history", "detail", "info", "informat", "progress", "rul", "term",
-    "fee", "cost", "price", "dat", "condit", "option", "amount", "limit", "deadlin", "number",
-    "list", "process", "proces",
+    "fee", "cost", "pric", "dat", "condit", "option", "amount", "limit", "deadlin", "number",
+    "list", "process", "process",
 ];
 
 const HTTP: &[(&str, Class)] = &[

@@ -245,7 +245,7 @@ pub(super) fn is_kin(a: &str, b: &str) -> bool {
 const SYNONYMS: &[&[&str]] = &[
     &["buy", "purchas", "acquir"],
     &["amount", "total", "sum"],
-    &["price", "cost", "fee", "charg"],
+    &["pric", "cost", "fee", "charg"],
     &["begin", "start", "initi"],
     &["end", "finish", "final"],
     &["cancel", "abort", "revok"],
