@@ -5,11 +5,13 @@ use api::Reply;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use tokio::sync::watch;
 use wire::encode::{self, Encoded};
 use wire::fault::Fault;
 use wire::model::{Kind, Operation, Protocol, Service, ShapeId};
 
 use crate::body::Body;
+use crate::route::Routed;
 use crate::stream::EventBody;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -33,18 +35,20 @@ impl Place {
 }
 
 pub(crate) fn reply(
-    service: &'static Service,
-    operation: &'static Operation,
+    routed: &Routed,
     reply: Reply,
+    closing: &watch::Sender<bool>,
     request_id: &str,
 ) -> Response<Body> {
+    let (service, operation) = (routed.service, routed.operation);
     let encoded = encode::response(service, operation, reply.value, request_id);
     let mut response = match (reply.events, stream_of(service, operation)) {
         (Some(events), Some(union)) => {
             let mut head = whole(Encoded { body: Bytes::new(), ..encoded });
             let kind = HeaderValue::from_static("application/vnd.amazon.eventstream");
             head.headers_mut().insert(CONTENT_TYPE, kind);
-            let body = EventBody::new(events, service, union, request_id.to_owned());
+            let body = EventBody::new(events, service, union, request_id.to_owned())
+                .until(closing.subscribe());
             head.map(|_| Body::Events(Box::new(body)))
         }
         _ => whole(encoded),

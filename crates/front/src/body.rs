@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,7 @@ use http::HeaderMap;
 use http::header::EXPECT;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::fault::Fault;
 
 use crate::limits;
@@ -74,6 +76,33 @@ impl BodyError {
                 Fault::new("RequestAbortedException", 400, "the request's body broke off")
             }
         }
+    }
+}
+
+/// The memory that large bodies may take, all requests together.
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// A semaphore's count is too small for bytes on some machines.
+    const UNIT: usize = 4096;
+
+    pub(crate) fn new() -> Self {
+        Room(Arc::new(Semaphore::new(limits::BODIES / Self::UNIT)))
+    }
+
+    /// Waits until a body of that size has room, which it gives back when the permit is dropped.
+    pub(crate) async fn take(
+        &self,
+        incoming: &Incoming,
+        limit: usize,
+    ) -> Option<OwnedSemaphorePermit> {
+        let size = incoming.size_hint().upper().map_or(limit, |upper| upper as usize);
+        if size <= limits::BODY_SMALL {
+            return None;
+        }
+        let units = size.min(limit).div_ceil(Self::UNIT) as u32;
+        let permit = Arc::clone(&self.0).acquire_many_owned(units).await;
+        Some(permit.expect("the semaphore is never closed"))
     }
 }
 

@@ -13,12 +13,13 @@ use engine::Engine;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use wire::decode::{self, RequestParts};
 use wire::fault::Fault;
 
 use crate::answer::{self, Place, REQUEST_ID};
 use crate::auth::Auth;
-use crate::body::{self, Body};
+use crate::body::{self, Body, Room};
 use crate::foreign::Foreign;
 use crate::origin::{self, Names};
 use crate::route::{self, Head, Plan, Routed};
@@ -26,11 +27,22 @@ use crate::sigv4::{Claim, Signed};
 use crate::{admin, limits};
 
 pub(crate) struct Front {
+    pub(crate) room: Room,
+    /// Turns true when streams have to end, for the server stops.
+    pub(crate) closing: watch::Sender<bool>,
     pub(crate) names: Names,
     pub(crate) auth: Auth,
     /// Finds the function of an operation.
     pub(crate) operations: fn(&str, &str) -> Option<Handler>,
     pub(crate) engine: Engine,
+}
+
+/// A request whose sender is known and whose body is here.
+struct Admitted {
+    caller: Caller,
+    body: Bytes,
+    /// Held until the body is decoded.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// A finished request, and what its log line says.
@@ -103,7 +115,7 @@ async fn aws(front: &Front, parts: &request::Parts, incoming: Incoming, id: &str
             let limit = limits::body(routed.service.name, routed.operation.name);
             let place = place(&routed);
             match admit(front, parts, incoming, place, limit).await {
-                Ok((caller, body)) => operate(front, parts, caller, routed, body, id).await,
+                Ok(admitted) => operate(front, parts, admitted, routed, id).await,
                 Err(fault) => refuse(&routed, &fault, id),
             }
         }
@@ -127,17 +139,16 @@ async fn form(
 ) -> Call {
     // Without a scope the version tells the service, but a fault before that is XML all the same.
     let place = Place { service: service.or_else(|| wire::model::service("sts")), operation: None };
-    let (caller, body) = match admit(front, parts, incoming, place, limits::BODY_OTHER).await {
+    let mut admitted = match admit(front, parts, incoming, place, limits::BODY_OTHER).await {
         Ok(admitted) => admitted,
         Err(fault) => return Call::refused(place.fault(&fault, id)),
     };
     // AWS: the query protocol takes its parameters from the query string of a GET as well
-    let body = match parts.uri.query() {
-        Some(query) if body.is_empty() => Bytes::copy_from_slice(query.as_bytes()),
-        _ => body,
-    };
-    match route::by_action(service, &body) {
-        Ok(routed) => operate(front, parts, caller, routed, body, id).await,
+    if let (true, Some(query)) = (admitted.body.is_empty(), parts.uri.query()) {
+        admitted.body = Bytes::copy_from_slice(query.as_bytes());
+    }
+    match route::by_action(service, &admitted.body) {
+        Ok(routed) => operate(front, parts, admitted, routed, id).await,
         Err(fault) => Call::refused(place.fault(&fault, id)),
     }
 }
@@ -154,7 +165,7 @@ async fn foreign(
     let service_like = form.then(|| wire::model::service("sts")).flatten();
     let place = Place { service: service_like, operation: None };
     let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await;
-    let body = admitted.as_ref().map(|(_, body)| body.clone()).unwrap_or_default();
+    let body = admitted.as_ref().map(|admitted| admitted.body.clone()).unwrap_or_default();
     let foreign = Foreign::new(service, &head(parts), &body);
     let fault = admitted.err().unwrap_or_else(|| foreign.unserved());
     let mut call = Call::refused(foreign.fault(&fault, &parts.headers, id));
@@ -191,7 +202,8 @@ async fn enter(
     id: &str,
 ) -> Result<serde_json::Value, Fault> {
     let place = Place::default();
-    let (caller, body) = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
+    let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
+    let Admitted { caller, body, room: _room } = admitted;
     front.auth.authorize(&caller, admin::ACTION, &"*")?;
     let query = parts.uri.query().unwrap_or("");
     let cx = cx(front, parts, caller, id);
@@ -206,13 +218,14 @@ async fn admit(
     incoming: Incoming,
     place: Place,
     limit: usize,
-) -> Result<(Caller, Bytes), Fault> {
+) -> Result<Admitted, Fault> {
     let protocol = place.protocol();
     let claim = front
         .auth
         .claim(&parts.headers, front.engine.now())
         .map_err(|refusal| refusal.fault(protocol))?;
     let operation = place.operation.map_or("called", |operation| operation.name);
+    let room = front.room.take(&incoming, limit).await;
     let body = body::read(incoming, &parts.headers, limit)
         .await
         .map_err(|error| error.fault(operation, limit))?;
@@ -227,20 +240,19 @@ async fn admit(
         .auth
         .verify(claim.as_ref(), &signed, &body)
         .map_err(|refusal| refusal.fault(protocol))?;
-    Ok((caller, body))
+    Ok(Admitted { caller, body, room })
 }
 
 async fn operate(
     front: &Front,
     parts: &request::Parts,
-    caller: Caller,
+    admitted: Admitted,
     mut routed: Routed,
-    body: Bytes,
     id: &str,
 ) -> Call {
-    let account = caller.account.clone();
-    let response = match perform(front, parts, caller, &mut routed, &body, id).await {
-        Ok(reply) => answer::reply(routed.service, routed.operation, reply, id),
+    let account = admitted.caller.account.clone();
+    let response = match perform(front, parts, admitted, &mut routed, id).await {
+        Ok(reply) => answer::reply(&routed, reply, &front.closing, id),
         Err(fault) => place(&routed).fault(&fault, id),
     };
     named(response, &routed, account)
@@ -249,11 +261,11 @@ async fn operate(
 async fn perform(
     front: &Front,
     parts: &request::Parts,
-    caller: Caller,
+    admitted: Admitted,
     routed: &mut Routed,
-    body: &Bytes,
     id: &str,
 ) -> Result<api::Reply, Fault> {
+    let Admitted { caller, body, room } = admitted;
     front.auth.authorize(&caller, &routed.action(), &routed.resource(&caller))?;
     if let Some(fault) = routed.unserved() {
         return Err(fault);
@@ -266,9 +278,10 @@ async fn perform(
         path_labels: std::mem::take(&mut routed.labels),
         query: parts.uri.query().unwrap_or(""),
         headers: &parts.headers,
-        body,
+        body: &body,
     };
     let input = decode::request(service, operation, &request)?;
+    drop((body, room));
     handler(cx(front, parts, caller, id), input).await
 }
 

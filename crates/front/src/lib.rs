@@ -40,6 +40,8 @@ pub async fn serve(
     let listen = listener.local_addr()?;
     config.check(listen).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let front = call::Front {
+        room: body::Room::new(),
+        closing: tokio::sync::watch::Sender::new(false),
         names: origin::Names::new(&config, listen.ip()),
         auth: auth::Auth::new(&config).map_err(io::Error::other)?,
         operations: api::ops::find,

@@ -16,6 +16,12 @@ pub(crate) const HEAD_BYTES: usize = 64 * 1024;
 /// than the pauses of an interactive client, shorter than a forgotten socket.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Large bodies held at once, all requests together; the next ones wait to be read. Ours.
+pub(crate) const BODIES: usize = 1024 * 1024 * 1024;
+
+/// Bodies up to this size are not counted into [`BODIES`].
+pub(crate) const BODY_SMALL: usize = 256 * 1024;
+
 /// Between two pieces of a request's body. Ours.
 pub(crate) const BODY_IDLE: Duration = Duration::from_secs(30);
 
@@ -49,6 +55,9 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// For open requests and streams to finish once the server is told to stop. Ours.
 pub(crate) const DRAIN_SECONDS: u64 = 10;
+
+/// What a stream may take to say that the server stops, after the drain time. Ours.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The largest request body of an operation.
 pub(crate) fn body(service: &str, operation: &str) -> usize {

@@ -55,8 +55,12 @@ pub(crate) async fn run(
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
-    if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections cut after the drain time");
+    let mut finished = std::pin::pin!(open.shutdown());
+    if tokio::time::timeout(drain, &mut finished).await.is_err() {
+        front.closing.send_replace(true);
+        if tokio::time::timeout(limits::FAREWELL, finished).await.is_err() {
+            tracing::warn!(open = connections.len(), "connections cut after the drain time");
+        }
     }
     connections.shutdown().await;
     Ok(())

@@ -5,12 +5,14 @@
 //! never fills memory. When the client goes away the stream is dropped; the run behind it is the
 //! engine's and goes on.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use api::Events;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 use wire::eventstream;
 use wire::fault::Fault;
@@ -29,6 +31,8 @@ pub(crate) struct EventBody {
     /// Since when nothing was sent.
     quiet_since: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Resolves when the server stops and can wait no longer.
+    closing: BoxFuture<'static, ()>,
 }
 
 impl EventBody {
@@ -38,8 +42,23 @@ impl EventBody {
         union: ShapeId,
         request_id: String,
     ) -> Self {
-        let events = Some(events);
-        EventBody { events, service, union, request_id, quiet_since: Instant::now(), alarm: None }
+        EventBody {
+            events: Some(events),
+            service,
+            union,
+            request_id,
+            quiet_since: Instant::now(),
+            alarm: None,
+            closing: Box::pin(pending()),
+        }
+    }
+
+    /// Ends the stream early once `closing` turns true.
+    pub(crate) fn until(mut self, mut closing: watch::Receiver<bool>) -> Self {
+        self.closing = Box::pin(async move {
+            drop(closing.wait_for(|closing| *closing).await);
+        });
+        self
     }
 
     pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -53,6 +72,13 @@ impl EventBody {
             Poll::Ready(None) => {
                 self.events = None;
                 Poll::Ready(None)
+            }
+            Poll::Pending if self.closing.as_mut().poll(cx).is_ready() => {
+                self.events = None;
+                let text = "craton is stopping; what is under way goes on when it is back";
+                let fault = Fault::new("ServiceUnavailableException", 503, text);
+                let frame = eventstream::frame_fault(self.service, self.union, &fault);
+                Poll::Ready(Some(frame))
             }
             Poll::Pending => self.poll_alarm(cx).map(|()| Some(eventstream::frame_keepalive())),
         }

@@ -94,6 +94,8 @@ impl Server {
         let address = socket.local_addr().unwrap();
         config.check(address).unwrap();
         let front = Front {
+            room: crate::body::Room::new(),
+            closing: tokio::sync::watch::Sender::new(false),
             names: Names::new(&config, address.ip()),
             auth: Auth::new(&config).unwrap(),
             operations,

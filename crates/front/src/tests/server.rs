@@ -55,7 +55,7 @@ async fn an_operation_outlives_its_client_and_a_stopping_server() {
 }
 
 #[tokio::test]
-async fn a_stream_that_never_ends_does_not_hold_the_server_up() {
+async fn a_request_that_never_arrives_does_not_hold_the_server_up() {
     let config = Config { drain_seconds: 0, ..Config::default() };
     let server = Server::start(config, operations).await;
     let mut stream = server.connect().await;

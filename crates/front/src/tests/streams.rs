@@ -32,7 +32,8 @@ async fn frames(mut body: EventBody) -> Vec<String> {
         let mut reader = FrameReader::default();
         reader.push(&bytes);
         let frame = reader.next_frame().unwrap().unwrap();
-        let kind = frame.header(":event-type").or(frame.header(":exception-type"));
+        let kind = [":event-type", ":exception-type", ":error-code"];
+        let kind = kind.iter().find_map(|header| frame.header(header));
         let after = start.elapsed().as_millis() as f64 / 1000.0;
         seen.push(format!("{after:.1}s {}", kind.unwrap_or("?")));
     }
@@ -60,6 +61,20 @@ async fn silence_is_broken_each_second_and_a_fault_is_the_last_frame() {
         3.7s chunk
         3.7s dependencyFailedException"#]]
     .assert_eq(&seen.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_server_says_so_on_its_streams() {
+    let closing = tokio::sync::watch::Sender::new(false);
+    let body = body(stream::pending().boxed()).until(closing.subscribe());
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        closing.send_replace(true);
+    };
+    let (seen, ()) = tokio::join!(frames(body), stop);
+    expect_test::expect![[r#"
+        1.0s craton-keep-alive
+        1.5s ServiceUnavailableException"#]].assert_eq(&seen.join("\n"));
 }
 
 static GO: Notify = Notify::const_new();
