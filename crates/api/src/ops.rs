@@ -48,3 +48,22 @@ ops! {
     "lambda": {}
     "sts": {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::model::State;
+
+    #[test]
+    fn every_row_is_an_operation_that_the_models_mark_as_served_and_stands_once() {
+        for (at, row) in ROWS.iter().enumerate() {
+            let name = format!("{} {}", row.service, row.operation);
+            let service = wire::model::service(row.service).expect(&name);
+            let operation = service.operation(row.operation).expect(&name);
+            assert_eq!(operation.state, State::Served, "{name}");
+            let same =
+                |other: &Row| (other.service, other.operation) == (row.service, row.operation);
+            assert!(!ROWS[..at].iter().any(same), "{name} has two rows");
+        }
+    }
+}

@@ -74,7 +74,8 @@ async fn a_stopping_server_says_so_on_its_streams() {
     let (seen, ()) = tokio::join!(frames(body), stop);
     expect_test::expect![[r#"
         1.0s craton-keep-alive
-        1.5s ServiceUnavailableException"#]].assert_eq(&seen.join("\n"));
+        1.5s ServiceUnavailableException"#]]
+    .assert_eq(&seen.join("\n"));
 }
 
 static GO: Notify = Notify::const_new();
