@@ -9,6 +9,11 @@ mod cx;
 pub mod ops;
 mod reply;
 
+mod bedrock_agent;
+mod bedrock_agent_runtime;
+mod bedrock_runtime;
+mod model_fault;
+
 pub mod admin;
 
 pub use cx::{Caller, Cx, RequestInfo};

@@ -8,6 +8,7 @@ use wire::value::Value;
 
 use crate::cx::Cx;
 use crate::reply::Reply;
+use crate::{bedrock_agent, bedrock_agent_runtime, bedrock_runtime};
 
 /// Takes the decoded and validated input.
 pub type Handler = fn(Cx, Value) -> BoxFuture<'static, Result<Reply, Fault>>;
@@ -41,9 +42,37 @@ macro_rules! ops {
 
 ops! {
     "bedrock": {}
-    "bedrock-agent": {}
-    "bedrock-agent-runtime": {}
-    "bedrock-runtime": {}
+    "bedrock-agent": {
+        CreateAgent => bedrock_agent::agent::create,
+        GetAgent => bedrock_agent::agent::get,
+        ListAgents => bedrock_agent::agent::list,
+        UpdateAgent => bedrock_agent::agent::update,
+        DeleteAgent => bedrock_agent::agent::delete,
+        PrepareAgent => bedrock_agent::prepare::prepare,
+        CreateAgentActionGroup => bedrock_agent::action_group::create,
+        GetAgentActionGroup => bedrock_agent::action_group::get,
+        ListAgentActionGroups => bedrock_agent::action_group::list,
+        UpdateAgentActionGroup => bedrock_agent::action_group::update,
+        DeleteAgentActionGroup => bedrock_agent::action_group::delete,
+        GetAgentVersion => bedrock_agent::agent_version::get,
+        ListAgentVersions => bedrock_agent::agent_version::list,
+        DeleteAgentVersion => bedrock_agent::agent_version::delete,
+        CreateAgentAlias => bedrock_agent::agent_alias::create,
+        GetAgentAlias => bedrock_agent::agent_alias::get,
+        ListAgentAliases => bedrock_agent::agent_alias::list,
+        UpdateAgentAlias => bedrock_agent::agent_alias::update,
+        DeleteAgentAlias => bedrock_agent::agent_alias::delete,
+        TagResource => bedrock_agent::tag::tag,
+        UntagResource => bedrock_agent::tag::untag,
+        ListTagsForResource => bedrock_agent::tag::list,
+    }
+    "bedrock-agent-runtime": {
+        InvokeAgent => bedrock_agent_runtime::invoke_agent::invoke,
+    }
+    "bedrock-runtime": {
+        Converse => bedrock_runtime::converse::converse,
+        ConverseStream => bedrock_runtime::converse_stream::converse_stream,
+    }
     "iam": {}
     "lambda": {}
     "sts": {}

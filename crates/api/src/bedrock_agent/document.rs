@@ -1,0 +1,260 @@
+//! What bedrock-agent keeps: agents, their numbered versions, aliases, and the names they hold.
+//!
+//! An agent's document holds its working draft with the action groups, so that a snapshot is a
+//! copy and every edit is one read-modify-write under the document's version. Versions are written
+//! once and never changed. What a turn runs with is not here but in the engine's pinned
+//! configurations, named by digest.
+
+use std::collections::BTreeMap;
+
+use craton_core::agent::config::{Executor, Schema};
+use serde::{Deserialize, Serialize};
+pub(crate) use store::Versioned;
+use store::{Record, StoreError, Tenant};
+use wire::fault::Fault;
+
+use crate::cx::Cx;
+
+/// The working draft's version, and the built-in alias that runs it.
+pub(crate) const DRAFT: &str = "DRAFT";
+pub(crate) const TEST_ALIAS: &str = "TSTALIASID";
+pub(crate) const TEST_ALIAS_NAME: &str = "AgentTestAlias";
+
+pub(crate) type Tags = BTreeMap<String, String>;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Agent {
+    pub(crate) agent_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_token: Option<String>,
+    pub(crate) settings: Settings,
+    /// Oldest first.
+    pub(crate) groups: Vec<ActionGroup>,
+    pub(crate) status: Status,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failure_reasons: Vec<String>,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prepared_at: Option<i64>,
+    /// Digest of the configuration that the draft runs with: the last one prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) live: Option<String>,
+    /// The number of the newest version ever cut; numbers are not used twice.
+    pub(crate) last_version: u32,
+    #[serde(default)]
+    pub(crate) tags: Tags,
+}
+
+/// Lasting statuses; the passing ones stand only in the answers of the calls that cause them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Status {
+    NotPrepared,
+    Prepared,
+    Failed,
+}
+
+/// What a client sets of an agent besides its action groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instruction: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) foundation_model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) role_arn: Option<String>,
+    pub(crate) idle_session_ttl_seconds: u32,
+    /// Prompt settings that say no more than the defaults, kept because they are given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prompts: Option<Vec<PromptDefault>>,
+}
+
+/// One prompt configuration in AWS's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PromptDefault {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) creation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parser: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ActionGroup {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<String>,
+    pub(crate) enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) executor: Option<Executor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<Schema>,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+}
+
+/// An immutable copy of the draft as it was prepared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentVersion {
+    pub(crate) agent_id: String,
+    pub(crate) number: u32,
+    pub(crate) settings: Settings,
+    pub(crate) groups: Vec<ActionGroup>,
+    pub(crate) created_at: i64,
+    /// Digest of the configuration that it runs with.
+    pub(crate) config: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentAlias {
+    pub(crate) agent_id: String,
+    pub(crate) alias_id: String,
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<String>,
+    /// `DRAFT` for the built-in alias only, else a number.
+    pub(crate) version: String,
+    /// A paused alias refuses invocations.
+    #[serde(default)]
+    pub(crate) paused: bool,
+    /// Oldest first; the last one lasts.
+    pub(crate) history: Vec<Episode>,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+    #[serde(default)]
+    pub(crate) tags: Tags,
+}
+
+/// A stretch of time in which an alias led to one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Episode {
+    pub(crate) version: String,
+    pub(crate) began_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<i64>,
+}
+
+/// Holds an agent's name; its id is the name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentName {
+    pub(crate) agent_id: String,
+}
+
+/// Holds an alias's name; its id is the agent's id, a slash and the name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AliasName {
+    pub(crate) alias_id: String,
+}
+
+macro_rules! records {
+    ($($type:ty => $kind:literal,)*) => {
+        $(impl Record for $type {
+            const KIND: &'static str = $kind;
+            const VERSION: u32 = 1;
+        })*
+    };
+}
+
+records! {
+    Agent => "agent",
+    AgentVersion => "agent-version",
+    AgentAlias => "agent-alias",
+    AgentName => "agent-name",
+    AliasName => "agent-alias-name",
+}
+
+impl Agent {
+    pub(crate) fn group(&self, id: &str) -> Option<&ActionGroup> {
+        self.groups.iter().find(|group| group.id == id)
+    }
+
+    /// Marks an edit: what is live stays live until the next prepare.
+    pub(crate) fn touch(&mut self, now: i64) {
+        self.updated_at = now;
+        self.status = Status::NotPrepared;
+        self.failure_reasons.clear();
+    }
+}
+
+impl AgentVersion {
+    /// Padded, so that ids sort by number.
+    pub(crate) fn key(agent_id: &str, number: u32) -> String {
+        format!("{agent_id}/{number:05}")
+    }
+}
+
+impl AgentAlias {
+    pub(crate) fn key(agent_id: &str, alias_id: &str) -> String {
+        format!("{agent_id}/{alias_id}")
+    }
+}
+
+impl AliasName {
+    pub(crate) fn key(agent_id: &str, name: &str) -> String {
+        format!("{agent_id}/{name}")
+    }
+}
+
+pub(crate) fn tenant(cx: &Cx) -> Tenant {
+    Tenant::new(&cx.caller.account, &cx.caller.region)
+}
+
+pub(crate) async fn agent(cx: &Cx, id: &str) -> Result<Versioned<Agent>, Fault> {
+    found(cx.engine.store().get(&tenant(cx), id).await, "agent", id)
+}
+
+/// `number` may have leading zeros, as the model allows.
+pub(crate) async fn version(cx: &Cx, agent_id: &str, number: &str) -> Result<AgentVersion, Fault> {
+    let parsed = number.parse().unwrap_or(0);
+    let key = AgentVersion::key(agent_id, parsed);
+    let read: Result<Option<Versioned<AgentVersion>>, _> =
+        cx.engine.store().get(&tenant(cx), &key).await;
+    Ok(found(read, "agent version", &format!("{agent_id}/{number}"))?.value)
+}
+
+pub(crate) async fn alias(
+    cx: &Cx,
+    agent_id: &str,
+    alias_id: &str,
+) -> Result<Versioned<AgentAlias>, Fault> {
+    let key = AgentAlias::key(agent_id, alias_id);
+    found(cx.engine.store().get(&tenant(cx), &key).await, "agent alias", &key)
+}
+
+fn found<T>(
+    read: Result<Option<Versioned<T>>, StoreError>,
+    kind: &str,
+    id: &str,
+) -> Result<Versioned<T>, Fault> {
+    read.map_err(Fault::internal)?.ok_or_else(|| missing(kind, id))
+}
+
+pub(crate) fn missing(kind: &str, id: &str) -> Fault {
+    // AWS: the advice of the second sentence (github.com/acwwat/amazon-bedrock-agent-test-ui issue 1).
+    let message = format!(
+        "Failed to retrieve {kind} {id} because it doesn't exist. Retry the request with a \
+         different resource identifier."
+    );
+    Fault::new("ResourceNotFoundException", 404, message)
+}

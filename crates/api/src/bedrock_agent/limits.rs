@@ -1,0 +1,14 @@
+//! Caps of bedrock-agent's resources.
+
+/// AWS: action groups per agent (quota page of Amazon Bedrock).
+pub(crate) const ACTION_GROUPS: usize = 20;
+/// Aliases per agent, the built-in one included. Ours: AWS's 10 is adjustable.
+pub(crate) const ALIASES: usize = 100;
+/// The model's pattern gives a version at most five digits.
+pub(crate) const VERSIONS: u32 = 99_999;
+/// AWS: history events of an alias (API reference, `AgentAlias`).
+pub(crate) const HISTORY: usize = 10;
+/// AWS: tags per resource (API reference, `TagResource`).
+pub(crate) const TAGS: usize = 50;
+/// Seconds. AWS: what an agent has whose client does not say.
+pub(crate) const IDLE_SESSION_TTL: u32 = 600;

@@ -1,0 +1,17 @@
+//! Agents for Amazon Bedrock, build time: agents, action groups, versions, aliases, tags.
+//!
+//! Operations stand under the resource they belong to. They edit the working draft; `prepare`
+//! makes the draft live and `agent_alias` cuts versions of it, both by pinning a configuration in
+//! the engine's form. Nothing here runs an agent.
+
+pub(crate) mod action_group;
+pub(crate) mod agent;
+pub(crate) mod agent_alias;
+pub(crate) mod agent_version;
+pub(crate) mod document;
+pub(crate) mod feature;
+mod limits;
+mod page;
+pub(crate) mod prepare;
+pub(crate) mod tag;
+mod write;

@@ -1,0 +1,77 @@
+//! Prepare: the working draft becomes what the test alias runs and what versions are cut from.
+//!
+//! INVARIANT: turns never read the draft. They run a pinned configuration, which only a prepare
+//! and the cutting of a version make.
+
+use craton_core::agent::config::AgentConfig;
+use craton_core::agent::turn;
+use engine::record::Pinned;
+use wire::bedrock_agent::types::{AgentStatus, PrepareAgentRequest, PrepareAgentResponse};
+use wire::fault::Fault;
+use wire::value::Timestamp;
+
+use super::action_group::runnable;
+use super::document::{self, Agent, DRAFT, Status};
+use super::write::{self, Stop, retry};
+use crate::cx::Cx;
+
+pub(crate) async fn prepare(
+    cx: &Cx,
+    input: PrepareAgentRequest,
+) -> Result<PrepareAgentResponse, Fault> {
+    let prepared_at = retry(|| try_prepare(cx, &input.agent_id)).await?;
+    Ok(PrepareAgentResponse {
+        agent_id: input.agent_id,
+        agent_status: AgentStatus::Preparing,
+        agent_version: DRAFT.to_owned(),
+        prepared_at: Timestamp(prepared_at),
+    })
+}
+
+async fn try_prepare(cx: &Cx, id: &str) -> Result<i64, Stop> {
+    let document::Versioned { version, value: mut agent } = document::agent(cx, id).await?;
+    let pinned = pinned(&agent, DRAFT)?;
+    let now = cx.engine.now();
+    let mut batch = write::batch(cx);
+    agent.updated_at = now;
+    agent.failure_reasons.clear();
+    match turn::Agent::new(pinned.config.clone()) {
+        Ok(_) => {
+            let digest = pinned.digest();
+            batch.put(&digest, &pinned);
+            agent.live = Some(digest);
+            agent.prepared_at = Some(now);
+            agent.status = Status::Prepared;
+        }
+        // What was live before stays live.
+        Err(problem) => {
+            agent.failure_reasons.push(problem.to_string());
+            agent.status = Status::Failed;
+        }
+    }
+    batch.expect_version::<Agent>(id, version).put(id, &agent);
+    cx.engine.store().commit(batch).await?;
+    Ok(now)
+}
+
+/// The draft as a configuration that runs, under the name of a version.
+pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
+    let settings = &agent.settings;
+    let needed = |value: &Option<String>, field: &str| match value {
+        Some(value) => Ok(value.clone()),
+        None => Err(Fault::validation(format!(
+            "agent {} cannot be prepared without '{field}'; set it with UpdateAgent",
+            agent.agent_id
+        ))),
+    };
+    let config = AgentConfig {
+        agent_id: agent.agent_id.clone(),
+        agent_name: settings.name.clone(),
+        agent_version: version.to_owned(),
+        model: needed(&settings.foundation_model, "foundationModel")?,
+        instruction: needed(&settings.instruction, "instruction")?,
+        groups: agent.groups.iter().filter(|group| group.enabled).filter_map(runnable).collect(),
+        idle_session_ttl_seconds: settings.idle_session_ttl_seconds,
+    };
+    Ok(Pinned { config })
+}

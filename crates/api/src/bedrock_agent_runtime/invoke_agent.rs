@@ -1,0 +1,134 @@
+//! InvokeAgent: from an alias to a pinned configuration, and from a request to a turn.
+
+use engine::invoke::{Hearing, Input, InvokeError, TurnRequest};
+use wire::bedrock_agent_runtime::types::{
+    InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency,
+};
+use wire::fault::Fault;
+use wire::shape::Shape as _;
+
+use super::{response_stream, session_state};
+use crate::bedrock_agent::document::{self, AgentAlias, DRAFT, missing, tenant};
+use crate::bedrock_agent::feature::refused;
+use crate::cx::Cx;
+use crate::model_fault;
+use crate::reply::Reply;
+
+/// The provider that is no language model, as the engine and the model map name it.
+pub(crate) const RULES: &str = "rules";
+
+pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, Fault> {
+    check(&input)?;
+    let state = session_state::read(input.session_state.unwrap_or_default(), &input.agent_id)?;
+    let asked = asked(input.end_session, input.input_text, state.results)?;
+    let config = config(cx, &input.agent_id, &input.agent_alias_id).await?;
+    let streaming = input.streaming_configurations.unwrap_or_default();
+    let request = TurnRequest {
+        tenant: tenant(cx),
+        request: cx.request.id.clone(),
+        repeat: cx.request.invocation_id.clone(),
+        agent_id: input.agent_id,
+        alias_id: input.agent_alias_id,
+        session_id: input.session_id.clone(),
+        config,
+        input: asked,
+        session_attributes: state.session_attributes,
+        prompt_session_attributes: state.prompt_session_attributes,
+        conversation: state.conversation,
+        stream: streaming.stream_final_response.unwrap_or(false),
+        trace: input.enable_trace.unwrap_or(false),
+    };
+    let hearing = cx.engine.invoke(request).await.map_err(fault)?;
+    Ok(reply(input.session_id, hearing))
+}
+
+fn reply(session_id: String, hearing: Hearing) -> Reply {
+    // AWS: the content type of every answer (a response printed in
+    // severity1/custom-amazon-bedrock-agent-action issue 16).
+    let content_type = "application/json".to_owned();
+    let head = InvokeAgentResponse { content_type, memory_id: None, session_id };
+    let events = response_stream::events(hearing.outs);
+    let reply = Reply::stream(head.into_value(), events).header("x-craton-run-id", hearing.run);
+    if hearing.provider == RULES { reply.header("x-craton-model", RULES) } else { reply }
+}
+
+/// Fields whose feature has not landed stand at their defaults.
+fn check(input: &InvokeAgentRequest) -> Result<(), Fault> {
+    if let Some(id) = &input.memory_id {
+        return Err(refused("memoryId", id, "memory across sessions"));
+    }
+    let latency = input.bedrock_model_configurations.as_ref();
+    let latency = latency.and_then(|c| c.performance_config.as_ref()).and_then(|p| p.latency);
+    if let Some(latency @ PerformanceConfigLatency::Optimized) = latency {
+        let field = "bedrockModelConfigurations.performanceConfig.latency";
+        return Err(refused(field, latency.as_str(), "latency classes of models"));
+    }
+    let Some(prompt) = &input.prompt_creation_configurations else { return Ok(()) };
+    let feature = "choosing how much of the conversation a prompt has";
+    if let Some(turns) = prompt.previous_conversation_turns_to_include {
+        let field = "promptCreationConfigurations.previousConversationTurnsToInclude";
+        return Err(refused(field, &turns.to_string(), feature));
+    }
+    if prompt.exclude_previous_thinking_steps == Some(true) {
+        let field = "promptCreationConfigurations.excludePreviousThinkingSteps";
+        return Err(refused(field, "true", feature));
+    }
+    Ok(())
+}
+
+/// AWS: with results, `inputText` is ignored (API reference, `SessionState`).
+fn asked(
+    end: Option<bool>,
+    text: Option<String>,
+    results: Option<session_state::Results>,
+) -> Result<Input, Fault> {
+    if end == Some(true) {
+        return Ok(Input::EndSession);
+    }
+    if let Some(session_state::Results { invocation_id, results }) = results {
+        return Ok(Input::Results { invocation_id, results });
+    }
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) => Ok(Input::Text(text)),
+        None => Err(Fault::validation(
+            "either inputText or sessionState.returnControlInvocationResults must be given",
+        )),
+    }
+}
+
+/// The digest of the configuration that the alias leads to.
+async fn config(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<String, Fault> {
+    let alias = document::alias(cx, agent_id, alias_id).await?.value;
+    check_running(&alias)?;
+    if alias.version != DRAFT {
+        return Ok(document::version(cx, agent_id, &alias.version).await?.config);
+    }
+    let agent = document::agent(cx, agent_id).await?.value;
+    agent.live.ok_or_else(|| {
+        Fault::validation(format!(
+            "agent {agent_id} has not been prepared yet; call PrepareAgent and try again"
+        ))
+    })
+}
+
+fn check_running(alias: &AgentAlias) -> Result<(), Fault> {
+    if alias.paused {
+        return Err(Fault::validation(format!(
+            "agent alias {} is paused; set its aliasInvocationState to ACCEPT_INVOCATIONS with \
+             UpdateAgentAlias",
+            alias.alias_id
+        )));
+    }
+    Ok(())
+}
+
+fn fault(error: InvokeError) -> Fault {
+    match error {
+        InvokeError::Invalid(message) => Fault::validation(message),
+        InvokeError::Conflict(message) => Fault::conflict(message),
+        InvokeError::Throttled(message) => Fault::throttling(message),
+        InvokeError::Model(error) => model_fault::of_agent(error),
+        InvokeError::NoConfig(digest) => missing("configuration", &digest),
+        InvokeError::Store(error) => Fault::internal(error),
+    }
+}

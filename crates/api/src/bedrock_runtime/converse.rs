@@ -1,0 +1,105 @@
+//! Converse: one call, one whole answer.
+
+use futures_util::StreamExt as _;
+use llm::{Collect, Deltas, ModelError, Resolved};
+use wire::bedrock_runtime::types::{
+    self as wire_types, ConversationRole, ConverseMetrics, ConverseOutput, ConverseRequest,
+    ConverseResponse, StopReason, TokenUsage,
+};
+use wire::converse::{self, Block, Call, Reply as ModelReply, Usage};
+use wire::fault::Fault;
+use wire::shape::Shape as _;
+
+use super::message::{self, asked};
+use crate::bedrock_agent_runtime::invoke_agent::RULES;
+use crate::cx::Cx;
+use crate::model_fault;
+use crate::reply::Reply;
+
+pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, Fault> {
+    let guarded = input.guardrail_config.as_ref();
+    let guarded = guarded.is_some_and(|config| config.guardrail_identifier.is_some());
+    let call = asked!(input, guarded).call()?;
+    let model_id = call.model.clone();
+    let began = cx.engine.now();
+    let (resolved, deltas) = ask(cx, call).await?;
+    let reply = collect(deltas).await.map_err(|e| model_fault::of_converse(e, &model_id))?;
+    let latency_ms = cx.engine.now() - began;
+    let response = ConverseResponse {
+        stop_reason: stop_reason(reply.stop_reason),
+        usage: usage(reply.usage),
+        output: ConverseOutput::Message(said(reply)?),
+        metrics: ConverseMetrics { latency_ms },
+        additional_model_response_fields: None,
+        trace: None,
+        performance_config: None,
+        service_tier: None,
+    };
+    Ok(named(Reply::value(response.into_value()), &resolved))
+}
+
+/// Finds who answers for the model and sends the call.
+pub(crate) async fn ask(cx: &Cx, call: Call) -> Result<(Resolved, Deltas), Fault> {
+    let model_id = call.model.clone();
+    let fault = |error: ModelError| model_fault::of_converse(error, &model_id);
+    let resolved = cx.engine.models().resolve(&model_id).map_err(fault)?;
+    let deltas = resolved.converse(call).await.map_err(fault)?;
+    Ok((resolved, deltas))
+}
+
+/// Says so where no language model answers.
+pub(crate) fn named(reply: Reply, resolved: &Resolved) -> Reply {
+    let rules = resolved.provider.name() == RULES || resolved.provider_name == RULES;
+    if rules { reply.header("x-craton-model", RULES) } else { reply }
+}
+
+async fn collect(mut deltas: Deltas) -> Result<ModelReply, ModelError> {
+    let mut collect = Collect::default();
+    while let Some(delta) = deltas.next().await {
+        collect.absorb(delta?);
+    }
+    collect.finish()
+}
+
+fn said(reply: ModelReply) -> Result<wire_types::Message, Fault> {
+    let content: Result<_, Fault> = reply.content.into_iter().map(block).collect();
+    Ok(wire_types::Message { role: ConversationRole::Assistant, content: content? })
+}
+
+fn block(block: Block) -> Result<wire_types::ContentBlock, Fault> {
+    message::shown(block).map_err(Fault::internal)
+}
+
+pub(crate) fn stop_reason(reason: converse::StopReason) -> StopReason {
+    match reason {
+        converse::StopReason::EndTurn => StopReason::EndTurn,
+        converse::StopReason::ToolUse => StopReason::ToolUse,
+        converse::StopReason::MaxTokens => StopReason::MaxTokens,
+        converse::StopReason::StopSequence => StopReason::StopSequence,
+        converse::StopReason::ContentFiltered => StopReason::ContentFiltered,
+        converse::StopReason::GuardrailIntervened => StopReason::GuardrailIntervened,
+    }
+}
+
+pub(crate) fn usage(usage: Usage) -> TokenUsage {
+    let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+    let cached = |tokens: u64| Some(count(tokens)).filter(|tokens| *tokens > 0);
+    TokenUsage {
+        input_tokens: count(usage.input_tokens),
+        output_tokens: count(usage.output_tokens),
+        // AWS: what was read from or written to a cache stands apart from the input but counts in
+        // the total (API reference, `TokenUsage`).
+        total_tokens: [
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_read_input_tokens,
+            usage.cache_write_input_tokens,
+        ]
+        .into_iter()
+        .map(count)
+        .sum(),
+        cache_read_input_tokens: cached(usage.cache_read_input_tokens),
+        cache_write_input_tokens: cached(usage.cache_write_input_tokens),
+        cache_details: None,
+    }
+}

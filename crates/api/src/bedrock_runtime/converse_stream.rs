@@ -1,0 +1,141 @@
+//! ConverseStream: one call, its answer as events while the model makes it.
+
+use std::collections::VecDeque;
+
+use futures_util::{StreamExt as _, stream};
+use llm::Deltas;
+use wire::bedrock_runtime::types::{
+    ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
+    ContentBlockStopEvent, ConversationRole, ConverseStreamMetadataEvent, ConverseStreamMetrics,
+    ConverseStreamOutput, ConverseStreamRequest, ConverseStreamResponse, MessageStartEvent,
+    MessageStopEvent, ReasoningContentBlockDelta, ToolUseBlockDelta, ToolUseBlockStart,
+};
+use wire::converse::{Delta, Usage};
+use wire::fault::Fault;
+use wire::shape::Shape as _;
+use wire::value::Value;
+
+use super::converse::{ask, named, stop_reason, usage};
+use super::message::asked;
+use crate::cx::Cx;
+use crate::model_fault;
+use crate::reply::{Events, Reply};
+
+pub(crate) async fn converse_stream(cx: &Cx, input: ConverseStreamRequest) -> Result<Reply, Fault> {
+    let guarded = input.guardrail_config.as_ref();
+    let guarded = guarded.is_some_and(|config| config.guardrail_identifier.is_some());
+    let mut call = asked!(input, guarded).call()?;
+    call.stream = true;
+    let began = cx.engine.now();
+    let (resolved, deltas) = ask(cx, call).await?;
+    let events = events(cx.clone(), began, deltas);
+    Ok(named(Reply::stream(ConverseStreamResponse {}.into_value(), events), &resolved))
+}
+
+/// One answer under way.
+struct Answer {
+    deltas: Deltas,
+    /// Events that are ready.
+    ready: VecDeque<Value>,
+    usage: Usage,
+    stopped: bool,
+    /// The last event or a fault is out.
+    over: bool,
+}
+
+fn events(cx: Cx, began: i64, deltas: Deltas) -> Events {
+    let role = ConversationRole::Assistant;
+    let start = ConverseStreamOutput::MessageStart(MessageStartEvent { role });
+    let ready = VecDeque::from([start.into_value()]);
+    let answer = Answer { deltas, ready, usage: Usage::default(), stopped: false, over: false };
+    stream::unfold((cx, answer), move |(cx, mut answer)| async move {
+        let event = answer.next(|| cx.engine.now() - began).await?;
+        Some((event, (cx, answer)))
+    })
+    .boxed()
+}
+
+impl Answer {
+    async fn next(&mut self, elapsed: impl Fn() -> i64) -> Option<Result<Value, Fault>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if self.over {
+                return None;
+            }
+            match self.deltas.next().await {
+                Some(Ok(delta)) => self.absorb(delta),
+                Some(Err(error)) => {
+                    self.over = true;
+                    return Some(Err(model_fault::of_stream(error)));
+                }
+                None => {
+                    self.over = true;
+                    return Some(self.close(elapsed()));
+                }
+            }
+        }
+    }
+
+    fn absorb(&mut self, delta: Delta) {
+        match delta {
+            Delta::Usage(usage) => self.usage = usage,
+            Delta::Stop(reason) => {
+                self.stopped = true;
+                let stop = MessageStopEvent {
+                    stop_reason: stop_reason(reason),
+                    additional_model_response_fields: None,
+                };
+                self.ready.push_back(ConverseStreamOutput::MessageStop(stop).into_value());
+            }
+            other => self.ready.extend(block_event(other).map(ConverseStreamOutput::into_value)),
+        }
+    }
+
+    /// The last event; an answer without a stop reason was cut off.
+    fn close(&self, latency_ms: i64) -> Result<Value, Fault> {
+        if !self.stopped {
+            let message = "the model's answer ended before it was complete";
+            return Err(Fault::new("ModelStreamErrorException", 424, message));
+        }
+        let metadata = ConverseStreamMetadataEvent {
+            usage: usage(self.usage),
+            metrics: ConverseStreamMetrics { latency_ms },
+            trace: None,
+            performance_config: None,
+            service_tier: None,
+        };
+        Ok(ConverseStreamOutput::Metadata(metadata).into_value())
+    }
+}
+
+/// AWS: text has no start event, tool uses have one (API reference, `ConverseStreamOutput`).
+fn block_event(delta: Delta) -> Option<ConverseStreamOutput> {
+    let index = |index: usize| i64::try_from(index).unwrap_or(i64::MAX);
+    let piece = |at: usize, delta: ContentBlockDelta| {
+        let event = ContentBlockDeltaEvent { delta, content_block_index: index(at) };
+        Some(ConverseStreamOutput::ContentBlockDelta(event))
+    };
+    match delta {
+        Delta::Text { index, text } => piece(index, ContentBlockDelta::Text(text)),
+        Delta::Reasoning { index, text } => {
+            let delta = ReasoningContentBlockDelta::Text(text);
+            piece(index, ContentBlockDelta::ReasoningContent(delta))
+        }
+        Delta::ToolUseInput { index, json } => {
+            piece(index, ContentBlockDelta::ToolUse(ToolUseBlockDelta { input: json }))
+        }
+        Delta::ToolUseStart { index: at, id, name } => {
+            let start = ToolUseBlockStart { tool_use_id: id, name, r#type: None };
+            let start = ContentBlockStart::ToolUse(start);
+            let event = ContentBlockStartEvent { start, content_block_index: index(at) };
+            Some(ConverseStreamOutput::ContentBlockStart(event))
+        }
+        Delta::BlockStop { index: at } => {
+            let event = ContentBlockStopEvent { content_block_index: index(at) };
+            Some(ConverseStreamOutput::ContentBlockStop(event))
+        }
+        Delta::Stop(_) | Delta::Usage(_) => None,
+    }
+}

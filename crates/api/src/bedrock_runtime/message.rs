@@ -1,0 +1,318 @@
+//! A Converse request in the inner tongue: what AWS checks of a conversation, and the refusal of
+//! what has not landed.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use wire::bedrock_runtime::types::{
+    self as wire_types, ContentBlock, ConversationRole, InferenceConfiguration, OutputConfig,
+    PerformanceConfigLatency, PerformanceConfiguration, PromptVariableValues, ServiceTier,
+    ServiceTierType, SystemContentBlock, ToolConfiguration, ToolInputSchema,
+    ToolResultContentBlock, ToolResultStatus,
+};
+use wire::converse::{
+    Block, Call, Inference, Message, ResultBlock, Role, Tool, ToolChoice, ToolResult, ToolStatus,
+    ToolUse,
+};
+use wire::fault::Fault;
+use wire::shape::{Shape, ShapeError};
+use wire::value::Value;
+
+use crate::bedrock_agent::feature::refused;
+
+/// What Converse and ConverseStream have in common.
+pub(crate) struct Asked {
+    pub(crate) model_id: String,
+    pub(crate) messages: Vec<wire_types::Message>,
+    pub(crate) system: Vec<SystemContentBlock>,
+    pub(crate) inference: InferenceConfiguration,
+    pub(crate) tools: Option<ToolConfiguration>,
+    pub(crate) additional: Json,
+    pub(crate) guarded: bool,
+    pub(crate) variables: BTreeMap<String, PromptVariableValues>,
+    pub(crate) paths: Vec<String>,
+    pub(crate) performance: Option<PerformanceConfiguration>,
+    pub(crate) tier: Option<ServiceTier>,
+    pub(crate) output: Option<OutputConfig>,
+}
+
+/// Takes either request's members. `requestMetadata` only labels AWS's invocation logs.
+macro_rules! asked {
+    ($input:ident, $guarded:expr) => {
+        $crate::bedrock_runtime::message::Asked {
+            model_id: $input.model_id,
+            messages: $input.messages.unwrap_or_default(),
+            system: $input.system.unwrap_or_default(),
+            inference: $input.inference_config.unwrap_or_default(),
+            tools: $input.tool_config,
+            additional: $input.additional_model_request_fields.unwrap_or_default(),
+            guarded: $guarded,
+            variables: $input.prompt_variables.unwrap_or_default(),
+            paths: $input.additional_model_response_field_paths.unwrap_or_default(),
+            performance: $input.performance_config,
+            tier: $input.service_tier,
+            output: $input.output_config,
+        }
+    };
+}
+pub(crate) use asked;
+
+impl Asked {
+    pub(crate) fn call(self) -> Result<Call, Fault> {
+        self.check_features()?;
+        let has_tools = self.tools.as_ref().is_some_and(|config| !config.tools.is_empty());
+        let (tools, tool_choice) = self.tools.map_or(Ok(Default::default()), tools)?;
+        let messages: Result<Vec<_>, _> =
+            self.messages.into_iter().enumerate().map(|(at, m)| message(at, m)).collect();
+        let messages = messages?;
+        check_conversation(&messages, has_tools)?;
+        let system: Result<Vec<_>, _> = self.system.into_iter().filter_map(system).collect();
+        Ok(Call {
+            model: self.model_id,
+            system: system?,
+            messages,
+            tools,
+            tool_choice,
+            inference: inference(self.inference),
+            additional: self.additional,
+            stream: false,
+        })
+    }
+
+    fn check_features(&self) -> Result<(), Fault> {
+        if self.guarded {
+            return Err(refused("guardrailConfig", "", "guardrails of models"));
+        }
+        if !self.variables.is_empty() {
+            return Err(refused("promptVariables", "", "managed prompts"));
+        }
+        if let Some(path) = self.paths.first() {
+            let feature = "fields of a model's native answer";
+            return Err(refused("additionalModelResponseFieldPaths", path, feature));
+        }
+        let latency = self.performance.as_ref().and_then(|config| config.latency);
+        if let Some(latency @ PerformanceConfigLatency::Optimized) = latency {
+            let feature = "latency classes of models";
+            return Err(refused("performanceConfig.latency", latency.as_str(), feature));
+        }
+        let tier = self.tier.as_ref().map(|tier| tier.r#type);
+        if let Some(tier) = tier.filter(|tier| *tier != ServiceTierType::Default) {
+            return Err(refused("serviceTier", tier.as_str(), "service tiers"));
+        }
+        match self.output.as_ref().filter(|output| **output != OutputConfig::default()) {
+            Some(_) => Err(refused("outputConfig", "", "structured output and effort")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn inference(config: InferenceConfiguration) -> Inference {
+    Inference {
+        max_tokens: config.max_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
+        temperature: config.temperature,
+        top_p: config.top_p,
+        stop_sequences: config.stop_sequences.unwrap_or_default(),
+    }
+}
+
+/// A cache point only saves time and money; without a cache it says nothing.
+fn system(block: SystemContentBlock) -> Option<Result<String, Fault>> {
+    match block {
+        SystemContentBlock::Text(text) => Some(Ok(text)),
+        SystemContentBlock::CachePoint(_) => None,
+        SystemContentBlock::GuardContent(_) => {
+            Some(Err(refused("system.guardContent", "", "guardrails of models")))
+        }
+    }
+}
+
+fn tools(config: ToolConfiguration) -> Result<(Vec<Tool>, ToolChoice), Fault> {
+    let tools: Result<Vec<_>, _> = config.tools.into_iter().filter_map(tool).collect();
+    let tools = tools?;
+    let choice = match config.tool_choice {
+        None | Some(wire_types::ToolChoice::Auto(_)) => ToolChoice::Auto,
+        Some(wire_types::ToolChoice::Any(_)) => ToolChoice::Any,
+        Some(wire_types::ToolChoice::Tool(tool)) => {
+            if !tools.iter().any(|known| known.name == tool.name) {
+                return Err(Fault::validation(format!(
+                    "Value '{}' at 'toolConfig.toolChoice.tool.name' names none of the tools",
+                    tool.name
+                )));
+            }
+            ToolChoice::Tool(tool.name)
+        }
+    };
+    Ok((tools, choice))
+}
+
+fn tool(tool: wire_types::Tool) -> Option<Result<Tool, Fault>> {
+    match tool {
+        wire_types::Tool::CachePoint(_) => None,
+        wire_types::Tool::SystemTool(tool) => {
+            let feature = "tools that the model's host runs";
+            Some(Err(refused("toolConfig.tools.systemTool", &tool.name, feature)))
+        }
+        wire_types::Tool::ToolSpec(spec) if spec.strict == Some(true) => {
+            let field = "toolConfig.tools.toolSpec.strict";
+            Some(Err(refused(field, "true", "answers held to a schema")))
+        }
+        wire_types::Tool::ToolSpec(spec) => {
+            let ToolInputSchema::Json(schema) = spec.input_schema;
+            let description = spec.description.unwrap_or_default();
+            Some(Ok(Tool { name: spec.name, description, schema }))
+        }
+    }
+}
+
+fn message(at: usize, message: wire_types::Message) -> Result<Message, Fault> {
+    let role = match message.role {
+        ConversationRole::User => Role::User,
+        ConversationRole::Assistant => Role::Assistant,
+        ConversationRole::System => {
+            let field = format!("messages.{at}.role");
+            return Err(refused(&field, "system", "system messages within a conversation"));
+        }
+    };
+    if message.content.is_empty() {
+        // AWS: the wording of Converse's checks, here and below, as quoted in
+        // langgenius/dify issue 17545, pydantic/pydantic-ai issue 2327 and
+        // aws-samples/sample-multi-agent-orchestration-chat-on-agentcore issue 15.
+        return Err(Fault::validation(format!(
+            "The content field in the Message object at messages.{at} is empty. Add a \
+             ContentBlock object to the content field and try again."
+        )));
+    }
+    let blocks = message.content.into_iter().enumerate();
+    let content: Result<_, _> =
+        blocks.map(|(n, b)| block(&format!("messages.{at}.content.{n}"), b)).collect();
+    Ok(Message { role, content: content? })
+}
+
+fn block(place: &str, block: ContentBlock) -> Result<Block, Fault> {
+    let unsupported =
+        |kind: &str, feature: &str| Err(refused(&format!("{place}.{kind}"), "", feature));
+    match block {
+        ContentBlock::Text(text) if text.trim().is_empty() => Err(Fault::validation(format!(
+            "The text field in the ContentBlock object at {place} is blank. Add text to the text \
+             field, and try again."
+        ))),
+        ContentBlock::Text(text) => Ok(Block::Text(text)),
+        ContentBlock::ToolUse(asked) => Ok(Block::ToolUse(ToolUse {
+            tool_use_id: asked.tool_use_id,
+            name: asked.name,
+            input: asked.input,
+        })),
+        ContentBlock::ToolResult(result) => tool_result(place, result).map(Block::ToolResult),
+        ContentBlock::Image(image) => Ok(Block::Image(json(image))),
+        ContentBlock::Document(document) => Ok(Block::Document(json(document))),
+        ContentBlock::Video(video) => Ok(Block::Video(json(video))),
+        ContentBlock::ReasoningContent(said) => Ok(Block::ReasoningContent(json(said))),
+        ContentBlock::CachePoint(point) => Ok(Block::CachePoint(json(point))),
+        ContentBlock::GuardContent(_) => unsupported("guardContent", "guardrails of models"),
+        ContentBlock::Audio(_) => unsupported("audio", "audio"),
+        ContentBlock::CitationsContent(_) => unsupported("citationsContent", "citations"),
+        ContentBlock::SearchResult(_) => unsupported("searchResult", "search results"),
+        ContentBlock::ToolAddition(_) => unsupported("toolAddition", "tools that come and go"),
+        ContentBlock::ToolRemoval(_) => unsupported("toolRemoval", "tools that come and go"),
+    }
+}
+
+fn tool_result(place: &str, result: wire_types::ToolResultBlock) -> Result<ToolResult, Fault> {
+    let status = result.status.map(|status| match status {
+        ToolResultStatus::Success => ToolStatus::Success,
+        ToolResultStatus::Error => ToolStatus::Error,
+    });
+    if result.content.is_empty() && status == Some(ToolStatus::Error) {
+        return Err(Fault::validation(format!(
+            "The content field at {place}.toolResult cannot be empty when status value is error."
+        )));
+    }
+    let content: Result<_, _> = result
+        .content
+        .into_iter()
+        .map(|block| match block {
+            ToolResultContentBlock::Text(text) => Ok(ResultBlock::Text(text)),
+            ToolResultContentBlock::Json(value) => Ok(ResultBlock::Json(value)),
+            ToolResultContentBlock::Image(image) => Ok(ResultBlock::Image(json(image))),
+            ToolResultContentBlock::Document(file) => Ok(ResultBlock::Document(json(file))),
+            ToolResultContentBlock::Video(video) => Ok(ResultBlock::Video(json(video))),
+            ToolResultContentBlock::SearchResult(_) => {
+                Err(refused(&format!("{place}.toolResult.searchResult"), "", "search results"))
+            }
+        })
+        .collect();
+    Ok(ToolResult { tool_use_id: result.tool_use_id, content: content?, status })
+}
+
+fn json(shape: impl Shape) -> Json {
+    Json::from(shape.into_value())
+}
+
+/// A block of an answer, in the shape of the wire.
+pub(crate) fn shown(block: Block) -> Result<ContentBlock, ShapeError> {
+    match block {
+        Block::Text(text) => Ok(ContentBlock::Text(text)),
+        Block::ToolUse(asked) => Ok(ContentBlock::ToolUse(wire_types::ToolUseBlock {
+            tool_use_id: asked.tool_use_id,
+            name: asked.name,
+            input: asked.input,
+            r#type: None,
+        })),
+        other => ContentBlock::from_value(Value::from(serde_json::json!(other))),
+    }
+}
+
+fn check_conversation(messages: &[Message], has_tools: bool) -> Result<(), Fault> {
+    if messages.first().is_some_and(|first| first.role != Role::User) || messages.is_empty() {
+        return Err(Fault::validation(
+            "A conversation must start with a user message. Try again with a conversation that \
+             starts with a user message.",
+        ));
+    }
+    if messages.windows(2).any(|pair| pair[0].role == pair[1].role) {
+        return Err(Fault::validation(
+            "A conversation must alternate between user and assistant roles. Make sure the \
+             conversation alternates between user and assistant roles and try again.",
+        ));
+    }
+    let mut blocks = messages.iter().flat_map(|message| &message.content);
+    if !has_tools && blocks.any(|b| matches!(b, Block::ToolUse(_) | Block::ToolResult(_))) {
+        return Err(Fault::validation(
+            "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+        ));
+    }
+    check_results(messages)
+}
+
+/// The results of a message answer the tool uses of the message before it: all, each once.
+fn check_results(messages: &[Message]) -> Result<(), Fault> {
+    let mut open: Vec<&str> = Vec::new();
+    for (at, message) in messages.iter().enumerate() {
+        let given: Vec<&str> = ids(message, |block| match block {
+            Block::ToolResult(result) => Some(&result.tool_use_id),
+            _ => None,
+        });
+        if given.len() > open.len() || given.iter().any(|id| !open.contains(id)) {
+            return Err(Fault::validation(format!(
+                "The number of toolResult blocks at messages.{at}.content exceeds the number of \
+                 toolUse blocks of previous turn."
+            )));
+        }
+        let missing: Vec<&str> = open.into_iter().filter(|id| !given.contains(id)).collect();
+        if !missing.is_empty() {
+            return Err(Fault::validation(format!(
+                "Expected toolResult blocks at messages.{at}.content for the following Ids: {}",
+                missing.join(", ")
+            )));
+        }
+        open = ids(message, |block| match block {
+            Block::ToolUse(asked) => Some(&asked.tool_use_id),
+            _ => None,
+        });
+    }
+    Ok(())
+}
+
+fn ids<'a>(message: &'a Message, id: impl Fn(&'a Block) -> Option<&'a String>) -> Vec<&'a str> {
+    message.content.iter().filter_map(id).map(String::as_str).collect()
+}
