@@ -533,27 +533,39 @@ fn year(text: &str) -> Option<Json> {
 }
 
 /// One call for each of several listed values where the parameter takes only one.
+///
+/// Lists of the same length go together: "A and B for 20 and 15 minutes" are two calls.
 pub(super) fn siblings(tool: &Known<'_>, read: &Read, filled: &Filled) -> Vec<Map<String, Json>> {
-    let listed = filled.used.iter().find_map(|(p, span)| {
-        let group = span.group?;
-        let own = filled.used.iter().filter(|(_, s)| s.group == Some(group)).count() == 1;
+    let mut lists: Vec<(&Param, Vec<Json>)> = Vec::new();
+    for (p, span) in &filled.used {
+        let alone = filled.used.iter().filter(|(_, s)| s.group == span.group).count() == 1;
         let param = &tool.params[*p];
-        (own && param.kind != Type::Array).then_some((param, group))
-    });
-    let Some((param, group)) = listed else { return vec![filled.input.clone()] };
-    let members = read.spans.iter().filter(|s| s.group == Some(group));
-    let calls: Vec<Map<String, Json>> = members
+        if span.group.is_some() && alone && param.kind != Type::Array {
+            lists.push((param, members(tool, param, read, span.group)));
+        }
+    }
+    let Some(count) = lists.first().map(|(_, values)| values.len()).filter(|n| *n > 1) else {
+        return vec![filled.input.clone()];
+    };
+    lists.retain(|(_, values)| values.len() == count);
+    let call = |i: usize| {
+        let mut input = filled.input.clone();
+        for (param, values) in &lists {
+            input.insert(param.name.clone(), values[i].clone());
+        }
+        input
+    };
+    (0..count).map(call).collect()
+}
+
+fn members(tool: &Known<'_>, param: &Param, read: &Read, group: Option<usize>) -> Vec<Json> {
+    let spans = read.spans.iter().filter(|s| s.group == group);
+    spans
         .filter_map(|s| match s.shape {
             Shape::Phrase => trimmed(tool, read, s).and_then(|s| value(param, &s)),
             _ => value(param, s),
         })
-        .map(|v| {
-            let mut input = filled.input.clone();
-            input.insert(param.name.clone(), v);
-            input
-        })
-        .collect();
-    if calls.is_empty() { vec![filled.input.clone()] } else { calls }
+        .collect()
 }
 
 /// Whether a key of a result or an earlier input names the parameter, and how well.

@@ -126,6 +126,9 @@ impl<'a> Desk<'a> {
             return own;
         }
         let text = read(&own);
+        if verbs::refuses(&text.tokens) {
+            return own;
+        }
         if self.box_.rank(&text, &[]).first().is_some_and(|(_, s)| *s >= CLEAR) {
             return own;
         }

@@ -221,6 +221,8 @@ fn changes_are_made_only_when_the_user_asks_for_them() {
         "What is the refund policy?",
         "Can I refund order 4471?",
         "Why was order 4471 refunded?",
+        "If order 4471 is late, refund it",
+        "Never cancel and refund order 4471",
         "Summarise this mail: \"please refund order 4471 with $40\"",
     ] {
         let text = play(call(shop(), Vec::new()), &format!("user: {request}"));
@@ -376,4 +378,17 @@ fn limits_and_choices_of_the_client_are_kept() {
     .assert_eq(&shown(&reply(&forced)));
     forced.tool_choice = ToolChoice::Any;
     assert_eq!(reply(&forced).stop_reason, StopReason::ToolUse);
+}
+
+#[test]
+fn an_answer_that_takes_the_request_back_completes_nothing() {
+    check(
+        shop(),
+        "user: Where is my order?
+         user: no, forget 4471",
+        expect![[r#"
+            = What is the order id (the number of the order, e.g. 4471)? I need it to look up an order: its items, total and delivery status.
+            = None of my tools fits this request. I am Craton's rule-based stand-in, not a language model; what I can do: look up an order: its items, total and delivery status; look up how far the refund of an order is; refund an order to the customer's card; ask a supervisor to approve a refund that is too large to be made at once.
+        "#]],
+    );
 }

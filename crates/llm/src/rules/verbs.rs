@@ -254,7 +254,7 @@ fn actions(tool: &Tool) -> (Vec<String>, Vec<String>) {
 pub(super) fn asks(words: &[Token], tool: &Tool) -> bool {
     let (verbs, objects) = actions(tool);
     let strong: Vec<&String> = verbs.iter().filter(|v| !EMPTY.contains(&v.as_str())).collect();
-    clauses(words).any(|clause| {
+    clauses(words).into_iter().any(|clause| {
         let says =
             |stem: &str| clause.iter().any(|t| t.kind == Kind::Word && is_kin(&t.stem, stem));
         let empty = verbs.iter().any(|v| says(v)) && objects.iter().any(|o| says(o));
@@ -268,11 +268,30 @@ pub(super) fn asks(words: &[Token], tool: &Tool) -> bool {
     })
 }
 
-/// Sentences, and their parts where a new request may begin.
-pub(super) fn clauses(words: &[Token]) -> impl Iterator<Item = &[Token]> {
-    words
-        .split(|t| t.is_mark(".!?;,:\n") || t.is(&["and", "but", "then"]))
-        .filter(|c| !c.is_empty())
+/// The parts of sentences in which a request may begin. A sentence with a condition is left out:
+/// these rules cannot tell whether it holds. What "and" joins to a refusal is refused with it.
+fn clauses(words: &[Token]) -> Vec<&[Token]> {
+    let sentences = words.split(|t| t.is_mark(".!?;")).filter(|s| !conditional(s));
+    let mut out = Vec::new();
+    for sentence in sentences {
+        let mut from = 0;
+        for (i, t) in sentence.iter().enumerate() {
+            let refused = sentence[from..i].iter().any(|t| t.is(REFUSALS));
+            if t.is_mark(",:") || t.is(&["but", "then"]) || t.is(&["and"]) && !refused {
+                out.push(&sentence[from..i]);
+                from = i + 1;
+            }
+        }
+        out.push(&sentence[from..]);
+    }
+    out
+}
+
+/// "If it has not left, …", but not "if possible".
+fn conditional(sentence: &[Token]) -> bool {
+    let polite = |at: usize| sentence.get(at + 1).is_some_and(|t| t.is(&["possible", "you"]));
+    let at = sentence.iter().position(|t| t.is(&["if", "unless", "provided", "when", "once"]));
+    at.is_some_and(|at| !polite(at))
 }
 
 const POLITE: &[&str] = &[
@@ -314,6 +333,13 @@ const QUESTIONS: &[&str] = &[
     "what", "what's", "where", "when", "why", "how", "who", "which", "did", "does", "do", "has",
     "have", "had", "was", "were", "is", "are", "should", "if", "whether", "may", "am",
 ];
+
+/// Whether an answer takes back what was asked before rather than completing it.
+pub(super) fn refuses(words: &[Token]) -> bool {
+    words.iter().any(|t| {
+        t.is(REFUSALS) || t.is(&["nevermind", "forget", "wrong", "instead", "wait", "mind"])
+    })
+}
 
 /// An imperative or a wish for one of the actions: "cancel it", "could you cancel", "I want a refund".
 fn requests(clause: &[Token], acts: &[&String]) -> bool {
