@@ -7,38 +7,21 @@
 use std::sync::Arc;
 
 use craton_core::agent::event::{Call, Event, Intent, Outcome, ToolReturned};
-use craton_core::agent::history;
+use craton_core::agent::state::End;
 use craton_core::agent::tool::{Effect, EventContext};
-use craton_core::agent::turn::End;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use store::CommitError;
 
 use crate::function::ToolCall;
 use crate::perform::{self, ModelCall};
-use crate::record::{ParkedRun, RunStatus, Session};
+use crate::record::{ParkedRun, RunStatus};
 use crate::run::Run;
-use crate::{Engine, Inner, upkeep};
+use crate::{Inner, session};
 
 type Effects = FuturesUnordered<BoxFuture<'static, Event>>;
 
-/// Drives a run to its end in a task of its own; the client may go away meanwhile.
-pub(crate) fn spawn(engine: &Engine, run: Run) {
-    let engine = engine.clone();
-    tokio::spawn(async move {
-        let (tenant, id, epoch) = (run.tenant.clone(), run.id.clone(), run.epoch);
-        let lane = run.session_key();
-        let driven = drive(&engine.0, run).await;
-        if let Err(error) = driven {
-            tracing::error!(run = id, %error, "a run could not go on; it is tried again");
-            upkeep::give_back(&engine.0, &tenant, &id, epoch).await;
-        }
-        engine.0.deactivate(&tenant, &id);
-        upkeep::next_in_lane(&engine, &tenant, &lane).await;
-    });
-}
-
-async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), CommitError> {
+pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), CommitError> {
     let mut effects = Effects::new();
     for intent in take_up(&mut run, inner) {
         perform(inner, &run, intent, &mut effects);
@@ -162,7 +145,7 @@ async fn finish(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     batch.put(&run.id, &record);
     batch.dequeue(&run.id, run.epoch);
     let key = run.session_key();
-    let session = session_after(inner, &run, None).await?;
+    let session = session::after(inner, &run, None).await?;
     batch.put_until(&key, &session, session.lapses_at.unwrap_or(now));
     inner.store.commit(batch).await?;
     run.tell();
@@ -180,40 +163,13 @@ async fn park(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     batch.park(&run.id, run.epoch);
     let key = run.session_key();
     let parked = ParkedRun { run: run.id.clone(), invocation_id, epoch: run.epoch };
-    let session = session_after(inner, &run, Some(parked)).await?;
+    let session = session::after(inner, &run, Some(parked)).await?;
     let due = inner.clock.now() + inner.limits.parked_millis;
     batch.put_until(&key, &session, due + inner.limits.lease_millis);
-    batch.timer(&upkeep::park_timer(&run.id), due, run.id.clone());
+    batch.timer(&session::park_timer(&run.id), due, run.id.clone());
     inner.store.commit(batch).await?;
     run.tell();
     Ok(())
-}
-
-/// The session once this turn has ended or parked. A parked turn's messages are not history yet.
-async fn session_after(
-    inner: &Inner,
-    run: &Run,
-    parked: Option<ParkedRun>,
-) -> Result<Session, CommitError> {
-    let stored = inner.store.get::<Session>(&run.tenant, &run.session_key()).await;
-    let stored = stored.map_err(CommitError::Store)?.map(|found| found.value);
-    let now = inner.clock.now();
-    let mut session = stored.filter(|s| !s.lapsed(now)).unwrap_or_else(|| Session {
-        agent_id: run.record.agent_id.clone(),
-        alias_id: run.record.alias_id.clone(),
-        session_id: run.record.session_id.clone(),
-        ..Session::default()
-    });
-    session.remember(&run.id);
-    session.attributes = run.turn.session_attributes.clone();
-    session.unknown = run.turn.unknown.clone();
-    if parked.is_none() {
-        session.history = history::trim(run.turn.messages.clone(), inner.turn.history_tokens);
-    }
-    let ttl = i64::from(run.agent.config.idle_session_ttl_seconds) * 1000;
-    session.lapses_at = parked.is_none().then_some(now + ttl);
-    session.parked = parked;
-    Ok(session)
 }
 
 fn log(record: &crate::record::RunRecord, now: i64) {

@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use store::{Batch, CommitError, StoreError, Tenant};
 
+use crate::journal::{self, Stamped};
 use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
-use crate::run::{self, Stamped};
-use crate::{Engine, trace, upkeep};
+use crate::{Engine, session, trace};
 
 /// Sessions that one bare session id may name: one for each agent and alias.
 const SESSIONS: usize = 20;
@@ -73,7 +73,7 @@ impl Engine {
 
     pub async fn view(&self, tenant: &Tenant, id: &str) -> Result<Option<RunView>, StoreError> {
         let Some(record) = self.find_run(tenant, id).await? else { return Ok(None) };
-        let (events, _) = run::load(&self.0, tenant, &record.run).await?;
+        let (events, _) = journal::load(&self.0, tenant, &record.run).await?;
         let agent = self.0.agent(tenant, &record.config).await?;
         let parts = agent.map(|agent| trace::full(&events, &agent, &record)).unwrap_or_default();
         let trace = parts.into_iter().map(Json::from).collect();
@@ -95,12 +95,12 @@ impl Engine {
             }
             RunStatus::Parked => {
                 let key = record.session_key();
-                let session = upkeep::session(&self.0, tenant, &key).await;
-                let parked = session.map_err(CommitError::Store)?.value.parked;
+                let found = session::current(&self.0, tenant, &key).await;
+                let parked = found.map_err(CommitError::Store)?.value.parked;
                 let Some(parked) = parked.filter(|parked| parked.run == record.run) else {
                     return Ok(false);
                 };
-                upkeep::call_off_parked(&self.0, tenant, &parked, "by an operator").await?;
+                session::call_off_parked(&self.0, tenant, &parked, "by an operator").await?;
                 Ok(true)
             }
             RunStatus::Answered | RunStatus::GaveUp | RunStatus::Failed | RunStatus::Cancelled => {
@@ -115,7 +115,7 @@ impl Engine {
         let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
         let Some(record) = found else { return Ok(false) };
         let name = record.session_key();
-        let found = upkeep::session(&self.0, tenant, &name).await.map_err(CommitError::Store)?;
+        let found = session::current(&self.0, tenant, &name).await.map_err(CommitError::Store)?;
         let mut session = found.value;
         let before = session.unknown.len();
         session.unknown.retain(|effect| effect.key != key);

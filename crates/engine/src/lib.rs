@@ -1,22 +1,28 @@
 //! Drives runs: makes durable what `core` decides and performs what it asks for.
 //!
-//! A client's request becomes a run ([`invoke`]), a task drives it from event to event
-//! ([`drive`]), performers act outside ([`perform`]), and upkeep renews leases, finds what a crash
-//! left behind and clears what has lapsed ([`upkeep`]). Traces are views of the journal
-//! ([`trace`]). The engine knows no HTTP and no operation of AWS.
+//! A client's [`request`] becomes a run ([`invoke`], [`resume`]); a run waits for its session's lane
+//! ([`lane`]), is driven from event to event ([`drive`]) while performers act outside
+//! ([`perform`]), and leaves its [`session`] for the next. Upkeep finds what a crash left behind
+//! and clears what has lapsed ([`upkeep`]). Traces are views of the [`journal`] ([`trace`]). The
+//! engine knows no HTTP and no operation of AWS.
 
 pub mod env;
 pub mod function;
 pub mod inspect;
-pub mod invoke;
+pub mod journal;
 pub mod limits;
 pub mod live;
 pub mod record;
+pub mod request;
 pub mod trace;
 
 mod drive;
+mod invoke;
+mod lane;
 mod perform;
-pub mod run;
+mod resume;
+mod run;
+mod session;
 #[cfg(test)]
 mod sim;
 mod upkeep;
@@ -179,5 +185,12 @@ impl Inner {
 
     pub(crate) fn lease_until(&self) -> i64 {
         self.clock.now() + self.limits.lease_millis
+    }
+}
+
+/// For work that is done again in the next round anyway.
+pub(crate) fn note<T, E: std::fmt::Display>(doing: &str, result: Result<T, E>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "{doing} failed; it is tried again");
     }
 }

@@ -3,28 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use craton_core::agent::config::Executor;
 use craton_core::agent::event::{Accepted, Event};
+use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::{Effect, Target, Tool};
-use craton_core::agent::turn::{self, Agent, Facts, Turn};
-use serde::{Deserialize, Serialize};
+use craton_core::agent::turn::{self, Agent, Facts};
 use store::{Batch, StoreError, Tenant};
 
 use crate::Inner;
+use crate::journal::{self, Stamped};
 use crate::live::{Activation, Out};
 use crate::record::{RunRecord, RunStatus};
 use crate::trace;
-
-/// Version of the journal's payload: a list of stamped events as JSON.
-pub(crate) const EVENTS: u32 = 1;
-
-/// An event and the moment when it was recorded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stamped {
-    pub at: i64,
-    pub event: Event,
-}
 
 pub(crate) struct Run {
     pub(crate) tenant: Tenant,
@@ -56,7 +46,7 @@ impl Run {
     /// Takes an event in: its view for the client, then its effect on the turn.
     pub(crate) fn record(&mut self, at: i64, event: Event) {
         self.outs.extend(trace::outs(&self.turn, &self.agent, &self.record, at, &event));
-        turn::apply(&mut self.turn, &event);
+        state::apply(&mut self.turn, &event);
         self.pending.push(Stamped { at, event });
     }
 
@@ -86,8 +76,8 @@ impl Run {
     /// A batch that appends what is pending.
     pub(crate) fn append(&mut self, inner: &Inner) -> Batch {
         let mut batch = Batch::new(&self.tenant, inner.clock.now());
-        let payload = encode(&std::mem::take(&mut self.pending));
-        batch.append(&self.id, self.next, self.epoch, EVENTS, "agent", payload);
+        let payload = journal::encode(&std::mem::take(&mut self.pending));
+        batch.append(&self.id, self.next, self.epoch, journal::EVENTS, "agent", payload);
         self.next += 1;
         batch
     }
@@ -109,35 +99,6 @@ impl Run {
             record.providers = self.turn.providers.clone();
         }
         record
-    }
-}
-
-pub(crate) fn encode(events: &[Stamped]) -> Bytes {
-    Bytes::from(serde_json::to_vec(events).expect("events are plain data"))
-}
-
-/// The events of a run from its journal, in order, with the next sequence number.
-pub(crate) async fn load(
-    inner: &Inner,
-    tenant: &Tenant,
-    run: &str,
-) -> Result<(Vec<Stamped>, u64), StoreError> {
-    let (mut events, mut next) = (Vec::new(), 1);
-    loop {
-        let page = inner.store.journal(tenant, run, next, inner.limits.journal_page).await?;
-        let full = page.len() == inner.limits.journal_page;
-        for entry in page {
-            next = entry.seq + 1;
-            match serde_json::from_slice::<Vec<Stamped>>(&entry.payload) {
-                Ok(stamped) => events.extend(stamped),
-                Err(cause) => {
-                    tracing::error!(run, seq = entry.seq, %cause, "a journal entry is unreadable");
-                }
-            }
-        }
-        if !full {
-            return Ok((events, next));
-        }
     }
 }
 

@@ -15,8 +15,8 @@ use craton_core::agent::config::{
 };
 use craton_core::agent::event::HandBackState;
 use craton_core::agent::limits::Limits as TurnLimits;
+use craton_core::agent::state::Turn;
 use craton_core::agent::tool::Effect;
-use craton_core::agent::turn::Turn;
 use exec::Invoked;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -27,11 +27,11 @@ use wire::converse::{Block, Message, Reply, Role, StopReason, ToolUse, Usage};
 
 use crate::env::{Clock, Ids};
 use crate::function::{ToolCall, ToolError, Tools};
-use crate::invoke::{ClientResult, ClientTarget, Input, TurnRequest};
 use crate::limits::Limits;
 use crate::live::Out;
 use crate::record::{Pinned, Session};
-use crate::{Engine, Parts, run};
+use crate::request::{ClientResult, ClientTarget, Input, TurnRequest};
+use crate::{Engine, Parts, journal};
 
 /// A small generator of its own, so that a seed means the same script for ever.
 struct Dice(u64);
@@ -93,7 +93,7 @@ impl Provider for Scripted {
         let said = |m: &&Message| m.role == Role::Assistant;
         let at = call.messages.iter().filter(said).count();
         let reply = self.0.iter().flatten().nth(at).cloned();
-        let reply = reply.unwrap_or_else(|| reply_to_nothing());
+        let reply = reply.unwrap_or_else(reply_to_nothing);
         let deltas = llm::deltas(reply, 0).into_iter().map(Ok);
         Box::pin(async move { Ok(futures_util::stream::iter(deltas).boxed()) })
     }
@@ -312,7 +312,7 @@ fn results(payload: &Json) -> Input {
 async fn check_journal(engine: &Engine, tenant: &Tenant, session: &Session) {
     for run in &session.runs {
         engine.store().verify_journal(tenant, run).await.expect("the chain of digests holds");
-        let (events, _) = run::load(&engine.0, tenant, run).await.expect("a journal");
+        let (events, _) = journal::load(&engine.0, tenant, run).await.expect("a journal");
         let turn = Turn::replay(events.iter().map(|stamped| &stamped.event));
         assert!(turn.end.is_some(), "run {run} ended");
         assert!(session.history.starts_with(&turn.messages), "run {run} is part of the history");

@@ -7,8 +7,9 @@ use craton_core::agent::event::{
     Call, Event, Intent, ModelSaid, Outcome, Parked, Refused, Resumed, ToolReturned,
 };
 use craton_core::agent::prompt;
+use craton_core::agent::state::{self, Turn, text_of};
 use craton_core::agent::tool;
-use craton_core::agent::turn::{self, Agent, Turn, text_of};
+use craton_core::agent::turn::Agent;
 use serde_json::json;
 use wire::bedrock_agent_runtime::types::{
     ActionGroupInvocationInput, ActionGroupInvocationOutput, Caller, FailureTrace, FinalResponse,
@@ -19,9 +20,9 @@ use wire::bedrock_agent_runtime::types::{
 use wire::shape::Shape as _;
 use wire::value::{Timestamp, Value};
 
+use crate::journal::Stamped;
 use crate::live::Out;
 use crate::record::RunRecord;
-use crate::run::Stamped;
 
 /// What an event tells the client, given the turn as it stood before the event.
 ///
@@ -60,7 +61,7 @@ pub(crate) fn stretch(
         if ours {
             collected.extend(outs(&turn, agent, record, *at, event));
         }
-        turn::apply(&mut turn, event);
+        state::apply(&mut turn, event);
         if let (true, true, Event::Finished { text }) = (ours, streamed, event) {
             collected.push(Out::Chunk(text.clone()));
         }
@@ -79,7 +80,7 @@ pub(crate) fn open_stretch(events: &[Stamped], agent: &Agent, record: &RunRecord
             collected.clear();
         }
         collected.extend(outs(&turn, agent, record, *at, event));
-        turn::apply(&mut turn, event);
+        state::apply(&mut turn, event);
     }
     collected
 }
@@ -95,7 +96,7 @@ pub fn full(events: &[Stamped], agent: &Agent, record: &RunRecord) -> Vec<Value>
                 parts.push(*part);
             }
         }
-        turn::apply(&mut turn, event);
+        state::apply(&mut turn, event);
     }
     parts
 }
@@ -127,7 +128,7 @@ impl View<'_> {
             Event::Parked(parked) => self.hand_off_inputs(parked),
             Event::Resumed(resumed) => self.hand_backs(resumed),
             Event::Cancelled { reason } => vec![self.failure(reason)],
-            Event::GaveUp(cause) => vec![self.failure(turn::failure_reason(*cause))],
+            Event::GaveUp(cause) => vec![self.failure(state::failure_reason(*cause))],
             Event::Finished { text } => vec![self.finish(text)],
             Event::Failed { message, .. } => vec![self.failure(message)],
         }
@@ -136,7 +137,7 @@ impl View<'_> {
     fn answer(&self, event: &Event) -> Option<Out> {
         match event {
             Event::Finished { text } if !self.turn.stream => Some(Out::Chunk(text.clone())),
-            Event::GaveUp(cause) => Some(Out::Chunk(turn::farewell(*cause).to_owned())),
+            Event::GaveUp(cause) => Some(Out::Chunk(state::farewell(*cause).to_owned())),
             Event::Parked(parked) => Some(self.return_control(parked)),
             Event::ModelFailed(failed) => Some(fault(&failed.code, &failed.message)),
             Event::Failed { code, message } => Some(fault(code, message)),

@@ -5,5 +5,6 @@ pub mod event;
 pub mod history;
 pub mod limits;
 pub mod prompt;
+pub mod state;
 pub mod tool;
 pub mod turn;

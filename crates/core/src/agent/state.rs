@@ -1,0 +1,351 @@
+//! The state of an agent turn: what its events add up to.
+//!
+//! [`apply`] is what happened and never fails; nothing here decides what to do next.
+
+use serde_json::Value as Json;
+use wire::converse::{Block, Message, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
+
+use super::event::{
+    Accepted, Attributes, Call, Cause, Event, HandBackState, Intent, ModelSaid, Outcome, Parked,
+    Resumed, Started, ToolReturned, UnknownEffect,
+};
+use super::tool;
+
+/// The state of one turn: a fold of its events.
+#[derive(Debug, Clone, Default)]
+pub struct Turn {
+    pub accepted: Option<Accepted>,
+    pub system: Vec<String>,
+    /// The session's messages, then this turn's.
+    pub messages: Vec<Message>,
+    pub session_attributes: Attributes,
+    pub prompt_attributes: Attributes,
+    pub unknown: Vec<UnknownEffect>,
+    /// Model calls asked for so far.
+    pub steps: u32,
+    pub waits_for_model: bool,
+    /// The tool uses of the last reply.
+    pub uses: Vec<Use>,
+    /// Replies in a row with nothing but refused tool uses.
+    pub repairs: u32,
+    pub parked: Option<Parked>,
+    pub end: Option<End>,
+    /// The text of the last reply, if it asked for no tool.
+    pub said: Option<String>,
+    pub stream: bool,
+    pub trace: bool,
+    pub usage: wire::converse::Usage,
+    /// Providers that answered, in order of first appearance.
+    pub providers: Vec<String>,
+}
+
+/// One tool use of a reply and how far it is.
+#[derive(Debug, Clone)]
+pub struct Use {
+    pub tool_use: ToolUse,
+    pub stage: Stage,
+    pub call: Option<Call>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    New,
+    Asked,
+    /// Closed with a result; `bool` is whether it was refused.
+    Closed(ToolResult, bool),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    Answered(String),
+    GaveUp(Cause, String),
+    Failed { code: String, message: String },
+    Cancelled(String),
+}
+
+/// What happened: total, and tolerant of events that make no sense any more.
+pub fn apply(turn: &mut Turn, event: &Event) {
+    match event {
+        Event::Accepted(accepted) => turn.accept(accepted),
+        Event::Started(started) => turn.start(started),
+        Event::Asked(Intent::AskModel { step, .. }) => {
+            turn.steps = *step;
+            turn.waits_for_model = true;
+            turn.said = None;
+            turn.uses.clear();
+        }
+        Event::Asked(Intent::Call(call)) => turn.open(call),
+        Event::ModelSaid(said) => turn.hear(said),
+        Event::ModelFailed(failed) => turn.fail(&failed.code, &failed.message),
+        Event::ToolReturned(returned) => turn.take(returned),
+        Event::Refused(refused) => {
+            let status = Some(ToolStatus::Error);
+            turn.close(&refused.tool_use_id, refused.message.clone(), status, true);
+        }
+        Event::Parked(parked) => turn.parked = Some(parked.clone()),
+        Event::Resumed(resumed) => turn.resume(resumed),
+        Event::Cancelled { reason } => {
+            turn.close_all(&format!("cancelled: {reason}"));
+            turn.end = Some(End::Cancelled(reason.clone()));
+        }
+        Event::GaveUp(cause) => turn.give_up(*cause),
+        Event::Finished { text } => turn.end = Some(End::Answered(text.clone())),
+        Event::Failed { code, message } => turn.fail(code, message),
+    }
+}
+
+impl Turn {
+    /// Folds a journal from its beginning.
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut turn = Turn::default();
+        for event in events {
+            apply(&mut turn, event);
+        }
+        turn
+    }
+
+    /// The calls that were asked for and have no outcome yet.
+    pub fn open_calls(&self) -> impl Iterator<Item = &Call> {
+        self.uses.iter().filter(|u| u.stage == Stage::Asked).filter_map(|u| u.call.as_ref())
+    }
+
+    pub fn used(&self, tool_use_id: &str) -> Option<&Use> {
+        self.uses.iter().find(|u| u.tool_use.tool_use_id == tool_use_id)
+    }
+
+    /// The tool uses that the client holds, in the order it got them.
+    pub fn handed_off(&self) -> Vec<&ToolUse> {
+        let parked = self.parked.as_ref().map(|p| p.tool_uses.as_slice()).unwrap_or_default();
+        parked.iter().filter_map(|id| self.used(id)).map(|u| &u.tool_use).collect()
+    }
+
+    fn accept(&mut self, accepted: &Accepted) {
+        self.prompt_attributes = accepted.prompt_session_attributes.clone();
+        self.stream = accepted.stream;
+        self.trace = accepted.trace;
+        self.accepted = Some(accepted.clone());
+    }
+
+    fn start(&mut self, started: &Started) {
+        let Some(accepted) = self.accepted.clone() else { return };
+        self.system = started.system.clone();
+        self.messages = started.history.clone();
+        if self.messages.is_empty() {
+            self.messages = accepted.conversation;
+        }
+        self.unknown = started.unknown.clone();
+        self.session_attributes =
+            accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
+        push_user(&mut self.messages, vec![Block::Text(accepted.input_text)]);
+    }
+
+    fn open(&mut self, call: &Call) {
+        if let Some(used) =
+            self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == call.tool_use_id)
+        {
+            used.stage = Stage::Asked;
+            used.call = Some(call.clone());
+        }
+    }
+
+    fn hear(&mut self, said: &ModelSaid) {
+        self.waits_for_model = false;
+        self.usage.input_tokens += said.reply.usage.input_tokens;
+        self.usage.output_tokens += said.reply.usage.output_tokens;
+        self.usage.cache_read_input_tokens += said.reply.usage.cache_read_input_tokens;
+        self.usage.cache_write_input_tokens += said.reply.usage.cache_write_input_tokens;
+        if !self.providers.contains(&said.provider) {
+            self.providers.push(said.provider.clone());
+        }
+        let mut content = said.reply.content.clone();
+        self.uses = unique_uses(&mut content)
+            .into_iter()
+            .map(|tool_use| Use { tool_use, stage: Stage::New, call: None })
+            .collect();
+        self.said = self.uses.is_empty().then(|| text_of(&content));
+        if !content.is_empty() {
+            self.messages.push(Message { role: Role::Assistant, content });
+        }
+    }
+
+    fn take(&mut self, returned: &ToolReturned) {
+        let id = &returned.tool_use_id;
+        match &returned.outcome {
+            Outcome::Answered { body, session_attributes, prompt_session_attributes, .. } => {
+                if let Some(attributes) = session_attributes {
+                    self.session_attributes = attributes.clone();
+                }
+                if let Some(attributes) = prompt_session_attributes {
+                    self.prompt_attributes = attributes.clone();
+                }
+                self.close(id, body.clone(), None, false);
+            }
+            Outcome::Reprompt { body } => {
+                self.close(id, body.clone(), Some(ToolStatus::Error), true);
+            }
+            Outcome::Error { message } => {
+                self.close(id, message.clone(), Some(ToolStatus::Error), false);
+            }
+            Outcome::Failure { message } => {
+                self.close(id, message.clone(), Some(ToolStatus::Error), false);
+                self.fail("DependencyFailedException", message);
+            }
+            Outcome::Unknown { message } => {
+                self.remember_unknown(id);
+                self.close(id, message.clone(), Some(ToolStatus::Error), false);
+            }
+        }
+    }
+
+    fn remember_unknown(&mut self, tool_use_id: &str) {
+        if let Some(call) = self.used(tool_use_id).and_then(|u| u.call.clone()) {
+            let arguments = tool::canonical(&call.input);
+            self.unknown.push(UnknownEffect { key: call.key, tool: call.tool, arguments });
+        }
+    }
+
+    fn resume(&mut self, resumed: &Resumed) {
+        self.parked = None;
+        self.stream = resumed.stream;
+        self.trace = resumed.trace;
+        if let Some(attributes) = &resumed.session_attributes {
+            self.session_attributes = attributes.clone();
+        }
+        if let Some(attributes) = &resumed.prompt_session_attributes {
+            self.prompt_attributes = attributes.clone();
+        }
+        for result in &resumed.results {
+            let (status, again) = match result.state {
+                HandBackState::Success => (None, false),
+                HandBackState::Reprompt => (Some(ToolStatus::Error), true),
+                HandBackState::Failure => (Some(ToolStatus::Error), false),
+            };
+            self.close(&result.tool_use_id, result.body.clone(), status, again);
+            if result.state == HandBackState::Failure {
+                self.fail("DependencyFailedException", &result.body);
+            }
+        }
+    }
+
+    fn give_up(&mut self, cause: Cause) {
+        let text = farewell(cause);
+        let content = vec![Block::Text(text.to_owned())];
+        self.messages.push(Message { role: Role::Assistant, content });
+        self.end = Some(End::GaveUp(cause, text.to_owned()));
+    }
+
+    fn fail(&mut self, code: &str, message: &str) {
+        self.waits_for_model = false;
+        self.close_all("failed: the turn ended before this call was made or answered");
+        self.end = Some(End::Failed { code: code.to_owned(), message: message.to_owned() });
+    }
+
+    /// Closes one tool use; the results become a message when the last one is in.
+    fn close(&mut self, id: &str, body: String, status: Option<ToolStatus>, again: bool) {
+        let Some(used) = self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == id) else {
+            return;
+        };
+        if matches!(used.stage, Stage::Closed(..)) {
+            return;
+        }
+        let content = vec![ResultBlock::Text(body)];
+        let result = ToolResult { tool_use_id: id.to_owned(), content, status };
+        used.stage = Stage::Closed(result, again);
+        self.settle();
+    }
+
+    /// INVARIANT: no tool use is left without a result when a turn ends.
+    fn close_all(&mut self, message: &str) {
+        let open: Vec<String> = self
+            .uses
+            .iter()
+            .filter(|u| !matches!(u.stage, Stage::Closed(..)))
+            .map(|u| u.tool_use.tool_use_id.clone())
+            .collect();
+        self.parked = None;
+        for id in open {
+            self.close(&id, message.to_owned(), Some(ToolStatus::Error), false);
+        }
+    }
+
+    fn settle(&mut self) {
+        let closed: Vec<(&ToolResult, bool)> = self
+            .uses
+            .iter()
+            .filter_map(|u| match &u.stage {
+                Stage::Closed(result, again) => Some((result, *again)),
+                Stage::New | Stage::Asked => None,
+            })
+            .collect();
+        if closed.len() < self.uses.len() {
+            return;
+        }
+        let only_repairs = closed.iter().all(|(_, again)| *again);
+        let blocks = closed.into_iter().map(|(r, _)| Block::ToolResult(r.clone())).collect();
+        self.repairs = if only_repairs { self.repairs + 1 } else { 0 };
+        push_user(&mut self.messages, blocks);
+    }
+
+    pub(super) fn key(&self, ordinal: usize, tool: &str, input: &Json) -> String {
+        let (tenant, run) = match &self.accepted {
+            Some(accepted) => (accepted.tenant.as_str(), accepted.run.as_str()),
+            None => ("", ""),
+        };
+        let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
+        tool::idempotency_key(tenant, run, self.steps, ordinal, tool, input)
+    }
+}
+
+/// What the user reads when a turn ends without the model's own answer.
+pub fn farewell(cause: Cause) -> &'static str {
+    match cause {
+        Cause::TooManySteps => {
+            "I could not finish this within the number of steps I am allowed. Please narrow the \
+             request or try again."
+        }
+        Cause::TooManyRepairs => {
+            "I could not work out a valid way to do this with my tools. Please rephrase the \
+             request."
+        }
+    }
+}
+
+/// The same for the failure trace.
+pub fn failure_reason(cause: Cause) -> &'static str {
+    match cause {
+        Cause::TooManySteps => "the turn reached its limit of model calls",
+        Cause::TooManyRepairs => "the model kept asking for calls that are not valid",
+    }
+}
+
+/// Adds blocks as the user's; two user messages in a row become one, as Converse wants it.
+fn push_user(messages: &mut Vec<Message>, blocks: Vec<Block>) {
+    match messages.last_mut() {
+        Some(last) if last.role == Role::User => last.content.extend(blocks),
+        _ => messages.push(Message { role: Role::User, content: blocks }),
+    }
+}
+
+/// The tool uses of a reply, each with an id of its own: some models repeat or omit ids.
+fn unique_uses(content: &mut [Block]) -> Vec<ToolUse> {
+    let mut uses: Vec<ToolUse> = Vec::new();
+    for block in content {
+        if let Block::ToolUse(tool_use) = block {
+            let taken = |id: &str| id.is_empty() || uses.iter().any(|u| u.tool_use_id == id);
+            if taken(&tool_use.tool_use_id) {
+                tool_use.tool_use_id = format!("{}_{}", tool_use.tool_use_id, uses.len());
+            }
+            uses.push(tool_use.clone());
+        }
+    }
+    uses
+}
+
+/// All text blocks of a message.
+pub fn text_of(content: &[Block]) -> String {
+    let texts = content.iter().filter_map(|block| match block {
+        Block::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,128 @@
+//! What a client asks of an agent, and how it is refused.
+
+use craton_core::agent::event::{Attributes, HandBackState};
+use futures_util::stream::BoxStream;
+use llm::ModelError;
+use store::{CommitError, Conflict, Record as _, StoreError, Tenant};
+use wire::converse::Message;
+
+use crate::live::Out;
+use crate::record::{Repeat, Session};
+
+/// What a client asks of an agent.
+#[derive(Debug, Clone)]
+pub struct TurnRequest {
+    pub tenant: Tenant,
+    /// The request's id; a new run takes it as its own.
+    pub request: String,
+    /// The SDK's own id of the request, the same on each of its attempts.
+    pub repeat: Option<String>,
+    pub agent_id: String,
+    pub alias_id: String,
+    pub session_id: String,
+    /// Digest of a [`crate::record::Pinned`] configuration.
+    pub config: String,
+    pub input: Input,
+    pub session_attributes: Option<Attributes>,
+    pub prompt_session_attributes: Option<Attributes>,
+    /// Messages for a session that has none yet.
+    pub conversation: Vec<Message>,
+    /// The answer's text goes out while the model makes it.
+    pub stream: bool,
+    pub trace: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Input {
+    Text(String),
+    /// Results of a hand-off.
+    Results {
+        invocation_id: String,
+        results: Vec<ClientResult>,
+    },
+    /// Ends the session; no model is asked.
+    EndSession,
+}
+
+/// A result that the client brings for one handed-off call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientResult {
+    pub group: String,
+    pub target: ClientTarget,
+    pub body: String,
+    pub state: HandBackState,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientTarget {
+    Function(String),
+    /// Method and path, as the hand-off named them.
+    Api {
+        verb: String,
+        path: String,
+    },
+}
+
+/// A turn under way, or one that is over: what the client hears, from the beginning.
+pub struct Hearing {
+    pub run: String,
+    /// The provider that the agent's model maps to; `rules` is no language model.
+    pub provider: String,
+    pub outs: BoxStream<'static, Out>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    Throttled(String),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("the pinned configuration {0} is missing")]
+    NoConfig(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TurnRequest {
+    pub(crate) fn session_key(&self) -> String {
+        Session::key(&self.agent_id, &self.alias_id, &self.session_id)
+    }
+}
+
+/// Why a turn did not begin.
+pub(crate) enum Refusal {
+    /// Another attempt of the same request was first.
+    Repeated,
+    Error(InvokeError),
+}
+
+impl From<InvokeError> for Refusal {
+    fn from(error: InvokeError) -> Self {
+        Refusal::Error(error)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Refusal::Error(InvokeError::Store(error))
+    }
+}
+
+impl From<CommitError> for Refusal {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(Conflict { kind, .. }) if kind == Repeat::KIND => {
+                Refusal::Repeated
+            }
+            CommitError::Conflict(_) => {
+                let message = "the session changed meanwhile; try again".to_owned();
+                Refusal::Error(InvokeError::Conflict(message))
+            }
+            CommitError::Store(error) => Refusal::Error(InvokeError::Store(error)),
+        }
+    }
+}
