@@ -72,7 +72,11 @@ fn spoken(param: &Param, read: &Read) -> Option<Json> {
                 .then(|| prose(param, read))
                 .flatten()
         })
-        .or_else(|| (param.role == Role::Unit).then(|| unit(param, read)).flatten())
+        .or_else(|| {
+            (param.role == Role::Unit && param.enums.is_empty() && param.hints.len() < 2)
+                .then(|| unit(param, read))
+                .flatten()
+        })
         .or_else(|| (param.kind == Type::Object).then(|| nested(param, read)).flatten())
 }
 

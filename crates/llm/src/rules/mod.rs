@@ -16,6 +16,7 @@ mod fit;
 mod number;
 mod plan;
 mod rank;
+mod repeat;
 mod schema;
 mod spans;
 #[cfg(test)]

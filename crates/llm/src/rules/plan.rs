@@ -17,6 +17,7 @@ use wire::converse::{Call, ToolChoice};
 use super::convo::{Done, Turn, leaves, turns};
 use super::fill::{self, Filled, fill, key_match};
 use super::rank::{Known, Toolbox};
+use super::repeat::repeats;
 use super::schema::{Role, Type};
 use super::spans::{Read, read};
 use super::verbs::{self, Class, asks};
@@ -276,6 +277,9 @@ impl<'a> Desk<'a> {
             return self.opened(at, want, refused);
         }
         let mut calls = fill::siblings(known, &want.read, &filled);
+        if calls.len() == 1 && turn.done.is_empty() {
+            calls = repeats(known, &want.read, &filled).unwrap_or(calls);
+        }
         calls.retain(|input| {
             !turn
                 .done

@@ -257,6 +257,14 @@ fn listed_values_become_calls_beside_each_other() {
     "#]],
     );
     check(
+        town(),
+        "user: Weather in Bern for 3 days and in Basel for 5 days",
+        expect![[r#"
+            → getWeather {"city":"Bern","days":3}
+            → getWeather {"city":"Basel","days":5}
+        "#]],
+    );
+    check(
         shop(),
         "user: Check order 12 and get the refund status of order 77",
         expect![[r#"
