@@ -341,6 +341,10 @@ impl<'a> Desk<'a> {
 
     fn fact(&self, known: &Known<'_>, name: &str) -> Option<Json> {
         let param = known.params.iter().find(|p| p.name == name)?;
+        // A sentence of the instructions is nobody's reason or message.
+        if param.role == Role::Prose {
+            return None;
+        }
         let by = |key: &str| key_match(param, &[key.to_owned()], "") >= 0.9;
         let (_, text) = self.facts.iter().find(|(key, _)| by(key))?;
         typed(param.kind, &Json::from(text.as_str()))
