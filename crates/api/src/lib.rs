@@ -6,6 +6,7 @@
 //! does next.
 
 mod cx;
+mod edit;
 pub mod ops;
 mod reply;
 
@@ -15,6 +16,10 @@ mod bedrock_runtime;
 mod model_fault;
 
 pub mod admin;
+
+mod iam;
+mod lambda;
+mod sts;
 
 pub use cx::{Caller, Cx, RequestInfo};
 pub use ops::Handler;

@@ -8,7 +8,7 @@ use wire::value::Value;
 
 use crate::cx::Cx;
 use crate::reply::Reply;
-use crate::{bedrock_agent, bedrock_agent_runtime, bedrock_runtime};
+use crate::{bedrock_agent, bedrock_agent_runtime, bedrock_runtime, lambda, sts};
 
 /// Takes the decoded and validated input.
 pub type Handler = fn(Cx, Value) -> BoxFuture<'static, Result<Reply, Fault>>;
@@ -74,8 +74,25 @@ ops! {
         ConverseStream => bedrock_runtime::converse_stream::converse_stream,
     }
     "iam": {}
-    "lambda": {}
-    "sts": {}
+    "lambda": {
+        AddPermission => lambda::permission::add,
+        CreateFunction => lambda::function::create,
+        DeleteFunction => lambda::function::delete,
+        GetFunction => lambda::function::get,
+        GetFunctionConfiguration => lambda::function::get_configuration,
+        GetPolicy => lambda::permission::get,
+        Invoke => lambda::invoke::invoke,
+        ListFunctions => lambda::function::list,
+        ListTags => lambda::tag::list,
+        RemovePermission => lambda::permission::remove,
+        TagResource => lambda::tag::tag,
+        UntagResource => lambda::tag::untag,
+        UpdateFunctionCode => lambda::code::update,
+        UpdateFunctionConfiguration => lambda::function::update_configuration,
+    }
+    "sts": {
+        GetCallerIdentity => sts::identity::get,
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use craton_core::agent::tool::Effect;
-use exec::{Credentials, ExecError, Functions, HttpTool, Invocation, Invoked, Surroundings};
+use exec::{
+    CodeError, Credentials, ExecError, Functions, HttpTool, Invocation, Invoked, Surroundings,
+};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use store::{Record, Store, StoreError, Tenant};
@@ -41,9 +43,28 @@ impl Record for FunctionRecord {
 /// Name of the function in an ARN, a partial ARN (`account:function:name`) or a plain name,
 /// without any qualifier.
 pub fn function_name(reference: &str) -> &str {
+    let local = local_part(reference);
+    local.split(':').next().unwrap_or(local)
+}
+
+fn local_part(reference: &str) -> &str {
     let after = reference.rsplit_once(":function:").map_or(reference, |(_, rest)| rest);
-    let after = after.strip_prefix("function:").unwrap_or(after);
-    after.split(':').next().unwrap_or(after)
+    after.strip_prefix("function:").unwrap_or(after)
+}
+
+/// Under which id the function of a reference is stored: `NAME`, or `NAME:VERSION` for a published
+/// version. `$LATEST` is the plain name.
+pub fn function_id(reference: &str) -> String {
+    let name = function_name(reference);
+    match qualifier(reference) {
+        None | Some("$LATEST") => name.to_owned(),
+        Some(version) => format!("{name}:{version}"),
+    }
+}
+
+/// What follows the name: a version, `$LATEST` or an alias.
+pub fn qualifier(reference: &str) -> Option<&str> {
+    local_part(reference).split_once(':').map(|(_, qualifier)| qualifier)
 }
 
 /// A function's tag `craton:effect:TOOL`, else `craton:effect`; `TOOL` is the operation's or
@@ -97,6 +118,25 @@ pub trait Tools: Send + Sync {
         function: &'a str,
         tool: &'a str,
     ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>>;
+
+    /// True where the function is served by a URL, so that nothing of it runs here.
+    fn is_mapped(&self, _function: &str) -> bool {
+        false
+    }
+
+    /// Checks a package and makes it ready to run. Worlds without packages accept any.
+    fn prepare<'a>(
+        &'a self,
+        _digest: &'a str,
+        _zip: Bytes,
+    ) -> BoxFuture<'a, Result<(), CodeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Stops what still runs an earlier state of the function.
+    fn forget<'a>(&'a self, _arn: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Stored functions and functions mapped to URLs.
@@ -117,7 +157,12 @@ pub struct Executors {
 
 impl Executors {
     fn mapped(&self, function: &str) -> Option<&str> {
-        let url = self.map.get(function).or_else(|| self.map.get(function_name(function)));
+        let plain = match qualifier(function) {
+            Some(version) => &function[..function.len() - version.len() - 1],
+            None => function,
+        };
+        let keys = [function, plain, function_name(function)];
+        let url = keys.iter().find_map(|key| self.map.get(*key));
         url.map(String::as_str)
     }
 
@@ -127,8 +172,8 @@ impl Executors {
                 self.http.invoke(url, call.payload, call.key.as_deref(), self.http_timeout);
             return Ok(invoked.await?);
         }
-        let name = function_name(&call.function);
-        let Some(found) = self.store.get::<FunctionRecord>(&call.tenant, name).await? else {
+        let id = function_id(&call.function);
+        let Some(found) = self.store.get::<FunctionRecord>(&call.tenant, &id).await? else {
             return Err(ToolError::NoFunction(call.function));
         };
         let record = found.value;
@@ -174,6 +219,7 @@ impl Executors {
         if let Some(effect) = configured {
             return Ok(Some(*effect));
         }
+        // Tags belong to the function, not to a version of it.
         let found = self.store.get::<FunctionRecord>(tenant, name).await?;
         Ok(found.and_then(|f| tagged_effect(&f.value.tags, tool)))
     }
@@ -192,13 +238,26 @@ impl Tools for Executors {
     ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
         Box::pin(self.declared(tenant, function, tool))
     }
+
+    fn is_mapped(&self, function: &str) -> bool {
+        self.mapped(function).is_some()
+    }
+
+    fn prepare<'a>(&'a self, digest: &'a str, zip: Bytes) -> BoxFuture<'a, Result<(), CodeError>> {
+        Box::pin(self.functions.unpack(digest, zip))
+    }
+
+    fn forget<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(self.functions.forget(arn))
+    }
 }
 
 fn spec(record: FunctionRecord) -> exec::Function {
+    let version = qualifier(&record.arn).unwrap_or("$LATEST").to_owned();
     exec::Function {
         arn: record.arn,
         name: record.name,
-        version: "$LATEST".to_owned(),
+        version,
         runtime: record.runtime,
         handler: record.handler,
         env: record.environment,
@@ -210,3 +269,27 @@ fn spec(record: FunctionRecord) -> exec::Function {
 
 /// Shared by the engine and the simulator.
 pub type SharedTools = Arc<dyn Tools>;
+
+#[cfg(test)]
+mod tests {
+    use super::{function_id, function_name, qualifier};
+
+    #[track_caller]
+    fn check(reference: &str, name: &str, version: Option<&str>, id: &str) {
+        assert_eq!(function_name(reference), name);
+        assert_eq!(qualifier(reference), version);
+        assert_eq!(function_id(reference), id);
+    }
+
+    #[test]
+    fn a_reference_names_a_function_and_perhaps_a_version() {
+        check("orders", "orders", None, "orders");
+        check("orders:2", "orders", Some("2"), "orders:2");
+        check("orders:$LATEST", "orders", Some("$LATEST"), "orders");
+        check("123456789012:function:orders", "orders", None, "orders");
+        check("arn:aws:lambda:us-east-1:123456789012:function:orders", "orders", None, "orders");
+        check("arn:aws:lambda:r:1:function:orders:7", "orders", Some("7"), "orders:7");
+        check("arn:aws:lambda:r:1:function:a:a", "a", Some("a"), "a:a");
+        check("function:function", "function", None, "function");
+    }
+}

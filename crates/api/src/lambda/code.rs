@@ -1,0 +1,174 @@
+//! Deployment packages: read, checked, kept under their digest and counted.
+//!
+//! A package is a blob named by its SHA-256. A counter per package says how many functions and
+//! versions hold it; the blob goes with the last of them.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use engine::Engine;
+use engine::function::FunctionRecord;
+use exec::CodeError;
+use sha2::{Digest as _, Sha256};
+use store::{Batch, Tenant};
+use wire::fault::Fault;
+use wire::lambda::types::{FunctionCode, FunctionConfiguration, UpdateFunctionCodeRequest};
+
+use super::fault::{invalid, undone, unserved};
+use super::reference::{Reference, tenant, version_id};
+use super::settings::{Settings, architecture};
+use super::version::publish;
+use super::view::{Moment, configuration};
+use crate::cx::Cx;
+use crate::edit::{commit, edit};
+
+/// A package that can run.
+pub(super) struct Package {
+    pub(super) digest: String,
+    pub(super) zip: Bytes,
+}
+
+pub(crate) async fn update(
+    cx: &Cx,
+    input: UpdateFunctionCodeRequest,
+) -> Result<FunctionConfiguration, Fault> {
+    let reference = Reference::whole(cx, &input.function_name)?.here()?;
+    let found = reference.load(cx).await?.value;
+    Settings::of(&found)?.expect_revision(input.revision_id.as_deref())?;
+    if input.publish_to.is_some() {
+        return Err(unserved("PublishTo", "capacity providers"));
+    }
+    let source = FunctionCode {
+        zip_file: input.zip_file.clone(),
+        s3_bucket: input.s3_bucket.clone(),
+        image_uri: input.image_uri.clone(),
+        source_kms_key_arn: input.source_kms_key_arn.clone(),
+        ..FunctionCode::default()
+    };
+    let package = package(&cx.engine, source).await?;
+    let architecture = input.architectures.as_deref().map(architecture).transpose()?;
+    let change = Change { package, architecture, revision: input.revision_id };
+    if input.dry_run == Some(true) {
+        let mut record = found;
+        change.apply(cx, &mut record)?;
+        return configuration(record, Moment::Read);
+    }
+    let record = change.commit(cx, &reference, input.publish == Some(true)).await?;
+    cx.engine.tools().forget(&reference.arn).await;
+    drop_unheld(&cx.engine, &tenant(cx), &found.code).await?;
+    configuration(record, Moment::Updated)
+}
+
+struct Change {
+    package: Package,
+    architecture: Option<String>,
+    /// The state that the client has seen.
+    revision: Option<String>,
+}
+
+impl Change {
+    async fn commit(
+        &self,
+        cx: &Cx,
+        reference: &Reference,
+        publishing: bool,
+    ) -> Result<FunctionRecord, Fault> {
+        let last = match publishing {
+            true => last_version(cx, reference).await?,
+            false => None,
+        };
+        let change = |record: &mut FunctionRecord, batch: &mut Batch| {
+            release(batch, &record.code);
+            self.apply(cx, record)?;
+            hold(batch, &record.code);
+            batch.blob(&self.package.digest, self.package.zip.clone());
+            match publishing {
+                true => publish(record, last.as_ref(), batch),
+                false => Ok(record.clone()),
+            }
+        };
+        let done = edit(&cx.engine, &tenant(cx), &reference.id(), change).await;
+        done.map_err(|why| undone(why, || reference.missing()))
+    }
+
+    fn apply(&self, cx: &Cx, record: &mut FunctionRecord) -> Result<(), Fault> {
+        let mut settings = Settings::of(record)?;
+        settings.expect_revision(self.revision.as_deref())?;
+        settings.revision = cx.engine.fresh_id();
+        settings.modified_at = cx.engine.now();
+        if let Some(architecture) = &self.architecture {
+            settings.architecture.clone_from(architecture);
+        }
+        settings.store(record)?;
+        record.code.clone_from(&self.package.digest);
+        record.code_size = self.package.zip.len() as u64;
+        Ok(())
+    }
+}
+
+async fn last_version(cx: &Cx, reference: &Reference) -> Result<Option<FunctionRecord>, Fault> {
+    let number = Settings::of(&reference.load(cx).await?.value)?.published;
+    let id = version_id(&reference.name, &number.to_string());
+    let read = cx.engine.store().get::<FunctionRecord>(&tenant(cx), &id).await;
+    Ok(read.map_err(Fault::internal)?.map(|version| version.value))
+}
+
+/// The package of a request, unpacked to see that it can be.
+pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Package, Fault> {
+    if source.s3_bucket.is_some() {
+        return Err(invalid("S3Bucket: craton has no buckets; send the package as ZipFile"));
+    }
+    if source.image_uri.is_some() {
+        return Err(unserved("ImageUri", "container images"));
+    }
+    if source.source_kms_key_arn.is_some() {
+        return Err(unserved("SourceKMSKeyArn", "keys of one's own"));
+    }
+    // AWS: says so in these words.
+    let zip =
+        source.zip_file.ok_or_else(|| invalid("Please provide a source for function code."))?;
+    if zip.is_empty() {
+        return Err(invalid("Uploaded file must be a non-empty zip"));
+    }
+    let digest = digest(&zip);
+    match engine.tools().prepare(&digest, zip.clone()).await {
+        Ok(()) => Ok(Package { digest, zip }),
+        // AWS: the first sentences are AWS's own (CreateFunction); the detail is ours.
+        Err(CodeError::Package(detail)) => Err(invalid(format!(
+            "Could not unzip uploaded file. Please check your file, then try to upload again. \
+             ({detail})"
+        ))),
+        Err(error @ CodeError::Io(_)) => Err(Fault::internal(error)),
+    }
+}
+
+fn digest(zip: &[u8]) -> String {
+    Sha256::digest(zip).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn counter(digest: &str) -> String {
+    format!("lambda-code/{digest}")
+}
+
+/// One more function or version needs the package.
+pub(super) fn hold(batch: &mut Batch, digest: &str) {
+    batch.add(&counter(digest), 1, None, None);
+}
+
+pub(super) fn release(batch: &mut Batch, digest: &str) {
+    batch.add(&counter(digest), -1, None, None);
+}
+
+/// Removes the package if nobody holds it. Whoever takes hold of it meanwhile keeps it.
+pub(super) async fn drop_unheld(
+    engine: &Engine,
+    tenant: &Tenant,
+    digest: &str,
+) -> Result<(), Fault> {
+    let mut batch = Batch::new(tenant, engine.now());
+    batch.add(&counter(digest), 0, Some(0), Some(0)).delete_blob(digest);
+    commit(engine, batch).await.map(|_| ())
+}

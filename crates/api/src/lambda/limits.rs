@@ -1,0 +1,28 @@
+//! The bounds of this service, each with its source.
+
+/// AWS: 900 seconds (Lambda quotas, "function timeout").
+pub(super) const TIMEOUT_SECONDS: i64 = 900;
+
+/// AWS: 10,240 MB (Lambda quotas, "function memory allocation").
+pub(super) const MEMORY_MB: i64 = 10_240;
+
+/// AWS: 10,240 MB (Lambda quotas, "/tmp directory storage").
+pub(super) const EPHEMERAL_MB: i64 = 10_240;
+
+/// AWS: 4 KB of environment variables in total (Lambda quotas).
+pub(super) const ENVIRONMENT_BYTES: usize = 4096;
+
+/// AWS: 20 KB of resource-based policy (Lambda quotas).
+pub(super) const POLICY_BYTES: usize = 20_480;
+
+/// AWS: 50 tags on a function (Lambda developer guide, tags).
+pub(super) const TAGS: usize = 50;
+
+/// AWS: 64 characters in a function's own name (CreateFunction).
+pub(super) const NAME: usize = 64;
+
+/// AWS: 50 functions to a page (ListFunctions).
+pub(super) const PAGE: i64 = 50;
+
+/// AWS: 6 MB for a synchronous request (Lambda quotas).
+pub(super) const REQUEST_BYTES: usize = exec::limits::REQUEST_BYTES;

@@ -1,0 +1,3 @@
+//! AWS Security Token Service: who a caller is.
+
+pub(crate) mod identity;
