@@ -1,6 +1,6 @@
 //! InvokeAgent: from an alias to a pinned configuration, and from a request to a turn.
 
-use engine::invoke::{Hearing, Input, InvokeError, TurnRequest};
+use engine::request::{Hearing, Input, InvokeError, TurnRequest};
 use wire::bedrock_agent_runtime::types::{
     InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency,
 };

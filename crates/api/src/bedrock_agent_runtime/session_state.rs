@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::event::{Attributes, HandBackState};
-use engine::invoke::{ClientResult, ClientTarget};
+use engine::request::{ClientResult, ClientTarget};
 use wire::bedrock_agent_runtime::types::{
     self as wire_types, ApiResult, ConfirmationState, ContentBlock, ContentBody, ConversationRole,
     FunctionResult, InvocationResultMember, ResponseState, SessionState,
