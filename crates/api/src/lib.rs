@@ -15,6 +15,9 @@ mod bedrock_agent_runtime;
 mod bedrock_runtime;
 mod model_fault;
 
+#[cfg(test)]
+mod testing;
+
 pub mod admin;
 
 mod iam;

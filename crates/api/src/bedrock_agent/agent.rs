@@ -59,7 +59,6 @@ async fn try_create(
         created_at: now,
         updated_at: now,
         prepared_at: None,
-        live: None,
         last_version: 0,
         tags: tags.clone(),
     };
@@ -90,6 +89,7 @@ fn test_alias(agent_id: &str, now: i64) -> AgentAlias {
         client_token: None,
         description: Some("Test Alias for Agent".to_owned()),
         version: DRAFT.to_owned(),
+        config: None,
         paused: false,
         history: vec![Episode { version: DRAFT.to_owned(), began_at: now, ended_at: None }],
         created_at: now,

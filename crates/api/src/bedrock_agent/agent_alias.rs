@@ -52,7 +52,8 @@ async fn try_create(
         return Err(Fault::quota(message).into());
     }
     let mut edits = write::batch(cx);
-    let version = routed(cx, &mut agent.value, route, &mut edits, "Create").await?;
+    let route = routed(cx, &mut agent.value, route, &mut edits, "Create").await?;
+    let Route { version, config } = route;
     let now = cx.engine.now();
     let alias = AgentAlias {
         agent_id: id.clone(),
@@ -62,6 +63,7 @@ async fn try_create(
         description: input.description.clone(),
         history: vec![Episode { version: version.clone(), began_at: now, ended_at: None }],
         version,
+        config: Some(config),
         paused: false,
         created_at: now,
         updated_at: now,
@@ -107,8 +109,8 @@ async fn try_update(
     if !only_state {
         // AWS: without a route an update cuts a version, as a create does
         // (awslabs/generative-ai-cdk-constructs pull request 1116).
-        let version = routed(cx, &mut agent.value, route, &mut edits, "Update").await?;
-        alias.lead(version, cx.engine.now());
+        let route = routed(cx, &mut agent.value, route, &mut edits, "Update").await?;
+        alias.lead(route, cx.engine.now());
     }
     alias.paused = paused.unwrap_or(alias.paused);
     if alias.name != input.agent_alias_name {
@@ -143,7 +145,7 @@ fn claim_name(batch: &mut Batch, alias: &AgentAlias) {
 }
 
 impl AgentAlias {
-    fn lead(&mut self, version: String, now: i64) {
+    fn lead(&mut self, Route { version, config }: Route, now: i64) {
         if self.version == version {
             return;
         }
@@ -154,7 +156,14 @@ impl AgentAlias {
         let surplus = self.history.len().saturating_sub(HISTORY);
         self.history.drain(..surplus);
         self.version = version;
+        self.config = Some(config);
     }
+}
+
+/// A version and the digest of what it runs with.
+struct Route {
+    version: String,
+    config: String,
 }
 
 /// The version that a request routes to, by number.
@@ -180,15 +189,15 @@ async fn routed(
     route: Option<u32>,
     edits: &mut Batch,
     verb: &str,
-) -> Result<String, Stop> {
+) -> Result<Route, Stop> {
     if let Some(number) = route {
         let version = document::version(cx, &agent.agent_id, &number.to_string()).await?;
-        return Ok(version.number.to_string());
+        return Ok(Route { version: version.number.to_string(), config: version.config });
     }
     cut(cx, agent, edits, verb)
 }
 
-fn cut(cx: &Cx, agent: &mut Agent, edits: &mut Batch, verb: &str) -> Result<String, Stop> {
+fn cut(cx: &Cx, agent: &mut Agent, edits: &mut Batch, verb: &str) -> Result<Route, Stop> {
     let state = match agent.status {
         Status::Prepared => None,
         Status::NotPrepared => Some("NOT_PREPARED"),
@@ -217,11 +226,11 @@ fn cut(cx: &Cx, agent: &mut Agent, edits: &mut Batch, verb: &str) -> Result<Stri
         settings: agent.settings.clone(),
         groups: agent.groups.clone(),
         created_at: cx.engine.now(),
-        config,
+        config: config.clone(),
     };
     let key = AgentVersion::key(&agent.agent_id, number);
     edits.expect_version::<AgentVersion>(&key, 0).put(&key, &version);
-    Ok(number.to_string())
+    Ok(Route { version: number.to_string(), config })
 }
 
 pub(crate) async fn get(
@@ -289,7 +298,7 @@ pub(crate) fn arn(cx: &Cx, alias: &AgentAlias) -> String {
     format!("arn:aws:bedrock:{region}:{account}:agent-alias/{agent}/{id}")
 }
 
-fn route(version: &str) -> Vec<AgentAliasRoutingConfigurationListItem> {
+fn shown_route(version: &str) -> Vec<AgentAliasRoutingConfigurationListItem> {
     vec![AgentAliasRoutingConfigurationListItem {
         agent_version: Some(version.to_owned()),
         provisioned_throughput: None,
@@ -309,7 +318,7 @@ fn summary(alias: &AgentAlias) -> AgentAliasSummary {
         agent_alias_id: alias.alias_id.clone(),
         agent_alias_name: alias.name.clone(),
         description: alias.description.clone(),
-        routing_configuration: Some(route(&alias.version)),
+        routing_configuration: Some(shown_route(&alias.version)),
         agent_alias_status: AgentAliasStatus::Prepared,
         created_at: Timestamp(alias.created_at),
         updated_at: Timestamp(alias.updated_at),
@@ -319,7 +328,7 @@ fn summary(alias: &AgentAlias) -> AgentAliasSummary {
 
 fn shown(cx: &Cx, alias: &AgentAlias, status: AgentAliasStatus) -> wire_types::AgentAlias {
     let event = |episode: &Episode| AgentAliasHistoryEvent {
-        routing_configuration: Some(route(&episode.version)),
+        routing_configuration: Some(shown_route(&episode.version)),
         start_date: Some(Timestamp(episode.began_at)),
         end_date: episode.ended_at.map(Timestamp),
     };
@@ -330,7 +339,7 @@ fn shown(cx: &Cx, alias: &AgentAlias, status: AgentAliasStatus) -> wire_types::A
         agent_alias_arn: arn(cx, alias),
         client_token: alias.client_token.clone(),
         description: alias.description.clone(),
-        routing_configuration: route(&alias.version),
+        routing_configuration: shown_route(&alias.version),
         created_at: Timestamp(alias.created_at),
         updated_at: Timestamp(alias.updated_at),
         agent_alias_history_events: Some(alias.history.iter().map(event).collect()),

@@ -38,9 +38,6 @@ pub(crate) struct Agent {
     pub(crate) updated_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) prepared_at: Option<i64>,
-    /// Digest of the configuration that the draft runs with: the last one prepared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) live: Option<String>,
     /// The number of the newest version ever cut; numbers are not used twice.
     pub(crate) last_version: u32,
     #[serde(default)]
@@ -132,6 +129,10 @@ pub(crate) struct AgentAlias {
     pub(crate) description: Option<String>,
     /// `DRAFT` for the built-in alias only, else a number.
     pub(crate) version: String,
+    /// Digest of the configuration that the version runs with, so that an invocation reads one small
+    /// document. None while the draft was never prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) config: Option<String>,
     /// A paused alias refuses invocations.
     #[serde(default)]
     pub(crate) paused: bool,

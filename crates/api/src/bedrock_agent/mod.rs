@@ -14,4 +14,6 @@ mod limits;
 mod page;
 pub(crate) mod prepare;
 pub(crate) mod tag;
+#[cfg(test)]
+mod tests;
 mod write;

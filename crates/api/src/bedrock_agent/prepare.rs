@@ -6,12 +6,13 @@
 use craton_core::agent::config::AgentConfig;
 use craton_core::agent::turn;
 use engine::record::Pinned;
+use store::Batch;
 use wire::bedrock_agent::types::{AgentStatus, PrepareAgentRequest, PrepareAgentResponse};
 use wire::fault::Fault;
 use wire::value::Timestamp;
 
 use super::action_group::runnable;
-use super::document::{self, Agent, DRAFT, Status};
+use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
 use super::write::{self, Stop, retry};
 use crate::cx::Cx;
 
@@ -37,9 +38,7 @@ async fn try_prepare(cx: &Cx, id: &str) -> Result<i64, Stop> {
     agent.failure_reasons.clear();
     match turn::Agent::new(pinned.config.clone()) {
         Ok(_) => {
-            let digest = pinned.digest();
-            batch.put(&digest, &pinned);
-            agent.live = Some(digest);
+            run_draft(cx, id, &pinned, &mut batch).await?;
             agent.prepared_at = Some(now);
             agent.status = Status::Prepared;
         }
@@ -52,6 +51,17 @@ async fn try_prepare(cx: &Cx, id: &str) -> Result<i64, Stop> {
     batch.expect_version::<Agent>(id, version).put(id, &agent);
     cx.engine.store().commit(batch).await?;
     Ok(now)
+}
+
+/// Lets the test alias run the configuration.
+async fn run_draft(cx: &Cx, id: &str, pinned: &Pinned, batch: &mut Batch) -> Result<(), Stop> {
+    let mut alias = document::alias(cx, id, TEST_ALIAS).await?;
+    let digest = pinned.digest();
+    batch.put(&digest, pinned);
+    alias.value.config = Some(digest);
+    let key = AgentAlias::key(id, TEST_ALIAS);
+    batch.expect_version::<AgentAlias>(&key, alias.version).put(&key, &alias.value);
+    Ok(())
 }
 
 /// The draft as a configuration that runs, under the name of a version.

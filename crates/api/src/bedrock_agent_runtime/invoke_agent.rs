@@ -8,7 +8,7 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 
 use super::{response_stream, session_state};
-use crate::bedrock_agent::document::{self, AgentAlias, DRAFT, missing, tenant};
+use crate::bedrock_agent::document::{self, AgentAlias, missing, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::cx::Cx;
 use crate::model_fault;
@@ -100,11 +100,7 @@ fn asked(
 async fn config(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<String, Fault> {
     let alias = document::alias(cx, agent_id, alias_id).await?.value;
     check_running(&alias)?;
-    if alias.version != DRAFT {
-        return Ok(document::version(cx, agent_id, &alias.version).await?.config);
-    }
-    let agent = document::agent(cx, agent_id).await?.value;
-    agent.live.ok_or_else(|| {
+    alias.config.ok_or_else(|| {
         Fault::validation(format!(
             "agent {agent_id} has not been prepared yet; call PrepareAgent and try again"
         ))

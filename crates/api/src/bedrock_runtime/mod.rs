@@ -7,3 +7,5 @@
 pub(crate) mod converse;
 pub(crate) mod converse_stream;
 mod message;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+use serde_json::{Value as Json, json};
+
+use crate::Cx;
+use crate::testing::{call, cx, done, refused};
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/agent";
+
+async fn new_agent(cx: &Cx, name: &str) -> String {
+    let input = json!({
+        "agentName": name, "foundationModel": "anthropic.claude-3", "agentResourceRoleArn": ROLE,
+        "instruction": "You help customers with their orders, politely and shortly.",
+    });
+    let made = done(cx, "CreateAgent", input).await;
+    made["agent"]["agentId"].as_str().unwrap().to_owned()
+}
+
+fn group(agent: &str, name: &str) -> Json {
+    json!({
+        "agentId": agent, "agentVersion": "DRAFT", "actionGroupName": name,
+        "actionGroupExecutor": {"customControl": "RETURN_CONTROL"},
+        "functionSchema": {"functions": [{
+            "name": "lookup", "description": "Looks an order up",
+            "parameters": {"id": {"type": "string", "required": true}},
+        }]},
+    })
+}
+
+async fn status(cx: &Cx, agent: &str) -> String {
+    let got = done(cx, "GetAgent", json!({"agentId": agent})).await;
+    got["agent"]["agentStatus"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_edit_is_not_live_until_the_agent_is_prepared() {
+    let cx = cx([llm::Step::text("<answer>hello</answer>")]).await;
+    let agent = new_agent(&cx, "support").await;
+    let ask = json!({
+        "agentId": agent, "agentAliasId": "TSTALIASID", "sessionId": "s1", "inputText": "hi",
+    });
+    assert_eq!(status(&cx, &agent).await, "NOT_PREPARED");
+    let fault = refused(&cx, "InvokeAgent", ask.clone()).await;
+    assert!(fault.contains("has not been prepared yet"), "{fault}");
+
+    let prepared = done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    assert_eq!(prepared["agentStatus"], "PREPARING");
+    assert_eq!(status(&cx, &agent).await, "PREPARED");
+    let (head, events) = call(&cx, "InvokeAgent", ask.clone()).await.unwrap();
+    assert_eq!((&head["sessionId"], events.len()), (&json!("s1"), 1));
+
+    done(&cx, "CreateAgentActionGroup", group(&agent, "orders")).await;
+    assert_eq!(status(&cx, &agent).await, "NOT_PREPARED");
+    assert!(call(&cx, "InvokeAgent", ask).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_alias_without_a_route_cuts_the_next_version_and_versions_stay_as_they_were() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "support").await;
+    let alias = |name: &str| json!({"agentId": agent, "agentAliasName": name});
+    let fault = refused(&cx, "CreateAgentAlias", alias("live")).await;
+    assert!(fault.contains("when Agent is in NOT_PREPARED state"), "{fault}");
+
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let first = done(&cx, "CreateAgentAlias", alias("live")).await["agentAlias"].clone();
+    assert_eq!(first["agentAliasStatus"], "CREATING");
+    assert_eq!(first["routingConfiguration"], json!([{"agentVersion": "1"}]));
+
+    done(&cx, "CreateAgentActionGroup", group(&agent, "orders")).await;
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let mut edit = alias("live");
+    edit["agentAliasId"] = first["agentAliasId"].clone();
+    let second = done(&cx, "UpdateAgentAlias", edit).await["agentAlias"].clone();
+    let history = second["agentAliasHistoryEvents"].as_array().unwrap();
+    let versions: Vec<_> =
+        history.iter().map(|e| &e["routingConfiguration"][0]["agentVersion"]).collect();
+    assert_eq!(versions, ["1", "2"]);
+    assert_eq!((history[0]["endDate"].is_null(), history[1]["endDate"].is_null()), (false, true));
+
+    let groups = |version: &str| json!({"agentId": agent, "agentVersion": version});
+    let of_first = done(&cx, "ListAgentActionGroups", groups("1")).await;
+    let of_second = done(&cx, "ListAgentActionGroups", groups("2")).await;
+    assert_eq!(of_first["actionGroupSummaries"], json!([]));
+    assert_eq!(of_second["actionGroupSummaries"][0]["actionGroupName"], "orders");
+
+    let listed = done(&cx, "ListAgentVersions", json!({"agentId": agent})).await;
+    let listed = listed["agentVersionSummaries"].as_array().unwrap();
+    let numbers: Vec<_> = listed.iter().map(|v| &v["agentVersion"]).collect();
+    assert_eq!(numbers, ["DRAFT", "2", "1"]);
+}
+
+#[tokio::test]
+async fn deletes_respect_what_is_in_use() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "support").await;
+    let made = done(&cx, "CreateAgentActionGroup", group(&agent, "orders")).await;
+    let id = made["agentActionGroup"]["actionGroupId"].clone();
+    let mut one = json!({"agentId": agent, "agentVersion": "DRAFT", "actionGroupId": id});
+    let fault = refused(&cx, "DeleteAgentActionGroup", one.clone()).await;
+    assert!(fault.contains("cannot be deleted when it is Enabled"), "{fault}");
+    one["skipResourceInUseCheck"] = json!(true);
+    done(&cx, "DeleteAgentActionGroup", one).await;
+
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let alias = json!({"agentId": agent, "agentAliasName": "live"});
+    let alias = done(&cx, "CreateAgentAlias", alias).await;
+    let version = json!({"agentId": agent, "agentVersion": "1"});
+    assert!(refused(&cx, "DeleteAgentVersion", version.clone()).await.starts_with("Conflict"));
+    assert!(refused(&cx, "DeleteAgent", json!({"agentId": agent})).await.starts_with("Conflict"));
+
+    let id = &alias["agentAlias"]["agentAliasId"];
+    done(&cx, "DeleteAgentAlias", json!({"agentId": agent, "agentAliasId": id})).await;
+    done(&cx, "DeleteAgentVersion", version.clone()).await;
+    assert!(refused(&cx, "GetAgentVersion", version).await.starts_with("ResourceNotFound"));
+    let gone = done(&cx, "DeleteAgent", json!({"agentId": agent})).await;
+    assert_eq!(gone["agentStatus"], "DELETING");
+    assert!(refused(&cx, "GetAgent", json!({"agentId": agent})).await.starts_with("ResourceNot"));
+    let aliases = json!({"agentId": agent, "agentAliasId": "TSTALIASID"});
+    assert!(refused(&cx, "GetAgentAlias", aliases).await.starts_with("ResourceNotFound"));
+    new_agent(&cx, "support").await;
+}
+
+#[tokio::test]
+async fn names_are_unique_and_a_client_token_gives_the_first_answer_again() {
+    let cx = cx([]).await;
+    let input =
+        json!({"agentName": "support", "clientToken": "a-token-of-33-characters-or-more-x"});
+    let first = done(&cx, "CreateAgent", input.clone()).await;
+    assert_eq!(first["agent"]["agentStatus"], "CREATING");
+    assert_eq!(done(&cx, "CreateAgent", input.clone()).await, first);
+    let mut other = input.clone();
+    other["description"] = json!("another body");
+    assert!(refused(&cx, "CreateAgent", other).await.starts_with("ConflictException"));
+    let fault = refused(&cx, "CreateAgent", json!({"agentName": "support"})).await;
+    assert_eq!(fault, "ConflictException: an agent named support exists already");
+
+    let id = first["agent"]["agentId"].as_str().unwrap();
+    done(&cx, "CreateAgentActionGroup", group(id, "orders")).await;
+    let fault = refused(&cx, "CreateAgentActionGroup", group(id, "orders")).await;
+    assert!(fault.starts_with("ConflictException"), "{fault}");
+    let test = json!({"agentId": id, "agentAliasName": "AgentTestAlias",
+        "routingConfiguration": [{"agentVersion": "DRAFT"}]});
+    assert!(refused(&cx, "CreateAgentAlias", test).await.contains("not a numbered version"));
+}
+
+#[tokio::test]
+async fn a_schema_that_does_not_compile_is_refused_when_it_arrives() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "support").await;
+    let mut bad = group(&agent, "orders");
+    bad.as_object_mut().unwrap().remove("functionSchema");
+    assert!(refused(&cx, "CreateAgentActionGroup", bad.clone()).await.starts_with("Validation"));
+    bad["apiSchema"] = json!({"payload": "openapi: 3.0.0\npaths: 7\n"});
+    let fault = refused(&cx, "CreateAgentActionGroup", bad).await;
+    assert!(fault.starts_with("ValidationException: "), "{fault}");
+    let mut asks = group(&agent, "orders");
+    asks["functionSchema"]["functions"][0]["requireConfirmation"] = json!("ENABLED");
+    assert!(refused(&cx, "CreateAgentActionGroup", asks).await.contains("requireConfirmation"));
+}
+
+#[tokio::test]
+async fn tags_are_set_at_creation_and_changed_by_arn() {
+    let cx = cx([]).await;
+    let input = json!({"agentName": "support", "tags": {"craton:budget": "5", "team": "a"}});
+    let made = done(&cx, "CreateAgent", input).await;
+    let arn = made["agent"]["agentArn"].clone();
+    let tag = json!({"resourceArn": arn, "tags": {"team": "b"}});
+    done(&cx, "TagResource", tag).await;
+    let untag = json!({"resourceArn": arn, "tagKeys": ["craton:budget", "unknown"]});
+    done(&cx, "UntagResource", untag).await;
+    let listed = done(&cx, "ListTagsForResource", json!({"resourceArn": arn})).await;
+    assert_eq!(listed["tags"], json!({"team": "b"}));
+    let foreign = json!({"resourceArn": "arn:aws:bedrock:us-east-1:999999999999:agent/AAAAAAAAAA"});
+    let fault = refused(&cx, "ListTagsForResource", foreign).await;
+    assert!(fault.starts_with("ResourceNotFoundException"), "{fault}");
+}

@@ -1,0 +1,103 @@
+//! What unit tests of operations share: an engine in memory, and calls through the table.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use craton_core::agent::tool::Effect;
+use engine::env::{Clock, Ids};
+use engine::function::{ToolCall, ToolError, Tools};
+use engine::{Engine, Parts};
+use exec::{ExecError, Invoked};
+use futures_core::future::BoxFuture;
+use futures_util::StreamExt as _;
+use llm::{Models, Scripted, Step};
+use serde_json::Value as Json;
+use store::{Store, StoreError, Tenant};
+use wire::value::Value;
+
+use crate::{Caller, Cx, RequestInfo, ops};
+
+/// Moves on by a second whenever it is read.
+struct Ticks(AtomicI64);
+
+impl Clock for Ticks {
+    fn now(&self) -> i64 {
+        self.0.fetch_add(1_000, Ordering::SeqCst)
+    }
+}
+
+struct Counted(AtomicU64);
+
+impl Ids for Counted {
+    fn fresh(&self) -> String {
+        format!("id-{}", self.0.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+struct NoTools;
+
+impl Tools for NoTools {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
+        let refused = ExecError::Refused(format!("{} is not there", call.function));
+        Box::pin(async move { Err(refused.into()) })
+    }
+
+    fn effect<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// An engine whose model says `steps` in every turn.
+pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
+    let engine = Engine::start(Parts {
+        store: Store::memory().unwrap(),
+        models: Models::single(Arc::new(Scripted::from_steps(steps))),
+        tools: Arc::new(NoTools),
+        clock: Arc::new(Ticks(AtomicI64::new(1_700_000_000_000))),
+        ids: Arc::new(Counted(AtomicU64::new(0))),
+        turn: craton_core::agent::limits::Limits::default(),
+        limits: engine::limits::Limits::default(),
+    });
+    let caller = Caller {
+        account: "123456789012".to_owned(),
+        region: "us-east-1".to_owned(),
+        access_key: String::new(),
+        arn: "arn:aws:iam::123456789012:root".to_owned(),
+    };
+    let request = RequestInfo { id: "request".to_owned(), invocation_id: None };
+    Cx { caller: Arc::new(caller), request: Arc::new(request), engine: engine.await.unwrap() }
+}
+
+/// The answer with its events (each as JSON, a fault as its text), or the fault as `code: message`.
+pub(crate) async fn call(cx: &Cx, name: &str, input: Json) -> Result<(Json, Vec<Json>), String> {
+    let row = ops::ROWS.iter().find(|row| row.operation == name).expect("a served operation");
+    let mut cx = cx.clone();
+    let (id, invocation_id) = (cx.engine.fresh_id(), None);
+    cx.request = Arc::new(RequestInfo { id, invocation_id });
+    let reply = (row.handler)(cx, Value::from(input)).await.map_err(|fault| fault.to_string())?;
+    let mut events = Vec::new();
+    if let Some(mut stream) = reply.events {
+        while let Some(event) = stream.next().await {
+            events.push(event.map_or_else(|fault| fault.to_string().into(), Json::from));
+        }
+    }
+    Ok((reply.value.into(), events))
+}
+
+/// The answer of an operation that must succeed.
+pub(crate) async fn done(cx: &Cx, name: &str, input: Json) -> Json {
+    call(cx, name, input).await.unwrap_or_else(|fault| panic!("{name}: {fault}")).0
+}
+
+/// The fault of an operation that must fail.
+pub(crate) async fn refused(cx: &Cx, name: &str, input: Json) -> String {
+    match call(cx, name, input).await {
+        Ok((answer, _)) => panic!("{name} answered {answer}"),
+        Err(fault) => fault,
+    }
+}
