@@ -85,6 +85,7 @@ pub(crate) async fn get(
     Ok(GetAgentActionGroupResponse { agent_action_group })
 }
 
+/// In the order of creation.
 pub(crate) async fn list(
     cx: &Cx,
     input: ListAgentActionGroupsRequest,
@@ -92,7 +93,9 @@ pub(crate) async fn list(
     let list = format!("action-groups/{}/{}", input.agent_id, input.agent_version);
     let page = Page::open(list, input.max_results, input.next_token.as_deref())?;
     let groups = groups(cx, &input.agent_id, &input.agent_version).await?;
-    let rows = groups.iter().map(|group| (group.id.clone(), summary(group))).collect();
+    let key = |group: &ActionGroup| format!("{:015}/{}", group.created_at, group.id);
+    let mut rows: Vec<_> = groups.iter().map(|group| (key(group), summary(group))).collect();
+    rows.sort_by(|(one, _), (other, _)| one.cmp(other));
     let (action_group_summaries, next_token) = page.of(rows);
     Ok(ListAgentActionGroupsResponse { action_group_summaries, next_token })
 }
@@ -135,7 +138,7 @@ pub(crate) async fn update(
     Ok(UpdateAgentActionGroupResponse { agent_action_group: shown(&input.agent_id, DRAFT, &made) })
 }
 
-/// AWS: an update replaces the whole group.
+/// A PUT: what the update leaves out is gone.
 async fn try_update(cx: &Cx, agent_id: &str, asked: &ActionGroup) -> Result<ActionGroup, Stop> {
     let document::Versioned { version, value: mut agent } = document::agent(cx, agent_id).await?;
     check_name(&agent, &asked.name, &asked.id)?;

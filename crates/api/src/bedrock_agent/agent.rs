@@ -215,7 +215,7 @@ fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
     })
 }
 
-/// AWS: an update replaces all settings; what is left out falls back to its default.
+/// A PUT: what the update leaves out falls back to its default.
 fn updated(input: &UpdateAgentRequest) -> Result<Settings, Fault> {
     Ok(Settings {
         name: input.agent_name.clone(),
@@ -236,7 +236,7 @@ pub(crate) fn arn(cx: &Cx, agent_id: &str) -> String {
     format!("arn:aws:bedrock:{}:{}:agent/{agent_id}", cx.caller.region, cx.caller.account)
 }
 
-fn status(status: Status) -> AgentStatus {
+pub(crate) fn status(status: Status) -> AgentStatus {
     match status {
         Status::NotPrepared => AgentStatus::NotPrepared,
         Status::Prepared => AgentStatus::Prepared,

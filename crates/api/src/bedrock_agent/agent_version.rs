@@ -9,7 +9,7 @@ use wire::bedrock_agent::types::{
 use wire::fault::Fault;
 use wire::value::Timestamp;
 
-use super::document::{self, Agent, AgentVersion, DRAFT, Status, tenant};
+use super::document::{self, Agent, AgentVersion, DRAFT, tenant};
 use super::page::Page;
 use super::write::{self, Stop, retry};
 use super::{agent, agent_alias};
@@ -83,18 +83,14 @@ async fn try_delete(cx: &Cx, id: &str, version: &str, skip: bool) -> Result<(), 
     Ok(())
 }
 
-fn draft(agent: &Agent) -> AgentVersionSummary {
+fn draft(of: &Agent) -> AgentVersionSummary {
     AgentVersionSummary {
-        agent_name: agent.settings.name.clone(),
-        agent_status: match agent.status {
-            Status::NotPrepared => AgentStatus::NotPrepared,
-            Status::Prepared => AgentStatus::Prepared,
-            Status::Failed => AgentStatus::Failed,
-        },
+        agent_name: of.settings.name.clone(),
+        agent_status: agent::status(of.status),
         agent_version: DRAFT.to_owned(),
-        created_at: Timestamp(agent.created_at),
-        updated_at: Timestamp(agent.updated_at),
-        description: agent.settings.description.clone(),
+        created_at: Timestamp(of.created_at),
+        updated_at: Timestamp(of.updated_at),
+        description: of.settings.description.clone(),
         guardrail_configuration: None,
     }
 }

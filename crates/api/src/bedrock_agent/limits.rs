@@ -10,5 +10,6 @@ pub(crate) const VERSIONS: u32 = 99_999;
 pub(crate) const HISTORY: usize = 10;
 /// AWS: tags per resource (API reference, `TagResource`).
 pub(crate) const TAGS: usize = 50;
-/// Seconds. AWS: what an agent has whose client does not say.
+/// Seconds. AWS: what GetAgent shows of agents whose makers did not say (prints of it in public
+/// repositories).
 pub(crate) const IDLE_SESSION_TTL: u32 = 600;

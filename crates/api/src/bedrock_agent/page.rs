@@ -50,14 +50,11 @@ impl Page {
         (rows.into_iter().map(|(_, row)| row).collect(), next)
     }
 
-    /// A page of a list that is at hand as a whole, sorted by id.
+    /// A page of a list that is at hand as a whole, sorted by id; an item that went away since the
+    /// last page is no matter.
     pub(crate) fn of<T>(&self, rows: Vec<(String, T)>) -> (Vec<T>, Option<String>) {
-        let rows = rows.into_iter();
-        let rest = match &self.after {
-            Some(after) => rows.skip_while(|(id, _)| id != after).skip(1).collect(),
-            None => rows.collect(),
-        };
-        self.cut(rest)
+        let seen = |id: &String| self.after.as_ref().is_some_and(|after| id <= after);
+        self.cut(rows.into_iter().filter(|(id, _)| !seen(id)).collect())
     }
 }
 

@@ -173,3 +173,25 @@ async fn tags_are_set_at_creation_and_changed_by_arn() {
     let fault = refused(&cx, "ListTagsForResource", foreign).await;
     assert!(fault.starts_with("ResourceNotFoundException"), "{fault}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn aliases_made_at_once_cut_versions_of_their_own() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "support").await;
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let made = (0..12).map(|n| {
+        let (cx, agent) = (cx.clone(), agent.clone());
+        tokio::spawn(async move {
+            let input = json!({"agentId": agent, "agentAliasName": format!("alias{n}")});
+            let made = done(&cx, "CreateAgentAlias", input).await;
+            let route = &made["agentAlias"]["routingConfiguration"][0]["agentVersion"];
+            route.as_str().unwrap().parse::<u32>().unwrap()
+        })
+    });
+    let mut numbers = Vec::new();
+    for task in made.collect::<Vec<_>>() {
+        numbers.push(task.await.unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
+}

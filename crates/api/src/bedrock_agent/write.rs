@@ -16,7 +16,7 @@ use super::document::{AgentName, AliasName, tenant};
 use crate::cx::Cx;
 
 /// Attempts of one change before the client is told of the conflict. Ours.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: usize = 32;
 /// How long a client token is remembered. Ours: AWS does not say; SDKs repeat within minutes.
 const TOKEN_MILLIS: i64 = 24 * 3_600_000;
 
