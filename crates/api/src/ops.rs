@@ -8,7 +8,7 @@ use wire::value::Value;
 
 use crate::cx::Cx;
 use crate::reply::Reply;
-use crate::{bedrock_agent, bedrock_agent_runtime, bedrock_runtime, lambda, sts};
+use crate::{bedrock_agent, bedrock_agent_runtime, bedrock_runtime, iam, lambda, sts};
 
 /// Takes the decoded and validated input.
 pub type Handler = fn(Cx, Value) -> BoxFuture<'static, Result<Reply, Fault>>;
@@ -73,7 +73,31 @@ ops! {
         Converse => bedrock_runtime::converse::converse,
         ConverseStream => bedrock_runtime::converse_stream::converse_stream,
     }
-    "iam": {}
+    "iam": {
+        AttachRolePolicy => iam::attachment::attach,
+        CreatePolicy => iam::policy::create,
+        CreateRole => iam::role::create,
+        DeletePolicy => iam::policy::delete,
+        DeleteRole => iam::role::delete,
+        DeleteRolePolicy => iam::role_policy::delete,
+        DetachRolePolicy => iam::attachment::detach,
+        GetPolicy => iam::policy::get,
+        GetPolicyVersion => iam::policy::get_version,
+        GetRole => iam::role::get,
+        GetRolePolicy => iam::role_policy::get,
+        ListAttachedRolePolicies => iam::attachment::list,
+        ListInstanceProfilesForRole => iam::role::list_instance_profiles,
+        ListPolicies => iam::policy::list,
+        ListPolicyVersions => iam::policy::list_versions,
+        ListRolePolicies => iam::role_policy::list,
+        ListRoleTags => iam::role_tag::list,
+        ListRoles => iam::role::list,
+        PutRolePolicy => iam::role_policy::put,
+        TagRole => iam::role_tag::tag,
+        UntagRole => iam::role_tag::untag,
+        UpdateAssumeRolePolicy => iam::role::update_assume_policy,
+        UpdateRole => iam::role::update,
+    }
     "lambda": {
         AddPermission => lambda::permission::add,
         CreateFunction => lambda::function::create,
