@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool speaks to standard output")]
 
 mod codegen;
+mod tidy;
 mod vectors;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 const USAGE: &str = "usage: cargo xtask VERB
 
   codegen [--check] [--fetch]   regenerate the wire's tables and types from models/
+  tidy                          check the walls: layers, sizes, names of files
   vectors --data DIR            run public protocol vectors against the codecs";
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn run(arguments: &[String]) -> Outcome {
     let Some((verb, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match verb.as_str() {
         "codegen" => codegen::run(rest),
+        "tidy" => tidy::run(),
         "vectors" => vectors::run(rest),
         other => Err(format!("there is no verb {other}\n{USAGE}").into()),
     }

@@ -1,0 +1,179 @@
+//! `cargo xtask tidy`: the walls of the house as a check. What it enforces is named in
+//! ARCHITECTURE.md, "Invariants and what enforces them".
+//!
+//! It reads files and nothing else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Outcome, root};
+
+/// Which crates of ours each crate may use: down only, and never a sibling.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("wire", &[]),
+    ("net", &[]),
+    ("store", &["net"]),
+    ("core", &["wire"]),
+    ("llm", &["wire", "net"]),
+    ("exec", &["wire", "net"]),
+    ("engine", &["wire", "craton-core", "store", "llm", "exec"]),
+    ("api", &["wire", "craton-core", "store", "llm", "exec", "engine"]),
+    ("front", &["wire", "engine", "api"]),
+    ("craton", &["craton-core", "net", "store", "llm", "exec", "engine", "front"]),
+];
+
+/// Libraries that one crate alone may use directly.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("rusqlite", &["store"]),
+    ("hyper-rustls", &["net"]),
+    ("jsonschema", &["core"]),
+    ("clap", &["craton"]),
+    ("tracing-subscriber", &["craton"]),
+];
+
+/// Words that must not stand in a crate's sources, tests apart, and the files that may hold them.
+const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
+    ("core", &["async ", "tokio", "std::time", "std::fs", "std::net", "std::env", "rand::"], &[]),
+    ("engine", &["SystemTime::now", "Timestamp::now"], &["env.rs"]),
+    ("api", &["SystemTime::now", "Timestamp::now", "Instant::now"], &[]),
+    ("front", &["SystemTime::now", "Timestamp::now"], &[]),
+    ("llm", &["SystemTime::now", "Timestamp::now", "Instant::now"], &[]),
+    ("store", &["SystemTime::now", "Timestamp::now"], &[]),
+];
+
+const FILE_LINES: usize = 800;
+const FUNCTION_LINES: usize = 70;
+
+pub(crate) fn run() -> Outcome {
+    let files = sources(&root().join("crates"))?;
+    let mut problems = dependencies()?;
+    for (path, text) in &files {
+        problems.extend(forbidden(path, text));
+        problems.extend(shape(path, text));
+    }
+    problems.extend(paths_named(&fs::read_to_string(root().join("ARCHITECTURE.md"))?));
+    if problems.is_empty() {
+        println!("tidy: {} files, nothing to say", files.len());
+        return Ok(());
+    }
+    Err(problems.join("\n").into())
+}
+
+/// The Rust files of a folder, by hand ones only, with their paths below the root.
+fn sources(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
+    let (mut found, mut open) = (BTreeMap::new(), vec![PathBuf::from(folder)]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let generated = path.components().any(|part| part.as_os_str() == "gen");
+            if path.is_dir() && !generated {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") && !generated {
+                let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
+                found.insert(name, fs::read_to_string(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn dependencies() -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let mut problems = Vec::new();
+    let ours: Vec<&str> = MAY_USE
+        .iter()
+        .map(|(name, _)| if *name == "core" { "craton-core" } else { name })
+        .collect();
+    for (name, allowed) in MAY_USE {
+        let path = root().join("crates").join(name).join("Cargo.toml");
+        let manifest: toml::Table = fs::read_to_string(path)?.parse()?;
+        let table = manifest.get("dependencies").and_then(toml::Value::as_table);
+        for used in table.into_iter().flat_map(toml::Table::keys) {
+            if ours.contains(&used.as_str()) && !allowed.contains(&used.as_str()) {
+                problems.push(format!("crates/{name} uses {used}: arrows go down only"));
+            }
+            let owners = ONLY_IN.iter().find(|(library, _)| library == used);
+            if owners.is_some_and(|(_, crates)| !crates.contains(name)) {
+                problems.push(format!("crates/{name} uses {used}, which has one home elsewhere"));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+fn forbidden(path: &str, text: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, words, except) in FORBIDDEN {
+        let ours = path.starts_with(&format!("crates/{name}/src/"));
+        if !ours || is_test(path) || except.iter().any(|file| path.ends_with(file)) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or(text);
+        for (number, line) in code.lines().enumerate() {
+            let said = line.split("//").next().unwrap_or(line);
+            if let Some(word) = words.iter().find(|word| said.contains(**word)) {
+                problems.push(format!("{path}:{}: {word:?} has no place here", number + 1));
+            }
+        }
+    }
+    problems
+}
+
+fn is_test(path: &str) -> bool {
+    path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/sim")
+}
+
+/// Opening essay, file length, function length.
+fn shape(path: &str, text: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !text.starts_with("//!") && !is_test(path) {
+        problems.push(format!("{path}: a file opens with what it is"));
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.len() > FILE_LINES {
+        problems.push(format!("{path}: {} lines, {FILE_LINES} is the end", lines.len()));
+    }
+    if is_test(path) {
+        return problems;
+    }
+    let mut begun: Option<(usize, usize)> = None;
+    for (number, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        if begun.is_none() && is_function(line.trim_start()) {
+            begun = Some((number, indent));
+        }
+        if let Some((from, depth)) = begun
+            && indent == depth
+            && matches!(line.trim(), "}" | "})")
+        {
+            if number - from + 1 > FUNCTION_LINES {
+                let length = number - from + 1;
+                problems.push(format!("{path}:{}: a function of {length} lines", from + 1));
+            }
+            begun = None;
+        } else if begun.is_some_and(|(from, _)| from == number)
+            && line.trim_end().ends_with(['}', ';'])
+        {
+            begun = None;
+        }
+    }
+    problems
+}
+
+fn is_function(line: &str) -> bool {
+    let bare = ["pub(crate) ", "pub(super) ", "pub ", "const ", "async "]
+        .iter()
+        .fold(line, |rest, word| rest.strip_prefix(word).unwrap_or(rest));
+    bare.starts_with("fn ")
+}
+
+/// Paths in backticks that do not exist.
+fn paths_named(text: &str) -> Vec<String> {
+    let tops = ["crates/", "conformance/", "bench/", "xtask/", "docs/", "models/", "examples/"];
+    let named = text.split('`').skip(1).step_by(2);
+    let gone = named.filter(|name| {
+        let is_path = tops.iter().any(|top| name.starts_with(top));
+        is_path && !name.contains(['*', '<', ' ', '{']) && !root().join(name).exists()
+    });
+    gone.map(|name| format!("ARCHITECTURE.md names {name}, which is not there")).collect()
+}
