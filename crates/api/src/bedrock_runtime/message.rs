@@ -203,9 +203,9 @@ fn block(place: &str, block: ContentBlock) -> Result<Block, Fault> {
             input: asked.input,
         })),
         ContentBlock::ToolResult(result) => tool_result(place, result).map(Block::ToolResult),
-        ContentBlock::Image(image) => Ok(Block::Image(json(image))),
-        ContentBlock::Document(document) => Ok(Block::Document(json(document))),
-        ContentBlock::Video(video) => Ok(Block::Video(json(video))),
+        ContentBlock::Image(image) => media(place, "image", image).map(Block::Image),
+        ContentBlock::Document(document) => media(place, "document", document).map(Block::Document),
+        ContentBlock::Video(video) => media(place, "video", video).map(Block::Video),
         ContentBlock::ReasoningContent(said) => Ok(Block::ReasoningContent(json(said))),
         ContentBlock::CachePoint(point) => Ok(Block::CachePoint(json(point))),
         ContentBlock::GuardContent(_) => unsupported("guardContent", "guardrails of models"),
@@ -227,21 +227,40 @@ fn tool_result(place: &str, result: wire_types::ToolResultBlock) -> Result<ToolR
             "The content field at {place}.toolResult cannot be empty when status value is error."
         )));
     }
+    let inner = format!("{place}.toolResult");
     let content: Result<_, _> = result
         .content
         .into_iter()
         .map(|block| match block {
             ToolResultContentBlock::Text(text) => Ok(ResultBlock::Text(text)),
             ToolResultContentBlock::Json(value) => Ok(ResultBlock::Json(value)),
-            ToolResultContentBlock::Image(image) => Ok(ResultBlock::Image(json(image))),
-            ToolResultContentBlock::Document(file) => Ok(ResultBlock::Document(json(file))),
-            ToolResultContentBlock::Video(video) => Ok(ResultBlock::Video(json(video))),
+            ToolResultContentBlock::Image(image) => {
+                media(&inner, "image", image).map(ResultBlock::Image)
+            }
+            ToolResultContentBlock::Document(file) => {
+                media(&inner, "document", file).map(ResultBlock::Document)
+            }
+            ToolResultContentBlock::Video(video) => {
+                media(&inner, "video", video).map(ResultBlock::Video)
+            }
             ToolResultContentBlock::SearchResult(_) => {
                 Err(refused(&format!("{place}.toolResult.searchResult"), "", "search results"))
             }
         })
         .collect();
     Ok(ToolResult { tool_use_id: result.tool_use_id, content: content?, status })
+}
+
+/// An image, a document or a video that the request carries itself.
+fn media(place: &str, kind: &str, shape: impl Shape) -> Result<Json, Fault> {
+    let media = json(shape);
+    match media.pointer("/source/s3Location/uri").and_then(Json::as_str) {
+        Some(uri) => {
+            let field = format!("{place}.{kind}.source.s3Location");
+            Err(refused(&field, uri, "objects in S3; send the bytes"))
+        }
+        None => Ok(media),
+    }
 }
 
 fn json(shape: impl Shape) -> Json {

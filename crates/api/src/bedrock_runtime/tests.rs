@@ -71,3 +71,15 @@ async fn a_conversation_that_makes_no_sense_is_refused_in_the_words_of_aws() {
     let fault = refused(&cx, "Converse", bare).await;
     assert!(fault.contains("toolConfig field must be defined"), "{fault}");
 }
+
+#[tokio::test]
+async fn an_object_in_s3_is_refused_by_name() {
+    let source = json!({"s3Location": {"uri": "s3://bucket/key"}});
+    let image = json!([{"image": {"format": "png", "source": source}}]);
+    let cx = cx([]).await;
+    assert_eq!(
+        refused(&cx, "Converse", asked(&json!([said("user", &image)]))).await,
+        "ValidationException: craton does not support value 's3://bucket/key' at \
+         'messages.0.content.0.image.source.s3Location' yet: objects in S3; send the bytes"
+    );
+}
