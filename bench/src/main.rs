@@ -1,1 +1,89 @@
-fn main() {}
+//! Measures Craton beside its peers, over the wire that its clients use.
+//!
+//! `world` is the model and the tools that every peer works with, `floor` the least that this
+//! design can cost, `load` the client. `agent_loop` puts them together: it starts the peers in
+//! turn, drives them, reads what they used, and prints a line of JSON per measurement. Nothing
+//! here knows Craton's insides; it is measured as the process it is.
+#![allow(clippy::print_stdout, reason = "figures go to standard output")]
+
+mod agent_loop;
+mod cold;
+mod craton;
+mod disk;
+mod floor;
+mod http1;
+mod journal;
+mod limits;
+mod load;
+mod peer;
+mod process;
+mod report;
+mod syncs;
+mod task;
+mod world;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What may go wrong ends the benchmark: a figure from a broken run is worse than none.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(about = "Measures Craton beside its peers")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serves the zero-latency model and the tool.
+    World {
+        #[arg(long, default_value = "127.0.0.1:9900")]
+        listen: SocketAddr,
+    },
+    /// Serves the floor: the same calls and commits as an agent turn, and no agent.
+    Floor {
+        #[arg(long, default_value = "127.0.0.1:9901")]
+        listen: SocketAddr,
+        #[arg(long, default_value = "127.0.0.1:9900")]
+        world: SocketAddr,
+        #[arg(long)]
+        data_dir: PathBuf,
+    },
+    /// Invokes an agent in a closed loop and prints what that took.
+    Load(load::Args),
+    /// The whole comparison.
+    AgentLoop(agent_loop::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::World { listen } => single().and_then(|r| r.block_on(world::serve(listen))),
+        Verb::Floor { listen, world, data_dir } => {
+            threads().and_then(|r| r.block_on(floor::serve(listen, world, &data_dir)))
+        }
+        Verb::Load(args) => single().and_then(|r| r.block_on(load::run(&args))),
+        Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// World and client take one thread each: the machine's cores are for what is measured.
+fn single() -> Result<tokio::runtime::Runtime, Error> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// As many workers as `craton up` has.
+fn threads() -> Result<tokio::runtime::Runtime, Error> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

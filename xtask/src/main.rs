@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask VERB`. One file per verb.
 #![allow(clippy::print_stdout, reason = "a command line tool speaks to standard output")]
 
+mod bench;
 mod codegen;
 mod tidy;
 mod vectors;
@@ -12,6 +13,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: cargo xtask VERB
 
+  bench agent-loop              measure Craton beside its peers (bench/README.md)
   codegen [--check] [--fetch]   regenerate the wire's tables and types from models/
   tidy                          check the walls: layers, sizes, names of files
   vectors --data DIR            run public protocol vectors against the codecs";
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Outcome {
     let Some((verb, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match verb.as_str() {
+        "bench" => bench::run(rest),
         "codegen" => codegen::run(rest),
         "tidy" => tidy::run(),
         "vectors" => vectors::run(rest),

@@ -1,0 +1,31 @@
+//! Every bound of the benchmarks, with the reason for its size.
+
+use std::time::Duration;
+
+/// How long a peer may take until it answers. LangGraph imports for several seconds when the
+/// machine is busy.
+pub(crate) const START: Duration = Duration::from_secs(60);
+
+/// Invocations before a measurement: pools filled, statements prepared, code paged in.
+pub(crate) const WARM_UP: Duration = Duration::from_millis(500);
+
+/// One invocation. More means that something hangs.
+pub(crate) const INVOCATION: Duration = Duration::from_secs(30);
+
+/// Appends of one disk probe; at 0.1 to 4 ms each it takes 20 to 800 ms.
+pub(crate) const PROBES: usize = 200;
+pub(crate) const PROBE_BYTES: usize = 512;
+
+/// A probe slower than this many idle ones voids its round: then the disk, or the scheduler's
+/// tick, is what was measured.
+pub(crate) const VOID: f64 = 2.0;
+
+/// Statements of many appends under one sync, as in the store.
+pub(crate) const GROUP: usize = 256;
+pub(crate) const WAITING: usize = 4096;
+
+/// Pages of write-ahead log before it is copied back (32 MiB), where the store does the same.
+pub(crate) const WAL_PAGES: u32 = 8000;
+
+/// Starts of one cold start figure.
+pub(crate) const STARTS: usize = 11;
