@@ -62,6 +62,8 @@ ops! {
         ListAgentAliases => bedrock_agent::agent_alias::list,
         UpdateAgentAlias => bedrock_agent::agent_alias::update,
         DeleteAgentAlias => bedrock_agent::agent_alias::delete,
+        ListAgentCollaborators => bedrock_agent::agent_collaborator::list,
+        ListAgentKnowledgeBases => bedrock_agent::agent_knowledge_base::list,
         TagResource => bedrock_agent::tag::tag,
         UntagResource => bedrock_agent::tag::untag,
         ListTagsForResource => bedrock_agent::tag::list,

@@ -234,6 +234,14 @@ pub(crate) async fn version(cx: &Cx, agent_id: &str, number: &str) -> Result<Age
     Ok(found(read, "agent version", &format!("{agent_id}/{number}"))?.value)
 }
 
+/// Refuses an agent, or a version of it, that does not exist.
+pub(crate) async fn expect(cx: &Cx, agent_id: &str, agent_version: &str) -> Result<(), Fault> {
+    match agent_version {
+        DRAFT => agent(cx, agent_id).await.map(drop),
+        number => version(cx, agent_id, number).await.map(drop),
+    }
+}
+
 pub(crate) async fn alias(
     cx: &Cx,
     agent_id: &str,

@@ -7,6 +7,8 @@
 pub(crate) mod action_group;
 pub(crate) mod agent;
 pub(crate) mod agent_alias;
+pub(crate) mod agent_collaborator;
+pub(crate) mod agent_knowledge_base;
 pub(crate) mod agent_version;
 pub(crate) mod document;
 pub(crate) mod feature;

@@ -133,6 +133,29 @@ enumeration! { pub enum AgentCollaboration {
     Disabled = "DISABLED",
 } }
 
+structure! { pub struct AgentCollaboratorSummary {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    collaborator_id: String = "collaboratorId",
+    agent_descriptor: AgentDescriptor = "agentDescriptor",
+    #[secret] collaboration_instruction: String = "collaborationInstruction",
+    relay_conversation_history: RelayConversationHistory = "relayConversationHistory",
+    collaborator_name: String = "collaboratorName",
+    created_at: Timestamp = "createdAt",
+    last_updated_at: Timestamp = "lastUpdatedAt",
+} }
+
+structure! { #[derive(Default)] pub struct AgentDescriptor {
+    alias_arn: Option<String> = "aliasArn",
+} }
+
+structure! { pub struct AgentKnowledgeBaseSummary {
+    knowledge_base_id: String = "knowledgeBaseId",
+    description: Option<String> = "description",
+    knowledge_base_state: KnowledgeBaseState = "knowledgeBaseState",
+    updated_at: Timestamp = "updatedAt",
+} }
+
 enumeration! { pub enum AgentStatus {
     Creating = "CREATING",
     Preparing = "PREPARING",
@@ -360,6 +383,11 @@ structure! { #[derive(Default)] pub struct InferenceConfiguration {
     stop_sequences: Option<Vec<String>> = "stopSequences",
 } }
 
+enumeration! { pub enum KnowledgeBaseState {
+    Enabled = "ENABLED",
+    Disabled = "DISABLED",
+} }
+
 structure! { pub struct ListAgentActionGroupsRequest {
     agent_id: String = "agentId",
     agent_version: String = "agentVersion",
@@ -380,6 +408,30 @@ structure! { pub struct ListAgentAliasesRequest {
 
 structure! { pub struct ListAgentAliasesResponse {
     agent_alias_summaries: Vec<AgentAliasSummary> = "agentAliasSummaries",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { pub struct ListAgentCollaboratorsRequest {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    max_results: Option<i64> = "maxResults",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { pub struct ListAgentCollaboratorsResponse {
+    agent_collaborator_summaries: Vec<AgentCollaboratorSummary> = "agentCollaboratorSummaries",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { pub struct ListAgentKnowledgeBasesRequest {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    max_results: Option<i64> = "maxResults",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { pub struct ListAgentKnowledgeBasesResponse {
+    agent_knowledge_base_summaries: Vec<AgentKnowledgeBaseSummary> = "agentKnowledgeBaseSummaries",
     next_token: Option<String> = "nextToken",
 } }
 
@@ -475,6 +527,11 @@ enumeration! { pub enum PromptType {
     PostProcessing = "POST_PROCESSING",
     KnowledgeBaseResponseGeneration = "KNOWLEDGE_BASE_RESPONSE_GENERATION",
     MemorySummarization = "MEMORY_SUMMARIZATION",
+} }
+
+enumeration! { pub enum RelayConversationHistory {
+    ToCollaborator = "TO_COLLABORATOR",
+    Disabled = "DISABLED",
 } }
 
 enumeration! { pub enum RequireConfirmation {
