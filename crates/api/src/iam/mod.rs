@@ -15,3 +15,6 @@ mod limits;
 mod page;
 mod policy_text;
 mod record;
+
+#[cfg(test)]
+mod tests;

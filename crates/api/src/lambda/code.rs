@@ -134,10 +134,14 @@ pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Pac
     match engine.tools().prepare(&digest, zip.clone()).await {
         Ok(()) => Ok(Package { digest, zip }),
         // AWS: the first sentences are AWS's own (CreateFunction); the detail is ours.
-        Err(CodeError::Package(detail)) => Err(invalid(format!(
-            "Could not unzip uploaded file. Please check your file, then try to upload again. \
-             ({detail})"
-        ))),
+        Err(CodeError::Package(detail)) => {
+            let detail =
+                detail.strip_prefix("could not unzip the uploaded file: ").unwrap_or(&detail);
+            Err(invalid(format!(
+                "Could not unzip uploaded file. Please check your file, then try to upload again. \
+                 ({detail})"
+            )))
+        }
         Err(error @ CodeError::Io(_)) => Err(Fault::internal(error)),
     }
 }

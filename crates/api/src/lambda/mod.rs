@@ -17,3 +17,6 @@ mod settings;
 mod unserved;
 mod version;
 mod view;
+
+#[cfg(test)]
+mod tests;
