@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
+use engine::env::{Clock as _, System};
+use front::sigv4::Signer;
 use http::{Request, header};
 use serde_json::Value as Json;
 
@@ -62,7 +64,8 @@ async fn fetch(args: &Args) -> Result<Json, String> {
 async fn get(client: &net::Client, endpoint: &str, path: &str) -> Result<Json, String> {
     let url = format!("{}/_craton/v1{path}", endpoint.trim_end_matches('/'));
     let request = Request::get(&url).header(header::ACCEPT, "application/json");
-    let request = request.body(Bytes::new()).map_err(|e| format!("{url} is no URL: {e}"))?;
+    let mut request = request.body(Bytes::new()).map_err(|e| format!("{url} is no URL: {e}"))?;
+    sign(&mut request)?;
     let unreachable = |e| format!("no answer from {endpoint}: {e}; is `craton up` running there?");
     let response = client.send(request, PATIENCE).await.map_err(unreachable)?;
     let status = response.status();
@@ -74,6 +77,32 @@ async fn get(client: &net::Client, endpoint: &str, path: &str) -> Result<Json, S
         return Err(format!("{endpoint} answered {status}: {why}"));
     }
     Ok(json)
+}
+
+/// Signs with the keys of the environment, if there are any: a server in dev mode asks for none.
+fn sign(request: &mut Request<Bytes>) -> Result<(), String> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(access_key), Some(secret_key)) =
+        (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
+    else {
+        return Ok(());
+    };
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let session_token = variable("AWS_SESSION_TOKEN");
+    let signer = Signer {
+        access_key: &access_key,
+        secret_key: &secret_key,
+        session_token: session_token.as_deref(),
+        region: region.as_deref().unwrap_or("us-east-1"),
+        service: "craton",
+    };
+    let uri = request.uri().clone();
+    let host = uri.authority().map_or("", http::uri::Authority::as_str);
+    let now = System::default().now();
+    let signed = signer.get(host, uri.path(), uri.query().unwrap_or_default(), now);
+    let signed = signed.map_err(|refusal| format!("the request cannot be signed: {refusal:?}"))?;
+    request.headers_mut().extend(signed);
+    Ok(())
 }
 
 fn lines(view: &Json) -> Vec<String> {

@@ -6,6 +6,7 @@
 
 mod canonical;
 mod refusal;
+mod sign;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use subtle::ConstantTimeEq;
 use crate::limits;
 use canonical::canonical_request;
 pub use refusal::Refusal;
+pub use sign::Signer;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 

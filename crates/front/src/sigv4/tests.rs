@@ -211,3 +211,22 @@ fn a_refusal_says_what_aws_would_say() {
         ],
     );
 }
+
+#[test]
+fn what_a_signer_signs_verifies() {
+    let signer = Signer {
+        access_key: "AKID",
+        secret_key: "secret",
+        session_token: Some("token"),
+        region: "eu-west-1",
+        service: "craton",
+    };
+    let (path, query, now) = ("/_craton/v1/runs/a%20b", "last=1", 1_700_000_000_000);
+    let headers = signer.get("localhost:4747", path, query, now).expect("plain text");
+    let claim = Claim::read(&headers).expect("a claim").expect("signed");
+    claim.check_head(&headers, now).expect("in time");
+    let host = Some("localhost:4747");
+    let request = Signed { method: "GET", path, query, headers: &headers, host };
+    claim.verify(&request, b"", "secret").expect("the same secret");
+    claim.verify(&request, b"", "other").expect_err("another secret");
+}
