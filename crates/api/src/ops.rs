@@ -138,4 +138,15 @@ mod tests {
             assert!(!ROWS[..at].iter().any(same), "{name} has two rows");
         }
     }
+
+    #[test]
+    fn every_operation_that_the_models_mark_as_served_has_a_row() {
+        for service in wire::model::SERVICES {
+            let served = service.operations.iter().filter(|o| o.state == State::Served);
+            for operation in served {
+                let name = (service.name, operation.name);
+                assert!(find(name.0, name.1).is_some(), "{name:?} is served and has no row");
+            }
+        }
+    }
 }

@@ -27,7 +27,8 @@ pub(crate) async fn invoke(cx: &Cx, input: InvocationRequest) -> Result<Invocati
         function: if mapped { input.function_name } else { reference.qualified_arn() },
         payload: payload(input.payload)?,
         request_id: cx.request.id.clone(),
-        key: None,
+        // The same on every attempt of one call, so that a URL can tell a repeat from a second call.
+        key: cx.request.invocation_id.clone(),
         client_context: input.client_context.as_deref().map(client_context).transpose()?,
     };
     if input.invocation_type == Some(InvocationType::DryRun) {
