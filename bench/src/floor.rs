@@ -83,7 +83,7 @@ impl Floor {
 /// The model's request after `done` additions: as large as an agent's, guidelines and all.
 fn chat(done: usize) -> Bytes {
     let system =
-        format!("{} {}", task::INSTRUCTION, "How to work: one step at a time. ".repeat(24));
+        format!("{} {}", task::INSTRUCTION, "How to work: one step at a time. ".repeat(18));
     let mut messages = vec![
         json!({ "role": "system", "content": system }),
         json!({ "role": "user", "content": task::INPUT }),
