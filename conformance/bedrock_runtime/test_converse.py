@@ -1,0 +1,111 @@
+"""Converse: POST /model/{modelId}/converse, over the same providers as agents."""
+
+import json
+
+import pytest
+
+from support.agents import refused
+from support.model import Say
+
+TOOLS = {"tools": [{"toolSpec": {
+    "name": "add", "description": "Adds two numbers",
+    "inputSchema": {"json": {"type": "object", "required": ["a", "b"], "properties": {
+        "a": {"type": "number"}, "b": {"type": "number"}}}}}}]}
+
+
+def user(text):
+    return {"role": "user", "content": [{"text": text}]}
+
+
+def test_words_in_words_out(brt, model):
+    model.turn(Say("Hello!"))
+    answer = brt.converse(modelId=model.id, messages=[user("Hi")], system=[{"text": "Be brief."}],
+                          inferenceConfig={"maxTokens": 100, "temperature": 0.5, "topP": 0.9,
+                                           "stopSequences": ["END"]})
+    assert answer["output"]["message"] == {"role": "assistant", "content": [{"text": "Hello!"}]}
+    assert answer["stopReason"] == "end_turn"
+    assert answer["usage"] == {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18} | {
+        k: v for k, v in answer["usage"].items() if k.startswith("cache")}
+    assert answer["metrics"]["latencyMs"] >= 0
+    request = model.requests[0]
+    assert request["messages"] == [{"role": "system", "content": "Be brief."},
+                                   {"role": "user", "content": "Hi"}]
+    assert (request["max_tokens"], request["temperature"], request["top_p"], request["stop"]) == (
+        100, 0.5, 0.9, ["END"])
+
+
+def test_a_plain_while_loop_over_converse_runs_an_agent(brt, model):
+    """J1: as AWS documents it."""
+    model.turn(Say("I add.", [("add", {"a": 2, "b": 3}), ("add", {"a": 4, "b": 5})]),
+               Say(calls=[("add", {"a": 5, "b": 9})]), Say("It is 14."))
+    messages = [user("2+3+4+5?")]
+    while True:
+        answer = brt.converse(modelId=model.id, messages=messages, toolConfig=TOOLS)
+        message = answer["output"]["message"]
+        messages.append(message)
+        if answer["stopReason"] != "tool_use":
+            break
+        results = []
+        for block in message["content"]:
+            if "toolUse" in block:
+                use = block["toolUse"]
+                results.append({"toolResult": {
+                    "toolUseId": use["toolUseId"],
+                    "content": [{"json": {"sum": use["input"]["a"] + use["input"]["b"]}}]}})
+        messages.append({"role": "user", "content": results})
+    assert message["content"] == [{"text": "It is 14."}]
+    tools = [json.loads(m["content"])["sum"] for m in model.requests[-1]["messages"] if m["role"] == "tool"]
+    assert tools == [5, 9, 14]
+
+
+@pytest.mark.parametrize(("choice", "sent"), [
+    ({"auto": {}}, "auto"), ({"any": {}}, "required"),
+    ({"tool": {"name": "add"}}, {"type": "function", "function": {"name": "add"}}),
+])
+def test_the_tool_choice_reaches_the_model(brt, model, choice, sent):
+    """J1"""
+    model.turn(Say("ok"))
+    brt.converse(modelId=model.id, messages=[user("x")], toolConfig={**TOOLS, "toolChoice": choice})
+    assert model.requests[0].get("tool_choice", "auto") == sent
+
+
+@pytest.mark.parametrize(("finish", "reason"), [
+    ("length", "max_tokens"), ("content_filter", "content_filtered"), ("stop", "end_turn")])
+def test_the_stop_reason_is_the_models(brt, model, finish, reason):
+    model.turn(Say("x", finish=finish))
+    assert brt.converse(modelId=model.id, messages=[user("x")])["stopReason"] == reason
+
+
+@pytest.mark.parametrize(("status", "code"), [
+    (400, None), (401, None), (404, None), (429, "ThrottlingException")])
+def test_a_providers_refusal_names_the_provider(craton, model, status, code):
+    """A 401 of the provider is never a 401 or 403 of ours, and nothing is repeated blindly."""
+    model.turn(Say("the provider's words", status=status))
+    brt = craton.client("bedrock-runtime", retries={"total_max_attempts": 1})
+    with pytest.raises(brt.exceptions.ClientError, match="test") as caught:
+        brt.converse(modelId=model.id, messages=[user("x")])
+    error = caught.value.response
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == (424 if code is None else 429)
+    assert error["Error"]["Code"] == (code or "ModelErrorException")
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"messages": [{"role": "robot", "content": []}]}, "role"),
+    ({"messages": [user("x")], "inferenceConfig": {"temperature": 1.5}}, "temperature"),
+    ({"messages": [user("x")], "inferenceConfig": {"maxTokens": 0}}, "maxTokens"),
+    ({"messages": [user("x")], "toolConfig": {"tools": []}}, "tools"),
+])
+def test_limits(craton, model, fields, words):
+    """A9"""
+    model.turn(Say("x"))
+    raw = craton.client("bedrock-runtime", parameter_validation=False)
+    with refused("ValidationException", words):
+        raw.converse(modelId=model.id, **fields)
+    assert model.requests == []
+
+
+def test_a_guardrail_is_refused_by_name(brt, model):
+    """A1: a feature to come."""
+    with refused("ValidationException", "guardrail"):
+        brt.converse(modelId=model.id, messages=[user("x")],
+                     guardrailConfig={"guardrailIdentifier": "abc", "guardrailVersion": "1"})

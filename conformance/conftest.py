@@ -1,0 +1,139 @@
+"""Servers and clients for the cases. Every server is a real process of the real binary."""
+
+import pytest
+
+from support.agents import Agent, package, unique
+from support.model import ModelServer
+from support.server import ROLE, Craton
+from support.tools import KEYED, ONCE, READ, UNDECLARED, ToolServer
+
+
+@pytest.fixture(scope="session")
+def models():
+    server = ModelServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def tools():
+    server = ToolServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def settings(models, tools):
+    """craton.toml: every model id leads to the cases' own model, four functions to their tools."""
+    functions = "\n".join(f'"{arn}" = "{tools.url}"' for arn in (READ, KEYED, ONCE, UNDECLARED))
+    return f"""
+[providers.test]
+kind = "openai"
+base_url = "{models.url}"
+
+[[models]]
+match = "*"
+provider = "test"
+
+[functions.map]
+{functions}
+
+[effects]
+"{READ}" = "read"
+"{KEYED}" = "keyed"
+"{ONCE}" = "once"
+"""
+
+
+@pytest.fixture(scope="session")
+def craton(tmp_path_factory, settings):
+    """The server of most cases."""
+    server = Craton(tmp_path_factory.mktemp("craton"), settings).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    """A server without any configuration: the embedded rules answer."""
+    server = Craton(tmp_path_factory.mktemp("plain")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path, settings):
+    """A server of the case's own, to be killed and started again."""
+    server = Craton(tmp_path / "craton", settings).start()
+    yield server
+    server.stop()
+
+
+def client(service):
+    @pytest.fixture(scope="session")
+    def made(craton):
+        return craton.client(service)
+    return made
+
+
+cp = client("bedrock-agent")
+rt = client("bedrock-agent-runtime")
+brt = client("bedrock-runtime")
+lam = client("lambda")
+iam = client("iam")
+sts = client("sts")
+
+
+@pytest.fixture(scope="session")
+def raw_cp(craton):
+    """A client that lets anything through, so that the server has to refuse it."""
+    return craton.client("bedrock-agent", parameter_validation=False)
+
+
+@pytest.fixture(scope="session")
+def raw_rt(craton):
+    return craton.client("bedrock-agent-runtime", parameter_validation=False)
+
+
+@pytest.fixture
+def model(models):
+    return models.model(unique("test.model"))
+
+
+@pytest.fixture
+def agent(cp, rt, model, tools):
+    """Makes agents on the case's model."""
+    made = []
+
+    def make(**fields):
+        made.append(Agent(cp, rt, model, tools, **fields))
+        return made[-1]
+
+    yield make
+    for one in made:
+        try:
+            cp.delete_agent(agentId=one.id, skipResourceInUseCheck=True)
+        except cp.exceptions.ResourceNotFoundException:
+            pass
+
+
+@pytest.fixture
+def functions(lam):
+    """Makes Lambda functions from the text of a Python handler."""
+    made = []
+
+    def make(handler, name=None, **fields):
+        fields = {"Runtime": "python3.12", "Role": ROLE, "Handler": "main.handler", **fields}
+        name = name or unique("function")
+        answer = lam.create_function(
+            FunctionName=name, Code={"ZipFile": package(main=handler)}, **fields
+        )
+        made.append(name)
+        return answer
+
+    yield make
+    for name in made:
+        try:
+            lam.delete_function(FunctionName=name)
+        except lam.exceptions.ResourceNotFoundException:
+            pass

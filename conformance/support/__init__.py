@@ -1,0 +1,1 @@
+"""What the cases share: the server under test, a model and a tool server to put behind it."""
