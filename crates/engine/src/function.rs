@@ -133,6 +133,12 @@ pub trait Tools: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Removes an unpacked package that nobody holds any more. Whoever needs it after all finds it
+    /// in the store and unpacks it again.
+    fn discard<'a>(&'a self, _digest: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Stops what still runs an earlier state of the function.
     fn forget<'a>(&'a self, _arn: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
@@ -245,6 +251,14 @@ impl Tools for Executors {
 
     fn prepare<'a>(&'a self, digest: &'a str, zip: Bytes) -> BoxFuture<'a, Result<(), CodeError>> {
         Box::pin(self.functions.unpack(digest, zip))
+    }
+
+    fn discard<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.functions.remove_code(digest).await {
+                tracing::warn!(digest, %error, "an unpacked package could not be removed");
+            }
+        })
     }
 
     fn forget<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, ()> {

@@ -174,5 +174,8 @@ pub(super) async fn drop_unheld(
 ) -> Result<(), Fault> {
     let mut batch = Batch::new(tenant, engine.now());
     batch.add(&counter(digest), 0, Some(0), Some(0)).delete_blob(digest);
-    commit(engine, batch).await.map(|_| ())
+    if commit(engine, batch).await? {
+        engine.tools().discard(digest).await;
+    }
+    Ok(())
 }
