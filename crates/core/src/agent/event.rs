@@ -214,6 +214,10 @@ pub struct Resumed {
     pub session_attributes: Option<Attributes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_session_attributes: Option<Attributes>,
+    /// The session's calls of unknown outcome, as they stand now: a person may have looked
+    /// meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Vec<UnknownEffect>>,
     #[serde(default)]
     pub stream: bool,
     #[serde(default)]

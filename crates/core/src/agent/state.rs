@@ -2,6 +2,8 @@
 //!
 //! [`apply`] is what happened and never fails; nothing here decides what to do next.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 use wire::converse::{Block, Message, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
 
@@ -9,18 +11,22 @@ use super::event::{
     Accepted, Attributes, Call, Cause, Event, HandBackState, Intent, ModelSaid, Outcome, Parked,
     Resumed, Started, ToolReturned, UnknownEffect,
 };
-use super::tool;
+use super::tool::{self, Effect};
 
 /// The state of one turn: a fold of its events.
 #[derive(Debug, Clone, Default)]
 pub struct Turn {
     pub accepted: Option<Accepted>,
+    /// The request that the turn answers now: the one that began it, or brought results.
+    pub request: String,
     pub system: Vec<String>,
     /// The session's messages, then this turn's.
     pub messages: Vec<Message>,
     pub session_attributes: Attributes,
     pub prompt_attributes: Attributes,
     pub unknown: Vec<UnknownEffect>,
+    /// How many of them the session held already.
+    pub inherited: usize,
     /// Model calls asked for so far.
     pub steps: u32,
     pub waits_for_model: bool,
@@ -46,6 +52,19 @@ pub struct Use {
     pub stage: Stage,
     pub call: Option<Call>,
 }
+
+impl Use {
+    fn may_have_changed_something(&self) -> bool {
+        let call = self.call.as_ref().filter(|_| self.stage == Stage::Asked);
+        call.is_some_and(|call| call.effect != Effect::Read)
+    }
+}
+
+/// What the model reads of a call whose reply nobody waited for.
+const LEFT_UNDER_WAY: &str = "unknown_outcome: the turn ended while this call was under way; do \
+                              not repeat it, tell the user that a person has to look";
+/// What the model reads where a tool said nothing.
+const EMPTY_RESULT: &str = "(the tool returned nothing)";
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stage {
@@ -120,6 +139,7 @@ impl Turn {
     }
 
     fn accept(&mut self, accepted: &Accepted) {
+        self.request = accepted.run.clone();
         self.prompt_attributes = accepted.prompt_session_attributes.clone();
         self.stream = accepted.stream;
         self.trace = accepted.trace;
@@ -133,7 +153,7 @@ impl Turn {
         if self.messages.is_empty() {
             self.messages = accepted.conversation;
         }
-        self.unknown = started.unknown.clone();
+        self.inherit(&started.unknown);
         self.session_attributes =
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
         push_user(&mut self.messages, vec![Block::Text(accepted.input_text)]);
@@ -158,7 +178,8 @@ impl Turn {
             self.providers.push(said.provider.clone());
         }
         let mut content = said.reply.content.clone();
-        self.uses = unique_uses(&mut content)
+        content.retain(|block| !is_blank(block));
+        self.uses = unique_uses(&mut content, self.used_ids())
             .into_iter()
             .map(|tool_use| Use { tool_use, stage: Stage::New, call: None })
             .collect();
@@ -197,6 +218,29 @@ impl Turn {
         }
     }
 
+    /// What the session holds replaces what this turn had from it.
+    fn inherit(&mut self, unknown: &[UnknownEffect]) {
+        let own = self.unknown.split_off(self.inherited.min(self.unknown.len()));
+        let own = own.into_iter().filter(|effect| !unknown.contains(effect)).collect::<Vec<_>>();
+        self.unknown = unknown.to_vec();
+        self.inherited = self.unknown.len();
+        self.unknown.extend(own);
+    }
+
+    /// The unknown outcomes of this turn's own calls.
+    pub fn own_unknown(&self) -> &[UnknownEffect] {
+        self.unknown.get(self.inherited..).unwrap_or_default()
+    }
+
+    fn used_ids(&self) -> BTreeSet<String> {
+        let blocks = self.messages.iter().flat_map(|message| &message.content);
+        let used = blocks.filter_map(|block| match block {
+            Block::ToolUse(used) => Some(used.tool_use_id.clone()),
+            _ => None,
+        });
+        used.collect()
+    }
+
     fn remember_unknown(&mut self, tool_use_id: &str) {
         if let Some(call) = self.used(tool_use_id).and_then(|u| u.call.clone()) {
             let arguments = tool::canonical(&call.input);
@@ -206,6 +250,10 @@ impl Turn {
 
     fn resume(&mut self, resumed: &Resumed) {
         self.parked = None;
+        self.request = resumed.request.clone();
+        if let Some(unknown) = &resumed.unknown {
+            self.inherit(unknown);
+        }
         self.stream = resumed.stream;
         self.trace = resumed.trace;
         if let Some(attributes) = &resumed.session_attributes {
@@ -221,9 +269,11 @@ impl Turn {
                 HandBackState::Failure => (Some(ToolStatus::Error), false),
             };
             self.close(&result.tool_use_id, result.body.clone(), status, again);
-            if result.state == HandBackState::Failure {
-                self.fail("DependencyFailedException", &result.body);
-            }
+        }
+        // The other results were brought and stay, whatever one of them says.
+        let failed = resumed.results.iter().find(|r| r.state == HandBackState::Failure);
+        if let Some(failed) = failed {
+            self.fail("DependencyFailedException", &failed.body);
         }
     }
 
@@ -248,23 +298,26 @@ impl Turn {
         if matches!(used.stage, Stage::Closed(..)) {
             return;
         }
+        // Models' services refuse a blank text.
+        let body = if body.trim().is_empty() { EMPTY_RESULT.to_owned() } else { body };
         let content = vec![ResultBlock::Text(body)];
         let result = ToolResult { tool_use_id: id.to_owned(), content, status };
         used.stage = Stage::Closed(result, again);
         self.settle();
     }
 
-    /// INVARIANT: no tool use is left without a result when a turn ends.
+    /// INVARIANT: no tool use is left without a result when a turn ends, and a call that was under
+    /// way then and may have changed something counts as unknown.
     fn close_all(&mut self, message: &str) {
-        let open: Vec<String> = self
-            .uses
-            .iter()
-            .filter(|u| !matches!(u.stage, Stage::Closed(..)))
-            .map(|u| u.tool_use.tool_use_id.clone())
-            .collect();
+        let open = self.uses.iter().filter(|u| !matches!(u.stage, Stage::Closed(..)));
+        let open = open.map(|u| (u.tool_use.tool_use_id.clone(), u.may_have_changed_something()));
         self.parked = None;
-        for id in open {
-            self.close(&id, message.to_owned(), Some(ToolStatus::Error), false);
+        for (id, doubtful) in open.collect::<Vec<_>>() {
+            let body = if doubtful { LEFT_UNDER_WAY } else { message };
+            if doubtful {
+                self.remember_unknown(&id);
+            }
+            self.close(&id, body.to_owned(), Some(ToolStatus::Error), false);
         }
     }
 
@@ -326,19 +379,28 @@ fn push_user(messages: &mut Vec<Message>, blocks: Vec<Block>) {
     }
 }
 
-/// The tool uses of a reply, each with an id of its own: some models repeat or omit ids.
-fn unique_uses(content: &mut [Block]) -> Vec<ToolUse> {
+/// The tool uses of a reply, each with an id of its own in the whole conversation: some models
+/// repeat or omit ids, and a model's service refuses a conversation with one id twice.
+fn unique_uses(content: &mut [Block], mut taken: BTreeSet<String>) -> Vec<ToolUse> {
     let mut uses: Vec<ToolUse> = Vec::new();
     for block in content {
         if let Block::ToolUse(tool_use) = block {
-            let taken = |id: &str| id.is_empty() || uses.iter().any(|u| u.tool_use_id == id);
-            if taken(&tool_use.tool_use_id) {
-                tool_use.tool_use_id = format!("{}_{}", tool_use.tool_use_id, uses.len());
+            let given = tool_use.tool_use_id.clone();
+            let mut more = uses.len();
+            while tool_use.tool_use_id.is_empty() || taken.contains(&tool_use.tool_use_id) {
+                tool_use.tool_use_id = format!("{given}_{more}");
+                more += 1;
             }
+            taken.insert(tool_use.tool_use_id.clone());
             uses.push(tool_use.clone());
         }
     }
     uses
+}
+
+/// Models' services refuse blank texts in what they are sent.
+fn is_blank(block: &Block) -> bool {
+    matches!(block, Block::Text(text) if text.trim().is_empty())
 }
 
 /// All text blocks of a message.
