@@ -17,7 +17,8 @@ use crate::function::ToolCall;
 use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
 use crate::run::Run;
-use crate::{Inner, session};
+use crate::session::{self, Closing};
+use crate::{Inner, inspect};
 
 type Effects = FuturesUnordered<BoxFuture<'static, Event>>;
 
@@ -45,6 +46,14 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
         }
         for intent in intents {
             perform(inner, &run, intent, &mut effects);
+        }
+        if effects.is_empty() {
+            // Nothing can move this turn any more: it must not hold its session for ever.
+            tracing::error!(run = run.id, "a turn has nothing left to wait for");
+            let (code, message) =
+                ("InternalServerException".to_owned(), session::DEFECT.to_owned());
+            run.record(inner.clock.now(), Event::Failed { code, message });
+            continue;
         }
         let live = run.live.clone();
         tokio::select! {
@@ -128,7 +137,7 @@ fn call_off(inner: &Inner, run: &mut Run) {
     for call in open.iter().filter(|call| call.effect != Effect::Read) {
         run.record(at, perform::interrupted(call));
     }
-    run.record(at, Event::Cancelled { reason: "by an operator".to_owned() });
+    run.record(at, Event::Cancelled { reason: inspect::OPERATOR.to_owned() });
 }
 
 /// Makes the end durable, with the session as the next turn finds it, then tells the client.
@@ -144,10 +153,7 @@ async fn finish(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     let mut batch = run.append(inner);
     batch.put(&run.id, &record);
     batch.dequeue(&run.id, run.epoch);
-    let key = run.session_key();
-    let session = session::after(inner, &run, None).await?;
-    batch.put_until(&key, &session, session.lapses_at.unwrap_or(now));
-    inner.store.commit(batch).await?;
+    session::commit(inner, &run.tenant, batch, &run.closing(None)).await?;
     run.tell();
     log(&record, now);
     Ok(())
@@ -161,13 +167,10 @@ async fn park(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     let mut batch = run.append(inner);
     batch.put(&run.id, &record);
     batch.park(&run.id, run.epoch);
-    let key = run.session_key();
     let parked = ParkedRun { run: run.id.clone(), invocation_id, epoch: run.epoch };
-    let session = session::after(inner, &run, Some(parked)).await?;
     let due = inner.clock.now() + inner.limits.parked_millis;
-    batch.put_until(&key, &session, due + inner.limits.lease_millis);
     batch.timer(&session::park_timer(&run.id), due, run.id.clone());
-    inner.store.commit(batch).await?;
+    session::commit(inner, &run.tenant, batch, &run.closing(Some(parked))).await?;
     run.tell();
     Ok(())
 }
@@ -186,6 +189,11 @@ fn log(record: &crate::record::RunRecord, now: i64) {
 }
 
 impl Run {
+    fn closing(&self, parked: Option<ParkedRun>) -> Closing<'_> {
+        let ttl_seconds = self.agent.config.idle_session_ttl_seconds;
+        Closing { record: &self.record, turn: &self.turn, ttl_seconds, parked }
+    }
+
     /// The next call to the model: everything it needs stands in the turn and its configuration.
     fn model_call(&self) -> wire::converse::Call {
         wire::converse::Call {

@@ -14,6 +14,16 @@ pub trait Clock: Send + Sync {
 /// Unique ids: sortable by time of making, in the form of a UUID.
 pub trait Ids: Send + Sync {
     fn fresh(&self) -> String;
+
+    /// 64 bits to spread things with, such as pauses; never a secret.
+    fn draw(&self) -> u64 {
+        // FNV-1a, then the finaliser of SplitMix64, so that the high bits depend on every byte.
+        let spread = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = self.fresh().bytes().fold(0xcbf2_9ce4_8422_2325, spread);
+        let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
+    }
 }
 
 /// The machine's clock and the kernel's randomness.

@@ -2,11 +2,15 @@
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use store::{Batch, CommitError, StoreError, Tenant};
+use store::{Batch, CommitError, QueueState, StoreError, Tenant};
 
 use crate::journal::{self, Stamped};
+use crate::live::Out;
 use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
 use crate::{Engine, session, trace};
+
+/// The reason that clients read when a run was called off here.
+pub(crate) const OPERATOR: &str = "by an operator";
 
 /// Sessions that one bare session id may name: one for each agent and alias.
 const SESSIONS: usize = 20;
@@ -86,13 +90,7 @@ impl Engine {
         let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
         let Some(record) = found else { return Ok(false) };
         match record.status {
-            RunStatus::Running => {
-                let live = self.0.activation(tenant, &record.run);
-                if let Some(live) = &live {
-                    live.cancel.notify_one();
-                }
-                Ok(live.is_some())
-            }
+            RunStatus::Running => self.cancel_running(tenant, &record.run).await,
             RunStatus::Parked => {
                 let key = record.session_key();
                 let found = session::current(&self.0, tenant, &key).await;
@@ -100,13 +98,33 @@ impl Engine {
                 let Some(parked) = parked.filter(|parked| parked.run == record.run) else {
                     return Ok(false);
                 };
-                session::call_off_parked(&self.0, tenant, &parked, "by an operator").await?;
+                session::call_off_parked(&self.0, tenant, &parked, OPERATOR).await?;
                 Ok(true)
             }
             RunStatus::Answered | RunStatus::GaveUp | RunStatus::Failed | RunStatus::Cancelled => {
                 Ok(false)
             }
         }
+    }
+
+    /// A run that waits for its session ends at once, one that a task drives at its next event.
+    async fn cancel_running(&self, tenant: &Tenant, run: &str) -> Result<bool, CommitError> {
+        let found = self.0.store.queued_run(tenant, run).await.map_err(CommitError::Store)?;
+        let live = self.0.live.get(tenant, run);
+        if let Some(row) = found.filter(|row| row.state == QueueState::Ready) {
+            session::call_off(&self.0, tenant, run, row.epoch, OPERATOR).await?;
+            if let Some(live) = live {
+                let code = "ConflictException".to_owned();
+                let message = format!("the turn was called off: {OPERATOR}");
+                live.push(Out::Fault { code, message });
+                self.0.live.end(tenant, run, &live);
+            }
+            return Ok(true);
+        }
+        if let Some(live) = &live {
+            live.cancel.notify_one();
+        }
+        Ok(live.is_some())
     }
 
     /// Says that a person has looked at an unknown outcome, so that the call may be made again.

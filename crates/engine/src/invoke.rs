@@ -11,11 +11,11 @@ use craton_core::agent::turn::Agent;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use store::{Batch, StoreError, Tenant, Versioned};
 
-use crate::live::Out;
+use crate::live::{Activation, Out};
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
 use crate::request::{Hearing, Input, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Run};
-use crate::{Engine, Inner, journal, lane, session, trace};
+use crate::{Engine, journal, lane, session, trace};
 
 /// How often a repeated request looks for a run that no task here drives yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -62,6 +62,10 @@ impl Engine {
         let Some(found) = found.map(|f| f.value).filter(|r| r.expires_at > self.now()) else {
             return Ok(None);
         };
+        if let Some(text) = found.answer {
+            let outs = stream::iter([Out::Chunk(text)]).boxed();
+            return Ok(Some(Hearing { run: found.run, provider: String::new(), outs }));
+        }
         let record = self.0.store.get::<RunRecord>(&request.tenant, &found.run).await?;
         let provider = record.and_then(|r| r.value.providers.first().cloned()).unwrap_or_default();
         let outs = self.attach(&request.tenant, &found.run, &found.request).await?;
@@ -76,7 +80,8 @@ impl Engine {
         request: &str,
     ) -> Result<BoxStream<'static, Out>, InvokeError> {
         loop {
-            if let Some(live) = self.0.activation(tenant, run) {
+            let live = self.0.live.get(tenant, run).filter(|live| live.request == request);
+            if let Some(live) = live {
                 return Ok(live.listen());
             }
             if let Some(outs) = self.recorded(tenant, run, request).await? {
@@ -100,7 +105,10 @@ impl Engine {
         let Some(agent) = self.0.agent(tenant, &record.value.config).await? else {
             return Ok(Some(Vec::new()));
         };
-        Ok(trace::stretch(&events, &agent, &record.value, request))
+        let heard = trace::stretch(&events, &agent, &record.value, request);
+        // Of a run that is over nothing more will come.
+        let over = record.value.ended_at.is_some().then(Vec::new);
+        Ok(heard.or(over))
     }
 
     async fn begin(
@@ -111,14 +119,15 @@ impl Engine {
     ) -> Result<Begun, Refusal> {
         let inner = &self.0;
         let key = request.session_key();
-        let live = inner.activate(&request.tenant, &request.request, &key);
-        let waits = inner.in_lane(&request.tenant, &key);
-        let taken = if waits > 1 {
-            self.wait(request, &agent, text, waits - 1).await
+        let live = Activation::new(&key, &request.request);
+        inner.live.begin(&request.tenant, &request.request, &live);
+        let ahead = inner.live.in_lane(&request.tenant, &key).saturating_sub(1);
+        let taken = if ahead > 0 {
+            self.wait(self.new_run(request, &agent, &live).await, request, text, ahead).await
         } else {
-            match self.take(request, &agent, text.clone()).await {
+            match self.take(request, &agent, text.clone(), &live).await {
                 Err(Refusal::Error(InvokeError::Conflict(_))) => {
-                    self.wait(request, &agent, text, waits).await
+                    self.wait(self.new_run(request, &agent, &live).await, request, text, 1).await
                 }
                 other => other,
             }
@@ -126,7 +135,7 @@ impl Engine {
         match taken {
             Ok(()) => Ok(Begun { run: request.request.clone(), outs: live.listen() }),
             Err(refusal) => {
-                inner.deactivate(&request.tenant, &request.request);
+                inner.live.end(&request.tenant, &request.request, &live);
                 Err(refusal)
             }
         }
@@ -138,6 +147,7 @@ impl Engine {
         request: &TurnRequest,
         agent: &Arc<Agent>,
         text: String,
+        live: &Arc<Activation>,
     ) -> Result<(), Refusal> {
         let inner = &self.0;
         let mut session = self.session(request).await?;
@@ -146,13 +156,16 @@ impl Engine {
             session::call_off_parked(inner, &request.tenant, &parked, reason).await?;
             session = self.session(request).await?;
         }
-        let mut run = self.new_run(request, agent, 1).await?;
+        let mut run = self.new_run(request, agent, live).await?;
+        run.epoch = 1;
         run.record(self.now(), accepted(request, &run.record.providers[0], text));
         run.record(self.now(), session::started(&run.turn, agent, &session.value));
         run.decide(inner);
         let mut batch = Batch::new(&request.tenant, self.now());
         let lease = Some((inner.owner.as_str(), inner.lease_until()));
         batch.enqueue(&run.id, &run.session_key(), self.now(), lease);
+        // A turn that came and went meanwhile must not be lost: then this one waits instead.
+        batch.expect_version::<Session>(&run.session_key(), session.version);
         self.write_begin(&mut batch, request, &mut run);
         inner.store.commit(batch).await?;
         run.tell();
@@ -163,8 +176,8 @@ impl Engine {
     /// Makes a turn durable whose session is busy; it begins when its lane is free.
     async fn wait(
         &self,
+        run: Result<Run, Refusal>,
         request: &TurnRequest,
-        agent: &Arc<Agent>,
         text: String,
         ahead: usize,
     ) -> Result<(), Refusal> {
@@ -176,7 +189,7 @@ impl Engine {
             );
             return Err(Refusal::Error(InvokeError::Throttled(message)));
         }
-        let mut run = self.new_run(request, agent, 0).await?;
+        let mut run = run?;
         run.record(self.now(), accepted(request, &run.record.providers[0], text));
         let mut batch = Batch::new(&request.tenant, self.now());
         batch.enqueue(&run.id, &run.session_key(), self.now(), None);
@@ -191,15 +204,21 @@ impl Engine {
         batch.append(&run.id, run.next, run.epoch, journal::EVENTS, "agent", payload);
         run.next += 1;
         batch.put(&run.id, &run.record);
-        self.write_repeat(batch, request, &run.id);
+        self.write_repeat(batch, request, &run.id, None);
     }
 
     /// INVARIANT: a request's id is taken once an hour per tenant, in the batch that begins it.
-    fn write_repeat(&self, batch: &mut Batch, request: &TurnRequest, run: &str) {
+    fn write_repeat(
+        &self,
+        batch: &mut Batch,
+        request: &TurnRequest,
+        run: &str,
+        answer: Option<String>,
+    ) {
         let Some(repeat) = &request.repeat else { return };
         let expires_at = self.now() + self.0.limits.repeat_millis;
         let (run, request) = (run.to_owned(), request.request.clone());
-        let record = Repeat { run, request, expires_at };
+        let record = Repeat { run, request, answer, expires_at };
         let key = repeat_key(repeat);
         batch.expect_version::<Repeat>(&key, 0);
         batch.put_until(&key, &record, expires_at);
@@ -209,15 +228,14 @@ impl Engine {
         &self,
         request: &TurnRequest,
         agent: &Arc<Agent>,
-        epoch: u64,
+        live: &Arc<Activation>,
     ) -> Result<Run, Refusal> {
         let inner = &self.0;
-        let key = request.session_key();
         let resolved = inner.models.resolve(&agent.config.model).map_err(InvokeError::Model)?;
         Ok(Run {
             tenant: request.tenant.clone(),
             id: request.request.clone(),
-            epoch,
+            epoch: 0,
             next: 1,
             turn: Turn::default(),
             agent: agent.clone(),
@@ -236,7 +254,7 @@ impl Engine {
                 model_calls: 0,
                 providers: vec![resolved.provider_name],
             },
-            live: inner.activate(&request.tenant, &request.request, &key),
+            live: live.clone(),
             pending: Vec::new(),
             outs: Vec::new(),
         })
@@ -255,11 +273,26 @@ impl Engine {
         if let Some(parked) = &session.value.parked {
             session::call_off_parked(&self.0, &request.tenant, parked, "the session ended").await?;
         }
-        let mut batch = Batch::new(&request.tenant, self.now());
-        batch.delete::<Session>(&request.session_key());
-        self.0.store.commit(batch).await?;
         // AWS: the answer to `endSession` (seen in the console and in AWS re:Post threads).
         let text = "Session is terminated as 'endSession' flag is set in request.".to_owned();
+        let mut batch = Batch::new(&request.tenant, self.now());
+        let (lane, lease) = (request.session_key(), (self.0.owner.as_str(), self.now()));
+        // It takes the lane for the length of the batch, so no turn is under way meanwhile.
+        batch.enqueue(&request.request, &lane, self.now(), Some(lease));
+        batch.delete::<Session>(&lane);
+        batch.dequeue(&request.request, 1);
+        self.write_repeat(&mut batch, request, &request.request, Some(text.clone()));
+        match self.0.store.commit(batch).await.map_err(Refusal::from) {
+            Ok(()) => {}
+            Err(Refusal::Error(InvokeError::Conflict(_))) => {
+                let busy = format!(
+                    "session {} has a turn under way; end it once the turn is over",
+                    request.session_id
+                );
+                return Err(Refusal::Error(InvokeError::Conflict(busy)));
+            }
+            Err(refusal) => return Err(refusal),
+        }
         let outs = stream::iter([Out::Chunk(text)]).boxed();
         Ok(Begun { run: request.request.clone(), outs })
     }
@@ -295,12 +328,4 @@ fn accepted(request: &TurnRequest, provider: &str, input_text: String) -> Event 
         stream: request.stream,
         trace: request.trace,
     }))
-}
-
-impl Inner {
-    /// Activations of one session, the waiting ones included.
-    fn in_lane(&self, tenant: &Tenant, lane: &str) -> usize {
-        let live = self.live.lock().expect("no holder of this lock panics");
-        live.iter().filter(|((of, _), a)| of == tenant && a.lane == lane).count()
-    }
 }

@@ -1,10 +1,19 @@
 //! The queue's side of a run: who may run in a session's lane, and what comes after.
 
+use std::sync::Arc;
+
 use craton_core::agent::state::Turn;
 use store::{Batch, CommitError, Queued, Tenant};
 
+use crate::live::{Activation, Out};
 use crate::run::{self, Run};
-use crate::{Engine, Inner, drive, journal, note, session};
+use crate::{Engine, Inner, drive, journal, note, session, upkeep};
+
+/// A lease that this process holds and no task works under.
+pub(crate) type Stray = (Tenant, String, u64);
+
+const NOT_RECORDED: &str = "what this turn did could not be recorded; it goes on as soon as the \
+                            store works again, and a repeat of the request finds its answer";
 
 /// Rows that one look at the queue takes.
 pub(crate) const PAGE: usize = 256;
@@ -14,7 +23,8 @@ pub(crate) fn spawn(engine: &Engine, run: Run) {
     let engine = engine.clone();
     tokio::spawn(async move {
         let (tenant, id, epoch) = (run.tenant.clone(), run.id.clone(), run.epoch);
-        let lane = run.session_key();
+        let (lane, live) = (run.session_key(), run.live.clone());
+        live.drive();
         let inner = engine.0.clone();
         // A task of its own, so that a panic ends this run and nothing else.
         match tokio::spawn(async move { drive::drive(&inner, run).await }).await {
@@ -22,13 +32,15 @@ pub(crate) fn spawn(engine: &Engine, run: Run) {
             Ok(Err(error)) => {
                 tracing::error!(run = id, %error, "a run could not go on; it is tried again");
                 give_back(&engine.0, &tenant, &id, epoch).await;
+                live.push(Out::internal(NOT_RECORDED));
             }
             Err(panic) => {
                 tracing::error!(run = id, %panic, "a defect in craton ended a run");
                 note("ending a run", session::give_up(&engine.0, &tenant, &id, epoch).await);
+                live.push(Out::internal(session::DEFECT));
             }
         }
-        engine.0.deactivate(&tenant, &id);
+        engine.0.live.end(&tenant, &id, &live);
         next_in_lane(&engine, &tenant, &lane).await;
     });
 }
@@ -36,6 +48,8 @@ pub(crate) fn spawn(engine: &Engine, run: Run) {
 /// Takes up runs whose lane is free now.
 pub(crate) async fn claim(engine: &Engine) {
     let inner = &engine.0;
+    // After a pause of the whole machine our own leases look abandoned.
+    note("renewing leases", upkeep::renew(inner).await);
     let claimed =
         inner.store.claim(inner.clock.now(), &inner.owner, inner.lease_until(), PAGE).await;
     match claimed {
@@ -50,11 +64,7 @@ pub(crate) async fn claim(engine: &Engine) {
 
 /// After a run has left its lane: whoever waited for it begins.
 async fn next_in_lane(engine: &Engine, tenant: &Tenant, lane: &str) {
-    let waits = {
-        let live = engine.0.live.lock().expect("no holder of this lock panics");
-        live.iter().any(|((of, _), activation)| of == tenant && activation.lane == lane)
-    };
-    if waits {
+    if engine.0.live.in_lane(tenant, lane) > 0 {
         claim(engine).await;
     }
 }
@@ -63,23 +73,50 @@ async fn next_in_lane(engine: &Engine, tenant: &Tenant, lane: &str) {
 async fn give_back(inner: &Inner, tenant: &Tenant, run: &str, epoch: u64) {
     let mut batch = Batch::new(tenant, inner.clock.now());
     batch.release(run, epoch);
-    note("giving a lease back", inner.store.commit(batch).await);
+    match inner.store.commit(batch).await {
+        Ok(()) => {}
+        Err(CommitError::Conflict(_)) => tracing::info!(run, "somebody else has this run now"),
+        Err(CommitError::Store(error)) => {
+            tracing::error!(run, %error, "giving a lease back failed; it is tried again");
+            let mut strays = inner.strays.lock().expect("no holder of this lock panics");
+            strays.push((tenant.clone(), run.to_owned(), epoch));
+        }
+    }
 }
 
-pub(crate) async fn take_up(engine: &Engine, row: Queued) {
+/// Tries again to give back what could not be given back.
+pub(crate) async fn give_back_strays(inner: &Inner) {
+    let strays = std::mem::take(&mut *inner.strays.lock().expect("no holder of this lock panics"));
+    for (tenant, run, epoch) in strays {
+        give_back(inner, &tenant, &run, epoch).await;
+    }
+}
+
+/// `false` if it has to be tried again.
+pub(crate) async fn take_up(engine: &Engine, row: Queued) -> bool {
     let (tenant, id, epoch) = (row.tenant.clone(), row.run.clone(), row.epoch);
     match prepare(engine, row).await {
-        Ok(Some(run)) => spawn(engine, run),
+        Ok(Some(run)) => {
+            spawn(engine, run);
+            true
+        }
         Ok(None) => {
-            tracing::error!(run = id, "a queued run has no journal or no configuration; dropped");
-            let mut batch = Batch::new(&tenant, engine.now());
-            batch.dequeue(&id, epoch);
-            note("dropping a run", engine.0.store.commit(batch).await);
-            engine.0.deactivate(&tenant, &id);
+            tracing::error!(run = id, "a queued run has no journal or no configuration; ended");
+            let ended = session::give_up(&engine.0, &tenant, &id, epoch).await;
+            if matches!(ended, Err(CommitError::Store(_))) {
+                give_back(&engine.0, &tenant, &id, epoch).await;
+                return false;
+            }
+            if let Some(live) = engine.0.live.get(&tenant, &id) {
+                live.push(Out::internal(session::DEFECT));
+                engine.0.live.end(&tenant, &id, &live);
+            }
+            true
         }
         Err(error) => {
             tracing::error!(run = id, %error, "a run could not be taken up; it is tried again");
             give_back(&engine.0, &tenant, &id, epoch).await;
+            false
         }
     }
 }
@@ -101,7 +138,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
     let effects = run::effects(inner, &row.tenant, &agent).await.map_err(CommitError::Store)?;
     let lane = record.session_key();
     let mut run = Run {
-        live: inner.activate(&row.tenant, &row.run, &lane),
+        live: activation(inner, &row, &lane, &turn.request),
         tenant: row.tenant,
         id: row.run,
         epoch: row.epoch,
@@ -121,4 +158,14 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         run.hear_again(&events);
     }
     Ok(Some(run))
+}
+
+/// What somebody who waits for the run listens to already, else a new one.
+fn activation(inner: &Inner, row: &Queued, lane: &str, request: &str) -> Arc<Activation> {
+    let waiting = inner.live.get(&row.tenant, &row.run).filter(|live| !live.is_driven());
+    waiting.unwrap_or_else(|| {
+        let live = Activation::new(lane, request);
+        inner.live.begin(&row.tenant, &row.run, &live);
+        live
+    })
 }

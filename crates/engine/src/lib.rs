@@ -38,7 +38,7 @@ use store::{Store, StoreError, Tenant};
 use crate::env::{Clock, Ids};
 use crate::function::SharedTools;
 use crate::limits::Limits;
-use crate::live::Activation;
+use crate::live::Live;
 use crate::record::Pinned;
 
 /// What the engine works with.
@@ -66,7 +66,11 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     /// This process, as the owner of leases.
     pub(crate) owner: String,
-    pub(crate) live: Mutex<HashMap<(Tenant, String), Arc<Activation>>>,
+    pub(crate) live: Live,
+    /// When the leases of this process were last renewed.
+    pub(crate) renewed_at: std::sync::atomic::AtomicI64,
+    /// Leases that could not be given back yet; upkeep tries again.
+    pub(crate) strays: Mutex<Vec<lane::Stray>>,
     pub(crate) agents: Mutex<HashMap<String, Arc<Agent>>>,
     /// Turned on when the process is about to stop: no new run is taken.
     pub(crate) draining: std::sync::atomic::AtomicBool,
@@ -92,7 +96,9 @@ impl Engine {
             turn: parts.turn,
             limits: parts.limits,
             owner,
-            live: Mutex::default(),
+            live: Live::default(),
+            renewed_at: std::sync::atomic::AtomicI64::new(i64::MIN / 2),
+            strays: Mutex::default(),
             agents: Mutex::default(),
             draining: std::sync::atomic::AtomicBool::new(false),
         }))
@@ -121,7 +127,7 @@ impl Engine {
 
     /// Runs that a task of this process drives, or that wait for their lane here.
     pub fn running(&self) -> usize {
-        self.0.live.lock().expect("no holder of this lock panics").len()
+        self.0.live.count()
     }
 
     /// Takes no new runs and waits for those under way; what is not done in time stays in the
@@ -162,25 +168,6 @@ impl Inner {
         }
         agents.insert(digest.to_owned(), agent.clone());
         Ok(Some(agent))
-    }
-
-    pub(crate) fn activation(&self, tenant: &Tenant, run: &str) -> Option<Arc<Activation>> {
-        let live = self.live.lock().expect("no holder of this lock panics");
-        live.get(&(tenant.clone(), run.to_owned())).cloned()
-    }
-
-    /// The run's activation; makes one if nobody has yet.
-    pub(crate) fn activate(&self, tenant: &Tenant, run: &str, lane: &str) -> Arc<Activation> {
-        let mut live = self.live.lock().expect("no holder of this lock panics");
-        let entry = live.entry((tenant.clone(), run.to_owned()));
-        entry.or_insert_with(|| Activation::new(lane)).clone()
-    }
-
-    pub(crate) fn deactivate(&self, tenant: &Tenant, run: &str) {
-        let mut live = self.live.lock().expect("no holder of this lock panics");
-        if let Some(activation) = live.remove(&(tenant.clone(), run.to_owned())) {
-            activation.finish();
-        }
     }
 
     pub(crate) fn lease_until(&self) -> i64 {

@@ -2,10 +2,14 @@
 //!
 //! An activation is one stretch of a run between a client's request and the answer to it. It
 //! keeps its outputs while it runs, so that a repeated request hears them from the beginning.
+//! [`Live`] holds the activations of this process, the waiting ones included.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use store::Tenant;
 use tokio::sync::{Notify, watch};
 use wire::value::Value;
 
@@ -22,21 +26,46 @@ pub enum Out {
     Fault { code: String, message: String },
 }
 
+impl Out {
+    pub(crate) fn internal(message: &str) -> Out {
+        let code = "InternalServerException".to_owned();
+        Out::Fault { code, message: message.to_owned() }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Activation {
     outs: Mutex<Vec<Out>>,
     /// How many outputs there are, and whether these are all.
     seen: watch::Sender<(usize, bool)>,
+    driven: AtomicBool,
     pub(crate) cancel: Notify,
     /// The session whose lane the run holds or waits for.
-    pub(crate) lane: String,
+    lane: String,
+    /// The request that this stretch answers.
+    pub(crate) request: String,
 }
 
 impl Activation {
-    pub(crate) fn new(lane: &str) -> Arc<Self> {
+    pub(crate) fn new(lane: &str, request: &str) -> Arc<Self> {
         let (seen, _) = watch::channel((0, false));
-        let (outs, cancel) = (Mutex::new(Vec::new()), Notify::new());
-        Arc::new(Activation { outs, seen, cancel, lane: lane.to_owned() })
+        Arc::new(Activation {
+            outs: Mutex::default(),
+            seen,
+            driven: AtomicBool::new(false),
+            cancel: Notify::new(),
+            lane: lane.to_owned(),
+            request: request.to_owned(),
+        })
+    }
+
+    /// A task takes the stretch up.
+    pub(crate) fn drive(&self) {
+        self.driven.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_driven(&self) -> bool {
+        self.driven.load(Ordering::SeqCst)
     }
 
     pub(crate) fn push(&self, out: Out) {
@@ -45,10 +74,10 @@ impl Activation {
             outs.push(out);
             outs.len()
         };
-        self.seen.send_replace((count, false));
+        self.seen.send_modify(|(seen, _)| *seen = count);
     }
 
-    pub(crate) fn finish(&self) {
+    fn finish(&self) {
         self.seen.send_modify(|(_, done)| *done = true);
     }
 
@@ -65,5 +94,71 @@ impl Activation {
             Some((out, (live, seen, next + 1)))
         })
         .boxed()
+    }
+}
+
+type Key = (Tenant, String);
+
+/// The activations of this process by run, counted by lane.
+#[derive(Debug, Default)]
+pub(crate) struct Live(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    runs: HashMap<Key, Arc<Activation>>,
+    lanes: HashMap<Key, usize>,
+}
+
+impl Live {
+    pub(crate) fn get(&self, tenant: &Tenant, run: &str) -> Option<Arc<Activation>> {
+        self.table().runs.get(&(tenant.clone(), run.to_owned())).cloned()
+    }
+
+    /// A run's new stretch begins. One that is about to end keeps its listeners.
+    pub(crate) fn begin(&self, tenant: &Tenant, run: &str, activation: &Arc<Activation>) {
+        let mut table = self.table();
+        *table.lanes.entry((tenant.clone(), activation.lane.clone())).or_default() += 1;
+        let key = (tenant.clone(), run.to_owned());
+        if let Some(before) = table.runs.insert(key, activation.clone()) {
+            table.leave(tenant, &before.lane);
+        }
+    }
+
+    /// A stretch is over: whoever listens hears the end. A stretch that came after it stays.
+    pub(crate) fn end(&self, tenant: &Tenant, run: &str, activation: &Arc<Activation>) {
+        let mut table = self.table();
+        let key = (tenant.clone(), run.to_owned());
+        if table.runs.get(&key).is_some_and(|current| Arc::ptr_eq(current, activation)) {
+            table.runs.remove(&key);
+            table.leave(tenant, &activation.lane);
+        }
+        drop(table);
+        activation.finish();
+    }
+
+    /// Stretches of one session, the waiting ones included.
+    pub(crate) fn in_lane(&self, tenant: &Tenant, lane: &str) -> usize {
+        let key = (tenant.clone(), lane.to_owned());
+        self.table().lanes.get(&key).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.table().runs.len()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Table {
+    fn leave(&mut self, tenant: &Tenant, lane: &str) {
+        let key = (tenant.clone(), lane.to_owned());
+        if let Some(count) = self.lanes.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.lanes.remove(&key);
+            }
+        }
     }
 }

@@ -19,9 +19,9 @@ use crate::Inner;
 use crate::function::{ToolCall, ToolError};
 use crate::live::{Activation, Out};
 
-/// Attempts of one effect, the first included, and the pauses between them.
+/// Attempts of one effect, the first included, and the longest pause before the second.
 const ATTEMPTS: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// One call to a model for a turn.
 pub(crate) struct ModelCall {
@@ -51,7 +51,7 @@ pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
             }
             Err(error) if attempt < ATTEMPTS && !heard && passing(&error) => {
                 tracing::warn!(provider, attempt, error = %error.message, "asking the model again");
-                pause(attempt).await;
+                pause(inner, attempt).await;
                 attempt += 1;
             }
             Err(error) => return model_failed(ask.step, &error),
@@ -68,8 +68,8 @@ async fn listen(
     let (mut collect, mut screen) = (Collect::default(), Screen::default());
     while let Some(delta) = deltas.next().await {
         let delta = delta?;
-        if let (Some(live), Delta::Text { text, .. }) = (&ask.live, &delta) {
-            *heard |= say(live, screen.push(text));
+        if let (Some(live), Delta::Text { index, text }) = (&ask.live, &delta) {
+            *heard |= say(live, screen.push(*index, text));
         }
         collect.absorb(delta);
     }
@@ -133,7 +133,7 @@ pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: 
             Err(error) => break failed(call, &error),
         }
         tracing::warn!(tool = call.tool, attempt, key = call.key, "calling the tool again");
-        pause(attempt).await;
+        pause(inner, attempt).await;
         attempt += 1;
     };
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
@@ -207,8 +207,12 @@ fn read(tool: &Tool, invoked: &Invoked) -> Outcome {
     }
 }
 
-async fn pause(attempt: u32) {
-    tokio::time::sleep(FIRST_PAUSE * 2u32.pow(attempt - 1)).await;
+/// Full jitter: any length up to one that doubles, so that clients that failed together do not
+/// come back together.
+async fn pause(inner: &Inner, attempt: u32) {
+    let longest = LONGEST_FIRST_PAUSE * 2u32.pow(attempt - 1);
+    let part = (inner.ids.draw() >> 32) as f64 / f64::from(u32::MAX);
+    tokio::time::sleep(longest.mul_f64(part)).await;
 }
 
 /// The Lambda event of a call, as bytes.

@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use craton_core::agent::config::AgentConfig;
 use craton_core::agent::event::{Attributes, UnknownEffect};
+use craton_core::agent::state::Turn;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::Record;
@@ -121,6 +122,17 @@ impl RunRecord {
     pub(crate) fn session_key(&self) -> String {
         Session::key(&self.agent_id, &self.alias_id, &self.session_id)
     }
+
+    /// The record of the run as its turn stands.
+    pub(crate) fn of(&self, turn: &Turn, status: RunStatus, ended_at: Option<i64>) -> RunRecord {
+        let mut record = RunRecord { status, ended_at, ..self.clone() };
+        record.usage = turn.usage;
+        record.model_calls = turn.steps;
+        if !turn.providers.is_empty() {
+            record.providers = turn.providers.clone();
+        }
+        record
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +153,9 @@ pub struct Repeat {
     pub run: String,
     /// The first request that carried the id; it names the part of the run to answer with.
     pub request: String,
+    /// What it was answered, where no run was needed for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
     pub expires_at: i64,
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use craton_core::agent::event::{Event, HandBack, Resumed};
+use craton_core::agent::event::{Event, HandBack, Resumed, UnknownEffect};
 use craton_core::agent::state::Turn;
 use craton_core::agent::tool::{Target, Tool};
 use craton_core::agent::turn::Agent;
 use store::Batch;
 
 use crate::invoke::Begun;
+use crate::live::Activation;
 use crate::record::{ParkedRun, RequestAlias, RunRecord, RunStatus, Session};
 use crate::request::{ClientResult, ClientTarget, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Run};
@@ -27,7 +28,7 @@ impl Engine {
         let parked = expected_hand_off(session.value.parked.as_ref(), invocation_id)?;
         let mut run = self.parked_run(request, &agent, &parked).await?;
         let handed = match_results(&run.turn, &run.agent, results).map_err(InvokeError::Invalid)?;
-        run.record(self.now(), resumed(request, handed));
+        run.record(self.now(), resumed(request, handed, session.value.unknown.clone()));
         run.decide(inner);
         let mut batch = Batch::new(&request.tenant, self.now());
         batch.unpark(&run.id, Some((&inner.owner, inner.lease_until())));
@@ -40,10 +41,8 @@ impl Engine {
         batch.put_until(&request.request, &alias, self.now() + inner.limits.parked_millis);
         run.record.status = RunStatus::Running;
         self.write_begin(&mut batch, request, &mut run);
-        if let Err(error) = inner.store.commit(batch).await {
-            inner.deactivate(&request.tenant, &run.id);
-            return Err(error.into());
-        }
+        inner.store.commit(batch).await?;
+        inner.live.begin(&request.tenant, &run.id, &run.live);
         let begun = Begun { run: run.id.clone(), outs: run.live.listen() };
         run.tell();
         lane::spawn(self, run);
@@ -73,19 +72,20 @@ impl Engine {
             effects: run::effects(inner, &request.tenant, &agent).await?,
             agent,
             record: record.value,
-            live: inner.activate(&request.tenant, &parked.run, &request.session_key()),
+            live: Activation::new(&request.session_key(), &request.request),
             pending: Vec::new(),
             outs: Vec::new(),
         })
     }
 }
 
-fn resumed(request: &TurnRequest, results: Vec<HandBack>) -> Event {
+fn resumed(request: &TurnRequest, results: Vec<HandBack>, unknown: Vec<UnknownEffect>) -> Event {
     Event::Resumed(Box::new(Resumed {
         request: request.request.clone(),
         results,
         session_attributes: request.session_attributes.clone(),
         prompt_session_attributes: request.prompt_session_attributes.clone(),
+        unknown: Some(unknown),
         stream: request.stream,
         trace: request.trace,
     }))

@@ -90,15 +90,7 @@ impl Run {
 
     /// The run's record as it is to stand in the store.
     pub(crate) fn summary(&self, status: RunStatus, ended_at: Option<i64>) -> RunRecord {
-        let mut record = self.record.clone();
-        record.status = status;
-        record.ended_at = ended_at;
-        record.usage = self.turn.usage;
-        record.model_calls = self.turn.steps;
-        if !self.turn.providers.is_empty() {
-            record.providers = self.turn.providers.clone();
-        }
-        record
+        self.record.of(&self.turn, status, ended_at)
     }
 }
 

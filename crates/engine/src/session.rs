@@ -4,12 +4,11 @@ use craton_core::agent::event::{Event, Started};
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::Agent;
 use craton_core::agent::{history, prompt, state};
-use store::{Batch, CommitError, StoreError, Tenant, Versioned};
+use store::{Batch, CommitError, Record as _, StoreError, Tenant, Versioned};
 
 use crate::Inner;
 use crate::journal::{self, Stamped};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
-use crate::run::Run;
 
 /// The name of the timer that calls off a run's hand-off.
 pub(crate) fn park_timer(run: &str) -> String {
@@ -60,9 +59,24 @@ pub(crate) async fn call_off_parked(
     parked: &ParkedRun,
     reason: &str,
 ) -> Result<(), CommitError> {
-    let event = Event::Cancelled { reason: reason.to_owned() };
-    end(inner, tenant, &parked.run, parked.epoch, event).await
+    call_off(inner, tenant, &parked.run, parked.epoch, reason).await
 }
+
+/// Ends a run that no task drives, at the epoch it was found with.
+pub(crate) async fn call_off(
+    inner: &Inner,
+    tenant: &Tenant,
+    run: &str,
+    epoch: u64,
+    reason: &str,
+) -> Result<(), CommitError> {
+    let event = Event::Cancelled { reason: reason.to_owned() };
+    end(inner, tenant, run, epoch, event).await
+}
+
+/// What the client of a run hears that a defect of ours ended.
+pub(crate) const DEFECT: &str =
+    "a defect in craton ended this turn; its server log has the details";
 
 /// Ends a run that no task can drive any more.
 pub(crate) async fn give_up(
@@ -71,8 +85,8 @@ pub(crate) async fn give_up(
     run: &str,
     epoch: u64,
 ) -> Result<(), CommitError> {
-    let message = "a defect in craton ended this turn; its server log has the details".to_owned();
-    let event = Event::Failed { code: "InternalServerException".to_owned(), message };
+    let (code, message) = ("InternalServerException".to_owned(), DEFECT.to_owned());
+    let event = Event::Failed { code, message };
     end(inner, tenant, run, epoch, event).await
 }
 
@@ -84,7 +98,13 @@ async fn end(
     epoch: u64,
     event: Event,
 ) -> Result<(), CommitError> {
-    let Some(record) = run_record(inner, tenant, run).await? else { return Ok(()) };
+    let now = inner.clock.now();
+    let mut batch = Batch::new(tenant, now);
+    batch.clear_timer(&park_timer(run));
+    let Some(record) = run_record(inner, tenant, run).await? else {
+        batch.dequeue(run, epoch);
+        return inner.store.commit(batch).await;
+    };
     let loaded = journal::load(inner, tenant, run).await.map_err(CommitError::Store)?;
     let (events, next) = loaded;
     let mut turn = Turn::replay(events.iter().map(|stamped| &stamped.event));
@@ -93,55 +113,76 @@ async fn end(
         Event::Failed { .. } => RunStatus::Failed,
         _ => RunStatus::Cancelled,
     };
-    let now = inner.clock.now();
-    let mut batch = Batch::new(tenant, now);
     let payload = journal::encode(&[Stamped { at: now, event }]);
     batch.append(run, next, epoch, journal::EVENTS, "agent", payload);
-    batch.put(run, &RunRecord { status, ended_at: Some(now), ..record.clone() });
+    batch.put(run, &record.of(&turn, status, Some(now)));
     batch.dequeue(run, epoch);
-    batch.clear_timer(&park_timer(run));
-    let key = record.session_key();
-    let found = current(inner, tenant, &key).await.map_err(CommitError::Store)?;
-    batch.expect_version::<Session>(&key, found.version);
     let agent = inner.agent(tenant, &record.config).await.map_err(CommitError::Store)?;
     let ttl = agent.map_or(0, |agent| agent.config.idle_session_ttl_seconds);
-    let lapses_at = now + i64::from(ttl) * 1000;
-    let mut after = found.value;
-    after.parked = None;
-    after.history = history::trim(turn.messages, inner.turn.history_tokens);
-    after.attributes = turn.session_attributes;
-    after.unknown = turn.unknown;
-    after.lapses_at = Some(lapses_at);
-    after.remember(run);
-    batch.put_until(&key, &after, lapses_at);
-    inner.store.commit(batch).await
+    let closing = Closing { record: &record, turn: &turn, ttl_seconds: ttl, parked: None };
+    commit(inner, tenant, batch, &closing).await
 }
 
-/// The session once this turn has ended or parked. A parked turn's messages are not history yet.
-pub(crate) async fn after(
+/// A turn that leaves its session: ended, or parked.
+pub(crate) struct Closing<'a> {
+    pub(crate) record: &'a RunRecord,
+    pub(crate) turn: &'a Turn,
+    pub(crate) ttl_seconds: u32,
+    pub(crate) parked: Option<ParkedRun>,
+}
+
+/// Commits a run's last batch with the session as the next turn finds it; once more if somebody,
+/// an operator for example, wrote the session meanwhile.
+pub(crate) async fn commit(
     inner: &Inner,
-    run: &Run,
-    parked: Option<ParkedRun>,
-) -> Result<Session, CommitError> {
-    let stored = inner.store.get::<Session>(&run.tenant, &run.session_key()).await;
-    let stored = stored.map_err(CommitError::Store)?.map(|found| found.value);
-    let now = inner.clock.now();
-    let mut session = stored.filter(|s| !s.lapsed(now)).unwrap_or_else(|| Session {
-        agent_id: run.record.agent_id.clone(),
-        alias_id: run.record.alias_id.clone(),
-        session_id: run.record.session_id.clone(),
-        ..Session::default()
-    });
-    session.remember(&run.id);
-    session.attributes = run.turn.session_attributes.clone();
-    session.unknown = run.turn.unknown.clone();
-    if parked.is_none() {
-        session.history = history::trim(run.turn.messages.clone(), inner.turn.history_tokens);
+    tenant: &Tenant,
+    batch: Batch,
+    closing: &Closing<'_>,
+) -> Result<(), CommitError> {
+    let key = closing.record.session_key();
+    loop {
+        let found = current(inner, tenant, &key).await.map_err(CommitError::Store)?;
+        let now = inner.clock.now();
+        let after = after(inner, closing, found.value, now);
+        let kept = inner.limits.parked_millis + inner.limits.lease_millis;
+        let mut batch = batch.clone();
+        batch.expect_version::<Session>(&key, found.version);
+        batch.put_until(&key, &after, after.lapses_at.unwrap_or(now + kept));
+        match inner.store.commit(batch).await {
+            Err(CommitError::Conflict(conflict)) if conflict.kind == Session::KIND => {}
+            done => return done,
+        }
     }
-    let ttl = i64::from(run.agent.config.idle_session_ttl_seconds) * 1000;
-    session.lapses_at = parked.is_none().then_some(now + ttl);
-    session.parked = parked;
-    Ok(session)
+}
+
+/// The session once this turn has ended or parked. A parked turn's messages are not history yet,
+/// and a turn that never began leaves none.
+fn after(inner: &Inner, closing: &Closing<'_>, before: Session, now: i64) -> Session {
+    let Closing { record, turn, ttl_seconds, parked } = closing;
+    let lapsed = before.session_id.is_empty();
+    let mut session = before;
+    session.agent_id = record.agent_id.clone();
+    session.alias_id = record.alias_id.clone();
+    session.session_id = record.session_id.clone();
+    session.remember(&record.run);
+    if !turn.messages.is_empty() {
+        session.attributes = turn.session_attributes.clone();
+        if lapsed {
+            // It lapsed while the turn ran: what the turn had from it still holds.
+            session.unknown = turn.unknown[..turn.inherited].to_vec();
+        }
+        // A person may have looked at earlier ones meanwhile; those of this turn are added.
+        let known = session.unknown.clone();
+        let own = turn.own_unknown().iter().filter(|effect| !known.contains(effect));
+        session.unknown.extend(own.cloned());
+        if parked.is_none() {
+            session.history = history::trim(turn.messages.clone(), inner.turn.history_tokens);
+        }
+    }
+    let lapses_at = now + i64::from(*ttl_seconds) * 1000;
+    session.lapses_at = parked.is_none().then_some(lapses_at);
+    session.parked = parked.clone();
+    session
 }
 
 pub(crate) async fn run_record(

@@ -281,6 +281,8 @@ impl Life {
             match outs.last()? {
                 Out::Chunk(text) => return Some(text.clone()),
                 Out::ReturnControl(payload) => input = results(&Json::from((**payload).clone())),
+                // The store has stopped.
+                Out::Fault { code, .. } if code == "InternalServerException" => return None,
                 Out::Trace(_) => return None,
                 Out::Fault { code, message } => panic!("{code}: {message}"),
             }

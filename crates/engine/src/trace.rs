@@ -4,7 +4,7 @@
 //! it stood before, live and from the journal alike, so both tell the same.
 
 use craton_core::agent::event::{
-    Call, Event, Intent, ModelSaid, Outcome, Parked, Refused, Resumed, ToolReturned,
+    Call, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Refused, Resumed, ToolReturned,
 };
 use craton_core::agent::prompt;
 use craton_core::agent::state::{self, Turn, text_of};
@@ -151,7 +151,7 @@ impl View<'_> {
             Event::Resumed(resumed) => resumed
                 .results
                 .iter()
-                .find(|r| r.state == craton_core::agent::event::HandBackState::Failure)
+                .find(|r| r.state == HandBackState::Failure)
                 .map(|r| fault("DependencyFailedException", &r.body)),
             Event::Accepted(_)
             | Event::Started(_)
@@ -313,20 +313,36 @@ impl View<'_> {
     }
 
     fn hand_backs(&self, resumed: &Resumed) -> Vec<Trace> {
-        resumed.results.iter().map(|result| self.observe(&result.body, None)).collect()
+        let observed = resumed.results.iter().map(|result| match result.state {
+            HandBackState::Reprompt => self.reprompt(&result.body, Source::ActionGroup),
+            HandBackState::Success | HandBackState::Failure => self.observe(&result.body, None),
+        });
+        observed.collect()
     }
 
     fn return_control(&self, parked: &Parked) -> Out {
         let members = parked.tool_uses.iter().filter_map(|id| {
             let used = &self.turn.used(id)?.tool_use;
             let member = tool::invocation_input(self.agent.tool(&used.name)?, &used.input);
-            InvocationInputMember::from_value(Value::from(member)).ok()
+            let member = InvocationInputMember::from_value(Value::from(member)).ok()?;
+            Some(self.of_agent(member))
         });
         let payload = ReturnControlPayload {
             invocation_id: Some(parked.invocation_id.clone()),
             invocation_inputs: Some(members.collect()),
         };
         Out::ReturnControl(Box::new(payload.into_value()))
+    }
+
+    // AWS: a client that serves several agents tells them apart by `agentId` (API reference,
+    // `ApiInvocationInput`, `FunctionInvocationInput`).
+    fn of_agent(&self, mut member: InvocationInputMember) -> InvocationInputMember {
+        let agent_id = Some(self.record.agent_id.clone());
+        match &mut member {
+            InvocationInputMember::ApiInvocationInput(input) => input.agent_id = agent_id,
+            InvocationInputMember::FunctionInvocationInput(input) => input.agent_id = agent_id,
+        }
+        member
     }
 
     fn finish(&self, text: &str) -> Trace {

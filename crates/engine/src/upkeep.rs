@@ -1,17 +1,21 @@
 //! Keeps the engine's promises over time: leases are renewed, waiting and abandoned runs are
 //! taken up, hand-offs that nobody answers are called off, what has lapsed is cleared.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use store::{Batch, StoreError};
+use store::{Batch, QueueState, StoreError};
 
-use crate::lane::{PAGE, claim, take_up};
-use crate::record::RunRecord;
+use crate::lane::{PAGE, claim, give_back_strays, take_up};
 use crate::{Engine, Inner, note, session};
 
 /// Time between two rounds of upkeep.
 const ROUND: Duration = Duration::from_secs(1);
+/// Documents cleared in one change, and changes of one clearing: more than a busy hour leaves.
+const CLEARED: usize = 1_000;
+const CLEARINGS: usize = 100;
+
 /// Takes up every run that a stopped process left. The embedded store has one process, so all
 /// leases found at its start are stale, however long they still last.
 pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
@@ -24,8 +28,13 @@ pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
             return Ok(());
         }
         tracing::info!(runs = claimed.len(), "taking up runs that were under way");
+        let mut any = false;
         for row in claimed {
-            take_up(engine, row).await;
+            any |= take_up(engine, row).await;
+        }
+        if !any {
+            // What cannot be taken up now is tried again by upkeep.
+            return Ok(());
         }
     }
 }
@@ -34,44 +43,55 @@ pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
 pub(crate) async fn forever(inner: Weak<Inner>) {
     let mut rounds = tokio::time::interval(ROUND);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut renew_at = 0;
+    let mut clear_at = 0;
     loop {
         rounds.tick().await;
         let Some(inner) = inner.upgrade() else { return };
         let engine = Engine(inner);
         let now = engine.now();
-        if now >= renew_at {
-            renew_at = now + engine.0.limits.lease_millis / 3;
-            note("renewing leases", renew(&engine.0).await);
-            note("clearing what has lapsed", engine.0.store.purge_expired(now, PAGE).await);
-        }
+        give_back_strays(&engine.0).await;
         claim(&engine).await;
         note("calling off hand-offs", call_off_due(&engine.0).await);
+        if now >= clear_at {
+            clear_at = now + engine.0.limits.lease_millis / 3;
+            note("clearing what has lapsed", clear(&engine.0, now).await);
+        }
     }
 }
 
-async fn renew(inner: &Inner) -> Result<(), StoreError> {
-    if inner.live.lock().expect("no holder of this lock panics").is_empty() {
+/// Renews the leases of this process once a third of their time has passed.
+pub(crate) async fn renew(inner: &Inner) -> Result<(), StoreError> {
+    let now = inner.clock.now();
+    let renewed = inner.renewed_at.load(Ordering::SeqCst);
+    // A clock that was set back counts as time passed.
+    let due = (now - renewed).unsigned_abs() >= inner.limits.lease_millis.unsigned_abs() / 3;
+    if !due || inner.live.count() == 0 {
         return Ok(());
     }
-    inner.store.renew(&inner.owner, inner.clock.now(), inner.lease_until()).await?;
+    inner.renewed_at.store(now, Ordering::SeqCst);
+    inner.store.renew(&inner.owner, now, inner.lease_until()).await?;
     Ok(())
 }
 
-async fn call_off_due(inner: &Arc<Inner>) -> Result<(), StoreError> {
+async fn clear(inner: &Inner, now: i64) -> Result<(), StoreError> {
+    for _ in 0..CLEARINGS {
+        if inner.store.purge_expired(now, CLEARED).await? < CLEARED {
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn call_off_due(inner: &Arc<Inner>) -> Result<(), StoreError> {
     for timer in inner.store.due_timers(inner.clock.now(), PAGE).await? {
         let run = String::from_utf8_lossy(&timer.payload);
-        let found = inner.store.get::<RunRecord>(&timer.tenant, &run).await?;
-        let Some(record) = found.map(|f| f.value) else { continue };
-        let key = record.session_key();
-        let found = session::current(inner, &timer.tenant, &key).await?.value.parked;
-        let ours = found.filter(|parked| parked.run == record.run);
-        if let Some(parked) = ours {
+        let found = inner.store.queued_run(&timer.tenant, &run).await?;
+        if let Some(row) = found.filter(|row| row.state == QueueState::Parked) {
             let reason = "its results did not come in time";
-            note(
-                "calling off",
-                session::call_off_parked(inner, &timer.tenant, &parked, reason).await,
-            );
+            let ended = session::call_off(inner, &timer.tenant, &run, row.epoch, reason).await;
+            note("calling off", ended);
+            // What failed is tried again by the same timer, which a success has cleared.
+            continue;
         }
         let mut batch = Batch::new(&timer.tenant, inner.clock.now());
         batch.clear_timer(&timer.id);

@@ -56,6 +56,13 @@ pub struct Screen {
     held: String,
     place: Place,
     sent: bool,
+    /// The block that the last piece belonged to, and whether it had more than white space.
+    block: Option<usize>,
+    begun: bool,
+    /// White space at the beginning of a block, which counts only if something follows.
+    blank: String,
+    /// Whether an earlier block had text.
+    parted: bool,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -67,8 +74,27 @@ enum Place {
 }
 
 impl Screen {
-    /// Takes a piece of text and returns what may go out now.
-    pub fn push(&mut self, text: &str) -> String {
+    /// Takes a piece of the text of one block of the reply and returns what may go out now.
+    pub fn push(&mut self, block: usize, text: &str) -> String {
+        if self.block != Some(block) {
+            self.parted |= self.begun;
+            self.begun = false;
+            self.block = Some(block);
+            self.blank.clear();
+        }
+        if self.begun {
+            return self.pass(text);
+        }
+        self.blank.push_str(text);
+        if self.blank.trim().is_empty() {
+            return String::new();
+        }
+        self.begun = true;
+        let first = std::mem::take(&mut self.blank);
+        if self.parted { self.pass(&format!("\n{first}")) } else { self.pass(&first) }
+    }
+
+    fn pass(&mut self, text: &str) -> String {
         self.held.push_str(text);
         if self.place == Place::Before
             && let Some(at) = self.held.find(OPEN)
