@@ -23,9 +23,17 @@ pub(super) fn from_results(desk: &Desk<'_>, request: &str, done: &[Done]) -> Str
     let told: Vec<String> = done
         .iter()
         .filter(|d| !changed || class(d) != Some(Class::Read) || d.failed)
+        .filter(|d| !overcome(d, done))
         .map(|d| one(d, request, class(d)))
         .collect();
     told.join(" ")
+}
+
+/// A refusal that named another tool, which then did it: history that nobody has to hear.
+fn overcome(refused: &Done, done: &[Done]) -> bool {
+    let text = text_of(&refused.result);
+    let did = |d: &Done| !d.failed && text.contains(verbs::own_name(&d.tool).1);
+    refused.failed && done.iter().any(|d| d.tool != refused.tool && did(d))
 }
 
 fn one(done: &Done, request: &str, class: Option<Class>) -> String {
@@ -100,7 +108,8 @@ fn object(done: &Done, map: &Map<String, Json>, request: &str) -> String {
     let skip = |key: &str| {
         spoken.is_some_and(|s| *s == key) || in_subject(done, &map[key]) || key == "currency"
     };
-    let asked = named(map, request, done);
+    let mut asked = named(map, request, done);
+    asked.retain(|key| !skip(key));
     let mut keys: Vec<&String> =
         map.keys().filter(|k| !skip(k) && (asked.is_empty() || asked.contains(k))).collect();
     keys.sort_by_key(|k| usize::from(!is_status(k)));

@@ -124,12 +124,25 @@ fn opened(json: Json) -> Json {
 
 /// A result that says it failed although nobody marked it.
 fn refuses(result: &Json) -> bool {
+    if let Json::String(text) = result {
+        return is_coded(text);
+    }
     let Json::Object(map) = result else { return false };
     let error = map.get("error").or_else(|| map.get("errorMessage")).or_else(|| map.get("errors"));
     error.is_some_and(|e| {
         !e.is_null() && *e != Json::Bool(false) && *e != Json::String(String::new())
     }) || map.get("success") == Some(&Json::Bool(false))
         || map.get("ok") == Some(&Json::Bool(false))
+}
+
+/// `order_not_found: no order matches 4471`: a code of several words, then what it means.
+fn is_coded(text: &str) -> bool {
+    text.split_once(": ").is_some_and(|(code, _)| {
+        let word = |w: &str| {
+            !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
+        code.contains('_') && code.split('_').all(word)
+    })
 }
 
 /// Every leaf of a result with the words of its path, nearest key first.

@@ -186,7 +186,30 @@ fn a_refusal_opens_the_tool_that_it_names() {
             → orders__get_order {"order_id":"8000"}
             → refunds__process_refund {"amount":620.0,"order_id":"8000"}
             → approvals__request_refund_approval {"amount":620.0,"order_id":"8000","reason":"Refunds above 500 need a supervisor: use request_refund_approval."}
-            = I could not process refund of order 8000: Refunds above 500 need a supervisor: use request_refund_approval. Done. Refund approval of order 8000: status approved, refund id R-2.
+            = Done. Refund approval of order 8000: status approved, refund id R-2.
+        "#]],
+    );
+}
+
+#[test]
+fn a_code_before_a_plain_text_is_a_refusal() {
+    check(
+        shop(),
+        r#"user: Refund $620 of order 8000 because the desk is broken
+           result: approval_required: 620.00 is above 500.00; use request_refund_approval
+           result: {"status": "approved"}
+           user: Where is order 77?
+           result: order_not_found: no order matches 77; ask for the number again
+           user: Was my order 8000 refunded?
+           result: {"order_id": "8000", "refund_id": "R-1", "status": "paid"}"#,
+        expect![[r#"
+            → refunds__process_refund {"amount":620,"order_id":"8000","reason":"the desk is broken"}
+            → approvals__request_refund_approval {"amount":620,"order_id":"8000","reason":"the desk is broken"}
+            = Done. Refund approval of order 8000: status approved.
+            → orders__get_order {"order_id":"77"}
+            = I could not get order 77: order_not_found: no order matches 77; ask for the number again.
+            → refunds__get_refund_status {"order_id":"8000"}
+            = Refund status of order 8000: status paid, refund id R-1.
         "#]],
     );
 }
