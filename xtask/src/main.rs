@@ -3,6 +3,10 @@
 
 mod bench;
 mod codegen;
+mod demo;
+mod python;
+mod shell;
+mod test;
 mod tidy;
 mod vectors;
 
@@ -15,6 +19,8 @@ const USAGE: &str = "usage: cargo xtask VERB
 
   bench agent-loop              measure Craton beside its peers (bench/README.md)
   codegen [--check] [--fetch]   regenerate the wire's tables and types from models/
+  demo [--model ID --config F]  play examples/support-agent, through two kill -9
+  test                          everything that CI runs
   tidy                          check the walls: layers, sizes, names of files
   vectors --data DIR            run public protocol vectors against the codecs";
 
@@ -34,6 +40,8 @@ fn run(arguments: &[String]) -> Outcome {
     match verb.as_str() {
         "bench" => bench::run(rest),
         "codegen" => codegen::run(rest),
+        "demo" => demo::run(rest),
+        "test" => test::run(rest),
         "tidy" => tidy::run(),
         "vectors" => vectors::run(rest),
         other => Err(format!("there is no verb {other}\n{USAGE}").into()),
