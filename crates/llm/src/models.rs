@@ -112,6 +112,12 @@ impl Models {
         let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
         providers.insert(RULES.to_owned(), Arc::new(Rules));
         for (name, provider) in config.providers {
+            // INVARIANT: under the name `rules` nobody but the embedded provider ever answers.
+            if name == RULES && !matches!(provider, ProviderConfig::Rules(_)) {
+                let message = "[providers.rules]: that name is the embedded provider's; choose \
+                               another";
+                return Err(ConfigError(message.to_owned()));
+            }
             let provider = open_provider(&name, provider, &config.base_dir, &client)?;
             providers.insert(name, provider);
         }
@@ -154,7 +160,7 @@ impl Models {
         match self.0.providers.get(name) {
             Some(provider) => Ok(Resolved {
                 provider: Arc::clone(provider),
-                provider_name: name.to_owned(),
+                provider_name: shown(provider.as_ref(), name),
                 model,
             }),
             None => Err(self.not_mapped(&model)),
@@ -176,6 +182,12 @@ impl Models {
 
 const EXAMPLE_PROVIDER: &str =
     "[providers.local]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:11434/v1\"\n";
+
+/// The name in headers, traces and logs: the configuration's, but never one behind which the
+/// embedded rules could pass for a language model.
+fn shown(provider: &dyn Provider, name: &str) -> String {
+    if provider.name() == RULES { RULES.to_owned() } else { name.to_owned() }
+}
 
 /// A provider and the name it knows the model by.
 #[derive(Clone)]

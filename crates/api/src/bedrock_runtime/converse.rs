@@ -49,8 +49,7 @@ pub(crate) async fn ask(cx: &Cx, call: Call) -> Result<(Resolved, Deltas), Fault
 
 /// Says so where no language model answers.
 pub(crate) fn named(reply: Reply, resolved: &Resolved) -> Reply {
-    let rules = resolved.provider.name() == RULES || resolved.provider_name == RULES;
-    if rules { reply.header("x-craton-model", RULES) } else { reply }
+    if resolved.provider_name == RULES { reply.header("x-craton-model", RULES) } else { reply }
 }
 
 async fn collect(mut deltas: Deltas) -> Result<ModelReply, ModelError> {

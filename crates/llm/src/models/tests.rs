@@ -144,6 +144,19 @@ fn a_mistake_in_the_configuration_names_its_place() {
 }
 
 #[test]
+fn the_embedded_rules_are_named_so_whatever_the_configuration_calls_them() {
+    let named = "[providers.gpt]\nkind = \"rules\"\n[[models]]\nmatch = \"*\"\nprovider = \"gpt\"";
+    check(named, "m", expect!["rules → m"]);
+    check(
+        "[providers.rules]\nkind = \"openai\"",
+        "m",
+        expect![
+            "configuration: [providers.rules]: that name is the embedded provider's; choose another"
+        ],
+    );
+}
+
+#[test]
 fn stars_match_any_text_and_question_marks_one_character() {
     for (pattern, text, fits) in [
         ("*", "", true),

@@ -131,13 +131,10 @@ fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
     Some(fit)
 }
 
-/// Whether a glued unit stands for a unit's name: `km` for kilometers.
 /// Whether a word is the name or the sign of a common unit.
 pub(super) fn is_unit(stem: &str) -> bool {
     const MORE: &[&str] = &[
         "mil",
-        "mil",
-        "inch",
         "inch",
         "yard",
         "km/h",
@@ -156,6 +153,7 @@ pub(super) fn is_unit(stem: &str) -> bool {
         || MORE.contains(&stem)
 }
 
+/// Whether a glued unit stands for a unit's name: `km` for kilometers.
 fn unit_is(unit: &str, stem: &str) -> bool {
     unit == stem || UNITS.iter().any(|(u, names)| *u == unit && names.contains(&stem))
 }
@@ -276,7 +274,6 @@ fn preposition(param: &Param, span: &Span, read: &Read) -> f64 {
         "destinat",
         "end",
         "target",
-        "arriv",
         "arriv",
         "max",
         "recipient",

@@ -187,6 +187,6 @@ fn role(schema: &Json, words: &[String], about: &[String]) -> Role {
 }
 
 const PLACES: &[&str] = &[
-    "city", "locat", "locat", "plac", "country", "stat", "address", "destinat", "destinat",
-    "origin", "region", "town", "area", "airport", "departur", "county", "street", "venu",
+    "city", "locat", "plac", "country", "stat", "address", "destinat", "origin", "region", "town",
+    "area", "airport", "departur", "county", "street", "venu",
 ];

@@ -78,7 +78,6 @@ const READ: &[&str] = &[
 const WRITE: &[&str] = &[
     "creat",
     "process",
-    "process",
     "refund",
     "reimburs",
     "cancel",
@@ -174,16 +173,16 @@ const WRITE: &[&str] = &[
 
 /// Write verbs that say nothing of what is done; the object must be named beside them.
 const EMPTY: &[&str] = &[
-    "process", "process", "request", "mak", "creat", "submit", "issu", "add", "set", "put", "post",
-    "run", "execut", "plac", "initi", "trigger", "open", "start", "updat", "chang", "send",
-    "delet", "remov", "generat", "apply",
+    "process", "request", "mak", "creat", "submit", "issu", "add", "set", "put", "post", "run",
+    "execut", "plac", "initi", "trigger", "open", "start", "updat", "chang", "send", "delet",
+    "remov", "generat", "apply",
 ];
 
 /// Nouns that turn an action into a thing to be read, as in "refund status".
 const ASPECTS: &[&str] = &[
     "status", "stat", "policy", "history", "detail", "info", "informat", "progress", "rul", "term",
     "fee", "cost", "pric", "dat", "condit", "option", "amount", "limit", "deadlin", "number",
-    "list", "process", "process",
+    "list", "process",
 ];
 
 const HTTP: &[(&str, Class)] = &[
