@@ -140,6 +140,16 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_that_the_models_mark_as_served_has_its_row() {
+        for service in wire::model::SERVICES {
+            for operation in service.operations.iter().filter(|o| o.state == State::Served) {
+                let (service, operation) = (service.name, operation.name);
+                assert!(find(service, operation).is_some(), "{service} {operation} has no row");
+            }
+        }
+    }
+
+    #[test]
     fn every_operation_that_the_models_mark_as_served_has_a_row() {
         for service in wire::model::SERVICES {
             let served = service.operations.iter().filter(|o| o.state == State::Served);
