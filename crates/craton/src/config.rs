@@ -41,9 +41,15 @@ impl Config {
         let Some(path) = path else { return Ok(Config::default()) };
         let text = std::fs::read_to_string(path)
             .map_err(|e| format!("the configuration {} cannot be read: {e}", path.display()))?;
-        let mut config: Config = toml::from_str(&text)
+        let mut config = Config::parse(&text)
             .map_err(|e| format!("the configuration {} is not valid: {e}", path.display()))?;
         config.base_dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.limits.engine.check()?;
         Ok(config)
     }
 
@@ -73,5 +79,61 @@ impl Config {
 
     pub(crate) fn provider_names(&self) -> Vec<&str> {
         self.providers.keys().map(String::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    const EXAMPLE: &str = include_str!("../../../docs/craton.example.toml");
+    const PAGE: &str = include_str!("../../../docs/craton-toml.md");
+
+    /// A place for a key of each section, with what must stand there beside it.
+    const SECTIONS: [&str; 8] = [
+        "",
+        "[functions]\n",
+        "[limits.turn]\n",
+        "[limits.engine]\n",
+        "[[keys]]\n",
+        "[[models]]\n",
+        "[providers.x]\nkind = \"openai\"\n",
+        "[providers.x]\nkind = \"scripted\"\n",
+    ];
+
+    /// The keys that a section has, as the error about an unknown one lists them.
+    fn keys(section: &str) -> Vec<String> {
+        let error = Config::parse(&format!("{section}surely_unknown = 1")).unwrap_err();
+        let (_, expected) = error.split_once("expected").expect(&error);
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_documented_example_is_a_configuration() {
+        let config = Config::parse(EXAMPLE).unwrap();
+        assert_eq!(config.limits.turn, craton_core::agent::limits::Limits::default());
+        assert_eq!(config.limits.engine, engine::limits::Limits::default());
+        assert_eq!(config.functions.boto3, exec::Config::default().boto3);
+        assert_eq!(config.provider_names(), ["cloud", "local", "script"]);
+    }
+
+    #[test]
+    fn every_key_is_documented_and_stands_in_the_example() {
+        let keys: Vec<String> = SECTIONS.into_iter().flat_map(keys).collect();
+        assert!(keys.len() > 30, "{keys:?}");
+        for key in keys {
+            assert!(
+                PAGE.contains(&format!("`{key}`")) || PAGE.contains(&format!("[{key}")),
+                "{key}"
+            );
+            assert!(EXAMPLE.contains(&key), "{key}");
+        }
+    }
+
+    #[test]
+    fn limits_that_the_engine_cannot_work_with_are_refused() {
+        let refused = Config::parse("[limits.engine]\njournal_page = 0").unwrap_err();
+        assert_eq!(refused, "limits.engine.journal_page is 0; set 1 to 10000");
+        assert!(Config::parse("[limits.engine]\nlease_millis = 1").is_err());
     }
 }

@@ -11,14 +11,14 @@ pub struct Limits {
     pub runs: usize,
     /// How long a repeated request finds its run. AWS: SDKs repeat within minutes.
     pub repeat_millis: i64,
-    /// How long a lease lasts without renewal.
+    /// How long a lease lasts without renewal. At least 3,000: upkeep looks once a second.
     pub lease_millis: i64,
     /// How long a hand-off waits for its results before the turn is called off. Requirement G4:
     /// sessions are kept 30 days.
     pub parked_millis: i64,
     /// Compiled configurations kept in memory.
     pub cached_agents: usize,
-    /// Journal entries read at once.
+    /// Journal entries read at once; 1 to 10,000, the store's largest page.
     pub journal_page: usize,
 }
 
@@ -33,5 +33,22 @@ impl Default for Limits {
             cached_agents: 1_000,
             journal_page: 500,
         }
+    }
+}
+
+impl Limits {
+    /// What the engine could not work with, as a sentence for whoever wrote it.
+    pub fn check(&self) -> Result<(), String> {
+        if self.lease_millis < 3_000 {
+            return Err(format!(
+                "limits.engine.lease_millis is {}; leases are renewed by upkeep, set at least 3000",
+                self.lease_millis
+            ));
+        }
+        if !(1..=10_000).contains(&self.journal_page) {
+            let page = self.journal_page;
+            return Err(format!("limits.engine.journal_page is {page}; set 1 to 10000"));
+        }
+        Ok(())
     }
 }

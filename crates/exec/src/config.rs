@@ -19,6 +19,8 @@ pub struct Config {
     pub max_concurrency: usize,
     /// A process without a call for so long is stopped. Default: 300.
     pub idle_seconds: u64,
+    /// The deadline of a call to a mapped URL. Default: 60.
+    pub http_timeout_seconds: u64,
     /// The packages that handlers find without bundling them, as a pip requirement; installed into
     /// a managed virtual environment the first time a handler imports boto3 or botocore.
     pub boto3: String,
@@ -33,6 +35,7 @@ impl Default for Config {
             python: None,
             max_concurrency: 10,
             idle_seconds: 300,
+            http_timeout_seconds: 60,
             boto3: "boto3==1.44.5".to_owned(),
             map: BTreeMap::new(),
         }

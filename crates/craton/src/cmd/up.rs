@@ -19,11 +19,6 @@ use crate::config::Config;
 use crate::data;
 use crate::telemetry::{say, start_log};
 
-/// How long turns may go on after a signal to stop; the rest goes on at the next start.
-const DRAIN: Duration = Duration::from_secs(10);
-/// The deadline of a tool behind a URL. AWS: a function may run for 15 minutes; agents wait less.
-const HTTP_TOOL: Duration = Duration::from_secs(60);
-
 #[derive(Parser)]
 pub(crate) struct Args {
     /// Address to listen on.
@@ -66,8 +61,9 @@ async fn serve(args: Args) -> Done {
         .map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
     greet(address, &data_dir, dev, &config);
     let (engine, functions) = assemble(config, dev, address, &data_dir).await?;
+    let drain = Duration::from_secs(front.drain_seconds);
     let served = front::serve(listener, front, engine.clone(), stopped()).await;
-    let left = engine.drain(DRAIN).await;
+    let left = engine.drain(drain).await;
     functions.shutdown().await;
     if left > 0 {
         say(&format!("{left} turns are not done; they go on at the next start"));
@@ -86,6 +82,7 @@ async fn assemble(
     let models = llm::Models::open(config.models(dev), client.clone())
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
     let (map, effects) = (config.functions.map.clone(), config.effects);
+    let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
     let functions = Functions::open(functions)
         .map_err(|e| format!("the functions' directory cannot be used: {e}"))?;
@@ -98,7 +95,7 @@ async fn assemble(
         effects,
         endpoint: Some(format!("http://{address}")),
         credentials: None,
-        http_timeout: HTTP_TOOL,
+        http_timeout,
     });
     let parts = engine::Parts {
         store,
