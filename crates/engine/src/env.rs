@@ -1,7 +1,7 @@
 //! The two things a run may read from outside: the time and fresh ids.
 //!
-//! INVARIANT: nothing else in Craton reads a clock or draws a random number. Simulations replace
-//! both and get the same run from the same seed.
+//! INVARIANT: nothing that a run's events depend on reads another clock or draws another random
+//! number. Simulations replace both and get the same run from the same seed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

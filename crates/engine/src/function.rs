@@ -152,7 +152,7 @@ pub struct Executors {
     pub http: HttpTool,
     /// ARN or name to URL, from `[functions.map]`.
     pub map: BTreeMap<String, String>,
-    /// ARN or name, with `:TOOL` optionally appended, to effect class, from `[functions.effects]`.
+    /// ARN or name, with `:TOOL` optionally appended, to effect class, from `[effects]`.
     pub effects: BTreeMap<String, Effect>,
     /// What handlers get as `AWS_ENDPOINT_URL`.
     pub endpoint: Option<String>,

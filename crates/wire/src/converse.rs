@@ -2,7 +2,7 @@
 //!
 //! The structs serialise to canonical JSON with Converse's member names, so what stands in the
 //! journal reads like the wire. They are ours and versioned with the journal, never generated.
-//! Blobs inside `Block::Other` are base64 strings.
+//! Blobs inside of images, documents and videos are base64 strings.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
