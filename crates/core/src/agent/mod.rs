@@ -6,5 +6,7 @@ pub mod history;
 pub mod limits;
 pub mod prompt;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod tool;
 pub mod turn;

@@ -1,0 +1,6 @@
+//! Turns as scripts: what happened goes in, what is decided and what the model reads come out.
+
+mod history;
+mod screen;
+mod script;
+mod turns;

@@ -1,0 +1,302 @@
+//! The small language of the turn tests, and how a turn is printed.
+//!
+//! Steps are parted by `; `. `user: TEXT` begins the turn. `model: TEXT`, or parts parted by `, `
+//! of which `use TOOL{ARGUMENTS}` (`use TOOL#ID{…}`) asks for a tool: ids are u1, u2, … in order.
+//! `tool u1: BODY` is an answer; `tool u1 error|reprompt|fails|lost: TEXT` are the other outcomes.
+//! `client: u1 = BODY, u2 fails = BODY` brings results. `cancel: REASON`, `model fails: TEXT`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use expect_test::Expect;
+use wire::converse::{Block, Message, Reply, ResultBlock, Role, StopReason, ToolUse, Usage};
+
+use crate::agent::config::{
+    ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
+};
+use crate::agent::event::{
+    Accepted, Attributes, Event, HandBack, HandBackState, Intent, ModelFailed, ModelSaid, Outcome,
+    Resumed, Started, ToolReturned,
+};
+use crate::agent::limits::Limits;
+use crate::agent::state::{self, End, Turn};
+use crate::agent::tool::{Effect, Tool, canonical};
+use crate::agent::turn::{self, Agent, Facts};
+
+#[track_caller]
+pub(super) fn check(script: &str, expected: Expect) {
+    let mut play = Play::default();
+    for step in script.split("; ") {
+        play.step(step);
+    }
+    expected.assert_eq(&play.told());
+}
+
+struct Play {
+    agent: Agent,
+    turn: Turn,
+    uses: usize,
+    out: String,
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        let agent = Agent::new(config()).expect("the configuration compiles");
+        Play { agent, turn: Turn::default(), uses: 0, out: String::new() }
+    }
+}
+
+impl Play {
+    fn step(&mut self, step: &str) {
+        writeln!(self.out, "{step}").expect("a string takes it");
+        let (who, text) = step.split_once(": ").expect("a step is WHO: WHAT");
+        let events = match who.split(' ').collect::<Vec<_>>()[..] {
+            ["user"] => begin(text),
+            ["model"] => vec![self.said(text)],
+            ["model", "fails"] => vec![model_failed(text)],
+            ["tool", id] => vec![returned(id, "", text)],
+            ["tool", id, how] => vec![returned(id, how, text)],
+            ["client"] => vec![resumed(text)],
+            ["cancel"] => vec![Event::Cancelled { reason: text.to_owned() }],
+            _ => panic!("{who} is no word of the language"),
+        };
+        for event in &events {
+            state::apply(&mut self.turn, event);
+        }
+        self.decide();
+    }
+
+    /// As the engine does it: until nothing more is to be decided now.
+    fn decide(&mut self) {
+        let limits = Limits { model_calls: 5, repairs: 2, tool_uses: 3, ..Limits::default() };
+        let effect = |tool: &Tool| match tool.name.as_str() {
+            "g__read" => Effect::Read,
+            "g__keyed" => Effect::Keyed,
+            _ => Effect::Once,
+        };
+        for round in 0.. {
+            assert!(round < 10, "it decides for ever");
+            let agent = &self.agent;
+            let facts = Facts { agent, limits: &limits, fresh_id: "id", effect: &effect };
+            let events = turn::decide(&self.turn, &facts);
+            if events.is_empty() {
+                return;
+            }
+            for event in &events {
+                writeln!(self.out, "  -> {}", decided(event)).expect("a string takes it");
+                state::apply(&mut self.turn, event);
+            }
+        }
+    }
+
+    fn said(&mut self, text: &str) -> Event {
+        let parts = text.split(", ").map(|part| match part.strip_prefix("use ") {
+            Some(tool) => self.tool_use(tool),
+            None => Block::Text(part.to_owned()),
+        });
+        let content = parts.collect();
+        let reply = Reply { content, stop_reason: StopReason::EndTurn, usage: Usage::default() };
+        Event::ModelSaid(Box::new(ModelSaid {
+            step: self.turn.steps,
+            reply,
+            provider: "p".to_owned(),
+            model: "m".to_owned(),
+            millis: 0,
+        }))
+    }
+
+    fn tool_use(&mut self, text: &str) -> Block {
+        self.uses += 1;
+        let (name, arguments) = text.split_once('{').expect("a tool use has arguments");
+        let (name, id) = match name.split_once('#') {
+            Some((name, id)) => (name, id.to_owned()),
+            None => (name, format!("u{}", self.uses)),
+        };
+        let arguments = format!("{{{}", arguments.replace(':', ": "));
+        let input = serde_yaml_ng::from_str(&arguments).expect("flow style");
+        Block::ToolUse(ToolUse { tool_use_id: id, name: name.to_owned(), input })
+    }
+
+    fn told(mut self) -> String {
+        let out = &mut self.out;
+        out.push_str("history\n");
+        for message in &self.turn.messages {
+            writeln!(out, "  {}", spoken(message)).expect("a string takes it");
+        }
+        for effect in &self.turn.unknown {
+            writeln!(out, "unknown {}{}", effect.tool, effect.arguments).expect("takes it");
+        }
+        if let Some(End::Failed { code, message }) = &self.turn.end {
+            writeln!(out, "failed {code}: {message}").expect("a string takes it");
+        }
+        if self.turn.end.is_some() {
+            check_history(&self.turn.messages);
+        }
+        self.out
+    }
+}
+
+/// Roles take turns, every tool use has one result in the next message, no id comes twice.
+pub(super) fn check_history(messages: &[Message]) {
+    let mut ids = Vec::new();
+    for (at, message) in messages.iter().enumerate() {
+        assert_eq!(message.role, if at % 2 == 0 { Role::User } else { Role::Assistant });
+        let next = messages.get(at + 1).map(|next| results(next)).unwrap_or_default();
+        let used = uses(message);
+        assert!(used.is_empty() || used == next, "{used:?} closed by {next:?}");
+        ids.extend(used);
+    }
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "each tool use has an id of its own");
+}
+
+pub(super) fn uses(message: &Message) -> Vec<String> {
+    let ids = message.content.iter().filter_map(|block| match block {
+        Block::ToolUse(used) => Some(used.tool_use_id.clone()),
+        _ => None,
+    });
+    ids.collect()
+}
+
+pub(super) fn results(message: &Message) -> Vec<String> {
+    let ids = message.content.iter().filter_map(|block| match block {
+        Block::ToolResult(result) => Some(result.tool_use_id.clone()),
+        _ => None,
+    });
+    ids.collect()
+}
+
+fn decided(event: &Event) -> String {
+    match event {
+        Event::Asked(Intent::AskModel { step, .. }) => format!("ask model {step}"),
+        Event::Asked(Intent::Call(call)) => {
+            format!("call {} {}{}", call.tool_use_id, call.tool, canonical(&call.input))
+        }
+        Event::Refused(refused) => {
+            format!("refuse {} {:?}: {}", refused.tool_use_id, refused.reason, refused.message)
+        }
+        Event::Parked(parked) => format!("hand off {}", parked.tool_uses.join(" ")),
+        Event::GaveUp(cause) => format!("give up {cause:?}"),
+        Event::Finished { text } => format!("finish {text:?}"),
+        other => panic!("nobody decides {other:?}"),
+    }
+}
+
+fn spoken(message: &Message) -> String {
+    let blocks = message.content.iter().map(|block| match block {
+        Block::Text(text) => format!("{text:?}"),
+        Block::ToolUse(used) => {
+            format!("{} {}{}", used.tool_use_id, used.name, canonical(&used.input))
+        }
+        Block::ToolResult(result) => {
+            let sign = if result.status.is_some() { "!" } else { "=" };
+            let text = result.content.iter().map(|part| match part {
+                ResultBlock::Text(text) => text.split([':', ';']).next().unwrap_or_default(),
+                _ => "?",
+            });
+            format!("{} {sign} {}", result.tool_use_id, text.collect::<String>())
+        }
+        other => panic!("{other:?} is not expected"),
+    });
+    let role = if message.role == Role::User { "user" } else { "assistant" };
+    format!("{role}: {}", blocks.collect::<Vec<_>>().join(", "))
+}
+
+fn begin(text: &str) -> Vec<Event> {
+    let accepted = Accepted {
+        tenant: "1/r".to_owned(),
+        run: "run".to_owned(),
+        session_id: "s".to_owned(),
+        alias_id: "a".to_owned(),
+        config: "c".to_owned(),
+        provider: "p".to_owned(),
+        input_text: text.to_owned(),
+        session_attributes: None,
+        prompt_session_attributes: Attributes::new(),
+        conversation: Vec::new(),
+        stream: false,
+        trace: true,
+    };
+    let started = Started {
+        system: Vec::new(),
+        history: Vec::new(),
+        session_attributes: Attributes::new(),
+        unknown: Vec::new(),
+    };
+    vec![Event::Accepted(Box::new(accepted)), Event::Started(Box::new(started))]
+}
+
+fn model_failed(text: &str) -> Event {
+    let code = "ThrottlingException".to_owned();
+    Event::ModelFailed(ModelFailed { step: 1, code, message: text.to_owned() })
+}
+
+fn returned(id: &str, how: &str, text: &str) -> Event {
+    let message = text.to_owned();
+    let outcome = match how {
+        "" => Outcome::Answered {
+            body: message,
+            session_attributes: None,
+            prompt_session_attributes: None,
+            ignored: Vec::new(),
+        },
+        "error" => Outcome::Error { message },
+        "reprompt" => Outcome::Reprompt { body: message },
+        "fails" => Outcome::Failure { message },
+        "lost" => Outcome::Unknown { message },
+        _ => panic!("{how} is no outcome"),
+    };
+    Event::ToolReturned(ToolReturned { tool_use_id: id.to_owned(), outcome, millis: 0 })
+}
+
+fn resumed(text: &str) -> Event {
+    let results = text.split(", ").map(|result| {
+        let (id, body) = result.split_once(" = ").expect("ID = BODY");
+        let (id, state) = match id.split_once(' ') {
+            None => (id, HandBackState::Success),
+            Some((id, "fails")) => (id, HandBackState::Failure),
+            Some((id, _)) => (id, HandBackState::Reprompt),
+        };
+        HandBack { tool_use_id: id.to_owned(), body: body.to_owned(), state }
+    });
+    Event::Resumed(Box::new(Resumed {
+        request: "second".to_owned(),
+        results: results.collect(),
+        session_attributes: None,
+        prompt_session_attributes: None,
+        unknown: None,
+        stream: false,
+        trace: true,
+    }))
+}
+
+fn config() -> AgentConfig {
+    let parameter = Parameter { kind: ParameterKind::Integer, description: None, required: true };
+    let function = |name: &&str| Function {
+        name: (*name).to_owned(),
+        description: None,
+        parameters: BTreeMap::from([("x".to_owned(), parameter.clone())]),
+    };
+    let group = |name: &str, executor, functions: &[&str]| ActionGroup {
+        id: name.to_owned(),
+        name: name.to_owned(),
+        description: None,
+        executor,
+        schema: Schema::Functions(functions.iter().map(function).collect()),
+    };
+    let lambda = Executor::Lambda("f".to_owned());
+    AgentConfig {
+        agent_id: "A".to_owned(),
+        agent_name: "agent".to_owned(),
+        agent_version: "DRAFT".to_owned(),
+        model: "m".to_owned(),
+        instruction: "do it".to_owned(),
+        groups: vec![
+            group("g", lambda, &["read", "keyed", "once"]),
+            group("client", Executor::ReturnControl, &["ask"]),
+        ],
+        idle_session_ttl_seconds: 600,
+    }
+}
