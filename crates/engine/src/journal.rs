@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use craton_core::agent::event::Event;
 use serde::{Deserialize, Serialize};
-use store::{StoreError, Tenant};
+use store::{Entry, StoreError, Tenant};
 
 use crate::Inner;
 
@@ -33,15 +33,45 @@ pub(crate) async fn load(
         let full = page.len() == inner.limits.journal_page;
         for entry in page {
             next = entry.seq + 1;
-            match serde_json::from_slice::<Vec<Stamped>>(&entry.payload) {
-                Ok(stamped) => events.extend(stamped),
-                Err(cause) => {
-                    tracing::error!(run, seq = entry.seq, %cause, "a journal entry is unreadable");
-                }
-            }
+            events.extend(decode(run, &entry)?);
         }
         if !full {
             return Ok((events, next));
         }
+    }
+}
+
+/// INVARIANT: an entry that cannot be read ends the reading. A turn folded without it could make a
+/// call again that it has made.
+fn decode(run: &str, entry: &Entry) -> Result<Vec<Stamped>, StoreError> {
+    let unreadable = |cause: String| StoreError::Unreadable {
+        kind: "journal entry".to_owned(),
+        id: format!("{run}/{}", entry.seq),
+        cause,
+    };
+    if entry.version > EVENTS {
+        let form = entry.version;
+        return Err(unreadable(format!("its form is {form}, this craton knows up to {EVENTS}")));
+    }
+    serde_json::from_slice(&entry.payload).map_err(|cause| unreadable(cause.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(version: u32, payload: Bytes) -> Entry {
+        Entry { seq: 7, at: 1, epoch: 1, version, label: String::new(), payload }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_an_error_and_never_skipped() {
+        let events = vec![Stamped { at: 1, event: Event::Finished { text: "done".to_owned() } }];
+        assert_eq!(decode("r", &entry(EVENTS, encode(&events))), Ok(events));
+        let newer = decode("r", &entry(EVENTS + 1, encode(&[]))).unwrap_err();
+        let said = "journal entry r/7 cannot be read: its form is 2, this craton knows up to 1";
+        assert_eq!(newer.to_string(), said);
+        let unknown = br#"[{"at":1,"event":{"type":"fromTheFuture"}}]"#;
+        assert!(decode("r", &entry(EVENTS, Bytes::from_static(unknown))).is_err());
     }
 }

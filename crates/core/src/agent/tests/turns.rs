@@ -457,7 +457,9 @@ fn a_turn_that_is_called_off_during_a_call_leaves_its_outcome_unknown() {
 
 #[test]
 fn a_model_that_fails_ends_the_turn() {
-    check("user: go; model: use g__read{x:1}; tool u1: one; model fails: too many", expect![[r#"
+    check(
+        "user: go; model: use g__read{x:1}; tool u1: one; model fails: too many",
+        expect![[r#"
         user: go
           -> ask model 1
         model: use g__read{x:1}
@@ -470,7 +472,8 @@ fn a_model_that_fails_ends_the_turn() {
           assistant: u1 g__read{"x":1}
           user: u1 = one
         failed ThrottlingException: too many
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -509,7 +512,9 @@ fn repeated_and_missing_ids_of_tool_uses_become_unique() {
 
 #[test]
 fn a_tool_that_says_nothing_and_a_blank_reply_leave_no_blank_text() {
-    check("user: go; model:  , use g__read{x:1}; tool u1:  ; model:  ", expect![[r#"
+    check(
+        "user: go; model:  , use g__read{x:1}; tool u1:  ; model:  ",
+        expect![[r#"
         user: go
           -> ask model 1
         model:  , use g__read{x:1}
@@ -522,12 +527,15 @@ fn a_tool_that_says_nothing_and_a_blank_reply_leave_no_blank_text() {
           user: "go"
           assistant: u1 g__read{"x":1}
           user: u1 = (the tool returned nothing)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_answer_stands_between_its_tags() {
-    check("user: go; model: let me see <answer> 7 </answer> bye", expect![[r#"
+    check(
+        "user: go; model: let me see <answer> 7 </answer> bye",
+        expect![[r#"
         user: go
           -> ask model 1
         model: let me see <answer> 7 </answer> bye
@@ -535,5 +543,6 @@ fn an_answer_stands_between_its_tags() {
         history
           user: "go"
           assistant: "let me see <answer> 7 </answer> bye"
-    "#]]);
+    "#]],
+    );
 }
