@@ -46,13 +46,15 @@ const FILE_LINES: usize = 800;
 const FUNCTION_LINES: usize = 70;
 
 pub(crate) fn run() -> Outcome {
-    let files = sources(&root().join("crates"))?;
+    let files = sources(&root().join("crates"), "rs")?;
     let mut problems = dependencies()?;
     for (path, text) in &files {
         problems.extend(forbidden(path, text));
         problems.extend(shape(path, text));
     }
-    problems.extend(paths_named(&fs::read_to_string(root().join("ARCHITECTURE.md"))?));
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    problems.extend(paths_named(&page));
+    problems.extend(tests_named(&page, &files)?);
     if problems.is_empty() {
         println!("tidy: {} files, nothing to say", files.len());
         return Ok(());
@@ -60,8 +62,8 @@ pub(crate) fn run() -> Outcome {
     Err(problems.join("\n").into())
 }
 
-/// The Rust files of a folder, by hand ones only, with their paths below the root.
-fn sources(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
+/// The files of a folder by their ending, without generated ones, with their paths below the root.
+fn sources(folder: &Path, ending: &str) -> std::io::Result<BTreeMap<String, String>> {
     let (mut found, mut open) = (BTreeMap::new(), vec![PathBuf::from(folder)]);
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder)? {
@@ -69,7 +71,7 @@ fn sources(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
             let generated = path.components().any(|part| part.as_os_str() == "gen");
             if path.is_dir() && !generated {
                 open.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") && !generated {
+            } else if path.extension().is_some_and(|e| e == ending) && !generated {
                 let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
                 found.insert(name, fs::read_to_string(&path)?);
             }
@@ -176,4 +178,27 @@ fn paths_named(text: &str) -> Vec<String> {
         is_path && !name.contains(['*', '<', ' ', '{']) && !root().join(name).exists()
     });
     gone.map(|name| format!("ARCHITECTURE.md names {name}, which is not there")).collect()
+}
+
+/// Words of a name from which on it can only be a test's.
+const WORDS_OF_A_TEST: usize = 5;
+
+/// Tests in backticks that do not exist.
+fn tests_named(text: &str, rust: &BTreeMap<String, String>) -> std::io::Result<Vec<String>> {
+    let python = sources(&root().join("conformance"), "py")?;
+    let there = |name: &str| {
+        let (files, said) = match name.starts_with("test_") {
+            true => (&python, format!("def {name}(")),
+            false => (rust, format!("fn {name}(")),
+        };
+        files.values().any(|text| text.contains(&said))
+    };
+    let is_test = |name: &&str| {
+        let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        plain && name.split('_').count() >= WORDS_OF_A_TEST
+    };
+    let gone = text.split('`').skip(1).step_by(2).filter(is_test).filter(|name| !there(name));
+    Ok(gone
+        .map(|name| format!("ARCHITECTURE.md names the test {name}, which is not there"))
+        .collect())
 }
