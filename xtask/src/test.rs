@@ -121,10 +121,10 @@ fn counted(command: &mut Command) -> Result<Count, Box<dyn std::error::Error>> {
 
 /// What a closing line of cargo test, pytest or the demo counts.
 fn tests_told(line: &str) -> Count {
+    let timed = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
     let closing = line.starts_with("test result: ")
-        || line.contains(" passed in ")
-        || line.contains(" failed in ")
-        || line.contains(" claims held, ");
+        || line.contains(" claims held, ")
+        || line.rsplit_once(" in ").is_some_and(|(_, rest)| timed(rest));
     if !closing {
         return Count::default();
     }
