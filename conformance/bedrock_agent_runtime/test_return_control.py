@@ -31,7 +31,7 @@ def test_one_call_goes_out_and_comes_back(parked, model):
     assert turn.order[-1] == "returnControl" and turn.text == ""
     given, = turn.control["invocationInputs"]
     assert given == {"functionInvocationInput": {
-        "actionGroup": "desk", "actionInvocationType": "RESULT", "function": "pay",
+        "agentId": one.id, "actionGroup": "desk", "actionInvocationType": "RESULT", "function": "pay",
         "parameters": given["functionInvocationInput"]["parameters"]}}
     parameters = given["functionInvocationInput"]["parameters"]
     assert sorted((p["name"], p["type"], p["value"]) for p in parameters) == [

@@ -357,3 +357,51 @@ def test_a_draft_that_was_never_prepared_cannot_run(agent, model):
     """A2, A3"""
     with pytest.raises(agent().rt.exceptions.ClientError, match="(?i)prepare"):
         agent().talk("hi")
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory, settings):
+    """A server with narrow limits of its own."""
+    from support.server import Craton
+    limits = "\n[limits.turn]\nmodel_calls = 2\n\n[limits.engine]\nwaiting_per_session = 1\n"
+    server = Craton(tmp_path_factory.mktemp("tight"), settings + limits).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def narrow(tight, model, tools):
+    from support.agents import Agent
+    return Agent(tight.client("bedrock-agent"),
+                 tight.client("bedrock-agent-runtime", retries={"total_max_attempts": 1}), model, tools)
+
+
+def test_the_cap_is_the_operators(narrow, model):
+    """B3: `limits.turn.model_calls`."""
+    model.turn(lambda request: Say(calls=[("shop__get_order", {"order_id": str(len(request["messages"]))})]))
+    narrow.serve(lambda e: "again").group(GET_ORDER, executor=READ)
+    turn = narrow.prepare().talk("forever")
+    assert len(model.requests) == 2 and turn.steps()[-1] == "failureTrace"
+
+
+def test_a_session_takes_so_many_waiting_turns(narrow, model):
+    """B11: the queue of a session is bounded; the turn past its end is throttled."""
+    entered, let_go = threading.Event(), threading.Event()
+
+    def hold():
+        entered.set()
+        let_go.wait(10)
+
+    model.turn(Say("ok", before=hold))
+    narrow.prepare()
+    texts = []
+    first = threading.Thread(target=lambda: texts.append(narrow.talk("one", session="full").text))
+    first.start()
+    assert entered.wait(10)
+    second = narrow.invoke("two", session="full")
+    with refused("ThrottlingException", "full"):
+        narrow.talk("three", session="full")
+    let_go.set()
+    first.join(10)
+    assert b"ok" in b"".join(e["chunk"]["bytes"] for e in second["completion"])
+    assert texts == ["ok"]

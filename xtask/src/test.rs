@@ -51,7 +51,7 @@ const STEPS: [(&str, Step); 8] = [
     ("tidy", || one(tidy::run())),
     ("clippy", || one(succeed(&mut cargo(&CLIPPY)))),
     ("licences, sources, bans", || one(deny())),
-    ("cargo test", || counted(&mut cargo(&["test", "--workspace"]))),
+    ("cargo test", || counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))),
     ("conformance", conformance),
     ("demo", || counted(&mut demo::play()?)),
 ];
