@@ -59,8 +59,9 @@ async fn serve(args: Args) -> Done {
     let data_dir = args.data_dir.unwrap_or_else(data::home);
     std::fs::create_dir_all(&data_dir)
         .map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
-    greet(address, &data_dir, dev, &config);
+    let greeting = greeting(address, &data_dir, dev, &config);
     let (engine, functions) = assemble(config, dev, address, &data_dir).await?;
+    greeting.iter().for_each(|line| say(line));
     let drain = Duration::from_secs(front.drain_seconds);
     let served = front::serve(listener, front, engine.clone(), stopped()).await;
     let left = engine.drain(drain).await;
@@ -110,23 +111,34 @@ async fn assemble(
     Ok((engine, functions))
 }
 
-fn greet(address: SocketAddr, data_dir: &std::path::Path, dev: bool, config: &Config) {
-    say(&format!("craton {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
-    say(&format!("  data    {}", data_dir.display()));
+/// What the terminal shows once everything has opened.
+fn greeting(
+    address: SocketAddr,
+    data_dir: &std::path::Path,
+    dev: bool,
+    config: &Config,
+) -> Vec<String> {
     let providers = config.provider_names();
     let models = match (providers.is_empty(), dev) {
         (true, true) => "craton.rules for every model id (rules, not a language model)".to_owned(),
         (true, false) => "none: add [providers] and [[models]] to craton.toml".to_owned(),
         (false, _) => providers.join(", "),
     };
-    say(&format!("  models  {models}"));
     let callers = if dev { "any credentials (dev mode)" } else { "the access keys in craton.toml" };
-    say(&format!("  callers {callers}"));
-    say("Point your code here:");
-    say(&format!("  export AWS_ENDPOINT_URL=http://{address}"));
+    let mut lines = vec![
+        format!("craton {} listens on http://{address}", env!("CARGO_PKG_VERSION")),
+        format!("  data    {}", data_dir.display()),
+        format!("  models  {models}"),
+        format!("  callers {callers}"),
+        "Point your code here:".to_owned(),
+        format!("  export AWS_ENDPOINT_URL=http://{address}"),
+    ];
     if dev {
-        say("  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1");
+        let keys =
+            "  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1";
+        lines.push(keys.to_owned());
     }
+    lines
 }
 
 /// Resolves at SIGTERM or Ctrl-C.

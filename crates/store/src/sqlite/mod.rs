@@ -57,8 +57,13 @@ impl Sqlite {
         create_private(dir).map_err(wrong)?;
         let lock = lock(dir)?;
         let file = dir.join(DATABASE);
-        let mut connection = connection::writer(&file, Durability::Synced)?;
-        schema::migrate(&mut connection, dir)?;
+        let connection = open_database(&file, dir).map_err(|error| match error {
+            StoreError::Database(cause) => {
+                let cause = format!("its {DATABASE} cannot be used: {cause}");
+                StoreError::Directory { dir: dir.into(), cause }
+            }
+            error => error,
+        })?;
         let closed = Arc::new(AtomicBool::new(false));
         let writer = Writer::new(connection)?;
         let thread = WriterThread::start(writer, &file, closed.clone()).map_err(wrong)?;
@@ -209,6 +214,13 @@ fn create_private(dir: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(dir)
+}
+
+/// The writing connection to a database of today's schema.
+fn open_database(file: &Path, dir: &Path) -> Result<Connection, StoreError> {
+    let mut connection = connection::writer(file, Durability::Synced)?;
+    schema::migrate(&mut connection, dir)?;
+    Ok(connection)
 }
 
 /// INVARIANT: one process per data directory. Epochs and places are counted in the writer's memory.

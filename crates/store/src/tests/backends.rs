@@ -34,6 +34,16 @@ fn a_directory_has_one_owner() {
 }
 
 #[test]
+fn a_file_that_is_no_database_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("craton.db"), [b'x'; 4096]).unwrap();
+    let error = Store::open(dir.path()).err().unwrap().to_string();
+    let dir = dir.path().display();
+    let said = "its craton.db cannot be used: file is not a database";
+    assert_eq!(error, format!("data directory {dir}: {said}"));
+}
+
+#[test]
 fn a_newer_schema_is_refused_by_its_number() {
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path()).unwrap());
