@@ -133,7 +133,9 @@ fn said(path: &str, text: &str, words: &[&str]) -> Vec<String> {
 }
 
 fn is_test(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("tests.rs") || path.ends_with("/sim.rs")
+    path.contains("/tests/")
+        || path.contains("/sim/")
+        || ["/tests.rs", "/sim.rs"].iter().any(|end| path.ends_with(end))
 }
 
 /// Opening essay, file length, function length.

@@ -4,25 +4,28 @@
 //! runs; what a function returns goes back encoded. Functions read documents, start or continue
 //! runs in the engine, and answer. Nothing here reads HTTP, and nothing here decides what an agent
 //! does next.
+//!
+//! In reading order: what a function gets (`cx`), what it answers (`reply`), the table of all
+//! (`ops`), one folder per service, and what they share (`edit`, `model_fault`). `admin` answers
+//! Craton's own door.
 
 mod cx;
-mod edit;
 pub mod ops;
 mod reply;
 
 mod bedrock_agent;
 mod bedrock_agent_runtime;
 mod bedrock_runtime;
-mod model_fault;
-
-#[cfg(test)]
-mod testing;
-
-pub mod admin;
-
 mod iam;
 mod lambda;
 mod sts;
+
+pub mod admin;
+
+mod edit;
+mod model_fault;
+#[cfg(test)]
+mod testing;
 
 pub use cx::{Caller, Cx, RequestInfo};
 pub use ops::Handler;

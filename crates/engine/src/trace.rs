@@ -196,7 +196,7 @@ impl View<'_> {
     fn model_input(&self, step: u32) -> Trace {
         let text = json!({"system": self.turn.system, "messages": self.turn.messages});
         let accepted = self.turn.accepted.as_ref();
-        let rules = accepted.is_some_and(|accepted| accepted.provider == "rules");
+        let rules = accepted.is_some_and(|accepted| accepted.provider == llm::RULES);
         let model = if rules { "craton.rules".to_owned() } else { self.agent.config.model.clone() };
         orchestration(OrchestrationTrace::ModelInvocationInput(ModelInvocationInput {
             foundation_model: Some(model),

@@ -1,7 +1,7 @@
 //! Acts outside: functions in processes of their own, and tools behind HTTP.
 //!
-//! The engine hands over an event and gets an [`function::Invoked`] back, or an
-//! [`function::ExecError`] that says whether repeating is safe. Python functions are warm processes
+//! The engine hands over an event and gets an [`Invoked`] back, or an
+//! [`ExecError`] that says whether repeating is safe. Python functions are warm processes
 //! that speak the published Lambda Runtime API with a small HTTP server here, so that another
 //! runtime is a matter of another bootstrap. Nothing here decides whether a call should happen, and
 //! nothing here is durable: the engine's journal is.

@@ -14,7 +14,7 @@ const PIECE: usize = 32;
 
 impl Provider for Rules {
     fn name(&self) -> &str {
-        "rules"
+        crate::RULES
     }
 
     fn converse(&self, call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {

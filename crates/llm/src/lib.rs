@@ -17,7 +17,7 @@ mod rules;
 mod scripted;
 
 pub use collect::{Collect, deltas};
-pub use models::{Config, ConfigError, ModelRule, Models, ProviderConfig, Resolved};
+pub use models::{Config, ConfigError, ModelRule, Models, ProviderConfig, RULES, Resolved};
 pub use openai::{Config as OpenAiConfig, MaxTokensField};
 pub use provider::{BoxFuture, Deltas, ModelError, ModelErrorKind, Provider};
 pub use scripted::{Scripted, Step};

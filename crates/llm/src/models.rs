@@ -28,7 +28,8 @@ use crate::scripted::Scripted;
 
 /// The id that always means the embedded provider, unless a rule says otherwise.
 const RULES_MODEL: &str = "craton.rules";
-const RULES: &str = "rules";
+/// The embedded provider's name, in headers, traces and logs: no language model spoke.
+pub const RULES: &str = "rules";
 
 /// `[providers.*]` and `[[models]]` of `craton.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -3,6 +3,10 @@
 //! Bytes become a [`value::Value`] by table and are validated before anybody sees them; generated
 //! structs give operations typed access: `wire::bedrock_agent::types::CreateAgentRequest`. Nothing
 //! here knows what an operation does.
+//!
+//! In reading order: the dynamic value (`value`) and its typed view (`shape`), the tables (`model`,
+//! `gen`), the way in (`route`, `decode`, `validate`), the way out (`encode`, `eventstream`,
+//! `fault`, `redact`), and the tongue spoken inside (`converse`), which is ours and by hand.
 
 pub mod arn;
 pub mod converse;

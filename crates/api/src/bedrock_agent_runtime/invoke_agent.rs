@@ -1,6 +1,7 @@
 //! InvokeAgent: from an alias to a pinned configuration, and from a request to a turn.
 
 use engine::request::{Hearing, Input, InvokeError, TurnRequest};
+use llm::RULES;
 use wire::bedrock_agent_runtime::types::{
     InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency,
 };
@@ -13,9 +14,6 @@ use crate::bedrock_agent::feature::refused;
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::Reply;
-
-/// The provider that is no language model, as the engine and the model map name it.
-pub(crate) const RULES: &str = "rules";
 
 pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, Fault> {
     check(&input)?;

@@ -1,7 +1,7 @@
 //! Converse: one call, one whole answer.
 
 use futures_util::StreamExt as _;
-use llm::{Collect, Deltas, ModelError, Resolved};
+use llm::{Collect, Deltas, ModelError, RULES, Resolved};
 use wire::bedrock_runtime::types::{
     self as wire_types, ConversationRole, ConverseMetrics, ConverseOutput, ConverseRequest,
     ConverseResponse, StopReason, TokenUsage,
@@ -11,7 +11,6 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 
 use super::message::{self, asked};
-use crate::bedrock_agent_runtime::invoke_agent::RULES;
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::Reply;

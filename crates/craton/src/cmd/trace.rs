@@ -138,7 +138,7 @@ fn lines(view: &Json) -> Vec<String> {
 }
 
 fn rules_note(providers: &[&str]) -> &'static str {
-    if providers.contains(&"rules") { " (craton.rules: no language model spoke)" } else { "" }
+    if providers.contains(&llm::RULES) { " (craton.rules: no language model spoke)" } else { "" }
 }
 
 /// One line for an event, `None` for what a reader does not need.
