@@ -218,13 +218,10 @@ impl Turn {
         }
     }
 
-    /// What the session holds replaces what this turn had from it.
+    /// What the session holds now; a turn that parked has left its own there.
     fn inherit(&mut self, unknown: &[UnknownEffect]) {
-        let own = self.unknown.split_off(self.inherited.min(self.unknown.len()));
-        let own = own.into_iter().filter(|effect| !unknown.contains(effect)).collect::<Vec<_>>();
         self.unknown = unknown.to_vec();
         self.inherited = self.unknown.len();
-        self.unknown.extend(own);
     }
 
     /// The unknown outcomes of this turn's own calls.

@@ -24,7 +24,7 @@ use crate::agent::tool::{Effect, Tool, canonical};
 use crate::agent::turn::{self, Agent, Facts};
 
 #[track_caller]
-pub(super) fn check(script: &str, expected: Expect) {
+pub(super) fn check(script: &str, expected: &Expect) {
     let mut play = Play::default();
     for step in script.split("; ") {
         play.step(step);
@@ -141,7 +141,7 @@ pub(super) fn check_history(messages: &[Message]) {
     let mut ids = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         assert_eq!(message.role, if at % 2 == 0 { Role::User } else { Role::Assistant });
-        let next = messages.get(at + 1).map(|next| results(next)).unwrap_or_default();
+        let next = messages.get(at + 1).map(results).unwrap_or_default();
         let used = uses(message);
         assert!(used.is_empty() || used == next, "{used:?} closed by {next:?}");
         ids.extend(used);

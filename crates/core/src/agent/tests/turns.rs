@@ -8,7 +8,7 @@ use super::script::check;
 fn two_tool_calls_run_before_the_model_speaks_again() {
     check(
         "user: refund 7; model: use g__once{x:1}, use g__read{x:2}; tool u2: two; tool u1: one; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: refund 7
               -> ask model 1
             model: use g__once{x:1}, use g__read{x:2}
@@ -32,7 +32,7 @@ fn two_tool_calls_run_before_the_model_speaks_again() {
 fn an_invented_tool_goes_back_to_the_model_beside_a_real_one() {
     check(
         "user: go; model: use g__none{}, use g__once{x:1}; tool u2: done; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__none{}, use g__once{x:1}
@@ -55,7 +55,7 @@ fn an_invented_tool_goes_back_to_the_model_beside_a_real_one() {
 fn invalid_arguments_are_not_executed_and_may_be_repaired() {
     check(
         "user: open port eighty; model: use g__once{x:eighty}; model: use g__once{x:80}; tool u2: open; model: <answer>open</answer>",
-        expect![[r#"
+        &expect![[r#"
             user: open port eighty
               -> ask model 1
             model: use g__once{x:eighty}
@@ -82,7 +82,7 @@ fn invalid_arguments_are_not_executed_and_may_be_repaired() {
 fn a_tool_may_ask_for_other_arguments() {
     check(
         "user: go; model: use g__once{x:1}; tool u1 reprompt: try 2; model: use g__once{x:2}; tool u2: done; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__once{x:1}
@@ -110,7 +110,7 @@ fn a_tool_may_ask_for_other_arguments() {
 fn a_model_that_repairs_nothing_is_stopped() {
     check(
         "user: go; model: use g__none{}; model: use g__none{}; model: use g__none{}",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__none{}
@@ -139,7 +139,7 @@ fn a_model_that_repairs_nothing_is_stopped() {
 fn a_good_call_begins_the_count_of_repairs_again() {
     check(
         "user: go; model: use g__none{}; model: use g__none{}; model: use g__none{}, use g__read{x:1}; tool u4: one; model: use g__none{}",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__none{}
@@ -174,7 +174,7 @@ fn a_good_call_begins_the_count_of_repairs_again() {
 fn the_model_is_never_asked_once_more_than_allowed() {
     check(
         "user: go; model: use g__read{x:1}; tool u1: a; model: use g__read{x:2}; tool u2: b; model: use g__read{x:3}; tool u3: c; model: use g__read{x:4}; tool u4: d; model: use g__read{x:5}; tool u5: e",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__read{x:1}
@@ -218,7 +218,7 @@ fn the_model_is_never_asked_once_more_than_allowed() {
 fn more_tool_uses_than_allowed_go_back() {
     check(
         "user: go; model: use g__read{x:1}, use g__read{x:2}, use g__read{x:3}, use g__read{x:4}; tool u1: a; tool u2: b; tool u3: c; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__read{x:1}, use g__read{x:2}, use g__read{x:3}, use g__read{x:4}
@@ -245,7 +245,7 @@ fn more_tool_uses_than_allowed_go_back() {
 fn functions_here_run_first_then_the_client_gets_its_calls() {
     check(
         "user: go; model: use client__ask{x:1}, use g__once{x:2}, use client__ask{x:3}; tool u2: two; client: u1 = one, u3 = three; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use client__ask{x:1}, use g__once{x:2}, use client__ask{x:3}
@@ -269,7 +269,7 @@ fn functions_here_run_first_then_the_client_gets_its_calls() {
 fn more_than_five_hand_offs_go_back_to_the_model() {
     check(
         "user: go; model: use client__ask{x:1}, use client__ask{x:2}, use client__ask{x:3}, use client__ask{x:4}, use client__ask{x:5}, use client__ask{x:6}; client: u1 = a, u2 = b, u3 = c, u4 = d, u5 = e; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use client__ask{x:1}, use client__ask{x:2}, use client__ask{x:3}, use client__ask{x:4}, use client__ask{x:5}, use client__ask{x:6}
@@ -292,7 +292,7 @@ fn more_than_five_hand_offs_go_back_to_the_model() {
 fn a_hand_off_with_invalid_arguments_is_repaired_before_the_client_hears_of_it() {
     check(
         "user: go; model: use client__ask{}; model: use client__ask{x:1}; client: u2 = one; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use client__ask{}
@@ -319,7 +319,7 @@ fn a_hand_off_with_invalid_arguments_is_repaired_before_the_client_hears_of_it()
 fn a_result_that_failed_ends_the_turn_and_the_others_stay() {
     check(
         "user: go; model: use client__ask{x:1}, use client__ask{x:2}; client: u1 fails = no, u2 = two",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use client__ask{x:1}, use client__ask{x:2}
@@ -338,7 +338,7 @@ fn a_result_that_failed_ends_the_turn_and_the_others_stay() {
 fn a_result_that_asks_for_other_arguments_goes_to_the_model() {
     check(
         "user: go; model: use client__ask{x:1}; client: u1 again = use 2; model: use client__ask{x:2}; client: u2 = done; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use client__ask{x:1}
@@ -366,7 +366,7 @@ fn a_result_that_asks_for_other_arguments_goes_to_the_model() {
 fn a_tool_that_declares_failure_ends_the_turn_and_calls_under_way_are_unknown() {
     check(
         "user: go; model: use g__once{x:1}, use g__once{x:2}, use g__read{x:3}, use client__ask{x:4}; tool u1 fails: broken",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__once{x:1}, use g__once{x:2}, use g__read{x:3}, use client__ask{x:4}
@@ -389,7 +389,7 @@ fn a_tool_that_declares_failure_ends_the_turn_and_calls_under_way_are_unknown() 
 fn an_unknown_outcome_is_never_repeated_but_another_call_may_be_made() {
     check(
         "user: go; model: use g__once{x:1}; tool u1 lost: no reply; model: use g__once{x:1}, use g__once{x:2}; tool u3: done; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__once{x:1}
@@ -419,7 +419,7 @@ fn an_unknown_outcome_is_never_repeated_but_another_call_may_be_made() {
 fn a_hand_off_that_is_called_off_leaves_a_valid_history() {
     check(
         "user: go; model: use client__ask{x:1}, use g__once{x:2}; tool u2: two; cancel: new input",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use client__ask{x:1}, use g__once{x:2}
@@ -439,7 +439,7 @@ fn a_hand_off_that_is_called_off_leaves_a_valid_history() {
 fn a_turn_that_is_called_off_during_a_call_leaves_its_outcome_unknown() {
     check(
         "user: go; model: use g__keyed{x:1}, use g__read{x:2}; cancel: by an operator",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__keyed{x:1}, use g__read{x:2}
@@ -459,7 +459,7 @@ fn a_turn_that_is_called_off_during_a_call_leaves_its_outcome_unknown() {
 fn a_model_that_fails_ends_the_turn() {
     check(
         "user: go; model: use g__read{x:1}; tool u1: one; model fails: too many",
-        expect![[r#"
+        &expect![[r#"
         user: go
           -> ask model 1
         model: use g__read{x:1}
@@ -480,7 +480,7 @@ fn a_model_that_fails_ends_the_turn() {
 fn repeated_and_missing_ids_of_tool_uses_become_unique() {
     check(
         "user: go; model: use g__read#a{x:1}, use g__read#a_2{x:2}, use g__read#a{x:3}; tool a: one; tool a_2: two; tool a_3: three; model: use g__read#a{x:4}, use g__read#{x:5}; tool a_0: four; tool _1: five; model: ok",
-        expect![[r#"
+        &expect![[r#"
             user: go
               -> ask model 1
             model: use g__read#a{x:1}, use g__read#a_2{x:2}, use g__read#a{x:3}
@@ -514,7 +514,7 @@ fn repeated_and_missing_ids_of_tool_uses_become_unique() {
 fn a_tool_that_says_nothing_and_a_blank_reply_leave_no_blank_text() {
     check(
         "user: go; model:  , use g__read{x:1}; tool u1:  ; model:  ",
-        expect![[r#"
+        &expect![[r#"
         user: go
           -> ask model 1
         model:  , use g__read{x:1}
@@ -535,7 +535,7 @@ fn a_tool_that_says_nothing_and_a_blank_reply_leave_no_blank_text() {
 fn an_answer_stands_between_its_tags() {
     check(
         "user: go; model: let me see <answer> 7 </answer> bye",
-        expect![[r#"
+        &expect![[r#"
         user: go
           -> ask model 1
         model: let me see <answer> 7 </answer> bye
