@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use store::{Batch, CommitError, QueueState, StoreError, Tenant};
 
 use crate::journal::{self, Stamped};
+use crate::lane::PAGE;
 use crate::live::Out;
 use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
 use crate::{Engine, session, trace};
@@ -53,8 +54,25 @@ impl Engine {
         let prefix = format!("{session}/");
         let found = self.0.store.list::<Session>(tenant, &prefix, None, SESSIONS).await?;
         let mut runs: Vec<String> = found.into_iter().flat_map(|(_, s)| s.value.runs).collect();
+        runs.extend(self.queued_in(tenant, &prefix).await?);
         runs.sort();
+        runs.dedup();
         Ok(runs)
+    }
+
+    /// Runs under way or waiting: a session knows a run only once it has ended or parked.
+    async fn queued_in(&self, tenant: &Tenant, lane: &str) -> Result<Vec<String>, StoreError> {
+        let (mut runs, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.0.store.queued(after, PAGE).await?;
+            let full = page.len() == PAGE;
+            after = page.last().map_or(after, |row| row.place);
+            let ours = page.into_iter().filter(|r| r.tenant == *tenant && r.lane.starts_with(lane));
+            runs.extend(ours.map(|row| row.run));
+            if !full {
+                return Ok(runs);
+            }
+        }
     }
 
     /// A run by its own id, by the id of a request that it answered, or by its session's id,
