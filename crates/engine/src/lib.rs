@@ -25,6 +25,8 @@ mod run;
 mod session;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::collections::HashMap;

@@ -5,32 +5,25 @@
 //! the model is a script, and the tools live in a world that outlasts every crash and counts what
 //! really took effect.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+pub(crate) mod world;
 
-use bytes::Bytes;
-use craton_core::agent::config::{
-    ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
-};
-use craton_core::agent::event::HandBackState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::state::Turn;
-use craton_core::agent::tool::Effect;
-use exec::Invoked;
 use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
-use llm::{Deltas, ModelError, Models, Provider};
-use serde_json::{Value as Json, json};
-use store::{Batch, Store, StoreError, Tenant};
-use wire::converse::{Block, Message, Reply, Role, StopReason, ToolUse, Usage};
+use llm::Models;
+use serde_json::json;
+use store::{Batch, Store, Tenant};
+use wire::converse::{Block, Message, Reply, StopReason, ToolUse};
 
+use self::world::{Model, World, check_history, config, reply};
 use crate::env::{Clock, Ids};
-use crate::function::{ToolCall, ToolError, Tools};
 use crate::limits::Limits;
 use crate::live::Out;
 use crate::record::{Pinned, Session};
-use crate::request::{ClientResult, ClientTarget, Input, TurnRequest};
+use crate::request::{Input, TurnRequest};
 use crate::{Engine, Parts, journal};
 
 /// A small generator of its own, so that a seed means the same script for ever.
@@ -77,79 +70,6 @@ fn tool_use(turn: u64, step: u64, n: u64, dice: &mut Dice) -> Block {
     })
 }
 
-fn reply(content: Vec<Block>, stop_reason: StopReason) -> Reply {
-    Reply { content, stop_reason, usage: Usage::default() }
-}
-
-/// Answers from the script by what the conversation holds: the same call, the same reply.
-struct Scripted(Script);
-
-impl Provider for Scripted {
-    fn name(&self) -> &str {
-        "scripted"
-    }
-
-    fn converse(&self, call: wire::converse::Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
-        let said = |m: &&Message| m.role == Role::Assistant;
-        let at = call.messages.iter().filter(said).count();
-        let reply = self.0.iter().flatten().nth(at).cloned();
-        let reply = reply.unwrap_or_else(reply_to_nothing);
-        let deltas = llm::deltas(reply, 0).into_iter().map(Ok);
-        Box::pin(async move { Ok(futures_util::stream::iter(deltas).boxed()) })
-    }
-}
-
-fn reply_to_nothing() -> Reply {
-    reply(vec![Block::Text("the script is over".to_owned())], StopReason::EndTurn)
-}
-
-/// Outlasts every crash: what was called, and what took effect.
-#[derive(Default)]
-struct World {
-    /// Effects by idempotency key.
-    keyed: Mutex<BTreeMap<String, u32>>,
-    /// Effects of tools that recognise no key, by their arguments.
-    once: Mutex<BTreeMap<String, u32>>,
-}
-
-impl Tools for Arc<World> {
-    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
-        Box::pin(async move {
-            let event: Json = serde_json::from_slice(&call.payload).expect("the event is JSON");
-            let function = event["function"].as_str().unwrap_or_default().to_owned();
-            let key = event["idempotencyKey"].as_str().unwrap_or_default().to_owned();
-            let x = event["parameters"][0]["value"].to_string();
-            match function.as_str() {
-                "keyed" => {
-                    self.keyed.lock().expect("world").insert(key, 1);
-                }
-                "once" => {
-                    *self.once.lock().expect("world").entry(key).or_default() += 1;
-                }
-                _ => {}
-            }
-            tokio::task::yield_now().await;
-            let body = json!({"TEXT": {"body": format!("{function} of {x}")}});
-            let response = json!({"messageVersion": "1.0", "response": {
-                "actionGroup": "g", "function": function,
-                "functionResponse": {"responseBody": body}}});
-            let payload = Bytes::from(response.to_string());
-            let (log_tail, duration) = (Vec::new(), std::time::Duration::ZERO);
-            Ok(Invoked { payload, error: None, log_tail, duration, outcome_known: true })
-        })
-    }
-
-    fn effect<'a>(
-        &'a self,
-        _: &'a Tenant,
-        _: &'a str,
-        tool: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
-        let effect = crate::function::parse_effect(tool);
-        Box::pin(async move { Ok(effect) })
-    }
-}
-
 #[derive(Default)]
 struct Counter(AtomicI64, AtomicU64);
 
@@ -162,37 +82,6 @@ impl Clock for Counter {
 impl Ids for Counter {
     fn fresh(&self) -> String {
         format!("id-{:08}", self.1.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-fn config() -> AgentConfig {
-    let function = |name: &str| Function {
-        name: name.to_owned(),
-        description: Some(format!("does {name}")),
-        parameters: BTreeMap::from([(
-            "x".to_owned(),
-            Parameter { kind: ParameterKind::Integer, description: None, required: true },
-        )]),
-    };
-    let group = |name: &str, executor, functions: &[&str]| ActionGroup {
-        id: name.to_uppercase(),
-        name: name.to_owned(),
-        description: None,
-        executor,
-        schema: Schema::Functions(functions.iter().map(|name| function(name)).collect()),
-    };
-    let lambda = Executor::Lambda("arn:aws:lambda:us-east-1:1:function:f".to_owned());
-    AgentConfig {
-        agent_id: "AGENT".to_owned(),
-        agent_name: "agent".to_owned(),
-        agent_version: "DRAFT".to_owned(),
-        model: "model".to_owned(),
-        instruction: "do it".to_owned(),
-        groups: vec![
-            group("g", lambda, &["read", "keyed", "once"]),
-            group("client", Executor::ReturnControl, &["ask"]),
-        ],
-        idle_session_ttl_seconds: 600,
     }
 }
 
@@ -233,7 +122,7 @@ impl Life {
         store.commit(batch).await.ok()?;
         let engine = Engine::assemble(Parts {
             store,
-            models: Models::single(Arc::new(Scripted(self.script.clone()))),
+            models: Models::single(Arc::new(Model::new(self.script.concat()))),
             tools: Arc::new(self.world.clone()),
             clock: self.environment.clone(),
             ids: self.environment.clone(),
@@ -261,26 +150,17 @@ impl Life {
     ) -> Option<String> {
         let mut input = Input::Text(format!("question {turn}"));
         for leg in 0.. {
+            let repeat = Some(format!("{turn}-{leg}"));
             let request = TurnRequest {
-                tenant: tenant.clone(),
-                request: engine.fresh_id(),
-                repeat: Some(format!("{turn}-{leg}")),
-                agent_id: "AGENT".to_owned(),
-                alias_id: "ALIAS".to_owned(),
-                session_id: "session".to_owned(),
-                config: config.to_owned(),
-                input: input.clone(),
-                session_attributes: None,
-                prompt_session_attributes: None,
-                conversation: Vec::new(),
-                stream: false,
+                repeat,
                 trace: true,
+                ..world::request(engine, tenant, config, input.clone())
             };
             let hearing = engine.invoke(request).await.ok()?;
             let outs: Vec<Out> = hearing.outs.collect().await;
             match outs.last()? {
                 Out::Chunk(text) => return Some(text.clone()),
-                Out::ReturnControl(payload) => input = results(&Json::from((**payload).clone())),
+                Out::ReturnControl(payload) => input = world::results(payload),
                 // The store has stopped.
                 Out::Fault { code, .. } if code == "InternalServerException" => return None,
                 Out::Trace(_) => return None,
@@ -288,25 +168,6 @@ impl Life {
             }
         }
         None
-    }
-}
-
-fn results(payload: &Json) -> Input {
-    let inputs = payload["invocationInputs"].as_array().cloned().unwrap_or_default();
-    let results = inputs.iter().map(|input| {
-        let input = &input["functionInvocationInput"];
-        ClientResult {
-            group: input["actionGroup"].as_str().unwrap_or_default().to_owned(),
-            target: ClientTarget::Function(
-                input["function"].as_str().unwrap_or_default().to_owned(),
-            ),
-            body: "the client did it".to_owned(),
-            state: HandBackState::Success,
-        }
-    });
-    Input::Results {
-        invocation_id: payload["invocationId"].as_str().unwrap_or_default().to_owned(),
-        results: results.collect(),
     }
 }
 
@@ -321,26 +182,6 @@ async fn check_journal(engine: &Engine, tenant: &Tenant, session: &Session) {
     }
 }
 
-/// No tool use without its result, and no two messages of one role in a row.
-fn check_history(history: &[Message]) {
-    for pair in history.windows(2) {
-        assert_ne!(pair[0].role, pair[1].role);
-        let used = pair[0].content.iter().filter_map(|block| match block {
-            Block::ToolUse(used) => Some(&used.tool_use_id),
-            _ => None,
-        });
-        let closed: Vec<&String> = pair[1]
-            .content
-            .iter()
-            .filter_map(|block| match block {
-                Block::ToolResult(result) => Some(&result.tool_use_id),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(used.collect::<Vec<_>>(), closed);
-    }
-}
-
 fn unknown_outcomes(history: &[Message]) -> usize {
     let text = serde_json::to_string(history).expect("plain data");
     text.matches("unknown_outcome").count()
@@ -351,7 +192,7 @@ fn check(seed: u64) -> usize {
     let undisturbed = Life::new(seed);
     let expected = undisturbed.live(&Store::memory().expect("a store")).expect("it ends");
     check_history(&expected.history);
-    let effects = undisturbed.world.keyed.lock().expect("world").len();
+    let effects = undisturbed.world.keyed().len();
     let mut crashes = 0;
     for answered in [true, false] {
         for after in 1.. {
@@ -369,11 +210,11 @@ fn check(seed: u64) -> usize {
             let end = life.live(&reopened).expect("the second life ends");
             check_history(&end.history);
             assert_eq!(end.answers, expected.answers, "seed {seed}, crash after {after}");
-            let once = life.world.once.lock().expect("world");
+            let once = life.world.once();
             assert!(once.values().all(|count| *count == 1), "seed {seed}, crash after {after}");
             if unknown_outcomes(&end.history) == 0 {
                 assert_eq!(end, expected, "seed {seed}, crash after {after}");
-                assert_eq!(life.world.keyed.lock().expect("world").len(), effects);
+                assert_eq!(life.world.keyed().len(), effects);
             }
         }
     }

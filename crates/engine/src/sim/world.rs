@@ -1,0 +1,292 @@
+//! What stands outside of a run in tests: a model that reads from a script, and tools in a world
+//! that outlasts every crash, counts what really took effect, and fails when it is told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use craton_core::agent::config::{
+    ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
+};
+use craton_core::agent::event::HandBackState;
+use craton_core::agent::tool::Effect;
+use exec::{ExecError, Invoked};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use llm::{Deltas, ModelError, ModelErrorKind, Provider};
+use serde_json::{Value as Json, json};
+use store::{StoreError, Tenant};
+use wire::converse::{Block, Delta, Message, Reply, Role, StopReason, Usage};
+use wire::value::Value;
+
+use crate::Engine;
+use crate::function::{ToolCall, ToolError, Tools};
+use crate::request::{ClientResult, ClientTarget, Input, TurnRequest};
+
+pub(crate) fn reply(content: Vec<Block>, stop_reason: StopReason) -> Reply {
+    Reply { content, stop_reason, usage: Usage::default() }
+}
+
+/// Answers from its script by what the conversation holds: the same call, the same reply. After
+/// the script it says how many messages of the user it has read.
+pub(crate) struct Model {
+    script: Vec<Reply>,
+    /// Failures of the next calls, before or after the first piece of text.
+    failures: Mutex<VecDeque<(ModelErrorKind, bool)>>,
+    pub(crate) calls: AtomicUsize,
+    running: AtomicUsize,
+    /// The most calls that were under way at once.
+    pub(crate) most: AtomicUsize,
+    pub(crate) takes: Duration,
+}
+
+impl Model {
+    pub(crate) fn new(script: Vec<Reply>) -> Self {
+        Model {
+            script,
+            failures: Mutex::default(),
+            calls: AtomicUsize::default(),
+            running: AtomicUsize::default(),
+            most: AtomicUsize::default(),
+            takes: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn fail(&self, kind: ModelErrorKind, after_text: bool) {
+        self.failures.lock().expect("no panic").push_back((kind, after_text));
+    }
+
+    fn next(&self, call: &wire::converse::Call) -> Reply {
+        let said = call.messages.iter().filter(|m| m.role == Role::Assistant).count();
+        let heard = call.messages.iter().filter(|m| m.role == Role::User).count();
+        self.script.get(said).cloned().unwrap_or_else(|| {
+            let text = format!("<answer>heard {heard}</answer>");
+            reply(vec![Block::Text(text)], StopReason::EndTurn)
+        })
+    }
+}
+
+impl Provider for Model {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+
+    fn converse(&self, call: wire::converse::Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
+        Box::pin(async move {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(running, Ordering::SeqCst);
+            if !self.takes.is_zero() {
+                tokio::time::sleep(self.takes).await;
+            }
+            self.running.fetch_sub(1, Ordering::SeqCst);
+            let failure = self.failures.lock().expect("no panic").pop_front();
+            let deltas: Vec<_> = llm::deltas(self.next(&call), 0).into_iter().map(Ok).collect();
+            match failure {
+                None => Ok(futures_util::stream::iter(deltas).boxed()),
+                Some((kind, false)) => Err(ModelError::new(kind, "the model is away")),
+                Some((kind, true)) => {
+                    let text = Delta::Text { index: 0, text: "<answer>half of ".to_owned() };
+                    let broken = Err(ModelError::new(kind, "the model broke off"));
+                    Ok(futures_util::stream::iter([Ok(text), broken]).boxed())
+                }
+            }
+        })
+    }
+}
+
+/// How a call of a tool goes, other than well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mishap {
+    /// It takes effect, but its reply is lost.
+    Lost,
+    NotSent,
+    /// It answers after so many seconds.
+    Slow(u64),
+    /// The tool says that the turn has failed.
+    Failure,
+    Panic,
+}
+
+/// Outlasts every crash: what was called, and what took effect.
+#[derive(Default)]
+pub(crate) struct World {
+    /// Effects by idempotency key.
+    keyed: Mutex<BTreeMap<String, u32>>,
+    /// Effects of tools that recognise no key, by the key all the same.
+    once: Mutex<BTreeMap<String, u32>>,
+    /// Each call that arrived: the function, its argument, and its key as a number.
+    calls: Mutex<Vec<String>>,
+    keys: Mutex<Vec<String>>,
+    mishaps: Mutex<VecDeque<Mishap>>,
+}
+
+impl World {
+    pub(crate) fn keyed(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.keyed.lock().expect("no panic")
+    }
+
+    pub(crate) fn once(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.once.lock().expect("no panic")
+    }
+
+    /// What was called so far.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.lock().expect("no panic").clone()
+    }
+
+    /// The next call goes so.
+    pub(crate) fn mishap(&self, mishap: Mishap) {
+        self.mishaps.lock().expect("no panic").push_back(mishap);
+    }
+
+    fn arrived(&self, function: &str, x: &str, key: &str) {
+        let mut keys = self.keys.lock().expect("no panic");
+        let number = keys.iter().position(|known| known == key).unwrap_or(keys.len());
+        if number == keys.len() {
+            keys.push(key.to_owned());
+        }
+        self.calls.lock().expect("no panic").push(format!("{function} {x} key {number}"));
+        match function {
+            "keyed" => drop(self.keyed().insert(key.to_owned(), 1)),
+            "once" => *self.once().entry(key.to_owned()).or_default() += 1,
+            _ => {}
+        }
+    }
+}
+
+impl Tools for Arc<World> {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
+        Box::pin(async move {
+            let event: Json = serde_json::from_slice(&call.payload).expect("the event is JSON");
+            let function = event["function"].as_str().unwrap_or_default().to_owned();
+            let key = event["idempotencyKey"].as_str().unwrap_or_default();
+            let x = event["parameters"][0]["value"].as_str().unwrap_or_default();
+            let mishap = self.mishaps.lock().expect("no panic").pop_front();
+            if let Some(Mishap::NotSent) = mishap {
+                return Err(ExecError::NotSent("nobody is there".to_owned()).into());
+            }
+            self.arrived(&function, x, key);
+            tokio::task::yield_now().await;
+            match mishap {
+                None | Some(Mishap::NotSent) => Ok(answer(&function, x, None)),
+                Some(Mishap::Lost) => Err(ExecError::Lost("it broke off".to_owned()).into()),
+                Some(Mishap::Slow(seconds)) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    Ok(answer(&function, x, None))
+                }
+                Some(Mishap::Failure) => Ok(answer(&function, x, Some("FAILURE"))),
+                Some(Mishap::Panic) => panic!("a defect, on purpose"),
+            }
+        })
+    }
+
+    fn effect<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a str,
+        tool: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
+        let effect = crate::function::parse_effect(tool);
+        Box::pin(async move { Ok(effect) })
+    }
+}
+
+fn answer(function: &str, x: &str, state: Option<&str>) -> Invoked {
+    let body = json!({"TEXT": {"body": format!("{function} of {x}")}});
+    let mut response = json!({"messageVersion": "1.0", "response": {
+        "actionGroup": "g", "function": function, "functionResponse": {"responseBody": body}}});
+    if let Some(state) = state {
+        response["response"]["functionResponse"]["responseState"] = json!(state);
+    }
+    let payload = Bytes::from(response.to_string());
+    let (log_tail, duration) = (Vec::new(), Duration::ZERO);
+    Invoked { payload, error: None, log_tail, duration, outcome_known: true }
+}
+
+/// An agent with three functions here, one of each effect class, and one that the client has.
+pub(crate) fn config() -> AgentConfig {
+    let function = |name: &&str| Function {
+        name: (*name).to_owned(),
+        description: Some(format!("does {name}")),
+        parameters: BTreeMap::from([(
+            "x".to_owned(),
+            Parameter { kind: ParameterKind::Integer, description: None, required: true },
+        )]),
+    };
+    let group = |name: &str, executor, functions: &[&str]| ActionGroup {
+        id: name.to_uppercase(),
+        name: name.to_owned(),
+        description: None,
+        executor,
+        schema: Schema::Functions(functions.iter().map(function).collect()),
+    };
+    let lambda = Executor::Lambda("arn:aws:lambda:us-east-1:1:function:f".to_owned());
+    AgentConfig {
+        agent_id: "AGENT".to_owned(),
+        agent_name: "agent".to_owned(),
+        agent_version: "DRAFT".to_owned(),
+        model: "model".to_owned(),
+        instruction: "do it".to_owned(),
+        groups: vec![
+            group("g", lambda, &["read", "keyed", "once"]),
+            group("client", Executor::ReturnControl, &["ask"]),
+        ],
+        idle_session_ttl_seconds: 600,
+    }
+}
+
+/// A request to the one session of the tests.
+pub(crate) fn request(engine: &Engine, tenant: &Tenant, config: &str, input: Input) -> TurnRequest {
+    TurnRequest {
+        tenant: tenant.clone(),
+        request: engine.fresh_id(),
+        repeat: None,
+        agent_id: "AGENT".to_owned(),
+        alias_id: "ALIAS".to_owned(),
+        session_id: "session".to_owned(),
+        config: config.to_owned(),
+        input,
+        session_attributes: None,
+        prompt_session_attributes: None,
+        conversation: Vec::new(),
+        stream: false,
+        trace: false,
+    }
+}
+
+/// All results of a hand-off, as a client sends them.
+pub(crate) fn results(payload: &Value) -> Input {
+    let payload = Json::from(payload.clone());
+    let inputs = payload["invocationInputs"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let results = inputs.iter().map(|input| {
+        let input = &input["functionInvocationInput"];
+        assert_eq!(input["agentId"], "AGENT", "a hand-off names its agent");
+        ClientResult {
+            group: text(&input["actionGroup"]),
+            target: ClientTarget::Function(text(&input["function"])),
+            body: "the client did it".to_owned(),
+            state: HandBackState::Success,
+        }
+    });
+    Input::Results { invocation_id: text(&payload["invocationId"]), results: results.collect() }
+}
+
+/// No tool use without its result, and no two messages of one role in a row.
+pub(crate) fn check_history(history: &[Message]) {
+    for pair in history.windows(2) {
+        assert_ne!(pair[0].role, pair[1].role);
+        let used = pair[0].content.iter().filter_map(|block| match block {
+            Block::ToolUse(used) => Some(&used.tool_use_id),
+            _ => None,
+        });
+        let closed = pair[1].content.iter().filter_map(|block| match block {
+            Block::ToolResult(result) => Some(&result.tool_use_id),
+            _ => None,
+        });
+        assert_eq!(used.collect::<Vec<_>>(), closed.collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,123 @@
+//! Return of control: parked turns and their results.
+
+use std::time::Duration;
+
+use expect_test::expect;
+
+use super::Bench;
+use crate::limits::Limits;
+use crate::record::RunStatus;
+use crate::request::Input;
+
+const SCRIPT: [&str; 2] =
+    ["use client__ask 1, use g__once 2, use client__ask 3", "<answer>done</answer>"];
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_turn_waits_longer_than_its_session_lives() {
+    let mut bench = Bench::new(&SCRIPT).await;
+    let results = bench.hand_off("go").await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    bench.restart().await;
+    assert_eq!(bench.hear(bench.request_of(results)).await, "[done]");
+    bench
+        .check(&expect![[r#"
+        user: go
+        agent: use client__ask 1, use g__once 2, use client__ask 3
+        user: the client did it, once of 2, the client did it
+        agent: <answer>done</answer>
+        called once 2 key 0
+    "#]])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_who_bring_results_at_once_one_goes_on() {
+    let bench = Bench::with(&SCRIPT, Duration::from_secs(1), Limits::default()).await;
+    let results = bench.hand_off("go").await;
+    let bring = || bench.hear(bench.request_of(results.clone()));
+    let mut answers: [String; 2] = tokio::join!(bring(), bring()).into();
+    answers.sort();
+    assert_eq!(answers[0], "[done]");
+    assert!(answers[1].starts_with("refused: this session has no hand-off"), "{}", answers[1]);
+    bench.quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_text_that_comes_with_the_results_waits_for_the_turn_to_end() {
+    let bench = Bench::with(&SCRIPT, Duration::from_secs(1), Limits::default()).await;
+    let results = bench.hand_off("go").await;
+    let (brought, asked) =
+        tokio::join!(bench.hear(bench.request_of(results)), bench.ask("forget it"));
+    bench.quiet().await;
+    assert_eq!((brought.as_str(), asked.as_str()), ("[done]", "[heard 3]"));
+    bench
+        .check(&expect![[r#"
+        user: go
+        agent: use client__ask 1, use g__once 2, use client__ask 3
+        user: the client did it, once of 2, the client did it
+        agent: <answer>done</answer>
+        user: forget it
+        agent: <answer>heard 3</answer>
+        called once 2 key 0
+    "#]])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_results_are_refused_by_name_and_leave_the_hand_off_open() {
+    let bench = Bench::new(&SCRIPT).await;
+    let results = bench.hand_off("go").await;
+    let Input::Results { invocation_id, results: all } = results.clone() else { panic!() };
+    let bring = |id: &str, results| {
+        let invocation_id = id.to_owned();
+        bench.hear(bench.request_of(Input::Results { invocation_id, results }))
+    };
+    let mut told = vec![
+        bring("other", all.clone()).await,
+        bring(&invocation_id, all[..1].to_vec()).await,
+        bring(&invocation_id, [all.clone(), all[..1].to_vec()].concat()).await,
+    ];
+    assert_eq!(bench.engine.running(), 0, "nothing is left of a refused request");
+    told.push(bring(&invocation_id, all.clone()).await);
+    told.push(bring(&invocation_id, all).await);
+    expect![[r#"
+        refused: invocationId other does not match the hand-off that waits for results, id-00000007
+        refused: returnControlInvocationResults lacks results for client__ask; all of a hand-off's results are sent together
+        refused: returnControlInvocationResults holds a result for function ask of client that was not asked for, or was given already
+        [done]
+        refused: this session has no hand-off that waits for results; send inputText to begin a turn"#]].assert_eq(&told.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_text_calls_the_hand_off_off() {
+    let bench = Bench::new(&SCRIPT).await;
+    let results = bench.hand_off("go").await;
+    assert_eq!(bench.ask("forget it").await, "[done]");
+    let told = bench.hear(bench.request_of(results)).await;
+    assert!(told.starts_with("refused: this session has no hand-off"), "{told}");
+    assert_eq!(bench.statuses().await, [RunStatus::Cancelled, RunStatus::Answered]);
+    bench
+        .check(&expect![[r#"
+        user: go
+        agent: use client__ask 1, use g__once 2, use client__ask 3
+        user: cancelled, once of 2, cancelled, forget it
+        agent: <answer>done</answer>
+        called once 2 key 0
+    "#]])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_off_that_nobody_answers_is_called_off_even_if_the_server_was_away() {
+    let limits = Limits { parked_millis: 60_000, ..Limits::default() };
+    let mut bench = Bench::with(&SCRIPT, Duration::ZERO, limits).await;
+    bench.hand_off("go").await;
+    // The server is away: nothing that it does reaches the data any more.
+    bench.store = bench.store.reopen().expect("the data is there");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    bench.restart().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(bench.statuses().await, [RunStatus::Cancelled]);
+    let queued = bench.store.queued(0, 10).await.expect("a store");
+    assert!(queued.is_empty(), "{queued:?}");
+}
