@@ -34,6 +34,9 @@ pub(super) struct Toolbox<'a> {
 /// The weight of a word from the turn before.
 const CONTEXT: f64 = 0.35;
 
+/// For a request that says nothing but words of the tool's name.
+const SOLE: f64 = 0.1;
+
 /// Stems that say little about what a tool is for.
 const GENERIC: &[&str] = &[
     "calculat",
@@ -141,7 +144,10 @@ impl<'a> Toolbox<'a> {
         let explained: f64 =
             words.iter().map(|(w, v)| self.weight(w) * v * explains(tool, w)).sum();
         let query = if total > 0.0 { explained / total } else { 0.0 };
-        0.45 * covers(&tool.name) + 0.2 * covers(&tool.about) + 0.35 * query
+        // "What time is it?" has one common word, and it is the tool's name.
+        let nothing_else = !words.is_empty() && words.iter().all(|(w, _)| tool.name.contains(w));
+        let sole = if nothing_else { SOLE } else { 0.0 };
+        0.45 * covers(&tool.name) + 0.2 * covers(&tool.about) + 0.35 * query + sole
     }
 }
 

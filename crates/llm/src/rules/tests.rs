@@ -423,3 +423,22 @@ fn an_answer_that_takes_the_request_back_completes_nothing() {
         "#]],
     );
 }
+
+/// AWS's first sample of an agent offers one tool, a clock.
+fn clock() -> Vec<Tool> {
+    let about = "Gets the current date and time.";
+    vec![tool("get__getDateAndTime", about, json!({}), &[])]
+}
+
+#[test]
+fn a_clock_is_read_when_the_user_asks_for_the_time() {
+    let script = |said: &str| play(call(clock(), Vec::new()), &format!("user: {said}"));
+    let said = ["What time is it?", "what is the date?", "Tell me today's date", "How are you?"];
+    expect![[r#"
+        → get__getDateAndTime {}
+        → get__getDateAndTime {}
+        → get__getDateAndTime {}
+        = Hello. I can get the current date and time.
+    "#]]
+    .assert_eq(&said.map(script).concat());
+}
