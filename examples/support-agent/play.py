@@ -165,9 +165,13 @@ class Stage:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read())
 
-    def run(self, run):
+    def ended(self, run):
+        """How a run ended and what it said, by the server's journal."""
         with urllib.request.urlopen(f"{self.url}/_craton/v1/runs/{run}", timeout=10) as answer:
-            return json.loads(answer.read())
+            view = json.loads(answer.read())
+        observed = [p["trace"].get("orchestrationTrace", {}).get("observation", {}) for p in view["trace"]]
+        said = [o["finalResponse"]["text"] for o in observed if "finalResponse" in o]
+        return view["run"]["status"], said[-1] if said else ""
 
 
 class Talk:
@@ -265,10 +269,13 @@ def crash_in_craton(stage, talk, claims):
     say("the refund is in the ledger, the server has not heard so", "kill -9", colour="31")
     asking.join(PATIENCE)
     say(f"it lost its connection ({broken[0]})", "client")
+    cut_off = talk.run
     stage.hold(0)
     say(f"ready again after {stage.up():.0f} ms; the turn that was cut off goes on by itself", "restart")
     words = talk.say("Was my order A-1001 refunded?")
     show(talk.traces)
+    status, said = stage.ended(cut_off)
+    claims.check("the turn that was cut off ended by itself", status == "answered", f"it said: {said}")
     count = len(stage.refunds(order))
     claims.check("Craton refunded once", count == 1, f"the desk's ledger counts {count}")
     claims.check("the same session goes on and knows of the refund",
