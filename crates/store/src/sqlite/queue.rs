@@ -15,6 +15,7 @@ use crate::row::{QueueState, Queued};
 use crate::tenant::Tenant;
 
 impl Writer {
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row, each named once")]
     pub(super) fn enqueue(
         &mut self,
         tenant: &Tenant,

@@ -18,6 +18,7 @@ pub fn canonical(input: &Json) -> String {
 
 /// Hex SHA-256 over length-prefixed parts, so that no two lists of parts spell the same bytes:
 /// `account/region`, the run, the model call that asked (`step`), the place among its tool uses.
+#[expect(clippy::too_many_arguments, reason = "the parts of the key, each named once")]
 pub fn idempotency_key(
     tenant: &str,
     run: &str,
