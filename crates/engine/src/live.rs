@@ -162,3 +162,26 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_stretch_leaves_the_one_that_came_after_it() {
+        let (live, tenant) = (Live::default(), Tenant::new("0", "r"));
+        let (first, second) = (Activation::new("lane", "first"), Activation::new("lane", "second"));
+        live.begin(&tenant, "run", &first);
+        // A client that is quick brings its results before the first stretch is cleared away.
+        live.begin(&tenant, "run", &second);
+        assert_eq!(live.in_lane(&tenant, "lane"), 1);
+        live.end(&tenant, "run", &first);
+        assert_eq!(
+            live.get(&tenant, "run").map(|live| live.request.clone()),
+            Some("second".into())
+        );
+        live.end(&tenant, "run", &second);
+        live.end(&tenant, "run", &second);
+        assert_eq!((live.count(), live.in_lane(&tenant, "lane")), (0, 0));
+    }
+}

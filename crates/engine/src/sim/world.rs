@@ -119,6 +119,8 @@ pub(crate) struct World {
     once: Mutex<BTreeMap<String, u32>>,
     /// Each call that arrived: the function, its argument, and its key as a number.
     calls: Mutex<Vec<String>>,
+    /// The session's and the prompt's attributes of each call.
+    attributes: Mutex<Vec<String>>,
     keys: Mutex<Vec<String>>,
     mishaps: Mutex<VecDeque<Mishap>>,
 }
@@ -135,6 +137,11 @@ impl World {
     /// What was called so far.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.calls.lock().expect("no panic").clone()
+    }
+
+    /// The attributes that came with each call.
+    pub(crate) fn attributes(&self) -> Vec<String> {
+        self.attributes.lock().expect("no panic").clone()
     }
 
     /// The next call goes so.
@@ -169,6 +176,9 @@ impl Tools for Arc<World> {
                 return Err(ExecError::NotSent("nobody is there".to_owned()).into());
             }
             self.arrived(&function, x, key);
+            let attributes =
+                format!("{} {}", event["sessionAttributes"], event["promptSessionAttributes"]);
+            self.attributes.lock().expect("no panic").push(attributes);
             tokio::task::yield_now().await;
             match mishap {
                 None | Some(Mishap::NotSent) => Ok(answer(&function, x, None)),

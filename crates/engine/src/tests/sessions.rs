@@ -138,3 +138,40 @@ async fn a_defect_ends_one_turn_and_its_session_goes_on() {
     "#]])
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn attributes_of_the_prompt_last_one_turn_with_its_hand_offs() {
+    let script = [
+        "use client__ask 1",
+        "use g__read 2",
+        "<answer>done</answer>",
+        "use g__read 3",
+        "<answer>done</answer>",
+        "use client__ask 4",
+        "use g__read 5",
+    ];
+    let bench = Bench::new(&script).await;
+    let attributes = |name: &str| Some(Attributes::from([(name.to_owned(), "1".to_owned())]));
+    let results = bench
+        .hand_off_of(TurnRequest {
+            session_attributes: attributes("session"),
+            prompt_session_attributes: attributes("prompt"),
+            ..bench.request("one")
+        })
+        .await;
+    bench.hear(bench.request_of(results)).await;
+    bench.ask("two").await;
+    let results = bench.hand_off("three").await;
+    bench
+        .hear(TurnRequest {
+            session_attributes: attributes("brought"),
+            prompt_session_attributes: attributes("with results"),
+            ..bench.request_of(results)
+        })
+        .await;
+    expect![[r#"
+        {"session":"1"} {"prompt":"1"}
+        {"session":"1"} {}
+        {"brought":"1"} {"with results":"1"}"#]]
+    .assert_eq(&bench.world.attributes().join("\n"));
+}
