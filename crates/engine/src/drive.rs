@@ -24,6 +24,7 @@ type Effects = FuturesUnordered<BoxFuture<'static, Event>>;
 
 pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), CommitError> {
     let mut effects = Effects::new();
+    let mut failure = None;
     for intent in take_up(&mut run, inner) {
         perform(inner, &run, intent, &mut effects);
     }
@@ -58,8 +59,17 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
         let live = run.live.clone();
         tokio::select! {
             biased;
-            () = live.cancel.notified() => call_off(inner, &mut run),
-            Some(event) = effects.next() => run.record(inner.clock.now(), event),
+            () = live.cancel.notified() => match failure.take() {
+                Some(failure) => run.record(inner.clock.now(), failure),
+                None => call_off(inner, &mut run),
+            },
+            Some(event) = effects.next() => {
+                let event = hold_failure(event, &mut failure);
+                let done = if effects.is_empty() { failure.take() } else { None };
+                for event in event.into_iter().chain(done) {
+                    run.record(inner.clock.now(), event);
+                }
+            }
         }
     }
 }
@@ -80,6 +90,21 @@ fn take_up(run: &mut Run, inner: &Inner) -> Vec<Intent> {
         }
     }
     again
+}
+
+/// A tool that declares the turn failed has the last word: what runs beside it may change
+/// something, so its outcome is waited for. Of several that do, the first ends the turn.
+fn hold_failure(event: Event, failure: &mut Option<Event>) -> Option<Event> {
+    let Event::ToolReturned(returned) = event else { return Some(event) };
+    let Outcome::Failure { message } = &returned.outcome else {
+        return Some(Event::ToolReturned(returned));
+    };
+    if failure.is_some() {
+        let outcome = Outcome::Error { message: message.clone() };
+        return Some(Event::ToolReturned(ToolReturned { outcome, ..returned }));
+    }
+    *failure = Some(Event::ToolReturned(returned));
+    None
 }
 
 /// The intents among the pending events.
