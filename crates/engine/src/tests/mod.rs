@@ -7,6 +7,7 @@ mod operators;
 mod repeats;
 mod sessions;
 mod streams;
+mod threads;
 mod traces;
 
 use std::fmt::Write as _;
