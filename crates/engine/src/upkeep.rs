@@ -49,13 +49,23 @@ pub(crate) async fn forever(inner: Weak<Inner>) {
         let Some(inner) = inner.upgrade() else { return };
         let engine = Engine(inner);
         let now = engine.now();
-        give_back_strays(&engine.0).await;
-        claim(&engine).await;
-        note("calling off hand-offs", call_off_due(&engine.0).await);
-        if now >= clear_at {
+        let clears = now >= clear_at;
+        if clears {
             clear_at = now + engine.0.limits.lease_millis / 3;
-            note("clearing what has lapsed", clear(&engine.0, now).await);
         }
+        // A task of its own, so that a defect costs one round and not all that follow.
+        if let Err(panic) = tokio::spawn(round(engine, clears)).await {
+            tracing::error!(%panic, "a defect in craton ended a round of upkeep");
+        }
+    }
+}
+
+async fn round(engine: Engine, clears: bool) {
+    give_back_strays(&engine.0).await;
+    claim(&engine).await;
+    note("calling off hand-offs", call_off_due(&engine.0).await);
+    if clears {
+        note("clearing what has lapsed", clear(&engine.0, engine.now()).await);
     }
 }
 
