@@ -86,7 +86,7 @@ impl Screen {
             return self.pass(text);
         }
         self.blank.push_str(text);
-        if self.blank.trim().is_empty() {
+        if text.trim().is_empty() {
             return String::new();
         }
         self.begun = true;
@@ -95,16 +95,21 @@ impl Screen {
     }
 
     fn pass(&mut self, text: &str) -> String {
+        if self.place == Place::After {
+            return String::new();
+        }
+        let mut searched = self.held.len();
         self.held.push_str(text);
         if self.place == Place::Before
-            && let Some(at) = self.held.find(OPEN)
+            && let Some(at) = find_after(&self.held, OPEN, searched)
         {
             let inside = self.held[at + OPEN.len()..].trim_start().to_owned();
             self.held = inside;
             self.place = Place::Inside;
+            searched = 0;
         }
         match self.place {
-            Place::Inside => self.inside(),
+            Place::Inside => self.inside(searched),
             Place::Before | Place::After => String::new(),
         }
     }
@@ -120,11 +125,13 @@ impl Screen {
         }
     }
 
-    fn inside(&mut self) -> String {
+    fn inside(&mut self, searched: usize) -> String {
+        let mut searched = searched;
         if !self.sent {
             self.held = self.held.trim_start().to_owned();
+            searched = 0;
         }
-        let out = match self.held.find(CLOSE) {
+        let out = match find_after(&self.held, CLOSE, searched) {
             Some(at) => {
                 let out = self.held[..at].trim_end().to_owned();
                 self.place = Place::After;
@@ -148,4 +155,14 @@ impl Screen {
         let text = &self.held[..self.held.len() - begun];
         begun + (text.len() - text.trim_end().len())
     }
+}
+
+/// Where a tag stands in a text that is known to have none in its first `searched` bytes. A long
+/// reply comes in thousands of pieces, and none may cost a look at all that came before.
+fn find_after(text: &str, tag: &str, searched: usize) -> Option<usize> {
+    let mut from = searched.saturating_sub(tag.len() - 1);
+    while !text.is_char_boundary(from) {
+        from -= 1;
+    }
+    text[from..].find(tag).map(|at| from + at)
 }

@@ -58,3 +58,21 @@ fn text_between_the_tags_goes_out_as_it_comes_and_the_rest_is_held() {
     assert_eq!(out, ["", "It is", " 7", "", ""]);
     assert_eq!(screen.finish(), "");
 }
+
+/// At a cost that grows with the square of the length this would take minutes.
+#[test]
+fn a_reply_of_many_pieces_costs_no_more_per_piece() {
+    let piece = "ää ".repeat(300);
+    let pieces = 20_000;
+    let mut screen = Screen::default();
+    assert!((0..pieces).all(|_| screen.push(0, &piece).is_empty()));
+    assert_eq!(
+        screen.push(0, "é<ans") + &screen.push(0, "wer>a</ans") + &screen.push(0, "wer>"),
+        "a"
+    );
+    assert_eq!(screen.finish(), "");
+
+    let mut screen = Screen::default();
+    let held: String = (0..pieces).map(|_| screen.push(0, &piece)).collect();
+    assert_eq!((held.len(), screen.finish().len()), (0, piece.len() * pieces - 1));
+}
