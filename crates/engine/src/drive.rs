@@ -224,7 +224,7 @@ impl Run {
         wire::converse::Call {
             model: self.agent.config.model.clone(),
             system: self.turn.system.clone(),
-            messages: self.turn.messages.clone(),
+            messages: self.turn.messages.iter().map(|m| m.message().clone()).collect(),
             tools: self.agent.model_tools.clone(),
             tool_choice: wire::converse::ToolChoice::Auto,
             inference: wire::converse::Inference::default(),

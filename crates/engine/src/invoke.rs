@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use craton_core::agent::event::{Accepted, Event};
+use craton_core::agent::event::{Accepted, Event, Lineage};
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::Agent;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -242,6 +242,7 @@ impl Engine {
             effects: run::effects(inner, &request.tenant, agent).await?,
             record: RunRecord {
                 run: request.request.clone(),
+                lineage: Lineage::root(&request.request),
                 agent_id: request.agent_id.clone(),
                 agent_version: agent.config.agent_version.clone(),
                 alias_id: request.alias_id.clone(),
@@ -317,6 +318,7 @@ fn accepted(request: &TurnRequest, provider: &str, input_text: String) -> Event 
     Event::Accepted(Box::new(Accepted {
         tenant: request.tenant.to_string(),
         run: request.request.clone(),
+        lineage: Lineage::root(&request.request),
         session_id: request.session_id.clone(),
         alias_id: request.alias_id.clone(),
         config: request.config.clone(),

@@ -3,12 +3,13 @@
 use core::fmt::Write as _;
 
 use craton_core::agent::config::AgentConfig;
-use craton_core::agent::event::{Attributes, UnknownEffect};
+use craton_core::agent::event::{Attributes, Lineage, UnknownEffect};
+use craton_core::agent::origin::Utterance;
 use craton_core::agent::state::Turn;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::Record;
-use wire::converse::{Message, Usage};
+use wire::converse::Usage;
 
 /// A configuration that runs may pin; its id is the hash of its content, so it never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ pub struct Session {
     pub alias_id: String,
     pub session_id: String,
     pub attributes: Attributes,
-    pub history: Vec<Message>,
+    pub history: Vec<Utterance>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<UnknownEffect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +95,7 @@ impl Session {
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
     pub run: String,
+    pub lineage: Lineage,
     pub agent_id: String,
     pub agent_version: String,
     pub alias_id: String,

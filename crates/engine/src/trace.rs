@@ -6,6 +6,7 @@
 use craton_core::agent::event::{
     Call, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Refused, Resumed, ToolReturned,
 };
+use craton_core::agent::origin::Utterance;
 use craton_core::agent::prompt;
 use craton_core::agent::state::{self, Turn, text_of};
 use craton_core::agent::tool;
@@ -17,6 +18,7 @@ use wire::bedrock_agent_runtime::types::{
     Observation, OrchestrationModelInvocationOutput, OrchestrationTrace, PromptType, Rationale,
     RawResponse, RepromptResponse, ReturnControlPayload, Source, Trace, TracePart, Type, Usage,
 };
+use wire::converse::Message;
 use wire::shape::Shape as _;
 use wire::value::{Timestamp, Value};
 
@@ -194,7 +196,8 @@ impl View<'_> {
     }
 
     fn model_input(&self, step: u32) -> Trace {
-        let text = json!({"system": self.turn.system, "messages": self.turn.messages});
+        let messages: Vec<&Message> = self.turn.messages.iter().map(Utterance::message).collect();
+        let text = json!({"system": self.turn.system, "messages": messages});
         let accepted = self.turn.accepted.as_ref();
         let rules = accepted.is_some_and(|accepted| accepted.provider == llm::RULES);
         let model = if rules { "craton.rules".to_owned() } else { self.agent.config.model.clone() };

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use wire::converse::{Message, Reply};
 
+use super::origin::Utterance;
 use super::tool::Effect;
 
 pub type Attributes = BTreeMap<String, String>;
@@ -54,6 +55,8 @@ pub struct Accepted {
     pub tenant: String,
     /// The run's id: the request id of the call that began it.
     pub run: String,
+    /// Where the run stands among those that led to it.
+    pub lineage: Lineage,
     pub session_id: String,
     pub alias_id: String,
     /// Content hash of the pinned [`super::config::AgentConfig`].
@@ -75,13 +78,40 @@ pub struct Accepted {
     pub trace: bool,
 }
 
+/// A run's place in its tree. The root owns the session's lane and the client's stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lineage {
+    /// The run's own id where nothing began it but a client.
+    pub root: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    #[serde(default)]
+    pub depth: u32,
+}
+
+/// The run and the model call of it that began another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parent {
+    pub run: String,
+    pub step: u32,
+}
+
+impl Lineage {
+    /// Of a run that a client began.
+    pub fn root(run: &str) -> Self {
+        Lineage { root: run.to_owned(), parent: None, depth: 0 }
+    }
+}
+
 /// The session as the turn found it, and the prompt that was made for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
     pub system: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Message>,
+    pub history: Vec<Utterance>,
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub session_attributes: Attributes,
     /// Calls of earlier turns whose outcome nobody knows.

@@ -2,6 +2,8 @@
 
 use wire::converse::{Block, Message, ResultBlock, Role};
 
+use super::origin::Utterance;
+
 /// Bytes of text that count as one token: a rough figure for sizing only, never for billing.
 const BYTES_PER_TOKEN: usize = 4;
 
@@ -9,8 +11,8 @@ const BYTES_PER_TOKEN: usize = 4;
 ///
 /// INVARIANT: a cut falls only before a user message that holds no tool result, so that no tool
 /// use loses its result. The last exchange always stays.
-pub fn trim(mut messages: Vec<Message>, max_tokens: usize) -> Vec<Message> {
-    let mut total: usize = messages.iter().map(tokens).sum();
+pub fn trim(mut messages: Vec<Utterance>, max_tokens: usize) -> Vec<Utterance> {
+    let mut total: usize = messages.iter().map(|m| tokens(m)).sum();
     while total > max_tokens {
         let Some(next) = (1..messages.len()).find(|&i| begins_exchange(&messages[i])) else {
             break;

@@ -4,6 +4,7 @@ pub mod config;
 pub mod event;
 pub mod history;
 pub mod limits;
+pub mod origin;
 pub mod prompt;
 pub mod state;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::event::{
     Accepted, Attributes, Call, Cause, Event, HandBackState, Intent, ModelSaid, Outcome, Parked,
     Resumed, Started, ToolReturned, UnknownEffect,
 };
+use super::origin::{Origin, Utterance, push_user};
 use super::tool::{self, Effect};
 
 /// The state of one turn: a fold of its events.
@@ -21,7 +22,7 @@ pub struct Turn {
     pub request: String,
     pub system: Vec<String>,
     /// The session's messages, then this turn's.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Utterance>,
     pub session_attributes: Attributes,
     pub prompt_attributes: Attributes,
     pub unknown: Vec<UnknownEffect>,
@@ -151,12 +152,13 @@ impl Turn {
         self.system = started.system.clone();
         self.messages = started.history.clone();
         if self.messages.is_empty() {
-            self.messages = accepted.conversation;
+            let given = accepted.conversation.into_iter();
+            self.messages = given.map(|m| Utterance::new(m, &Origin::User)).collect();
         }
         self.inherit(&started.unknown);
         self.session_attributes =
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
-        push_user(&mut self.messages, vec![Block::Text(accepted.input_text)]);
+        push_user(&mut self.messages, vec![(Block::Text(accepted.input_text), Origin::User)]);
     }
 
     fn open(&mut self, call: &Call) {
@@ -185,7 +187,7 @@ impl Turn {
             .collect();
         self.said = self.uses.is_empty().then(|| text_of(&content));
         if !content.is_empty() {
-            self.messages.push(Message { role: Role::Assistant, content });
+            self.say(content, &Origin::Model);
         }
     }
 
@@ -276,8 +278,7 @@ impl Turn {
 
     fn give_up(&mut self, cause: Cause) {
         let text = farewell(cause);
-        let content = vec![Block::Text(text.to_owned())];
-        self.messages.push(Message { role: Role::Assistant, content });
+        self.say(vec![Block::Text(text.to_owned())], &Origin::Developer);
         self.end = Some(End::GaveUp(cause, text.to_owned()));
     }
 
@@ -319,21 +320,29 @@ impl Turn {
     }
 
     fn settle(&mut self) {
-        let closed: Vec<(&ToolResult, bool)> = self
+        let closed: Vec<(&ToolUse, &ToolResult, bool)> = self
             .uses
             .iter()
             .filter_map(|u| match &u.stage {
-                Stage::Closed(result, again) => Some((result, *again)),
+                Stage::Closed(result, again) => Some((&u.tool_use, result, *again)),
                 Stage::New | Stage::Asked => None,
             })
             .collect();
         if closed.len() < self.uses.len() {
             return;
         }
-        let only_repairs = closed.iter().all(|(_, again)| *again);
-        let blocks = closed.into_iter().map(|(r, _)| Block::ToolResult(r.clone())).collect();
+        let only_repairs = closed.iter().all(|(_, _, again)| *again);
+        let block = |(used, result, _): (&ToolUse, &ToolResult, bool)| {
+            (Block::ToolResult(result.clone()), Origin::Tool(used.name.clone()))
+        };
+        let blocks = closed.into_iter().map(block).collect();
         self.repairs = if only_repairs { self.repairs + 1 } else { 0 };
         push_user(&mut self.messages, blocks);
+    }
+
+    fn say(&mut self, content: Vec<Block>, origin: &Origin) {
+        let message = Message { role: Role::Assistant, content };
+        self.messages.push(Utterance::new(message, origin));
     }
 
     pub(super) fn key(&self, ordinal: usize, tool: &str, input: &Json) -> String {
@@ -365,14 +374,6 @@ pub fn failure_reason(cause: Cause) -> &'static str {
     match cause {
         Cause::TooManySteps => "the turn reached its limit of model calls",
         Cause::TooManyRepairs => "the model kept asking for calls that are not valid",
-    }
-}
-
-/// Adds blocks as the user's; two user messages in a row become one, as Converse wants it.
-fn push_user(messages: &mut Vec<Message>, blocks: Vec<Block>) {
-    match messages.last_mut() {
-        Some(last) if last.role == Role::User => last.content.extend(blocks),
-        _ => messages.push(Message { role: Role::User, content: blocks }),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use craton_core::agent::limits::Limits as TurnLimits;
+use craton_core::agent::origin::Utterance;
 use craton_core::agent::state::Turn;
 use futures_util::StreamExt as _;
 use llm::Models;
@@ -96,7 +97,7 @@ struct Life {
 #[derive(Debug, PartialEq)]
 struct End {
     answers: Vec<String>,
-    history: Vec<Message>,
+    history: Vec<Utterance>,
 }
 
 impl Life {
@@ -182,7 +183,7 @@ async fn check_journal(engine: &Engine, tenant: &Tenant, session: &Session) {
     }
 }
 
-fn unknown_outcomes(history: &[Message]) -> usize {
+fn unknown_outcomes(history: &[Utterance]) -> usize {
     let text = serde_json::to_string(history).expect("plain data");
     text.matches("unknown_outcome").count()
 }

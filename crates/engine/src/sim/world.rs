@@ -11,6 +11,7 @@ use craton_core::agent::config::{
     ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
 };
 use craton_core::agent::event::HandBackState;
+use craton_core::agent::origin::Utterance;
 use craton_core::agent::tool::Effect;
 use exec::{ExecError, Invoked};
 use futures_util::StreamExt as _;
@@ -286,7 +287,7 @@ pub(crate) fn results(payload: &Value) -> Input {
 }
 
 /// No tool use without its result, and no two messages of one role in a row.
-pub(crate) fn check_history(history: &[Message]) {
+pub(crate) fn check_history(history: &[Utterance]) {
     for pair in history.windows(2) {
         assert_ne!(pair[0].role, pair[1].role);
         let used = pair[0].content.iter().filter_map(|block| match block {

@@ -5,10 +5,11 @@ use wire::converse::{Block, Message, ResultBlock, Role, ToolResult, ToolUse};
 
 use super::script::{check_history, results};
 use crate::agent::history::trim;
+use crate::agent::origin::{Origin, Utterance};
 
 /// Exchanges as tool rounds and text length; an odd length means that the turn failed, so that
 /// the next question joins its last message.
-fn conversation(exchanges: &[(usize, usize)]) -> Vec<Message> {
+fn conversation(exchanges: &[(usize, usize)]) -> Vec<Utterance> {
     let mut messages: Vec<Message> = Vec::new();
     for (at, (rounds, length)) in exchanges.iter().enumerate() {
         user(&mut messages, Block::Text("q".repeat(length + 1)));
@@ -30,7 +31,7 @@ fn conversation(exchanges: &[(usize, usize)]) -> Vec<Message> {
             messages.push(Message { role: Role::Assistant, content });
         }
     }
-    messages
+    messages.into_iter().map(|message| Utterance::new(message, &Origin::User)).collect()
 }
 
 fn user(messages: &mut Vec<Message>, block: Block) {

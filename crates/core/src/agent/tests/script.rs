@@ -15,10 +15,11 @@ use crate::agent::config::{
     ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
 };
 use crate::agent::event::{
-    Accepted, Attributes, Event, HandBack, HandBackState, Intent, ModelFailed, ModelSaid, Outcome,
-    Resumed, Started, ToolReturned,
+    Accepted, Attributes, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed, ModelSaid,
+    Outcome, Resumed, Started, ToolReturned,
 };
 use crate::agent::limits::Limits;
+use crate::agent::origin::{Origin, Utterance};
 use crate::agent::state::{self, End, Turn};
 use crate::agent::tool::{Effect, Tool, canonical};
 use crate::agent::turn::{self, Agent, Facts};
@@ -131,17 +132,18 @@ impl Play {
         }
         if self.turn.end.is_some() {
             check_history(&self.turn.messages);
+            check_origins(&self.turn.messages);
         }
         self.out
     }
 }
 
 /// Roles take turns, every tool use has one result in the next message, no id comes twice.
-pub(super) fn check_history(messages: &[Message]) {
+pub(super) fn check_history(messages: &[Utterance]) {
     let mut ids = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         assert_eq!(message.role, if at % 2 == 0 { Role::User } else { Role::Assistant });
-        let next = messages.get(at + 1).map(results).unwrap_or_default();
+        let next = messages.get(at + 1).map(|next| results(next.message())).unwrap_or_default();
         let used = uses(message);
         assert!(used.is_empty() || used == next, "{used:?} closed by {next:?}");
         ids.extend(used);
@@ -150,6 +152,21 @@ pub(super) fn check_history(messages: &[Message]) {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), all, "each tool use has an id of its own");
+}
+
+/// Every block says where it comes from, and tells the truth.
+fn check_origins(messages: &[Utterance]) {
+    for message in messages {
+        assert_eq!(message.origins().len(), message.content.len());
+        for (block, origin) in message.content.iter().zip(message.origins()) {
+            let expected = match (message.role, block) {
+                (_, Block::ToolResult(_)) => matches!(origin, Origin::Tool(_)),
+                (Role::User, _) => *origin == Origin::User,
+                (Role::Assistant, _) => matches!(origin, Origin::Model | Origin::Developer),
+            };
+            assert!(expected, "{block:?} comes from {origin:?}");
+        }
+    }
 }
 
 pub(super) fn uses(message: &Message) -> Vec<String> {
@@ -208,6 +225,7 @@ fn begin(text: &str) -> Vec<Event> {
     let accepted = Accepted {
         tenant: "1/r".to_owned(),
         run: "run".to_owned(),
+        lineage: Lineage::root("run"),
         session_id: "s".to_owned(),
         alias_id: "a".to_owned(),
         config: "c".to_owned(),

@@ -1,0 +1,73 @@
+//! Who said what: each content block of a conversation carries its origin, so that whoever judges a
+//! conversation later can tell the user's words from a tool's.
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+use wire::converse::{Block, Message, Role};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Origin {
+    /// The caller, also where it brings a conversation along.
+    User,
+    /// Whoever built the agent, and Craton itself.
+    Developer,
+    /// A tool by its name, whoever performed it.
+    Tool(String),
+    Document,
+    Memory,
+    Web,
+    Model,
+}
+
+/// A message and the origin of each of its blocks, in order. Reads as the message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Utterance {
+    message: Message,
+    origins: Vec<Origin>,
+}
+
+impl Utterance {
+    /// A message of which every block has one origin.
+    pub fn new(message: Message, origin: &Origin) -> Self {
+        let origins = vec![origin.clone(); message.content.len()];
+        Utterance { message, origins }
+    }
+
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// INVARIANT: as many as blocks.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    fn push(&mut self, block: Block, origin: Origin) {
+        self.message.content.push(block);
+        self.origins.push(origin);
+    }
+}
+
+impl Deref for Utterance {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}
+
+/// Adds blocks as the user's side; two user messages in a row become one, as Converse wants it.
+pub(super) fn push_user(history: &mut Vec<Utterance>, blocks: Vec<(Block, Origin)>) {
+    let last_is_user = history.last().is_some_and(|last| last.role == Role::User);
+    if !last_is_user {
+        let message = Message { role: Role::User, content: Vec::new() };
+        history.push(Utterance { message, origins: Vec::new() });
+    }
+    if let Some(last) = history.last_mut() {
+        for (block, origin) in blocks {
+            last.push(block, origin);
+        }
+    }
+}
