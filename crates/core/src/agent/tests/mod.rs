@@ -1,6 +1,7 @@
 //! Turns as scripts: what happened goes in, what is decided and what the model reads come out.
 
 mod history;
+mod journals;
 mod screen;
 mod script;
 mod turns;
