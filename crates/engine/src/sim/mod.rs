@@ -17,7 +17,7 @@ use futures_util::StreamExt as _;
 use llm::Models;
 use serde_json::json;
 use store::{Batch, Store, Tenant};
-use wire::converse::{Block, Message, Reply, StopReason, ToolUse};
+use wire::converse::{Block, Reply, StopReason, ToolUse};
 
 use self::world::{Model, World, check_history, config, reply};
 use crate::env::{Clock, Ids};

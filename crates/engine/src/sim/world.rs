@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use llm::{Deltas, ModelError, ModelErrorKind, Provider};
 use serde_json::{Value as Json, json};
 use store::{StoreError, Tenant};
-use wire::converse::{Block, Delta, Message, Reply, Role, StopReason, Usage};
+use wire::converse::{Block, Delta, Reply, Role, StopReason, Usage};
 use wire::value::Value;
 
 use crate::Engine;
