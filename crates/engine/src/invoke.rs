@@ -19,6 +19,8 @@ use crate::{Engine, journal, lane, session, trace};
 
 /// How often a repeated request looks for a run that no task here drives yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How many times: a run that nobody has taken up by then is told of as such.
+const LOOKS: u32 = 600;
 
 impl Engine {
     /// Returns once the turn is durable, also if it has to wait for its session.
@@ -79,7 +81,7 @@ impl Engine {
         run: &str,
         request: &str,
     ) -> Result<BoxStream<'static, Out>, InvokeError> {
-        loop {
+        for _ in 0..LOOKS {
             let live = self.0.live.get(tenant, run).filter(|live| live.request == request);
             if let Some(live) = live {
                 return Ok(live.listen());
@@ -89,6 +91,8 @@ impl Engine {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        let message = format!("run {run} is not driven by any server now; try again later");
+        Err(InvokeError::Conflict(message))
     }
 
     /// The outputs of a stretch that is over, from the journal.

@@ -84,8 +84,12 @@ impl Functions {
         }
     }
 
-    /// Removes unpacked code that no function has any more.
+    /// Removes unpacked code that no function has any more. Code that a function here still runs,
+    /// perhaps of another account with the same package, stays.
     pub async fn remove_code(&self, digest: &str) -> io::Result<()> {
+        if self.0.pools().values().any(|pool| pool.function.code == digest) {
+            return Ok(());
+        }
         let (inner, digest) = (self.0.clone(), digest.to_owned());
         let removed = tokio::task::spawn_blocking(move || inner.code.remove(&digest)).await;
         removed.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
