@@ -121,14 +121,26 @@ fn extract_entry<R: Read>(
     left: u64,
 ) -> Result<Option<u64>, CodeError> {
     let place = place_of(&entry, into)?;
+    write_entry(&mut entry, &place, left).map_err(|error| blame(&entry, error))
+}
+
+fn write_entry<R: Read>(
+    entry: &mut ZipFile<'_, R>,
+    place: &Path,
+    left: u64,
+) -> io::Result<Option<u64>> {
     if entry.is_dir() {
-        fs::create_dir_all(&place)?;
+        fs::create_dir_all(place)?;
         return Ok(Some(0));
     }
     if let Some(parent) = place.parent() {
         fs::create_dir_all(parent)?;
     }
-    let mut file = File::create(&place)?;
+    // A name that comes twice means its last entry, as for every unzip; the first is read-only by now.
+    if place.is_file() {
+        fs::remove_file(place)?;
+    }
+    let mut file = File::create(place)?;
     // The size in the header is the packer's word; what counts is what comes out.
     let written = io::copy(&mut entry.by_ref().take(left + 1), &mut file)?;
     if written > left {
@@ -137,6 +149,17 @@ fn extract_entry<R: Read>(
     let executable = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
     file.set_permissions(fs::Permissions::from_mode(if executable { 0o555 } else { 0o444 }))?;
     Ok(Some(written))
+}
+
+/// Whose fault an error is: bytes that do not unpack and names that no disk takes are the package's.
+fn blame<R: Read>(entry: &ZipFile<'_, R>, error: io::Error) -> CodeError {
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory};
+    let of_a_name = [AlreadyExists, InvalidFilename, IsADirectory, NotADirectory];
+    if error.raw_os_error().is_some() && !of_a_name.contains(&error.kind()) {
+        return error.into();
+    }
+    let name: String = String::from_utf8_lossy(entry.name_raw()).chars().take(100).collect();
+    CodeError::Package(format!("entry {name} of the zip cannot be unpacked: {error}"))
 }
 
 fn place_of<R: Read>(entry: &ZipFile<'_, R>, into: &Path) -> Result<PathBuf, CodeError> {
@@ -214,6 +237,39 @@ mod tests {
             zip.add_symlink("link", "/etc", SimpleFileOptions::default()).unwrap();
         };
         check(link, &expect!["the zip has a symbolic link, link; zip without -y"]);
+    }
+
+    #[test]
+    fn names_that_no_disk_takes_are_the_package_s_fault() {
+        let options = SimpleFileOptions::default();
+        let both = |zip: &mut ZipWriter<_>| {
+            zip.start_file("a", options).unwrap();
+            zip.start_file("a/b", options).unwrap();
+        };
+        check(both, &expect!["entry a/b of the zip cannot be unpacked: File exists (os error 17)"]);
+        let long = |zip: &mut ZipWriter<_>| zip.start_file("n".repeat(300), options).unwrap();
+        check(
+            long,
+            &expect![
+                "entry nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn of the zip cannot be unpacked: File name too long (os error 36)"
+            ],
+        );
+    }
+
+    #[test]
+    fn bytes_that_do_not_unpack_are_the_package_s_fault() {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let stored =
+            SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        writer.start_file("main.py", stored).unwrap();
+        writer.write_all(&[b'x'; 100]).unwrap();
+        let mut zip = writer.finish().unwrap().into_inner();
+        let at = zip.windows(4).position(|four| four == b"xxxx").unwrap();
+        zip[at + 1] = b'y';
+        let dir = tempfile::tempdir().unwrap();
+        let error = extract(&zip.into(), dir.path(), 1 << 20).unwrap_err();
+        expect!["entry main.py of the zip cannot be unpacked: Invalid checksum"]
+            .assert_eq(&error.to_string());
     }
 
     #[test]
