@@ -12,9 +12,29 @@ use serde_json::{Map, Number, Value as Json};
 
 use crate::limits;
 
+/// Brackets that may be open at once. The YAML crate refuses 128 levels, but only after its scanner has
+/// looked at all open ones with every token: 80 KB of brackets take it seconds.
+const OPEN_BRACKETS: usize = 1_000;
+
 pub(super) fn read(text: &str) -> Result<Json, serde_yaml_ng::Error> {
+    if open_brackets(text) > OPEN_BRACKETS {
+        return Err(serde_yaml_ng::Error::custom("its brackets are nested too deeply"));
+    }
     let left = Cell::new(limits::SCHEMA_DOCUMENT_NODES);
     Node { left: &left }.deserialize(serde_yaml_ng::Deserializer::from_str(text))
+}
+
+/// The most brackets that are open at once, those inside of texts and comments counted too.
+fn open_brackets(text: &str) -> usize {
+    let depths = text.bytes().scan(0_usize, |open, byte| {
+        match byte {
+            b'[' | b'{' => *open += 1,
+            b']' | b'}' => *open = open.saturating_sub(1),
+            _ => {}
+        }
+        Some(*open)
+    });
+    depths.max().unwrap_or(0)
 }
 
 #[derive(Clone, Copy)]
@@ -107,4 +127,18 @@ fn merged(mut members: Map<String, Json>) -> Map<String, Json> {
         }
     }
     members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    /// At a cost that grows with the square of the depth this would take minutes.
+    #[test]
+    fn nesting_without_end_is_refused_before_it_is_read() {
+        let deep = format!("paths: {}{}", "{a: ".repeat(60_000), "}".repeat(60_000));
+        let error = read(&deep).unwrap_err().to_string();
+        assert_eq!(error, "its brackets are nested too deeply");
+        assert!(read(&format!("{}1{}", "[".repeat(50), "]".repeat(50))).is_ok());
+    }
 }
