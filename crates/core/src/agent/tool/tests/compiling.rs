@@ -299,7 +299,7 @@ fn a_document_of_aliases_stays_small() {
     refused_document(
         &format!("openapi: 3.0.0\npaths: {deep}"),
         &expect![
-            "action group orders: the document cannot be read: recursion limit exceeded at line 2 column 135; send an OpenAPI 3 document as JSON or YAML"
+            "action group orders: the document cannot be read: its brackets are nested too deeply; send an OpenAPI 3 document as JSON or YAML"
         ],
     );
     refused_document(
