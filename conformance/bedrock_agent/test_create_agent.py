@@ -1,8 +1,10 @@
 """CreateAgent: PUT /agents/ answers 202 with the agent CREATING; the next read shows NOT_PREPARED."""
 
+import threading
 import uuid
 
 import pytest
+from botocore.exceptions import ClientError
 
 from support.agents import INSTRUCTION, refused, unique
 from support.server import ACCOUNT, REGION, ROLE
@@ -55,6 +57,24 @@ def test_a_name_is_unique(cp, agent):
     name = agent().name
     with refused("ConflictException", name):
         cp.create_agent(agentName=name)
+
+
+def test_of_many_at_once_one_gets_the_name(cp):
+    name, made, codes = unique("race"), [], []
+
+    def create():
+        try:
+            made.append(cp.create_agent(agentName=name)["agent"]["agentId"])
+        except ClientError as error:
+            codes.append(error.response["Error"]["Code"])
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1 and codes == ["ConflictException"] * 7
+    cp.delete_agent(agentId=made[0])
 
 
 def test_the_same_token_and_body_give_the_first_answer(cp):

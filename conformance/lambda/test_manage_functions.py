@@ -62,8 +62,9 @@ def test_the_list_pages(craton):
     lam = craton.client("lambda", key="333344445555")
     names = {f"list-{n}" for n in range(5)}
     for name in names:
-        lam.create_function(FunctionName=name, Runtime="python3.12", Role=ROLE.replace("000000000000", "333344445555"),
-                            Handler="main.handler", Code={"ZipFile": package(main=HELLO)})
+        lam.create_function(
+            FunctionName=name, Runtime="python3.12", Handler="main.handler",
+            Role=ROLE.replace("000000000000", "333344445555"), Code={"ZipFile": package(main=HELLO)})
     pages = list(lam.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2}))
     assert len(pages) == 3
     assert {f["FunctionName"] for page in pages for f in page["Functions"]} == names
