@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{Outcome, root};
 
 /// Crate and example; each takes `--data DIR`, prints its suites and fails when a vector fails.
-const RUNNERS: [(&str, &str); 2] = [("wire", "vectors"), ("front", "vectors")];
+const RUNNERS: [(&str, &str); 2] = [("wire", "vectors"), ("front", "signatures")];
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let [flag, data] = arguments else {
