@@ -33,9 +33,13 @@ impl Names {
 
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
         let host = host(uri, headers);
-        // With two of them a proxy in between may have looked at the other one.
-        let one = headers.get_all(HOST).iter().count() <= 1;
-        if !one || !host.is_some_and(|host| self.knows(host)) {
+        // A proxy in between may have looked at the other one.
+        if headers.get_all(HOST).iter().count() > 1 {
+            return Err(Fault::access_denied(
+                "the request has more than one Host header: send one",
+            ));
+        }
+        if !host.is_some_and(|host| self.knows(host)) {
             let host = host.unwrap_or("");
             return Err(Fault::access_denied(format!(
                 "craton does not answer for host {host:?}: add it to hosts in craton.toml"
