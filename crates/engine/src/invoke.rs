@@ -64,6 +64,13 @@ impl Engine {
         let Some(found) = found.map(|f| f.value).filter(|r| r.expires_at > self.now()) else {
             return Ok(None);
         };
+        if found.asked != request.asked() {
+            let message = format!(
+                "amz-sdk-invocation-id {repeat} came with another request within the hour; send \
+                 each request under an id of its own"
+            );
+            return Err(InvokeError::Conflict(message));
+        }
         if let Some(text) = found.answer {
             let outs = stream::iter([Out::Chunk(text)]).boxed();
             return Ok(Some(Hearing { run: found.run, provider: String::new(), outs }));
@@ -221,8 +228,8 @@ impl Engine {
     ) {
         let Some(repeat) = &request.repeat else { return };
         let expires_at = self.now() + self.0.limits.repeat_millis;
-        let (run, request) = (run.to_owned(), request.request.clone());
-        let record = Repeat { run, request, answer, expires_at };
+        let (run, first) = (run.to_owned(), request.request.clone());
+        let record = Repeat { run, request: first, asked: request.asked(), answer, expires_at };
         let key = repeat_key(repeat);
         batch.expect_version::<Repeat>(&key, 0);
         batch.put_until(&key, &record, expires_at);

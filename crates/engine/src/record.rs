@@ -25,12 +25,16 @@ impl Record for Pinned {
 impl Pinned {
     /// The hash of the configuration's canonical JSON, in hex.
     pub fn digest(&self) -> String {
-        let json = serde_json::to_vec(&self.config).expect("a configuration is plain data");
-        Sha256::digest(json).iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        digest(&serde_json::to_vec(&self.config).expect("a configuration is plain data"))
     }
+}
+
+/// SHA-256 in lower-case hex.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// A conversation: what the next turn starts from.
@@ -155,6 +159,9 @@ pub struct Repeat {
     pub run: String,
     /// The first request that carried the id; it names the part of the run to answer with.
     pub request: String,
+    /// Digest of what it asked: another request under the same id is not a repeat.
+    #[serde(default)]
+    pub asked: String,
     /// What it was answered, where no run was needed for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,

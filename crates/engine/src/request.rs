@@ -7,7 +7,7 @@ use store::{CommitError, Conflict, Record as _, StoreError, Tenant};
 use wire::converse::Message;
 
 use crate::live::Out;
-use crate::record::{Repeat, Session};
+use crate::record::{Repeat, Session, digest};
 
 /// What a client asks of an agent.
 #[derive(Debug, Clone)]
@@ -90,6 +90,11 @@ pub enum InvokeError {
 impl TurnRequest {
     pub(crate) fn session_key(&self) -> String {
         Session::key(&self.agent_id, &self.alias_id, &self.session_id)
+    }
+
+    /// What tells one request from another that an SDK sends under the same id.
+    pub(crate) fn asked(&self) -> String {
+        digest(format!("{}\n{:?}", self.session_key(), self.input).as_bytes())
     }
 }
 

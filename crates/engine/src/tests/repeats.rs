@@ -82,3 +82,12 @@ async fn ending_a_session_again_does_not_end_the_next_one() {
     assert_eq!(bench.hear(end()).await, said);
     assert_eq!(bench.ask("three").await, "[heard 2]");
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_request_under_the_same_id_is_not_a_repeat() {
+    let bench = Bench::new(&["<answer>done</answer>"]).await;
+    assert_eq!(bench.hear(bench.repeatable("go", "r")).await, "[done]");
+    let other = bench.engine.invoke(bench.repeatable("stop", "r")).await.err();
+    let conflict = matches!(&other, Some(crate::request::InvokeError::Conflict(_)));
+    assert!(conflict, "{other:?}");
+}

@@ -551,13 +551,16 @@ fn dedup(calls: &mut Vec<(usize, Map<String, Json>)>) {
 fn elliptic(words: &Read) -> bool {
     const LEANS: &[&str] =
         &["it", "its", "it's", "that", "this", "them", "they", "one", "same", "there", "those"];
+    // "Hello there" points at nobody but the listener.
+    let greeted = words.tokens.first().is_some_and(|t| t.is(&["hello", "hi", "hey"]));
     let starts = words.tokens.first().is_some_and(|t| t.is(&["and", "also", "then", "now"]))
         || words
             .tokens
             .windows(2)
             .next()
             .is_some_and(|w| w[0].is(&["what", "how"]) && w[1].is(&["about"]));
-    starts || words.tokens.iter().any(|t| t.is(LEANS))
+    let leans = |t: &Token| t.is(LEANS) && !(greeted && t.is(&["there"]));
+    starts || words.tokens.iter().any(leans)
 }
 
 /// Token ranges between sentence ends and before verbs that follow "and", "then" or a comma.

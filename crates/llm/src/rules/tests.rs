@@ -442,3 +442,18 @@ fn a_clock_is_read_when_the_user_asks_for_the_time() {
     "#]]
     .assert_eq(&said.map(script).concat());
 }
+
+#[test]
+fn a_greeting_asks_for_nothing_again() {
+    check(
+        shop(),
+        r#"user: Where is my order 4471?
+           result: {"orderId": "4471", "status": "shipped"}
+           user: hello there"#,
+        expect![[r#"
+            → orders__get_order {"order_id":"4471"}
+            = Order 4471: status shipped.
+            = Hello. I can look up an order: its items, total and delivery status, look up how far the refund of an order is, refund an order to the customer's card and ask a supervisor to approve a refund that is too large to be made at once.
+        "#]],
+    );
+}
