@@ -49,7 +49,7 @@ pub(crate) struct Bench {
     pub(crate) args: Args,
     pub(crate) world: SocketAddr,
     idle_sync_us: f64,
-    _world: Running,
+    outside: Running,
 }
 
 #[derive(Serialize)]
@@ -94,7 +94,7 @@ impl Bench {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["world", "--listen", &world.to_string()]).stderr(Stdio::inherit());
         let running = Running::start(&mut command)?;
-        Ok(Bench { args, world, idle_sync_us, _world: running })
+        Ok(Bench { args, world, idle_sync_us, outside: running })
     }
 
     pub(crate) fn craton(&self, effect: Option<&'static str>) -> Result<craton::Setup, Error> {
@@ -110,16 +110,19 @@ impl Bench {
         let mut samples = Vec::new();
         for concurrency in CONCURRENCIES {
             let before = disk::append_micros(&self.args.dir)?;
-            let cpu = process::cpu_millis(subject.id())?;
+            let cpu = self.cpu(&subject)?;
             let figures = subject.drive(concurrency, self.args.seconds).await?;
-            let cpu = process::cpu_millis(subject.id())? - cpu;
+            let now = self.cpu(&subject)?;
+            let each = |of: usize| round((now[of] - cpu[of]) / figures.invocations as f64);
             let rss_mb = round(process::rss_mb(subject.id())?);
             let after = disk::append_micros(&self.args.dir)?;
             let sample = Sample {
                 bench: "agent-loop",
                 peer: peer.name(),
                 round: number,
-                cpu_ms: round(cpu / figures.invocations as f64),
+                cpu_ms: each(0),
+                world_cpu_ms: each(1),
+                client_cpu_ms: each(2),
                 figures,
                 rss_mb,
                 sync_us_before: before,
@@ -130,6 +133,13 @@ impl Bench {
             samples.push(sample);
         }
         Ok(samples)
+    }
+
+    /// CPU so far of the subject, the world and the client, in milliseconds.
+    fn cpu(&self, subject: &Subject) -> Result<[f64; 3], Error> {
+        let ids = [subject.id(), self.outside.id(), std::process::id()];
+        let [server, world, client] = ids.map(process::cpu_millis);
+        Ok([server?, world?, client?])
     }
 
     /// Apart from the timed rounds, since whoever counts also disturbs.

@@ -25,6 +25,9 @@ pub(crate) struct Sample {
     pub(crate) figures: Figures,
     /// CPU of the server process (of the whole peer where it serves itself) per invocation.
     pub(crate) cpu_ms: f64,
+    /// The same for the model and tools, and for the client: they share the cores.
+    pub(crate) world_cpu_ms: f64,
+    pub(crate) client_cpu_ms: f64,
     pub(crate) rss_mb: f64,
     /// Median of append + fdatasync right before and right after.
     pub(crate) sync_us_before: f64,
@@ -67,6 +70,8 @@ pub(crate) fn medians(samples: &[&Sample]) -> Option<Sample> {
             p99_ms: mid(|s| s.figures.p99_ms),
         },
         cpu_ms: mid(|s| s.cpu_ms),
+        world_cpu_ms: mid(|s| s.world_cpu_ms),
+        client_cpu_ms: mid(|s| s.client_cpu_ms),
         rss_mb: mid(|s| s.rss_mb),
         sync_us_before: mid(|s| s.sync_us_before),
         sync_us_after: mid(|s| s.sync_us_after),
