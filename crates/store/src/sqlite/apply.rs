@@ -170,7 +170,7 @@ impl Writer {
     pub(super) fn purge(&self, now: i64, limit: usize) -> Result<u64, StoreError> {
         let sql = "DELETE FROM documents WHERE (tenant, kind, id) IN (
             SELECT tenant, kind, id FROM documents
-            WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+            WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2 + 0)";
         let gone = self.connection.prepare_cached(sql)?.execute(params![now, read::rows(limit)])?;
         Ok(gone as u64)
     }

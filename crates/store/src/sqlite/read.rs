@@ -1,5 +1,8 @@
 //! Every query, as a function of a connection. Used by the readers, and by the writer for the
 //! preconditions of a batch, which then see what the transaction has written so far.
+//!
+//! A limit is written `?N + 0`: SQLite looks at a bare parameter there while it plans, and then
+//! plans again, from the text on, whenever the parameter is bound anew.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
@@ -39,14 +42,14 @@ pub(super) fn documents(
         };
         let sql = "SELECT id, version, form, sealer, body FROM documents
             WHERE tenant = ?1 AND kind = ?2 AND id >= ?3 AND (?4 IS NULL OR id < ?4)
-            ORDER BY id DESC LIMIT ?5";
+            ORDER BY id DESC LIMIT ?5 + 0";
         let values = params![tenant.key(), span.kind, span.prefix, before, limit];
         return many(connection, sql, values, document_row);
     }
     let sql = "SELECT id, version, form, sealer, body FROM documents
         WHERE tenant = ?1 AND kind = ?2 AND id >= ?3 AND (?4 IS NULL OR id < ?4)
             AND (?5 IS NULL OR id > ?5)
-        ORDER BY id LIMIT ?6";
+        ORDER BY id LIMIT ?6 + 0";
     let lowest = span.from.map_or(span.prefix, |from| from.max(span.prefix));
     let values = params![tenant.key(), span.kind, lowest, end, span.from, limit];
     many(connection, sql, values, document_row)
@@ -74,7 +77,7 @@ pub(super) fn journal(
     limit: usize,
 ) -> Read<Vec<(Entry, String)>> {
     let sql = "SELECT seq, at, epoch, version, label, payload, sealer FROM journal
-        WHERE tenant = ?1 AND run = ?2 AND seq >= ?3 ORDER BY seq LIMIT ?4";
+        WHERE tenant = ?1 AND run = ?2 AND seq >= ?3 ORDER BY seq LIMIT ?4 + 0";
     many(connection, sql, params![tenant.key(), run, int(from), rows(limit)], |row| {
         let entry = Entry {
             seq: number(row, 0)?,
@@ -144,7 +147,7 @@ pub(super) fn verify_journal(
 
 pub(super) fn queued(connection: &Connection, after: u64, limit: usize) -> Read<Vec<Queued>> {
     let sql = "SELECT tenant, run, lane, place, state, owner, epoch, lease_until, due FROM queue
-        WHERE place > ?1 ORDER BY place LIMIT ?2";
+        WHERE place > ?1 ORDER BY place LIMIT ?2 + 0";
     many(connection, sql, params![int(after), rows(limit)], queue_row)
 }
 
@@ -166,7 +169,7 @@ pub(super) fn lane(
 ) -> Read<Vec<Queued>> {
     let sql = "SELECT tenant, run, lane, place, state, owner, epoch, lease_until, due
         FROM queue INDEXED BY queue_lane
-        WHERE tenant = ?1 AND lane = ?2 AND state <> 2 ORDER BY place LIMIT ?3";
+        WHERE tenant = ?1 AND lane = ?2 AND state <> 2 ORDER BY place LIMIT ?3 + 0";
     many(connection, sql, params![tenant.key(), lane, rows(limit)], queue_row)
 }
 
@@ -179,7 +182,7 @@ pub(super) fn claimable(connection: &Connection, now: i64, limit: usize) -> Read
                 SELECT 1 FROM queue AS other INDEXED BY queue_lane
                 WHERE other.tenant = mine.tenant AND other.lane = mine.lane
                     AND other.place < mine.place AND other.state <> 2)
-        ORDER BY place LIMIT ?2";
+        ORDER BY place LIMIT ?2 + 0";
     many(connection, sql, params![now, rows(limit)], queue_row)
 }
 
@@ -189,7 +192,7 @@ pub(super) fn due_timers(
     limit: usize,
 ) -> Read<Vec<(Timer, String)>> {
     let sql = "SELECT tenant, id, due, payload, sealer FROM timers
-        WHERE due <= ?1 ORDER BY due, tenant, id LIMIT ?2";
+        WHERE due <= ?1 ORDER BY due, tenant, id LIMIT ?2 + 0";
     many(connection, sql, params![now, rows(limit)], |row| {
         let timer = Timer {
             tenant: tenant_of(row, 0)?,
