@@ -45,16 +45,43 @@ impl Writer {
 
     fn group(&mut self, works: &[&Work]) -> rusqlite::Result<Vec<Outcome>> {
         self.run("BEGIN IMMEDIATE")?;
-        let mut outcomes = Vec::with_capacity(works.len());
-        for work in works {
+        let outcomes = match self.together(works) {
+            Ok(outcomes) => outcomes,
             // A batch alone in its group needs no savepoint: the transaction itself goes.
-            let outcome =
-                if works.len() == 1 { self.perform(work) } else { self.under_savepoint(work)? };
-            self.settle(&outcome);
-            outcomes.push(outcome);
-        }
+            Err(failed) if works.len() == 1 => vec![Err(failed)],
+            Err(_) => {
+                self.run("ROLLBACK")?;
+                self.run("BEGIN IMMEDIATE")?;
+                self.one_by_one(works)?
+            }
+        };
         let any = outcomes.iter().any(Result::is_ok);
         self.run(if any { "COMMIT" } else { "ROLLBACK" })?;
+        Ok(outcomes)
+    }
+
+    /// Batches hardly ever fail, so a group is written without savepoints, which would copy every
+    /// page that a batch touches. The first failure ends the attempt.
+    fn together(&mut self, works: &[&Work]) -> Result<Vec<Outcome>, CommitError> {
+        let done: Result<Vec<Done>, CommitError> =
+            works.iter().map(|work| self.perform(work)).collect();
+        match &done {
+            Ok(_) => self.tails.batch_done(),
+            Err(_) => self.tails.batch_failed(),
+        }
+        Ok(done?.into_iter().map(Ok).collect())
+    }
+
+    fn one_by_one(&mut self, works: &[&Work]) -> rusqlite::Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(works.len());
+        for work in works {
+            let outcome = self.under_savepoint(work)?;
+            match outcome {
+                Ok(_) => self.tails.batch_done(),
+                Err(_) => self.tails.batch_failed(),
+            }
+            outcomes.push(outcome);
+        }
         Ok(outcomes)
     }
 
@@ -69,13 +96,6 @@ impl Writer {
         }
         self.run("RELEASE batch")?;
         Ok(outcome)
-    }
-
-    fn settle(&mut self, outcome: &Outcome) {
-        match outcome {
-            Ok(_) => self.tails.batch_done(),
-            Err(_) => self.tails.batch_failed(),
-        }
     }
 
     fn give_up(&mut self, error: &rusqlite::Error) {
