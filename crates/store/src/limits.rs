@@ -1,5 +1,7 @@
 //! Every bound of the store, with the reason for its size.
 
+use std::time::Duration;
+
 /// Submissions that wait for the writer. Beyond this `submit` blocks its caller, which is the back
 /// pressure a full disk queue should have: at 64 runs in flight the queue holds about as many.
 pub(crate) const WAITING_SUBMISSIONS: usize = 4096;
@@ -7,6 +9,12 @@ pub(crate) const WAITING_SUBMISSIONS: usize = 4096;
 /// Batches under one sync. A sync costs about a millisecond and a small batch 20 µs, so a group of
 /// this size spends most of its time on work; a larger one only makes its first member wait longer.
 pub(crate) const GROUP: usize = 256;
+
+/// From this many batches in a group on, the writer gathers for a moment before it writes the next.
+/// Measured with 64 agent turns in flight on two cores: 0.2 to 0.35 syncs per turn instead of 0.4 to
+/// 0.7, at the same throughput. A smaller number would also slow 16 in flight, by a tenth.
+pub(crate) const BUSY_GROUP: usize = 24;
+pub(crate) const GATHER: Duration = Duration::from_micros(500);
 
 /// Rows in one page of a list. Far above every page size of AWS's APIs (at most 1,000).
 pub(crate) const PAGE: usize = 10_000;

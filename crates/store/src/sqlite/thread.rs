@@ -60,13 +60,20 @@ impl WriterThread {
 fn write(mut writer: Writer, jobs: &Receiver<Job>, file: &Path, closed: &AtomicBool) {
     let mut log = Log::watch(&mut writer.connection, file);
     let mut group = Vec::with_capacity(limits::GROUP);
+    // Many came while the last group was written, so many will come now: a moment's wait makes one
+    // sync of several. Whoever is alone does not wait, but for the first after a busy time.
+    let mut busy = false;
     while let Ok(first) = jobs.recv() {
         group.push(first);
+        if busy {
+            std::thread::sleep(limits::GATHER);
+        }
         while group.len() < limits::GROUP
             && let Ok(next) = jobs.try_recv()
         {
             group.push(next);
         }
+        busy = group.len() >= limits::BUSY_GROUP;
         let works: Vec<&Work> = group.iter().map(|job| &job.work).collect();
         let outcomes = writer.transact(&works);
         if writer.broken() {
