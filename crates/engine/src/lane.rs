@@ -1,8 +1,10 @@
 //! The queue's side of a run: who may run in a session's lane, and what comes after.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use craton_core::agent::state::Turn;
+use futures_util::FutureExt as _;
 use store::{Batch, CommitError, Queued, Tenant};
 
 use crate::live::{Activation, Out};
@@ -26,16 +28,18 @@ pub(crate) fn spawn(engine: &Engine, run: Run) {
         let (lane, live) = (run.session_key(), run.live.clone());
         live.drive();
         let inner = engine.0.clone();
-        // A task of its own, so that a panic ends this run and nothing else.
-        match tokio::spawn(async move { drive::drive(&inner, run).await }).await {
+        // A panic ends this run and nothing else.
+        let driven = AssertUnwindSafe(drive::drive(&inner, run)).catch_unwind();
+        match driven.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::error!(run = id, %error, "a run could not go on; it is tried again");
                 give_back(&engine.0, &tenant, &id, epoch).await;
                 live.push(Out::internal(NOT_RECORDED));
             }
-            Err(panic) => {
-                tracing::error!(run = id, %panic, "a defect in craton ended a run");
+            Err(_) => {
+                // What and where has been printed when it panicked.
+                tracing::error!(run = id, "a defect in craton ended a run");
                 note("ending a run", session::give_up(&engine.0, &tenant, &id, epoch).await);
                 live.push(Out::internal(session::DEFECT));
             }
