@@ -32,7 +32,7 @@ pub(crate) struct ModelCall {
 }
 
 /// Asks the model; a throttled or unreachable provider is asked again as long as nothing was said.
-pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
+pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
     let begun = inner.clock.now();
     let resolved = match inner.models.resolve(&ask.call.model) {
         Ok(resolved) => resolved,
@@ -42,7 +42,7 @@ pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
     let mut attempt = 1;
     loop {
         let mut heard = false;
-        let reply = listen(&resolved, &ask, &mut heard).await;
+        let reply = listen(&resolved, &mut ask, &mut heard).await;
         match reply {
             Ok(reply) => {
                 let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
@@ -61,10 +61,10 @@ pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
 
 async fn listen(
     resolved: &llm::Resolved,
-    ask: &ModelCall,
+    ask: &mut ModelCall,
     heard: &mut bool,
 ) -> Result<Reply, ModelError> {
-    let mut deltas = resolved.converse(ask.call.clone()).await?;
+    let mut deltas = resolved.converse(&mut ask.call).await?;
     let (mut collect, mut screen) = (Collect::default(), Screen::default());
     while let Some(delta) = deltas.next().await {
         let delta = delta?;

@@ -53,7 +53,7 @@ impl Run {
     /// Decides until nothing more is to be decided now.
     pub(crate) fn decide(&mut self, inner: &Inner) {
         loop {
-            let fresh_id = inner.ids.fresh();
+            let fresh_id = || inner.ids.fresh();
             let effects = &self.effects;
             let effect = |tool: &Tool| effects.get(&tool.name).copied().unwrap_or_default();
             let facts = Facts {

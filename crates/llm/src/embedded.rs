@@ -17,9 +17,9 @@ impl Provider for Rules {
         crate::RULES
     }
 
-    fn converse(&self, call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
+    fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>> {
         let piece = if call.stream { PIECE } else { 0 };
-        let all = deltas(rules::reply(&call), piece);
+        let all = deltas(rules::reply(call), piece);
         Box::pin(async move { Ok(Box::pin(stream::iter(all.into_iter().map(Ok))) as Deltas) })
     }
 }

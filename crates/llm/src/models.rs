@@ -199,7 +199,8 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    pub async fn converse(&self, mut call: Call) -> Result<Deltas, ModelError> {
+    /// Sends the call under the provider's own name of the model, which the call has from then on.
+    pub async fn converse(&self, call: &mut Call) -> Result<Deltas, ModelError> {
         call.model.clone_from(&self.model);
         self.provider.converse(call).await
     }

@@ -86,9 +86,9 @@ impl OpenAi {
         })
     }
 
-    async fn call(&self, call: Call) -> Result<Deltas, ModelError> {
+    async fn call(&self, call: &Call) -> Result<Deltas, ModelError> {
         let key = self.key()?;
-        let body = request::body(&call, self.max_tokens_field)
+        let body = request::body(call, self.max_tokens_field)
             .map_err(|why| self.origin.cannot_carry(&why))?;
         let request = self.request(body, key.as_ref());
         let sent = self.client.send(request, self.timeout).await;
@@ -158,7 +158,7 @@ impl Provider for OpenAi {
         "openai"
     }
 
-    fn converse(&self, call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
+    fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>> {
         Box::pin(self.call(call))
     }
 }

@@ -17,7 +17,7 @@ pub trait Provider: Send + Sync {
     fn name(&self) -> &str;
 
     /// Resolves when the provider has accepted the call; later failures come through the stream.
-    fn converse(&self, call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>>;
+    fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>>;
 }
 
 /// One kind per reaction.

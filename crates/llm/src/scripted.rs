@@ -109,9 +109,9 @@ impl Provider for Scripted {
         "scripted"
     }
 
-    fn converse(&self, call: Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
+    fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>> {
         Box::pin(async move {
-            let chosen = self.choose(&call)?;
+            let chosen = self.choose(call)?;
             wait(chosen.delay).await;
             let deltas = deltas(chosen.reply, if call.stream { chosen.chunk } else { 0 });
             Ok(paced(deltas, chosen.chunk_delay))

@@ -4,6 +4,8 @@
 //! journal reads like the wire. They are ours and versioned with the journal, never generated.
 //! Blobs inside of images, documents and videos are base64 strings.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -110,7 +112,8 @@ pub struct Call {
     pub system: Vec<String>,
     pub messages: Vec<Message>,
     #[serde(default)]
-    pub tools: Vec<Tool>,
+    /// Shared: an agent offers the same tools at every step of every turn.
+    pub tools: Arc<[Tool]>,
     #[serde(default)]
     pub tool_choice: ToolChoice,
     #[serde(default)]

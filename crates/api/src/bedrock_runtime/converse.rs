@@ -38,11 +38,11 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
 }
 
 /// Finds who answers for the model and sends the call.
-pub(crate) async fn ask(cx: &Cx, call: Call) -> Result<(Resolved, Deltas), Fault> {
+pub(crate) async fn ask(cx: &Cx, mut call: Call) -> Result<(Resolved, Deltas), Fault> {
     let model_id = call.model.clone();
     let fault = |error: ModelError| model_fault::of_converse(error, &model_id);
     let resolved = cx.engine.models().resolve(&model_id).map_err(fault)?;
-    let deltas = resolved.converse(call).await.map_err(fault)?;
+    let deltas = resolved.converse(&mut call).await.map_err(fault)?;
     Ok((resolved, deltas))
 }
 

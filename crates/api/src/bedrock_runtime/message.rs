@@ -71,7 +71,7 @@ impl Asked {
             model: self.model_id,
             system: system?,
             messages,
-            tools,
+            tools: tools.into(),
             tool_choice,
             inference: inference(self.inference),
             additional: self.additional,

@@ -4,6 +4,8 @@
 //! tip of a turn, so recovery applies the past without deciding it again. The same events always
 //! give the same decisions.
 
+use std::sync::Arc;
+
 use super::config::{AgentConfig, Executor};
 use super::event::{Call, Cause, Event, Intent, Parked, Purpose, Refusal, Refused};
 use super::limits::Limits;
@@ -17,7 +19,7 @@ pub struct Agent {
     pub config: AgentConfig,
     pub tools: Vec<Tool>,
     /// The tools as the model is told of them, in the same order at every step.
-    pub model_tools: Vec<wire::converse::Tool>,
+    pub model_tools: Arc<[wire::converse::Tool]>,
 }
 
 impl Agent {
@@ -44,8 +46,8 @@ fn for_model(tool: &Tool) -> wire::converse::Tool {
 pub struct Facts<'a> {
     pub agent: &'a Agent,
     pub limits: &'a Limits,
-    /// A fresh id, for a hand-off that this decision may make.
-    pub fresh_id: &'a str,
+    /// Draws a fresh id, for a hand-off that this decision may make.
+    pub fresh_id: &'a (dyn Fn() -> String + Sync),
     /// The effect class of a tool, after tags and configuration.
     pub effect: &'a (dyn Fn(&Tool) -> Effect + Sync),
 }
@@ -177,7 +179,7 @@ fn hand_off(waiting: &[&Use], facts: &Facts<'_>) -> Vec<Event> {
         })
         .collect();
     events.push(Event::Parked(Parked {
-        invocation_id: facts.fresh_id.to_owned(),
+        invocation_id: (facts.fresh_id)(),
         tool_uses: handed.iter().map(|u| u.tool_use.tool_use_id.clone()).collect(),
     }));
     events

@@ -74,7 +74,10 @@ impl Provider for Model {
         "scripted"
     }
 
-    fn converse(&self, call: wire::converse::Call) -> BoxFuture<'_, Result<Deltas, ModelError>> {
+    fn converse<'a>(
+        &'a self,
+        call: &'a wire::converse::Call,
+    ) -> BoxFuture<'a, Result<Deltas, ModelError>> {
         Box::pin(async move {
             self.calls.fetch_add(1, Ordering::SeqCst);
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -84,7 +87,7 @@ impl Provider for Model {
             }
             self.running.fetch_sub(1, Ordering::SeqCst);
             let failure = self.failures.lock().expect("no panic").pop_front();
-            let deltas: Vec<_> = llm::deltas(self.next(&call), 0).into_iter().map(Ok).collect();
+            let deltas: Vec<_> = llm::deltas(self.next(call), 0).into_iter().map(Ok).collect();
             match failure {
                 None => Ok(futures_util::stream::iter(deltas).boxed()),
                 Some((kind, false)) => Err(ModelError::new(kind, "the model is away")),

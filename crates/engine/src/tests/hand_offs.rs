@@ -81,7 +81,7 @@ async fn wrong_results_are_refused_by_name_and_leave_the_hand_off_open() {
     told.push(bring(&invocation_id, all.clone()).await);
     told.push(bring(&invocation_id, all).await);
     expect![[r#"
-        refused: invocationId other does not match the hand-off that waits for results, id-00000007
+        refused: invocationId other does not match the hand-off that waits for results, id-00000002
         refused: returnControlInvocationResults lacks results for client__ask; all of a hand-off's results are sent together
         refused: returnControlInvocationResults holds a result for function ask of client that was not asked for, or was given already
         [done]

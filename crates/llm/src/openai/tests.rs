@@ -249,7 +249,7 @@ fn open(base_url: &str, api_key_env: Option<&str>, timeout_seconds: Option<u64>)
 }
 
 async fn check_call(provider: OpenAi, expected: Expect) {
-    let error = provider.converse(call(json!({}))).await.map(|_| ()).unwrap_err();
+    let error = provider.converse(&call(json!({}))).await.map(|_| ()).unwrap_err();
     expected.assert_eq(&format!("{:?}: {error}", error.kind));
 }
 
@@ -268,10 +268,10 @@ async fn a_provider_out_of_reach_or_too_slow_is_told_apart() {
     // Bound but never accepted from: a connection opens and nobody answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}/v1", silent.local_addr().unwrap());
-    let slow = open(&base_url, None, Some(0)).converse(call(json!({}))).await.map(|_| ());
+    let slow = open(&base_url, None, Some(0)).converse(&call(json!({}))).await.map(|_| ());
     assert_eq!(slow.unwrap_err().kind, ModelErrorKind::TimedOut);
     drop(silent);
-    let gone = open(&base_url, None, None).converse(call(json!({}))).await.map(|_| ());
+    let gone = open(&base_url, None, None).converse(&call(json!({}))).await.map(|_| ());
     assert_eq!(gone.unwrap_err().kind, ModelErrorKind::Unavailable);
 }
 

@@ -84,7 +84,7 @@ fn call(tools: Vec<Tool>, messages: Vec<Message>) -> Call {
         model: "craton.rules".into(),
         system: Vec::new(),
         messages,
-        tools,
+        tools: tools.into(),
         tool_choice: ToolChoice::Auto,
         inference: Inference::default(),
         additional: json!(null),

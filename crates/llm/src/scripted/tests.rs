@@ -41,7 +41,7 @@ async fn play(provider: &Scripted, said: &str) -> String {
 }
 
 async fn answer(provider: &Scripted, call: Call) -> Result<Reply, ModelError> {
-    let deltas: Vec<Delta> = provider.converse(call).await?.try_collect().await?;
+    let deltas: Vec<Delta> = provider.converse(&call).await?.try_collect().await?;
     let mut collect = Collect::default();
     deltas.into_iter().for_each(|delta| collect.absorb(delta));
     collect.finish()

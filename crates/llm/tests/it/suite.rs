@@ -83,7 +83,7 @@ async fn ask(models: &Models, call: &Call) -> Result<Reply, ModelError> {
 
 async fn once(models: &Models, call: &Call) -> Result<Reply, ModelError> {
     let provider = models.resolve("some.model-v1:0")?;
-    let deltas: Vec<Delta> = provider.converse(call.clone()).await?.try_collect().await?;
+    let deltas: Vec<Delta> = provider.converse(&mut call.clone()).await?.try_collect().await?;
     well_formed(&deltas);
     let mut collect = Collect::default();
     deltas.into_iter().for_each(|delta| collect.absorb(delta));

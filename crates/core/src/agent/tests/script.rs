@@ -78,7 +78,8 @@ impl Play {
         for round in 0.. {
             assert!(round < 10, "it decides for ever");
             let agent = &self.agent;
-            let facts = Facts { agent, limits: &limits, fresh_id: "id", effect: &effect };
+            let facts =
+                Facts { agent, limits: &limits, fresh_id: &|| "id".to_owned(), effect: &effect };
             let events = turn::decide(&self.turn, &facts);
             if events.is_empty() {
                 return;
