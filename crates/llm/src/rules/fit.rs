@@ -79,21 +79,8 @@ fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
     let mut fit: f64 = 0.3;
     if n.money {
         fit += if has(&[
-            "amount",
-            "pric",
-            "cost",
-            "budget",
-            "total",
-            "fee",
-            "salary",
-            "incom",
-            "money",
-            "dollar",
-            "usd",
-            "investment",
-            "princip",
-            "valu",
-            "pay",
+            "amount", "pric", "cost", "budget", "total", "fee", "salary", "incom", "money",
+            "dollar", "usd", "valu", "pay",
         ]) {
             0.4
         } else {
@@ -101,16 +88,7 @@ fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
         };
     }
     if n.percent {
-        fit += if has(&[
-            "percent",
-            "percentag",
-            "rat",
-            "discount",
-            "ratio",
-            "return",
-            "growth",
-            "yield",
-        ]) {
+        fit += if has(&["percent", "percentag", "rat", "discount", "ratio", "return"]) {
             0.5
         } else {
             -0.15
@@ -305,11 +283,7 @@ fn preposition(param: &Param, span: &Span, read: &Read) -> f64 {
     {
         return -0.15;
     }
-    if token.is(&["by"])
-        && is(&[
-            "author", "artist", "director", "creator", "writer", "compos", "painter", "by", "user",
-        ])
-    {
+    if token.is(&["by"]) && is(&["author", "creator", "writer", "by", "user"]) {
         return 0.4;
     }
     let about = token.is(&["of", "for", "called", "named", "on", "about", "is"]);
@@ -327,14 +301,8 @@ const UNITS: &[(&str, &[&str])] = &[
     ("s", &["second", "s"]),
     ("h", &["hour"]),
     ("min", &["minut"]),
-    ("hz", &["hertz", "hz", "frequency"]),
-    ("c", &["celsius", "coulomb"]),
-    ("v", &["volt", "voltag"]),
-    ("a", &["amper", "amp", "current"]),
+    ("c", &["celsius"]),
     ("l", &["liter", "litr"]),
-    ("j", &["joul"]),
-    ("n", &["newton"]),
-    ("k", &["kelvin"]),
     ("gb", &["gigabyt", "gb"]),
     ("mb", &["megabyt", "mb"]),
     ("lb", &["pound"]),
