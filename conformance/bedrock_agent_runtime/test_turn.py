@@ -330,6 +330,7 @@ def test_limits(raw_rt, agent, fields, words):
 
 @pytest.mark.parametrize(("fields", "word"), [
     ({"memoryId": "customer-7"}, "memoryId"),
+    ({"sourceArn": "arn:aws:lambda:us-east-1:123456789012:function:caller"}, "sourceArn"),
     ({"sessionState": {"files": [{"name": "a", "source": {"sourceType": "S3"}, "useCase": "CHAT"}]}},
      "files"),
 ])

@@ -104,8 +104,11 @@ def test_limits(craton, model, fields, words):
     assert model.requests == []
 
 
-def test_a_guardrail_is_refused_by_name(brt, model):
-    """A1: a feature to come."""
-    with refused("ValidationException", "guardrail"):
-        brt.converse(modelId=model.id, messages=[user("x")],
-                     guardrailConfig={"guardrailIdentifier": "abc", "guardrailVersion": "1"})
+@pytest.mark.parametrize("fields", [
+    {"guardrailConfig": {"guardrailIdentifier": "abc", "guardrailVersion": "1"}},
+    {"requestMetadata": {"team": "shop"}},
+])
+def test_a_feature_to_come_is_refused_by_name(brt, model, fields):
+    """A1"""
+    with refused("ValidationException", *fields):
+        brt.converse(modelId=model.id, messages=[user("x")], **fields)

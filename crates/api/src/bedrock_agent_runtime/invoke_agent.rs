@@ -50,10 +50,14 @@ fn reply(session_id: String, hearing: Hearing) -> Reply {
     if hearing.provider == RULES { reply.header("x-craton-model", RULES) } else { reply }
 }
 
-/// Fields whose feature has not landed stand at their defaults.
+/// Fields whose feature has not landed stand at their defaults. `applyGuardrailInterval` may have
+/// any value: it says how often a guardrail is asked, and no agent here can have one.
 fn check(input: &InvokeAgentRequest) -> Result<(), Fault> {
     if let Some(id) = &input.memory_id {
         return Err(refused("memoryId", id, "memory across sessions"));
+    }
+    if let Some(arn) = &input.source_arn {
+        return Err(refused("sourceArn", arn, "policies that look at the source of a request"));
     }
     let latency = input.bedrock_model_configurations.as_ref();
     let latency = latency.and_then(|c| c.performance_config.as_ref()).and_then(|p| p.latency);

@@ -34,9 +34,10 @@ pub(crate) struct Asked {
     pub(crate) performance: Option<PerformanceConfiguration>,
     pub(crate) tier: Option<ServiceTier>,
     pub(crate) output: Option<OutputConfig>,
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
-/// Takes either request's members. `requestMetadata` only labels AWS's invocation logs.
+/// Takes either request's members.
 macro_rules! asked {
     ($input:ident, $guarded:expr) => {
         $crate::bedrock_runtime::message::Asked {
@@ -52,6 +53,7 @@ macro_rules! asked {
             performance: $input.performance_config,
             tier: $input.service_tier,
             output: $input.output_config,
+            metadata: $input.request_metadata.unwrap_or_default(),
         }
     };
 }
@@ -85,6 +87,9 @@ impl Asked {
         }
         if !self.variables.is_empty() {
             return Err(refused("promptVariables", "", "managed prompts"));
+        }
+        if !self.metadata.is_empty() {
+            return Err(refused("requestMetadata", "", "logs of model invocations"));
         }
         if let Some(path) = self.paths.first() {
             let feature = "fields of a model's native answer";
