@@ -19,8 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("exec", &["wire", "net"]),
     ("engine", &["wire", "craton-core", "store", "llm", "exec"]),
     ("api", &["wire", "craton-core", "store", "llm", "exec", "engine"]),
-    ("front", &["wire", "engine", "api"]),
-    ("craton", &["craton-core", "net", "store", "llm", "exec", "engine", "front"]),
+    ("front", &["wire", "net", "engine", "api"]),
+    ("craton", &["wire", "craton-core", "net", "store", "llm", "exec", "engine", "front"]),
 ];
 
 /// Libraries that one crate alone may use directly.

@@ -1,5 +1,6 @@
 //! The `craton` binary: one verb per file in `cmd`.
 
+mod client;
 mod cmd;
 mod config;
 mod data;

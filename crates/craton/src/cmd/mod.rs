@@ -4,3 +4,12 @@ pub(crate) mod trace;
 pub(crate) mod up;
 
 pub(crate) type Done = Result<(), String>;
+
+/// Runs a verb that speaks to a server, on this thread.
+pub(crate) fn wait_for<T>(verb: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the runtime did not start: {e}"))?
+        .block_on(verb)
+}

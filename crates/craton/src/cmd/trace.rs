@@ -1,20 +1,11 @@
 //! `craton trace`: a run as a person reads it, from the server's own door.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use clap::Parser;
-use engine::env::{Clock as _, System};
-use front::sigv4::Signer;
-use http::{Request, header};
 use serde_json::Value as Json;
 
 use super::Done;
+use crate::client::Client;
 use crate::telemetry::say;
-
-const PATIENCE: Duration = Duration::from_secs(10);
-/// A journal is text of at most some megabytes.
-const ANSWER_BYTES: usize = 64 << 20;
 
 #[derive(Parser)]
 pub(crate) struct Args {
@@ -33,11 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Done {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| format!("the runtime did not start: {e}"))?;
-    let view = runtime.block_on(fetch(args))?;
+    let view = super::wait_for(fetch(args))?;
     if args.json {
         say(&serde_json::to_string_pretty(&view).expect("a JSON value prints"));
     } else {
@@ -49,60 +36,16 @@ pub(crate) fn run(args: &Args) -> Done {
 }
 
 async fn fetch(args: &Args) -> Result<Json, String> {
-    let client = net::Client::new(net::Config::default());
+    let client = Client::new(&args.endpoint);
     let id = match &args.id {
         Some(id) => id.clone(),
         None => {
-            let latest = get(&client, &args.endpoint, "/runs?last=1").await?;
+            let latest = client.get("craton", "/_craton/v1/runs?last=1").await?;
             let id = latest["runs"][0]["run"].as_str().map(str::to_owned);
             id.ok_or("there is no run yet; invoke an agent first")?
         }
     };
-    get(&client, &args.endpoint, &format!("/runs/{id}")).await
-}
-
-async fn get(client: &net::Client, endpoint: &str, path: &str) -> Result<Json, String> {
-    let url = format!("{}/_craton/v1{path}", endpoint.trim_end_matches('/'));
-    let request = Request::get(&url).header(header::ACCEPT, "application/json");
-    let mut request = request.body(Bytes::new()).map_err(|e| format!("{url} is no URL: {e}"))?;
-    sign(&mut request)?;
-    let unreachable = |e| format!("no answer from {endpoint}: {e}; is `craton up` running there?");
-    let response = client.send(request, PATIENCE).await.map_err(unreachable)?;
-    let status = response.status();
-    let body = response.into_body().bytes(ANSWER_BYTES).await.map_err(unreachable)?;
-    let json: Json = serde_json::from_slice(&body)
-        .map_err(|_| format!("{endpoint} answered {status} without JSON; is it craton?"))?;
-    if !status.is_success() {
-        let why = json["message"].as_str().unwrap_or("no reason given");
-        return Err(format!("{endpoint} answered {status}: {why}"));
-    }
-    Ok(json)
-}
-
-/// Signs with the keys of the environment, if there are any: a server in dev mode asks for none.
-fn sign(request: &mut Request<Bytes>) -> Result<(), String> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (Some(access_key), Some(secret_key)) =
-        (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
-    else {
-        return Ok(());
-    };
-    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
-    let session_token = variable("AWS_SESSION_TOKEN");
-    let signer = Signer {
-        access_key: &access_key,
-        secret_key: &secret_key,
-        session_token: session_token.as_deref(),
-        region: region.as_deref().unwrap_or("us-east-1"),
-        service: "craton",
-    };
-    let uri = request.uri().clone();
-    let host = uri.authority().map_or("", http::uri::Authority::as_str);
-    let now = System::default().now();
-    let signed = signer.get(host, uri.path(), uri.query().unwrap_or_default(), now);
-    let signed = signed.map_err(|refusal| format!("the request cannot be signed: {refusal:?}"))?;
-    request.headers_mut().extend(signed);
-    Ok(())
+    client.get("craton", &format!("/_craton/v1/runs/{id}")).await
 }
 
 fn lines(view: &Json) -> Vec<String> {

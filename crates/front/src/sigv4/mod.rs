@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use crate::limits;
 use canonical::canonical_request;
 pub use refusal::Refusal;
-pub use sign::Signer;
+pub use sign::{Signer, Unsigned};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 

@@ -1,4 +1,5 @@
-//! The client's side of Signature Version 4, for the commands that ask a server of ours.
+//! The signing side of Signature Version 4: for the commands that ask a server of ours, and for
+//! requests that are passed on.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderValue};
@@ -15,15 +16,19 @@ pub struct Signer<'a> {
     pub service: &'a str,
 }
 
+/// What gets signed. Path and query as they stand on the wire.
+pub struct Unsigned<'a> {
+    pub method: &'a str,
+    pub host: &'a str,
+    pub path: &'a str,
+    pub query: &'a str,
+    pub body: &'a [u8],
+}
+
 impl Signer<'_> {
-    /// The headers that make `GET path?query` at `host` a signed request without a body.
-    pub fn get(
-        &self,
-        host: &str,
-        path: &str,
-        query: &str,
-        now_ms: i64,
-    ) -> Result<HeaderMap, Refusal> {
+    /// The headers to add to `request`, so that it is signed. Host, time and token are covered,
+    /// and so is the body by its digest.
+    pub fn sign(&self, request: &Unsigned<'_>, now_ms: i64) -> Result<HeaderMap, Refusal> {
         let stamp = stamp(now_ms);
         let mut headers = HeaderMap::new();
         headers.insert("x-amz-date", value(&stamp)?);
@@ -40,9 +45,10 @@ impl Signer<'_> {
             signed_headers,
             signature: "",
         };
-        let request = Signed { method: "GET", path, query, headers: &headers, host: Some(host) };
-        let hash = hex(&Sha256::digest(b""));
-        let canonical = canonical_request(&request, &claim.signed_headers, &hash)?;
+        let Unsigned { method, host, path, query, body } = *request;
+        let signed = Signed { method, path, query, headers: &headers, host: Some(host) };
+        let hash = hex(&Sha256::digest(body));
+        let canonical = canonical_request(&signed, &claim.signed_headers, &hash)?;
         let signature = claim.sign(&claim.string_to_sign(&stamp, &canonical), self.secret_key);
         let (date, scope) = (claim.date, format!("{}/{}", self.region, self.service));
         let authorization = format!(

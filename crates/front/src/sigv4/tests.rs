@@ -222,11 +222,14 @@ fn what_a_signer_signs_verifies() {
         service: "craton",
     };
     let (path, query, now) = ("/_craton/v1/runs/a%20b", "last=1", 1_700_000_000_000);
-    let headers = signer.get("localhost:4747", path, query, now).expect("plain text");
+    let unsigned =
+        Unsigned { method: "POST", host: "localhost:4747", path, query, body: b"the body" };
+    let headers = signer.sign(&unsigned, now).expect("plain text");
     let claim = Claim::read(&headers).expect("a claim").expect("signed");
     claim.check_head(&headers, now).expect("in time");
     let host = Some("localhost:4747");
-    let request = Signed { method: "GET", path, query, headers: &headers, host };
-    claim.verify(&request, b"", "secret").expect("the same secret");
-    claim.verify(&request, b"", "other").expect_err("another secret");
+    let request = Signed { method: "POST", path, query, headers: &headers, host };
+    claim.verify(&request, b"the body", "secret").expect("the same secret");
+    claim.verify(&request, b"the body", "other").expect_err("another secret");
+    claim.verify(&request, b"other", "secret").expect_err("another body");
 }
