@@ -4,6 +4,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "`json!` reads best in place")]
 
 mod chat;
+mod corpus;
 mod suite;
 
 use std::path::Path;

@@ -81,7 +81,7 @@ async fn ask(models: &Models, call: &Call) -> Result<Reply, ModelError> {
     whole
 }
 
-async fn once(models: &Models, call: &Call) -> Result<Reply, ModelError> {
+pub(crate) async fn once(models: &Models, call: &Call) -> Result<Reply, ModelError> {
     let provider = models.resolve("some.model-v1:0")?;
     let deltas: Vec<Delta> = provider.converse(&mut call.clone()).await?.try_collect().await?;
     well_formed(&deltas);
@@ -132,7 +132,7 @@ fn id(block: &Block) -> Option<&str> {
     if let Block::ToolUse(tool) = block { Some(&tool.tool_use_id) } else { None }
 }
 
-fn tool_uses(reply: &Reply) -> Vec<&ToolUse> {
+pub(crate) fn tool_uses(reply: &Reply) -> Vec<&ToolUse> {
     let uses = reply.content.iter().filter_map(|block| match block {
         Block::ToolUse(tool) => Some(tool),
         _ => None,
