@@ -18,10 +18,14 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/service-role/conformance"
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
+def target():
+    """Cargo's directory of what is built, where the clients' packages lie too."""
+    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).absolute()
+
+
 def binary():
     """The binary under test: the variable CRATON, else what `cargo build` leaves behind."""
-    target = os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")
-    return os.environ.get("CRATON", str(pathlib.Path(target) / "debug" / "craton"))
+    return os.environ.get("CRATON", str(target() / "debug" / "craton"))
 
 
 def free_port():

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool speaks to standard output")]
 
 mod bench;
+mod clients;
 mod codegen;
 mod demo;
 mod python;

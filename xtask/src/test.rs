@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shell::{cargo, succeed, target};
-use crate::{Outcome, codegen, demo, python, root, tidy};
+use crate::{Outcome, clients, codegen, demo, python, root, tidy};
 
 /// Looks at licences, sources and bans. Pinned; debug settings, as it runs for a second.
 const CARGO_DENY: &str = "0.20.2";
@@ -45,13 +45,14 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 type Step = fn() -> Result<Count, Box<dyn std::error::Error>>;
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 9] = [
     ("format", || one(succeed(&mut cargo(&["fmt", "--all", "--check"])))),
     ("codegen shows no diff", || one(codegen::run(&["--check".to_owned()]))),
     ("tidy", || one(tidy::run())),
     ("clippy", || one(succeed(&mut cargo(&CLIPPY)))),
     ("licences, sources, bans", || one(deny())),
     ("cargo test", || counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))),
+    ("packages for Node.js", || one(clients::javascript())),
     ("conformance", conformance),
     ("demo", || counted(&mut demo::play()?)),
 ];
