@@ -67,6 +67,27 @@ def test_a_trace_part_tells_what_happened(agent, model):
     assert all(id.startswith(run) for id in ids), (run, ids)
 
 
+def test_calls_side_by_side_have_a_trace_id_each(agent, model):
+    """P1: whichever ends first, a client can tell which call's end it sees, while others still run."""
+    first = threading.Event()
+    model.turn(
+        Say(calls=[("shop__get_order", {"order_id": n}) for n in "ab"]), Say("Both."))
+    one = agent().serve(lambda e: first.wait(10) and "slow" if e["parameters"][0]["value"] == "a" else "fast")
+    one.group(GET_ORDER, executor=READ)
+    began, ended = {}, []
+    for event in one.prepare().invoke("Compare a and b", enableTrace=True)["completion"]:
+        step = event.get("trace", {}).get("trace", {}).get("orchestrationTrace", {})
+        if "invocationInput" in step:
+            given = step["invocationInput"]["actionGroupInvocationInput"]["parameters"]
+            began[step["invocationInput"]["traceId"]] = given[0]["value"]
+        output = step.get("observation", {}).get("actionGroupInvocationOutput")
+        if output:
+            ended.append((began[step["observation"]["traceId"]], output["text"]))
+            first.set()
+    assert sorted(began.values()) == ["a", "b"]
+    assert ended == [("b", "fast"), ("a", "slow")]
+
+
 def test_a_run_is_found_by_its_id_afterwards(craton, agent, model):
     """P8: the header names the run, and Craton's own door shows the same trace."""
     model.turn(Say("Done."))

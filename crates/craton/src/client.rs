@@ -10,6 +10,8 @@ use front::sigv4::{Signer, Unsigned};
 use http::{Method, Request, Response, header};
 use serde_json::Value as Json;
 
+use crate::stream::{Events, Failure};
+
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A journal is text of at most some megabytes.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -18,6 +20,12 @@ const ANSWER_BYTES: usize = 64 << 20;
 pub(crate) struct Client {
     net: net::Client,
     endpoint: String,
+}
+
+/// A streaming operation's answer that has begun.
+pub(crate) struct Opened {
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) events: Events,
 }
 
 impl Client {
@@ -55,6 +63,31 @@ impl Client {
         Ok(json)
     }
 
+    /// Begins a streaming operation with a JSON body. `within` covers all of it, up to the last
+    /// event.
+    pub(crate) async fn stream(
+        &self,
+        service: &str,
+        path: &str,
+        body: &Json,
+        within: Duration,
+    ) -> Result<Opened, Failure> {
+        let request = self.request(service, Method::POST, path, body.to_string().into());
+        let request = request.map_err(Failure::Broken)?;
+        let response = self.net.send(request, within).await;
+        let response = response.map_err(|e| Failure::Broken(self.unreachable(&e)))?;
+        let (head, body) = response.into_parts();
+        if head.status.is_success() {
+            return Ok(Opened { headers: head.headers, events: Events::new(body) });
+        }
+        let bytes = body.bytes(ANSWER_BYTES).await.unwrap_or_default();
+        let body: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
+        let code = head.headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
+        let code = code.map_or_else(|| head.status.to_string(), str::to_owned);
+        let message = body["message"].as_str().unwrap_or("no reason given").to_owned();
+        Err(Failure::Refused { code, message })
+    }
+
     /// The raw answer, whatever its status.
     pub(crate) async fn send(
         &self,
@@ -63,12 +96,23 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<net::Body>, String> {
+        let request = self.request(service, method, path, body)?;
+        self.net.send(request, PATIENCE).await.map_err(|e| self.unreachable(&e))
+    }
+
+    fn request(
+        &self,
+        service: &str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, String> {
         let url = format!("{}{path}", self.endpoint);
         let request =
             Request::builder().method(method).uri(&url).header(header::ACCEPT, "application/json");
         let mut request = request.body(body).map_err(|e| format!("{url} is no URL: {e}"))?;
         sign(&mut request, service)?;
-        self.net.send(request, PATIENCE).await.map_err(|e| self.unreachable(&e))
+        Ok(request)
     }
 
     fn unreachable(&self, error: &net::Error) -> String {

@@ -4,6 +4,7 @@ mod client;
 mod cmd;
 mod config;
 mod data;
+mod stream;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ struct Cli {
 enum Verb {
     /// Starts the server.
     Up(cmd::up::Args),
+    /// Talks with an agent, showing each step as it runs.
+    Chat(cmd::chat::Args),
     /// Shows what a run did, step by step.
     Trace(cmd::trace::Args),
 }
@@ -36,12 +39,14 @@ const EXAMPLES: &str = "\
 Examples:
   craton up                              listen on 127.0.0.1:4747, any credentials
   craton up --config craton.toml         with your providers and access keys
+  craton chat support                    talk with the agent named support
   craton trace --last                    the latest run
   craton trace my-session                the latest run of a session";
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Up(args) => cmd::up::run(args),
+        Verb::Chat(args) => cmd::chat::run(args),
         Verb::Trace(args) => cmd::trace::run(&args),
     };
     match done {

@@ -195,6 +195,19 @@ impl View<'_> {
         self.trace_id(self.turn.steps)
     }
 
+    /// One id for all that is told of one tool use: the step's, and where a reply has several the
+    /// use's place in it too. They run side by side, and nothing else tells their ends apart.
+    fn use_id(&self, tool_use_id: &str) -> Option<String> {
+        let uses = &self.turn.uses;
+        let place = uses.iter().position(|used| used.tool_use.tool_use_id == tool_use_id);
+        match place {
+            Some(place) if uses.len() > 1 => {
+                Some(format!("{}-{}-{}", self.record.run, self.turn.steps, place + 1))
+            }
+            _ => self.now_id(),
+        }
+    }
+
     fn model_input(&self, step: u32) -> Trace {
         let messages: Vec<&Message> = self.turn.messages.iter().map(Utterance::message).collect();
         let text = json!({"system": self.turn.system, "messages": messages});
@@ -249,7 +262,8 @@ impl View<'_> {
     }
 
     fn call_input(&self, call: &Call) -> Vec<Trace> {
-        self.group_input(&call.tool, &call.input, None).into_iter().collect()
+        let id = self.use_id(&call.tool_use_id);
+        self.group_input(&call.tool, &call.input, None, id).into_iter().collect()
     }
 
     fn group_input(
@@ -257,6 +271,7 @@ impl View<'_> {
         name: &str,
         input: &serde_json::Value,
         invocation: Option<&str>,
+        trace_id: Option<String>,
     ) -> Option<Trace> {
         let tool = self.agent.tool(name)?;
         let group = tool::trace_input(tool, input, invocation);
@@ -264,7 +279,7 @@ impl View<'_> {
         Some(orchestration(OrchestrationTrace::InvocationInput(InvocationInput {
             action_group_invocation_input: Some(group),
             invocation_type: Some(InvocationType::ActionGroup),
-            trace_id: self.now_id(),
+            trace_id,
             ..InvocationInput::default()
         })))
     }
@@ -276,49 +291,57 @@ impl View<'_> {
             Outcome::Error { message } | Outcome::Unknown { message } => (message, false),
             Outcome::Failure { message } => return self.failure(message),
         };
+        let id = self.use_id(&returned.tool_use_id);
         if reprompt {
-            return self.reprompt(text, Source::ActionGroup);
+            return self.reprompt(text, Source::ActionGroup, id);
         }
-        self.observe(text, Some(self.took(returned.millis)))
+        self.observe(text, Some(self.took(returned.millis)), id)
     }
 
-    fn observe(&self, text: &str, metadata: Option<Metadata>) -> Trace {
+    fn observe(&self, text: &str, metadata: Option<Metadata>, trace_id: Option<String>) -> Trace {
         let output = ActionGroupInvocationOutput { metadata, text: Some(text.to_owned()) };
         orchestration(OrchestrationTrace::Observation(Observation {
             action_group_invocation_output: Some(output),
-            trace_id: self.now_id(),
+            trace_id,
             r#type: Some(Type::ActionGroup),
             ..Observation::default()
         }))
     }
 
-    fn reprompt(&self, text: &str, source: Source) -> Trace {
+    fn reprompt(&self, text: &str, source: Source, trace_id: Option<String>) -> Trace {
         let response = RepromptResponse { source: Some(source), text: Some(text.to_owned()) };
         orchestration(OrchestrationTrace::Observation(Observation {
             reprompt_response: Some(response),
-            trace_id: self.now_id(),
+            trace_id,
             r#type: Some(Type::Reprompt),
             ..Observation::default()
         }))
     }
 
     fn refusal(&self, refused: &Refused) -> Trace {
-        self.reprompt(&refused.message, Source::Parser)
+        let id = self.use_id(&refused.tool_use_id);
+        self.reprompt(&refused.message, Source::Parser, id)
     }
 
     fn hand_off_inputs(&self, parked: &Parked) -> Vec<Trace> {
         let used = parked.tool_uses.iter().filter_map(|id| self.turn.used(id));
         used.filter_map(|used| {
-            let (name, input) = (&used.tool_use.name, &used.tool_use.input);
-            self.group_input(name, input, Some(&parked.invocation_id))
+            let used = &used.tool_use;
+            let id = self.use_id(&used.tool_use_id);
+            self.group_input(&used.name, &used.input, Some(&parked.invocation_id), id)
         })
         .collect()
     }
 
     fn hand_backs(&self, resumed: &Resumed) -> Vec<Trace> {
-        let observed = resumed.results.iter().map(|result| match result.state {
-            HandBackState::Reprompt => self.reprompt(&result.body, Source::ActionGroup),
-            HandBackState::Success | HandBackState::Failure => self.observe(&result.body, None),
+        let observed = resumed.results.iter().map(|result| {
+            let id = self.use_id(&result.tool_use_id);
+            match result.state {
+                HandBackState::Reprompt => self.reprompt(&result.body, Source::ActionGroup, id),
+                HandBackState::Success | HandBackState::Failure => {
+                    self.observe(&result.body, None, id)
+                }
+            }
         });
         observed.collect()
     }

@@ -48,7 +48,7 @@ async fn fetch(args: &Args) -> Result<Json, String> {
     client.get("craton", &format!("/_craton/v1/runs/{id}")).await
 }
 
-fn lines(view: &Json) -> Vec<String> {
+pub(super) fn lines(view: &Json) -> Vec<String> {
     let run = &view["run"];
     let word = |name: &str| run[name].as_str().unwrap_or("-").to_owned();
     let begun = run["begunAt"].as_i64().unwrap_or(0);
