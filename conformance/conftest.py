@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.agents import Agent, package, unique
+from support.agents import Agent, package, unique, zipped
 from support.model import ModelServer
 from support.server import ROLE, Craton
 from support.tools import KEYED, ONCE, READ, UNDECLARED, ToolServer
@@ -119,15 +119,16 @@ def agent(cp, rt, model, tools):
 
 @pytest.fixture
 def functions(lam):
-    """Makes Lambda functions from the text of a Python handler."""
+    """Makes Lambda functions from the text of a Python handler, files by name, or a zip."""
     made = []
 
     def make(handler, name=None, **fields):
         fields = {"Runtime": "python3.12", "Role": ROLE, "Handler": "main.handler", **fields}
         name = name or unique("function")
-        answer = lam.create_function(
-            FunctionName=name, Code={"ZipFile": package(main=handler)}, **fields
-        )
+        if isinstance(handler, str):
+            handler = package(main=handler)
+        code = zipped(handler) if isinstance(handler, dict) else handler
+        answer = lam.create_function(FunctionName=name, Code={"ZipFile": code}, **fields)
         made.append(name)
         return answer
 

@@ -62,10 +62,18 @@ def function(name, description="Does what its name says", **parameters):
 
 def package(**files):
     """A zip of Python modules, by module name."""
+    return zipped({f"{name}.py": text for name, text in files.items()})
+
+
+def zipped(files):
+    """A zip of files, by name; `bootstrap` is executable in it."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():
-            archive.writestr(f"{name}.py", text)
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o100755 if name == "bootstrap" else 0o100644) << 16
+            archive.writestr(entry, content)
     return packed.getvalue()
 
 

@@ -15,6 +15,8 @@ pub struct Config {
     pub work_dir: PathBuf,
     /// The Python 3 that runs `python3.x` functions. Default: `python3` on the PATH.
     pub python: Option<PathBuf>,
+    /// The Node.js that runs `nodejs*.x` functions. Default: `node` on the PATH.
+    pub node: Option<PathBuf>,
     /// How many processes one function may have at a time; further calls wait. Default: 10.
     pub max_concurrency: usize,
     /// A process without a call for so long is stopped. Default: 300.
@@ -33,6 +35,7 @@ impl Default for Config {
         Config {
             work_dir: PathBuf::new(),
             python: None,
+            node: None,
             max_concurrency: 10,
             idle_seconds: 300,
             http_timeout_seconds: 60,

@@ -14,7 +14,8 @@ pub(crate) struct Place<'a> {
     pub(crate) runtime_api: SocketAddr,
     pub(crate) code: &'a Path,
     pub(crate) runtime: &'a Path,
-    pub(crate) python: &'a Path,
+    /// The folder of the interpreter, if there is one.
+    pub(crate) bin: Option<&'a Path>,
 }
 
 /// AWS: defined runtime environment variables (Lambda developer guide, "Using environment
@@ -23,6 +24,7 @@ pub(crate) fn of(
     function: &Function,
     around: &Surroundings,
     place: &Place<'_>,
+    of_runtime: &[(&'static str, String)],
 ) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let mut put = |name: &str, value: String| env.insert(name.to_owned(), value);
@@ -32,14 +34,20 @@ pub(crate) fn of(
     if let Some(url) = &around.endpoint_url {
         put("AWS_ENDPOINT_URL", url.clone());
     }
+    for (name, value) in of_runtime {
+        put(name, value.clone());
+    }
     env.extend(function.env.clone());
     env.extend(reserved(function, around, place));
     env
 }
 
 fn path(place: &Place<'_>) -> String {
-    let python = place.python.parent().unwrap_or(Path::new("/usr/bin")).display();
-    format!("{python}:/usr/local/bin:/usr/bin:/bin")
+    let usual = "/usr/local/bin:/usr/bin:/bin";
+    match place.bin {
+        Some(bin) => format!("{}:{usual}", bin.display()),
+        None => usual.to_owned(),
+    }
 }
 
 fn reserved(
@@ -51,7 +59,6 @@ fn reserved(
         ("_HANDLER", function.handler.clone()),
         ("AWS_REGION", around.region.clone()),
         ("AWS_DEFAULT_REGION", around.region.clone()),
-        ("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", function.runtime)),
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string()),
         ("AWS_LAMBDA_FUNCTION_VERSION", function.version.clone()),
@@ -62,6 +69,10 @@ fn reserved(
         ("LAMBDA_TASK_ROOT", place.code.display().to_string()),
         ("LAMBDA_RUNTIME_DIR", place.runtime.display().to_string()),
     ];
+    if !function.runtime.starts_with("provided") {
+        // AWS: not defined for functions that bring their own runtime (the same page).
+        fields.push(("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", function.runtime)));
+    }
     let (access, secret, token) = match &around.credentials {
         Some(keys) => (&keys.access_key, &keys.secret_key, keys.session_token.clone()),
         None => (&around.account, &around.account, None),

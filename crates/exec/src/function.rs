@@ -15,7 +15,7 @@ pub struct Function {
     pub name: String,
     /// `$LATEST` or a number.
     pub version: String,
-    /// `python3.x`; anything else is refused.
+    /// One that [`crate::refusal`] has nothing against.
     pub runtime: String,
     pub handler: String,
     pub env: BTreeMap<String, String>,

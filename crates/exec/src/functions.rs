@@ -6,25 +6,21 @@
 //! ever called twice here.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fs, io};
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::answer::{answer_for_entrypoint, answer_for_start, call_once};
 use crate::code::Packages;
 use crate::config::Config;
-use crate::function::{CodeError, ExecError, Function, FunctionError, Invocation, Invoked};
+use crate::function::{CodeError, ExecError, Function, Invocation, Invoked};
 use crate::limits;
-use crate::logs::Tail;
 use crate::pool::Pool;
-use crate::process::{Ended, Process, Start};
-use crate::python::{Interpreter, ManagedPackages};
-use crate::report::{self, Verdict};
-
-const BOOTSTRAP: &str = include_str!("bootstrap.py");
+use crate::process::{Process, Start};
+use crate::runtime::{self, Runtimes, Unlaunched};
 
 /// A cheap handle; its processes end with the last clone.
 #[derive(Clone)]
@@ -33,9 +29,7 @@ pub struct Functions(Arc<Inner>);
 struct Inner {
     config: Config,
     code: Packages,
-    bootstrap: PathBuf,
-    python: Interpreter,
-    packages: OnceCell<Arc<ManagedPackages>>,
+    runtimes: Runtimes,
     pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
     processes: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -50,18 +44,13 @@ struct PoolKey {
 }
 
 impl Functions {
-    /// Prepares the directories; Python is looked for when the first function runs.
+    /// Prepares the directories; interpreters are looked for when the first function needs them.
     pub fn open(config: Config) -> io::Result<Functions> {
         fs::create_dir_all(&config.work_dir)?;
         let work_dir = config.work_dir.canonicalize()?;
-        let runtime = work_dir.join("runtime");
-        fs::create_dir_all(&runtime)?;
-        fs::create_dir_all(work_dir.join("venv"))?;
         Ok(Functions(Arc::new(Inner {
             code: Packages::open(work_dir.join("code"), limits::CODE_BYTES)?,
-            bootstrap: write_bootstrap(&runtime)?,
-            python: Interpreter::new(config.python.clone()),
-            packages: OnceCell::new(),
+            runtimes: Runtimes::open(&config, &work_dir)?,
             pools: Mutex::new(HashMap::new()),
             processes: Arc::new(Semaphore::new(limits::PROCESSES)),
             closing: watch::Sender::new(false),
@@ -146,7 +135,13 @@ impl Functions {
             }
             tracing::debug!(function = function.name, "an idle process had died; starting another");
         }
-        let mut process = self.0.start(function, call).await?;
+        let mut process = match self.0.start(function, call).await {
+            Ok(process) => process,
+            Err(Unlaunched::Host(error)) => return Err(error),
+            Err(Unlaunched::Entrypoint(what)) => {
+                return Ok(answer_for_entrypoint(function, call, what));
+            }
+        };
         self.sweep().await;
         if let Err(ended) = process.ready().await {
             return answer_for_start(function, &process, call, ended);
@@ -167,22 +162,10 @@ impl Functions {
     }
 }
 
-fn write_bootstrap(runtime: &Path) -> io::Result<PathBuf> {
-    let (half, place) = (runtime.join(".bootstrap.py"), runtime.join("bootstrap.py"));
-    fs::write(&half, BOOTSTRAP)?;
-    fs::rename(half, &place)?;
-    Ok(place)
-}
-
 /// Refuses what cannot run at all, and brings the client context into one line.
 fn check(function: &Function, mut call: Invocation) -> Result<Invocation, ExecError> {
-    let runtime = &function.runtime;
-    let minor = runtime.strip_prefix("python3.").and_then(|minor| minor.parse::<u32>().ok());
-    if minor.is_none() {
-        return Err(ExecError::Refused(format!(
-            "function {}: runtime {runtime} is not served; python3.x is",
-            function.name
-        )));
+    if let Some(refusal) = runtime::refusal(&function.runtime) {
+        return Err(ExecError::Refused(format!("function {}: {refusal}", function.name)));
     }
     if call.payload.len() > limits::REQUEST_BYTES {
         // AWS: RequestTooLargeException (Invoke).
@@ -221,34 +204,23 @@ impl Inner {
         pool
     }
 
-    async fn start(&self, function: &Function, call: &Invocation) -> Result<Process, ExecError> {
+    async fn start(&self, function: &Function, call: &Invocation) -> Result<Process, Unlaunched> {
         let name = &function.name;
         let code = self.code.directory(&function.code).ok_or_else(|| {
-            ExecError::NotSent(format!(
-                "function {name}: its code {} is not unpacked",
-                function.code
-            ))
+            let message = format!("function {name}: its code {} is not unpacked", function.code);
+            Unlaunched::Host(ExecError::NotSent(message))
         })?;
-        let python = self.python.get().await.map_err(ExecError::Refused)?;
-        let packages = self
-            .packages
-            .get_or_init(|| async {
-                let root = self.config.work_dir.join("venv");
-                let requirement = self.config.boto3.clone();
-                Arc::new(ManagedPackages::new(root, requirement, python.clone()))
-            })
-            .await
-            .clone();
-        let place = self.room()?;
-        let (surroundings, bootstrap) = (&call.surroundings, self.bootstrap.as_path());
-        let start = Start { function, surroundings, python, packages, code, bootstrap };
+        let launch = self.runtimes.launch(function, &code).await?;
+        let place = self.room().map_err(Unlaunched::Host)?;
+        let (surroundings, runtime) = (&call.surroundings, self.runtimes.directory.as_path());
+        let start = Start { function, surroundings, launch, code, runtime };
         Process::start(start, place).await.map_err(|e| {
             let message = format!("function {name}: starting a process: {e}");
-            match e.kind() {
+            Unlaunched::Host(match e.kind() {
                 // Such as a zero byte in a variable: it will not start next time either.
                 io::ErrorKind::InvalidInput => ExecError::Refused(message),
                 _ => ExecError::NotSent(message),
-            }
+            })
         })
     }
 
@@ -283,79 +255,5 @@ async fn sweep(inner: Weak<Inner>, age: Duration) {
         ticks.tick().await;
         let Some(inner) = inner.upgrade() else { return };
         inner.stop_idle(age);
-    }
-}
-
-/// Calls a process that is ready; nothing when it was gone before it took the event.
-async fn call_once(pool: &Pool, mut process: Process, call: &Invocation) -> Option<Invoked> {
-    let function = &pool.function;
-    let mut log = process.output.take();
-    log.line(&report::start(function, &call.request_id));
-    let began = Instant::now();
-    let ended = process.call(function, call).await;
-    let took = began.elapsed();
-    let peak = process.peak_mb();
-    let (payload, error, verdict) = match ended {
-        Ended::NotTaken => return None,
-        Ended::Answered(body) => (body, None, None),
-        Ended::Failed(body) => (body, Some(FunctionError::Unhandled), None),
-        Ended::Stopped(verdict) => {
-            let body = report::error(&verdict, &call.request_id);
-            (body, Some(FunctionError::Unhandled), Some(verdict))
-        }
-    };
-    log.append(&process.output.take());
-    if let Some(verdict) = &verdict {
-        log.line(&report::verdict_line(verdict, &call.request_id, function));
-    }
-    let init = process.init.take();
-    log.line(&report::end(&call.request_id));
-    log.line(&report::report(function, &call.request_id, took, peak, init));
-    let outcome_known = matches!(verdict, None | Some(Verdict::TooLarge));
-    if outcome_known {
-        pool.give(process);
-    }
-    Some(Invoked { payload, error, log_tail: log.finish(), duration: took, outcome_known })
-}
-
-/// The answer when the process did not come up: the handler has not run.
-fn answer_for_start(
-    function: &Function,
-    process: &Process,
-    call: &Invocation,
-    ended: Ended,
-) -> Result<Invoked, ExecError> {
-    let (payload, line) = match ended {
-        Ended::Failed(body) => (with_request(&body, &call.request_id), None),
-        Ended::Stopped(verdict) => (
-            report::error(&verdict, &call.request_id),
-            Some(report::verdict_line(&verdict, &call.request_id, function)),
-        ),
-        Ended::Answered(_) | Ended::NotTaken => {
-            let name = &function.name;
-            return Err(ExecError::NotSent(format!("function {name}: its process did not start")));
-        }
-    };
-    process.kill();
-    let mut log: Tail = process.output.take();
-    log.line(&report::start(function, &call.request_id));
-    if let Some(line) = line {
-        log.line(&line);
-    }
-    log.line(&report::end(&call.request_id));
-    let (took, peak) = (process.idle_since.elapsed(), process.peak_mb());
-    log.line(&report::report(function, &call.request_id, took, peak, None));
-    let (error, log_tail) = (Some(FunctionError::Unhandled), log.finish());
-    Ok(Invoked { payload, error, log_tail, duration: took, outcome_known: true })
-}
-
-/// A failed start is reported before there is a request; its answer names the one that waited.
-fn with_request(body: &Bytes, request: &str) -> Bytes {
-    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
-        Ok(mut error) => {
-            error.insert("requestId".to_owned(), request.into());
-            Bytes::from(serde_json::Value::Object(error).to_string())
-        }
-        Err(_) => body.clone(),
     }
 }

@@ -1,23 +1,29 @@
 //! Acts outside: functions in processes of their own, and tools behind HTTP.
 //!
 //! The engine hands over an event and gets an [`Invoked`] back, or an
-//! [`ExecError`] that says whether repeating is safe. Python functions are warm processes
-//! that speak the published Lambda Runtime API with a small HTTP server here, so that another
-//! runtime is a matter of another bootstrap. Nothing here decides whether a call should happen, and
+//! [`ExecError`] that says whether repeating is safe. Functions are warm processes that
+//! speak the published Lambda Runtime API with a small HTTP server here, whether Python, Node or a
+//! program of the package's own starts them. Nothing here decides whether a call should happen, and
 //! nothing here is durable: the engine's journal is.
 
+mod answer;
 mod code;
 mod config;
 mod environment;
 mod function;
 mod functions;
 mod http_tool;
+mod interpreter;
 pub mod limits;
 mod logs;
+mod node;
+mod packages;
 mod pool;
 mod process;
+mod provided;
 mod python;
 mod report;
+mod runtime;
 mod runtime_api;
 
 pub use config::Config;
@@ -26,3 +32,4 @@ pub use function::{
 };
 pub use functions::Functions;
 pub use http_tool::HttpTool;
+pub use runtime::refusal;

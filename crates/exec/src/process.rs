@@ -21,18 +21,18 @@ use crate::environment::{self, Place};
 use crate::function::{Function, Invocation, Surroundings};
 use crate::limits;
 use crate::logs::Output;
-use crate::python::{ManagedPackages, Python};
 use crate::report::Verdict;
+use crate::runtime::Launch;
 use crate::runtime_api::{Answer, Call, Phase, RuntimeApi};
 
 /// What a process is started with.
 pub(crate) struct Start<'a> {
     pub(crate) function: &'a Function,
     pub(crate) surroundings: &'a Surroundings,
-    pub(crate) python: &'a Python,
-    pub(crate) packages: Arc<ManagedPackages>,
+    pub(crate) launch: Launch,
     pub(crate) code: PathBuf,
-    pub(crate) bootstrap: &'a Path,
+    /// Told to the function as `LAMBDA_RUNTIME_DIR`.
+    pub(crate) runtime: &'a Path,
 }
 
 pub(crate) struct Process {
@@ -64,7 +64,7 @@ impl Process {
         place: OwnedSemaphorePermit,
     ) -> io::Result<Process> {
         let began = Instant::now();
-        let api = RuntimeApi::open(start.packages.clone()).await?;
+        let api = RuntimeApi::open(start.launch.packages.clone()).await?;
         let (output, stdout, stderr) = Output::open(&start.function.name)?;
         let mut child = command(&start, &api).stdout(stdout).stderr(stderr).spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
@@ -200,24 +200,32 @@ impl Drop for Process {
     }
 }
 
+/// Runs the arguments, beside a watcher that ends the whole group when stdin closes.
+///
+/// The watcher is a shell that sleeps in a read. A program of somebody else's cannot be asked to
+/// watch, and a signal at the parent's death would follow the thread that started it, not the server.
+const WATCHED: &str = "exec 3<&0 </dev/null; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & \
+                       exec 3<&-; exec \"$@\"";
+
 fn command(start: &Start<'_>, api: &RuntimeApi) -> Command {
-    let runtime = start.bootstrap.parent().unwrap_or(Path::new("/"));
+    let launch = &start.launch;
     let place = Place {
         runtime_api: api.address,
         code: &start.code,
-        runtime,
-        python: &start.python.executable,
+        runtime: start.runtime,
+        bin: launch.bin.as_deref(),
     };
-    let mut command = Command::new(&start.python.executable);
+    let mut command = if launch.watches_stdin {
+        Command::new(&launch.program)
+    } else {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", WATCHED, "sh"]).arg(&launch.program);
+        shell
+    };
     command
-        // Isolated: neither PYTHON* variables, nor the user's, nor the host's site-packages. A
-        // handler sees its own code, the standard library and the managed packages, as on AWS.
-        .args(["-I", "-S", "-X", "utf8", "-X"])
-        .arg(format!("pycache_prefix={}", runtime.join("pycache").display()))
-        .arg(start.bootstrap)
-        .args(start.packages.present())
+        .args(&launch.args)
         .env_clear()
-        .envs(environment::of(start.function, start.surroundings, &place))
+        .envs(environment::of(start.function, start.surroundings, &place, &launch.env))
         .current_dir(&start.code)
         .stdin(Stdio::piped())
         .process_group(0)

@@ -1,200 +1,73 @@
-//! The Python that runs handlers, and the packages that handlers find without bundling them.
-//!
-//! The interpreter is looked up once and asked for its real path, so that a shim does not run on
-//! each start. Packages go to a virtual environment of their own, made the first time a handler asks
-//! for them; handlers get its site-packages at the end of their path, never the host's packages.
+//! Python functions: an interpreter of the machine, and the bootstrap that runs handlers in it.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use tokio::process::Command;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 
-use crate::limits;
+use crate::config::Config;
+use crate::interpreter::{Interpreter, Kind};
+use crate::packages::ManagedPackages;
+use crate::runtime::{Launch, write_bootstrap};
 
-const PROBE: &str = "import sys; print(sys.executable); print('%d %d' % sys.version_info[:2])";
+const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
-/// An interpreter that was found and answered.
-#[derive(Debug, Clone)]
+static KIND: Kind = Kind {
+    program: "python3",
+    probe: &[
+        "-I",
+        "-S",
+        "-c",
+        "import sys; print(sys.executable); print('%d %d' % sys.version_info[:2])",
+    ],
+    // The first with what the bootstrap uses (-X pycache_prefix, site under -S).
+    least: (3, 8),
+    advice: "install Python 3, or set functions.python in craton.toml",
+};
+
 pub(crate) struct Python {
-    pub(crate) executable: PathBuf,
-    pub(crate) minor: u32,
-}
-
-/// Looks for the interpreter on first use; a failure is looked at again by the next call.
-#[derive(Debug)]
-pub(crate) struct Interpreter {
-    configured: Option<PathBuf>,
-    found: OnceCell<Python>,
-}
-
-impl Interpreter {
-    pub(crate) fn new(configured: Option<PathBuf>) -> Self {
-        Interpreter { configured, found: OnceCell::new() }
-    }
-
-    /// The error says what to install or to set.
-    pub(crate) async fn get(&self) -> Result<&Python, String> {
-        self.found.get_or_try_init(|| self.find()).await
-    }
-
-    async fn find(&self) -> Result<Python, String> {
-        let program = self.configured.clone().unwrap_or_else(|| PathBuf::from("python3"));
-        let mut command = Command::new(&program);
-        command.args(["-I", "-S", "-c", PROBE]);
-        let wrong = |what: String| {
-            let program = program.display();
-            format!(
-                "{program} cannot run functions: {what}; install Python 3, or set functions.python \
-                 in craton.toml"
-            )
-        };
-        let output = run(command, limits::PROBE).await.map_err(wrong)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let python = parse_probe(&text).ok_or_else(|| wrong(format!("it says {text:?}")))?;
-        tracing::info!(python = %python.executable.display(), "functions run on this interpreter");
-        Ok(python)
-    }
-}
-
-fn parse_probe(text: &str) -> Option<Python> {
-    let mut lines = text.lines();
-    let executable = PathBuf::from(lines.next()?);
-    let (major, minor) = lines.next()?.split_once(' ')?;
-    let minor = minor.parse().ok()?;
-    // 3.8 is the first with what the bootstrap uses (-X pycache_prefix, site under -S).
-    (major == "3" && minor >= 8 && executable.is_absolute()).then_some(Python { executable, minor })
-}
-
-/// Runs a command to its end; the error is its last words.
-async fn run(mut command: Command, limit: Duration) -> Result<Output, String> {
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = match tokio::time::timeout(limit, command.output()).await {
-        Ok(output) => output.map_err(|e| e.to_string())?,
-        Err(_) => return Err(format!("no answer within {} seconds", limit.as_secs())),
-    };
-    if output.status.success() {
-        return Ok(output);
-    }
-    let words = [output.stderr.as_slice(), output.stdout.as_slice()].concat();
-    let words = String::from_utf8_lossy(&words);
-    let last = words.lines().rfind(|l| l.to_lowercase().contains("error")).or(words.lines().last());
-    Err(format!("{} ({})", last.unwrap_or("no message").trim(), output.status))
-}
-
-/// boto3 for handlers that do not bundle it, as on AWS.
-pub(crate) struct ManagedPackages {
-    root: PathBuf,
+    interpreter: Interpreter,
+    bootstrap: PathBuf,
+    cache: PathBuf,
+    venv: PathBuf,
     requirement: String,
-    python: Python,
-    state: Mutex<State>,
+    packages: OnceCell<Arc<ManagedPackages>>,
 }
 
-enum State {
-    NotAsked,
-    Installing(watch::Receiver<Option<Result<PathBuf, String>>>),
-    Failed { at: Instant, message: String },
-}
-
-impl ManagedPackages {
-    pub(crate) fn new(root: PathBuf, requirement: String, python: Python) -> Self {
-        ManagedPackages { root, requirement, python, state: Mutex::new(State::NotAsked) }
-    }
-
-    /// Where the packages are, if an installation has finished.
-    pub(crate) fn present(&self) -> Option<PathBuf> {
-        Some(self.site_packages(&self.place())).filter(|directory| directory.is_dir())
-    }
-
-    /// Installs them unless they are there. Many may ask; one installation runs, and goes on when
-    /// those who asked are gone. The error says how to do without.
-    pub(crate) async fn ensure(self: &std::sync::Arc<Self>) -> Result<PathBuf, String> {
-        if let Some(directory) = self.present() {
-            return Ok(directory);
-        }
-        let mut installing = self.join_or_begin()?;
-        match installing.wait_for(Option::is_some).await {
-            Ok(done) => done.clone().expect("waited for it to be some"),
-            Err(_) => Err("the installation was given up".to_owned()),
-        }
-    }
-
-    fn join_or_begin(
-        self: &std::sync::Arc<Self>,
-    ) -> Result<watch::Receiver<Option<Result<PathBuf, String>>>, String> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*state {
-            State::Installing(receiver) => return Ok(receiver.clone()),
-            State::Failed { at, message } if at.elapsed() < limits::INSTALL_RETRY => {
-                return Err(message.clone());
-            }
-            State::Failed { .. } | State::NotAsked => {}
-        }
-        let (sender, receiver) = watch::channel(None);
-        *state = State::Installing(receiver.clone());
-        let this = self.clone();
-        tokio::spawn(async move {
-            let done = this.install().await;
-            this.settle(&done);
-            sender.send_replace(Some(done));
-        });
-        Ok(receiver)
-    }
-
-    fn settle(&self, done: &Result<PathBuf, String>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = match done {
-            Ok(_) => State::NotAsked,
-            Err(message) => State::Failed { at: Instant::now(), message: message.clone() },
-        };
-    }
-
-    async fn install(&self) -> Result<PathBuf, String> {
-        let half = self.root.join(format!(".half-{}", std::process::id()));
-        let installed = self.install_into(&half).await;
-        let placed = installed.and_then(|()| {
-            std::fs::rename(&half, self.place()).map_err(|e| e.to_string())?;
-            Ok(self.site_packages(&self.place()))
-        });
-        if placed.is_err() {
-            // The next attempt clears it again.
-            let _ = std::fs::remove_dir_all(&half);
-        }
-        placed.map_err(|cause| {
-            tracing::warn!(requirement = self.requirement, cause, "packages were not installed");
-            format!(
-                "craton could not install {}: {cause}; to do without, package it with the \
-                 function: pip install -t . boto3",
-                self.requirement
-            )
+impl Python {
+    pub(crate) fn open(config: &Config, directory: &Path, venv: PathBuf) -> io::Result<Python> {
+        Ok(Python {
+            interpreter: Interpreter::new(&KIND, config.python.clone()),
+            bootstrap: write_bootstrap(directory, "bootstrap.py", BOOTSTRAP)?,
+            cache: directory.join("pycache"),
+            venv,
+            requirement: config.boto3.clone(),
+            packages: OnceCell::new(),
         })
     }
 
-    async fn install_into(&self, half: &Path) -> Result<(), String> {
-        tracing::info!(requirement = self.requirement, "a handler imports boto3: installing it");
-        // What an earlier process left behind; absent is the usual case.
-        let _ = std::fs::remove_dir_all(half);
-        let mut venv = Command::new(&self.python.executable);
-        venv.args(["-I", "-m", "venv"]).arg(half);
-        run(venv, limits::INSTALL).await.map_err(|e| format!("python -m venv: {e}"))?;
-        tracing::info!("the virtual environment stands; pip is at work");
-        let mut pip = Command::new(half.join("bin/python"));
-        pip.args(["-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"])
-            // Wheels only: installing must not run a package's own code.
-            .args(["--only-binary", ":all:", "--", &self.requirement]);
-        run(pip, limits::INSTALL).await.map_err(|e| format!("pip install: {e}"))?;
-        tracing::info!(requirement = self.requirement, "installed");
-        Ok(())
-    }
-
-    fn place(&self) -> PathBuf {
-        let name = self.requirement.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
-        self.root.join(format!("py3.{}-{name}", self.python.minor))
-    }
-
-    fn site_packages(&self, environment: &Path) -> PathBuf {
-        environment.join(format!("lib/python3.{}/site-packages", self.python.minor))
+    /// The error says what to install or to set.
+    pub(crate) async fn launch(&self) -> Result<Launch, String> {
+        let found = self.interpreter.get().await?;
+        let made = || async {
+            let (venv, requirement) = (self.venv.clone(), self.requirement.clone());
+            Arc::new(ManagedPackages::new(venv, requirement, found.clone()))
+        };
+        let packages = self.packages.get_or_init(made).await.clone();
+        // Isolated: neither PYTHON* variables, nor the user's, nor the host's site-packages. A
+        // handler sees its own code, the standard library and the managed packages, as on AWS.
+        let mut args = ["-I", "-S", "-X", "utf8", "-X"].map(Into::into).to_vec();
+        args.push(format!("pycache_prefix={}", self.cache.display()).into());
+        args.push(self.bootstrap.clone().into());
+        args.extend(packages.present().map(Into::into));
+        Ok(Launch {
+            program: found.executable.clone(),
+            args,
+            bin: found.executable.parent().map(Path::to_owned),
+            env: Vec::new(),
+            watches_stdin: true,
+            packages: Some(packages),
+        })
     }
 }

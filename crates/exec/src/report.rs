@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
         used_mb: u64,
     },
     TooLarge,
+    /// The package's `bootstrap` cannot be executed.
+    InvalidEntrypoint(String),
 }
 
 /// AWS: error types and messages as the sandbox gives them (aws-lambda-runtime-interface-emulator's
@@ -49,6 +51,9 @@ pub(crate) fn error(verdict: &Verdict, request: &str) -> Bytes {
                  ({RESPONSE_BYTES} bytes)."
             ),
         ),
+        Verdict::InvalidEntrypoint(what) => {
+            ("Runtime.InvalidEntrypoint", format!("RequestId: {request} Error: {what}"))
+        }
     };
     Bytes::from(json!({ "errorType": kind, "errorMessage": message }).to_string())
 }
@@ -69,6 +74,9 @@ pub(crate) fn verdict_line(verdict: &Verdict, request: &str, function: &Function
             function.memory_mb
         ),
         Verdict::TooLarge => format!("RequestId: {request} Error: the response is too large"),
+        Verdict::InvalidEntrypoint(what) => {
+            format!("RequestId: {request} Error: {what} Runtime.InvalidEntrypoint")
+        }
     }
 }
 

@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -26,7 +28,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::limits;
-use crate::python::ManagedPackages;
+use crate::packages::ManagedPackages;
 
 const RUNTIME: &str = "/2018-06-01/runtime";
 
@@ -73,7 +75,7 @@ struct Shared {
     calls: AsyncMutex<mpsc::Receiver<Call>>,
     in_hand: Mutex<Option<InHand>>,
     phase: watch::Sender<Phase>,
-    packages: Arc<ManagedPackages>,
+    packages: Option<Arc<ManagedPackages>>,
     pause: Mutex<Pause>,
 }
 
@@ -91,7 +93,7 @@ struct Pause {
 }
 
 impl RuntimeApi {
-    pub(crate) async fn open(packages: Arc<ManagedPackages>) -> io::Result<RuntimeApi> {
+    pub(crate) async fn open(packages: Option<Arc<ManagedPackages>>) -> io::Result<RuntimeApi> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         // One at a time: a process has one event in hand.
@@ -162,8 +164,9 @@ type Reply = Response<Full<Bytes>>;
 
 async fn route(shared: &Shared, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
-    if request.method() == Method::GET && path == "/craton/packages" {
-        return packages(shared).await;
+    let asks_for_packages = request.method() == Method::GET && path == "/craton/packages";
+    if let Some(managed) = shared.packages.as_ref().filter(|_| asks_for_packages) {
+        return packages(managed, &shared.pause).await;
     }
     let Some(rest) = path.strip_prefix(RUNTIME) else {
         return refuse(StatusCode::NOT_FOUND, "InvalidPath", &path);
@@ -217,8 +220,9 @@ fn event(call: &Call) -> Reply {
 }
 
 async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error: bool) -> Reply {
-    let body = read(request).await;
-    if matches!(body, Posted::Broken) {
+    let kind = error_type(request.headers());
+    let posted = read(request).await;
+    if matches!(posted, Posted::Broken) {
         // It died in the middle of its answer: what it has in hand stays so, and its end decides.
         return broken();
     }
@@ -229,9 +233,12 @@ async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error:
     let Some(in_hand) = in_hand else {
         return refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID");
     };
-    let (answer, reply) = match body {
-        Posted::Whole(body) if is_error => (Answer::Error(body), accepted()),
-        Posted::Whole(body) => (Answer::Response(body), accepted()),
+    let (answer, reply) = match posted {
+        Posted::Whole(body, _) if is_error => (Answer::Error(told(body, kind)), accepted()),
+        Posted::Whole(body, trailers) => match broken_off(&trailers) {
+            Some(error) => (Answer::Error(error), accepted()),
+            None => (Answer::Response(body), accepted()),
+        },
         Posted::TooLarge | Posted::Broken => (Answer::TooLarge, too_large()),
     };
     // Nobody waits any more when the call has timed out; the process is being killed then.
@@ -239,10 +246,37 @@ async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error:
     reply
 }
 
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+
+fn error_type(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(ERROR_TYPE)?.to_str().ok()?.to_owned())
+}
+
+/// An error's own body; a runtime may also send nothing but the type.
+fn told(body: Bytes, kind: Option<String>) -> Bytes {
+    if !body.is_empty() {
+        return body;
+    }
+    let kind = kind.unwrap_or_else(|| "Runtime.Unknown".to_owned());
+    Bytes::from(serde_json::json!({ "errorType": kind, "errorMessage": "" }).to_string())
+}
+
+/// The error of a response that was streamed and broke off, told in its trailers.
+///
+/// AWS: `Lambda-Runtime-Function-Error-Type`, and `…-Body` in base64 (custom runtimes, "Response
+/// streaming"). Invoke gives a streamed response as a whole, as here.
+fn broken_off(trailers: &HeaderMap) -> Option<Bytes> {
+    let kind = error_type(trailers)?;
+    let body = trailers.get(ERROR_BODY).and_then(|body| STANDARD.decode(body).ok());
+    Some(told(Bytes::from(body.unwrap_or_default()), Some(kind)))
+}
+
 async fn init_error(shared: &Shared, request: Request<Incoming>) -> Reply {
+    let kind = error_type(request.headers());
     match read(request).await {
-        Posted::Whole(body) => {
-            shared.phase.send_replace(Phase::Failed(body));
+        Posted::Whole(body, _) => {
+            shared.phase.send_replace(Phase::Failed(told(body, kind)));
             accepted()
         }
         Posted::TooLarge => too_large(),
@@ -251,9 +285,9 @@ async fn init_error(shared: &Shared, request: Request<Incoming>) -> Reply {
 }
 
 /// Ours, not AWS's: the directory of the managed packages, once they are there.
-async fn packages(shared: &Shared) -> Reply {
-    let _waiting = Waiting::begin(&shared.pause);
-    match shared.packages.ensure().await {
+async fn packages(managed: &Arc<ManagedPackages>, pause: &Mutex<Pause>) -> Reply {
+    let _waiting = Waiting::begin(pause);
+    match managed.ensure().await {
         Ok(directory) => {
             Response::new(Full::new(Bytes::from(directory.to_string_lossy().into_owned())))
         }
@@ -290,7 +324,8 @@ impl Drop for Waiting<'_> {
 
 /// What a process posted.
 enum Posted {
-    Whole(Bytes),
+    /// With what came after the body.
+    Whole(Bytes, HeaderMap),
     TooLarge,
     /// The connection ended first.
     Broken,
@@ -299,9 +334,16 @@ enum Posted {
 /// Reads a body; what exceeds the limit is thrown away but read, so that the process survives it.
 async fn read(request: Request<Incoming>) -> Posted {
     let (mut body, mut kept, mut total) = (request.into_body(), BytesMut::new(), 0);
+    let mut trailers = HeaderMap::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Posted::Broken };
-        let Ok(data) = frame.into_data() else { continue };
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                trailers.extend(frame.into_trailers().unwrap_or_default());
+                continue;
+            }
+        };
         total += data.len();
         if total <= limits::RESPONSE_BYTES {
             kept.extend_from_slice(&data);
@@ -309,7 +351,10 @@ async fn read(request: Request<Incoming>) -> Posted {
             break;
         }
     }
-    if total > limits::RESPONSE_BYTES { Posted::TooLarge } else { Posted::Whole(kept.freeze()) }
+    if total > limits::RESPONSE_BYTES {
+        return Posted::TooLarge;
+    }
+    Posted::Whole(kept.freeze(), trailers)
 }
 
 /// AWS: 413 for a response that exceeds the limit (Runtime API, invocation response).

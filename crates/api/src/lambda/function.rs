@@ -88,14 +88,14 @@ fn check_create(
 
 /// A function that a URL serves may be of any runtime: nothing of it runs here.
 fn check_runtime(cx: &Cx, reference: &Reference, runtime: &str) -> Result<(), Fault> {
-    if runtime.starts_with("python3.") || cx.engine.tools().is_mapped(&reference.arn) {
-        return Ok(());
+    match exec::refusal(runtime) {
+        Some(refusal) if !cx.engine.tools().is_mapped(&reference.arn) => Err(invalid(format!(
+            "{refusal}; for code that runs elsewhere, map {} to its URL under [functions.map] in \
+             craton.toml",
+            reference.name
+        ))),
+        Some(_) | None => Ok(()),
     }
-    Err(invalid(format!(
-        "Runtime {runtime} is not served yet: craton runs python3.x; for code that runs elsewhere, \
-         map {} to its URL under [functions.map] in craton.toml",
-        reference.name
-    )))
 }
 
 fn new_record(

@@ -161,9 +161,12 @@ async fn a_function_that_cannot_run_is_refused_before_it_is_sent() {
     assert!(matches!(&refused, ExecError::Refused(_)));
     let advice = "; install Python 3, or set functions.python in craton.toml";
     assert!(refused.to_string().ends_with(advice), "{refused}");
-    function.runtime = "nodejs20.x".to_owned();
+    function.runtime = "java21".to_owned();
     let refused = bench.call(&function, json!({})).await.unwrap_err();
     assert!(matches!(&refused, ExecError::Refused(_)));
-    expect!["function probe: runtime nodejs20.x is not served; python3.x is"]
-        .assert_eq(&refused.to_string());
+    let told = refused.to_string();
+    assert!(
+        told.starts_with("function probe: runtime java21 is not served; python3.x, "),
+        "{told}"
+    );
 }

@@ -1,4 +1,7 @@
-//! Functions as real Python processes on loopback: what a handler sees and what a caller gets.
+//! Functions as real processes on loopback: what a handler sees and what a caller gets.
+//!
+//! `suite` is what every executor passes; `node` and `provided` are what only they do, `errors`,
+//! `lifecycle` and `packages` are told by Python handlers and hold for all processes.
 //!
 //! Handlers that must be caught in the act connect back to the test, so that nothing here sleeps.
 
@@ -7,7 +10,10 @@
 mod errors;
 mod http_tool;
 mod lifecycle;
+mod node;
 mod packages;
+mod provided;
+mod suite;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
@@ -57,6 +63,11 @@ impl Bench {
         }
     }
 
+    /// A function of another runtime than Python.
+    async fn other(&self, runtime: &str, files: &[(&str, &str)], handler: &str) -> Function {
+        Function { runtime: runtime.to_owned(), ..self.deploy(files, handler).await }
+    }
+
     async fn call(&self, function: &Function, event: Value) -> Result<Invoked, ExecError> {
         self.functions.invoke(function, invocation(&event)).await
     }
@@ -89,7 +100,9 @@ fn invocation(event: &Value) -> Invocation {
 fn zip(files: &[(&str, &str)]) -> Bytes {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, text) in files {
-        writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        let mode = if *name == "bootstrap" { 0o755 } else { 0o644 };
+        let options = zip::write::SimpleFileOptions::default().unix_permissions(mode);
+        writer.start_file(*name, options).unwrap();
         writer.write_all(text.as_bytes()).unwrap();
     }
     Bytes::from(writer.finish().unwrap().into_inner())

@@ -1,0 +1,52 @@
+//! Node functions: an interpreter of the machine, and the bootstrap that runs handlers in it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::function::Function;
+use crate::interpreter::{Interpreter, Kind};
+use crate::runtime::{Launch, write_bootstrap};
+
+const BOOTSTRAP: &str = include_str!("bootstrap.cjs");
+
+static KIND: Kind = Kind {
+    program: "node",
+    probe: &[
+        "-p",
+        "process.execPath + '\\n' + process.versions.node.split('.').slice(0, 2).join(' ')",
+    ],
+    // AWS: the oldest runtime that functions may name.
+    least: (18, 0),
+    advice: "install Node.js 18 or later, or set functions.node in craton.toml",
+};
+
+pub(crate) struct Node {
+    interpreter: Interpreter,
+    bootstrap: PathBuf,
+}
+
+impl Node {
+    pub(crate) fn open(config: &Config, directory: &Path) -> io::Result<Node> {
+        Ok(Node {
+            interpreter: Interpreter::new(&KIND, config.node.clone()),
+            bootstrap: write_bootstrap(directory, "bootstrap.cjs", BOOTSTRAP)?,
+        })
+    }
+
+    /// The error says what to install or to set.
+    pub(crate) async fn launch(&self, function: &Function) -> Result<Launch, String> {
+        let found = self.interpreter.get().await?;
+        // AWS: the heap takes nine tenths of the function's memory (the managed runtime's own
+        // start script). Without it V8 would first collect when the memory limit is passed.
+        let heap = format!("--max-old-space-size={}", function.memory_mb * 9 / 10);
+        Ok(Launch {
+            program: found.executable.clone(),
+            args: vec![heap.into(), self.bootstrap.clone().into()],
+            bin: found.executable.parent().map(Path::to_owned),
+            env: Vec::new(),
+            watches_stdin: false,
+            packages: None,
+        })
+    }
+}
