@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::env::{Clock as _, System};
 use front::sigv4::{Signer, Unsigned};
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use serde_json::Value as Json;
 
 use crate::stream::{Events, Failure};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A journal is text of at most some megabytes.
-const ANSWER_BYTES: usize = 64 << 20;
+pub(crate) const ANSWER_BYTES: usize = 64 << 20;
 
 /// A server, by its address.
 pub(crate) struct Client {
@@ -53,9 +53,7 @@ impl Client {
         let bytes = response.into_body().bytes(ANSWER_BYTES).await;
         let bytes = bytes.map_err(|e| self.unreachable(&e))?;
         let json = if bytes.is_empty() { Ok(Json::Null) } else { serde_json::from_slice(&bytes) };
-        let json: Json = json.map_err(|_| {
-            format!("{} answered {status} without JSON; is it craton?", self.endpoint)
-        })?;
+        let json: Json = json.map_err(|_| self.foreign(status))?;
         if !status.is_success() {
             let why = json["message"].as_str().unwrap_or("no reason given");
             return Err(format!("{} answered {status}: {why}", self.endpoint));
@@ -110,19 +108,37 @@ impl Client {
         let url = format!("{}{path}", self.endpoint);
         let request =
             Request::builder().method(method).uri(&url).header(header::ACCEPT, "application/json");
-        let mut request = request.body(body).map_err(|e| format!("{url} is no URL: {e}"))?;
-        sign(&mut request, service)?;
-        Ok(request)
+        let request = request.body(body).map_err(|e| format!("{url} is no URL: {e}"))?;
+        signed(service, request)
     }
 
-    fn unreachable(&self, error: &net::Error) -> String {
+    /// Signs a request that stands but for that, and sends it.
+    pub(crate) async fn sign_and_send(
+        &self,
+        service: &str,
+        request: Request<Bytes>,
+    ) -> Result<Response<net::Body>, String> {
+        let request = signed(service, request)?;
+        self.net.send(request, PATIENCE).await.map_err(|e| self.unreachable(&e))
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What to say of an answer that this client cannot read.
+    pub(crate) fn foreign(&self, status: StatusCode) -> String {
+        format!("{} answered {status} without JSON; is it craton?", self.endpoint)
+    }
+
+    pub(crate) fn unreachable(&self, error: &net::Error) -> String {
         format!("no answer from {}: {error}; is `craton up` running there?", self.endpoint)
     }
 }
 
 /// Signs with the keys of the environment. Where there are none any will do: a server in dev mode
 /// takes all, and the scope of the signature tells it the service.
-fn sign(request: &mut Request<Bytes>, service: &str) -> Result<(), String> {
+fn signed(service: &str, mut request: Request<Bytes>) -> Result<Request<Bytes>, String> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let key = |name| variable(name).unwrap_or_else(|| "test".to_owned());
     let (access_key, secret_key) = (key("AWS_ACCESS_KEY_ID"), key("AWS_SECRET_ACCESS_KEY"));
@@ -146,5 +162,5 @@ fn sign(request: &mut Request<Bytes>, service: &str) -> Result<(), String> {
     let signed = signer.sign(&unsigned, System::default().now());
     let signed = signed.map_err(|refusal| format!("the request cannot be signed: {refusal:?}"))?;
     request.headers_mut().extend(signed);
-    Ok(())
+    Ok(request)
 }

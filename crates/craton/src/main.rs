@@ -1,5 +1,6 @@
 //! The `craton` binary: one verb per file in `cmd`.
 
+mod aws;
 mod client;
 mod cmd;
 mod config;
@@ -31,6 +32,8 @@ enum Verb {
     Up(cmd::up::Args),
     /// Talks with an agent, showing each step as it runs.
     Chat(cmd::chat::Args),
+    /// Makes agents and functions what a file says, and changes nothing twice.
+    Deploy(cmd::deploy::Args),
     /// Shows what a run did, step by step.
     Trace(cmd::trace::Args),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Up(args) => cmd::up::run(args),
         Verb::Chat(args) => cmd::chat::run(args),
+        Verb::Deploy(args) => cmd::deploy::run(&args),
         Verb::Trace(args) => cmd::trace::run(&args),
     };
     match done {

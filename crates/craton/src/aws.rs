@@ -1,0 +1,257 @@
+//! AWS's operations as a client calls them: request and answer as JSON, the rest by the tables.
+//!
+//! Method, path and query come from the same tables by which the server routes, so no verb writes
+//! a path by hand, and a request can be checked before it is sent. It serves the REST-JSON
+//! services, and of the query protocol (IAM, STS) what has flat members.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, Request, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use quick_xml::events::Event;
+use serde_json::{Map, Value as Json, json};
+use wire::model::{self, Kind, Location, Operation, Protocol, Service};
+
+use crate::client::{ANSWER_BYTES, Client};
+use crate::stream::Failure;
+
+/// RFC 3986's unreserved characters stay as they are.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Failure {
+    /// The thing that was asked for is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        let missing = ["ResourceNotFoundException", "NoSuchEntity"];
+        matches!(self, Failure::Refused { code, .. } if missing.contains(&code.as_str()))
+    }
+}
+
+/// A served operation, by botocore's name of the service and AWS's name of the operation.
+fn operation(service: &str, name: &str) -> (&'static Service, &'static Operation) {
+    let service = model::service(service).expect("callers name services of the tables");
+    (service, service.operation(name).expect("callers name operations of the tables"))
+}
+
+/// What AWS's model says against a request, in AWS's words.
+pub(crate) fn check(service: &str, name: &str, input: &Json) -> Result<(), String> {
+    let (service, operation) = operation(service, name);
+    let Some(shape) = operation.input else { return Ok(()) };
+    let value = wire::decode::json_text(service, shape, input.to_string().as_bytes());
+    let checked = value.and_then(|value| wire::validate::check(service, shape, &value));
+    checked.map_err(|fault| fault.message().to_owned())
+}
+
+impl Client {
+    /// Calls an operation. `input` has the members by their names on the wire.
+    pub(crate) async fn call(
+        &self,
+        service: &str,
+        name: &str,
+        input: Json,
+    ) -> Result<Json, Failure> {
+        let (service, operation) = operation(service, name);
+        let request = match service.protocol {
+            Protocol::RestJson => rest(self.endpoint(), service, operation, input),
+            Protocol::Query => form(self.endpoint(), service, operation, &input),
+        };
+        let request = request.map_err(Failure::Broken)?;
+        let response =
+            self.sign_and_send(service.signing, request).await.map_err(Failure::Broken)?;
+        let (head, body) = response.into_parts();
+        let body = body.bytes(ANSWER_BYTES).await;
+        let body = body.map_err(|e| Failure::Broken(self.unreachable(&e)))?;
+        let read = match service.protocol {
+            Protocol::RestJson if body.is_empty() => Some(Json::Null),
+            Protocol::RestJson => serde_json::from_slice(&body).ok(),
+            Protocol::Query => leaves(&body),
+        };
+        let Some(answer) = read else {
+            return Err(Failure::Broken(self.foreign(head.status)));
+        };
+        if head.status.is_success() {
+            return Ok(answer);
+        }
+        Err(refused(head.status, &head.headers, &answer))
+    }
+}
+
+fn refused(status: StatusCode, headers: &HeaderMap, answer: &Json) -> Failure {
+    let header = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
+    let code = header.or_else(|| answer["Code"].as_str()).unwrap_or(status.as_str());
+    let message = ["message", "Message"].iter().find_map(|name| answer[*name].as_str());
+    Failure::Refused {
+        // AWS: the code may be followed by a colon and an address.
+        code: code.split(':').next().unwrap_or(code).to_owned(),
+        message: message.unwrap_or("no reason given").to_owned(),
+    }
+}
+
+/// Members go to the path, the query or the body, as the model binds them.
+fn rest(
+    endpoint: &str,
+    service: &'static Service,
+    operation: &'static Operation,
+    input: Json,
+) -> Result<Request<Bytes>, String> {
+    let Json::Object(mut body) = input else { return Err("a request is an object".to_owned()) };
+    let mut path = operation.path.to_owned();
+    let mut query: Vec<String> = vec![];
+    query.extend((!operation.query.is_empty()).then(|| operation.query.to_owned()));
+    let shape = operation.input.map(|input| service.shape(input).kind);
+    let Some(Kind::Structure(structure)) = shape else {
+        return Err(format!("{} has no input in the tables", operation.name));
+    };
+    for member in structure.members {
+        let name = member.wire_name;
+        match member.location {
+            Location::Label => {
+                let value = text(&body.remove(name).unwrap_or_default());
+                path = path.replace(&format!("{{{name}}}"), &encoded(&value));
+            }
+            Location::Query => {
+                let values = match body.remove(name) {
+                    None => vec![],
+                    Some(Json::Array(values)) => values,
+                    Some(value) => vec![value],
+                };
+                query.extend(values.iter().map(|v| format!("{name}={}", encoded(&text(v)))));
+            }
+            Location::Body => {}
+            other => return Err(format!("{name} travels as {other:?}, which no verb needs yet")),
+        }
+    }
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    let has_body = structure.members.iter().any(|m| matches!(m.location, Location::Body));
+    let body = match has_body {
+        true => Bytes::from(Json::Object(body).to_string()),
+        false => Bytes::new(),
+    };
+    let request = Request::builder()
+        .method(operation.method)
+        .uri(format!("{endpoint}{path}{query}"))
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/json");
+    request.body(body).map_err(|e| format!("{endpoint} is no URL: {e}"))
+}
+
+fn form(
+    endpoint: &str,
+    service: &'static Service,
+    operation: &'static Operation,
+    input: &Json,
+) -> Result<Request<Bytes>, String> {
+    let mut form = format!("Action={}&Version={}", operation.name, service.api_version);
+    for (name, value) in input.as_object().into_iter().flatten() {
+        form.push_str(&format!("&{name}={}", encoded(&text(value))));
+    }
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("{endpoint}/"))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    request.body(Bytes::from(form)).map_err(|e| format!("{endpoint} is no URL: {e}"))
+}
+
+fn text(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// The texts of an XML document by the names of their elements; of equal names the first.
+fn leaves(xml: &[u8]) -> Option<Json> {
+    let mut reader = quick_xml::Reader::from_reader(xml);
+    let mut found = Map::new();
+    let (mut name, mut said) = (String::new(), String::new());
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) => {
+                element.local_name().as_ref().clone_into(&mut name);
+                said.clear();
+            }
+            Event::Text(text) => said.push_str(&text),
+            Event::GeneralRef(entity) => said.push(character(&entity)?),
+            Event::End(_) if !name.is_empty() => {
+                found.entry(std::mem::take(&mut name)).or_insert(json!(said));
+            }
+            Event::Eof => return (!found.is_empty()).then_some(Json::Object(found)),
+            _ => {}
+        }
+    }
+}
+
+/// What `&name;` or `&#code;` stands for.
+fn character(entity: &str) -> Option<char> {
+    let code = match entity {
+        "lt" => return Some('<'),
+        "gt" => return Some('>'),
+        "amp" => return Some('&'),
+        "quot" => return Some('"'),
+        "apos" => return Some('\''),
+        other => other.strip_prefix('#')?,
+    };
+    let code = match code.strip_prefix('x') {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => code.parse(),
+    };
+    char::from_u32(code.ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "a test's literal")]
+    fn check_request(service: &str, name: &str, input: Json, wanted: Expect) {
+        let (service, operation) = operation(service, name);
+        let request = match service.protocol {
+            Protocol::RestJson => rest("http://here", service, operation, input).unwrap(),
+            Protocol::Query => form("http://here", service, operation, &input).unwrap(),
+        };
+        let body = String::from_utf8_lossy(request.body());
+        wanted.assert_eq(&format!("{} {} {body}", request.method(), request.uri()));
+    }
+
+    #[test]
+    fn members_travel_where_the_model_says() {
+        check_request(
+            "bedrock-agent",
+            "UpdateAgentAlias",
+            json!({"agentId": "A", "agentAliasId": "B", "agentAliasName": "live"}),
+            expect![[r#"PUT http://here/agents/A/agentaliases/B/ {"agentAliasName":"live"}"#]],
+        );
+        check_request(
+            "lambda",
+            "UntagResource",
+            json!({"Resource": "arn:aws:lambda:r:1:function:f", "tagKeys": ["a b", "c"]}),
+            expect![[
+                "DELETE http://here/2017-03-31/tags/arn%3Aaws%3Alambda%3Ar%3A1%3Afunction%3Af?tagKeys=a%20b&tagKeys=c "
+            ]],
+        );
+        check_request(
+            "iam",
+            "GetRole",
+            json!({"RoleName": "a+b"}),
+            expect!["POST http://here/ Action=GetRole&Version=2010-05-08&RoleName=a%2Bb"],
+        );
+    }
+
+    #[test]
+    fn what_the_model_forbids_is_said_before_anything_is_sent() {
+        let input = json!({"RoleName": "no spaces here", "AssumeRolePolicyDocument": "{}"});
+        assert!(check("iam", "CreateRole", &input).unwrap_err().contains("'roleName'"));
+        assert_eq!(check("iam", "GetRole", &json!({"RoleName": "fine"})), Ok(()));
+    }
+
+    #[test]
+    fn an_xml_answer_is_read_by_the_names_of_its_elements() {
+        let xml =
+            b"<R xmlns='x'><Role><Arn>arn:1</Arn><Tags/><Text>a &lt;b&#x41;</Text></Role></R>";
+        let read = leaves(xml).unwrap();
+        assert_eq!(read, json!({"Arn": "arn:1", "Text": "a <bA"}));
+        assert_eq!(leaves(b"not xml"), None);
+    }
+}
