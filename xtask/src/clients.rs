@@ -1,11 +1,12 @@
-//! What the conformance suite's clients in other languages need, from their registries.
+//! What the conformance suite's clients in other languages need, from their registries: packages for
+//! Node.js, and the build of the program that uses the AWS SDK for Rust.
 //!
 //! Everything lands under the target directory; the cases themselves are pytest's to run.
 
 use std::fs;
 use std::process::Command;
 
-use crate::shell::{succeed, target};
+use crate::shell::{cargo, succeed, target};
 use crate::{Outcome, root};
 
 /// The first release line that the pinned packages run on.
@@ -41,4 +42,13 @@ fn needs_node() -> Outcome {
         Ok(line) if line >= NODE => Ok(()),
         _ => Err(format!("node is {:?}; {advice}", version.trim()).into()),
     }
+}
+
+/// Builds the program; it has a lock file and a target directory of its own.
+pub(crate) fn rust() -> Outcome {
+    let manifest = root().join("conformance/clients/rust/Cargo.toml");
+    succeed(cargo(&["fmt", "--check", "--manifest-path"]).arg(&manifest))?;
+    let mut build = cargo(&["build", "--quiet", "--locked", "--manifest-path"]);
+    build.arg(manifest).arg("--target-dir").arg(target().join("clients/rust"));
+    succeed(&mut build)
 }

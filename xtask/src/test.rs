@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 type Step = fn() -> Result<Count, Box<dyn std::error::Error>>;
 
-const STEPS: [(&str, Step); 9] = [
+const STEPS: [(&str, Step); 10] = [
     ("format", || one(succeed(&mut cargo(&["fmt", "--all", "--check"])))),
     ("codegen shows no diff", || one(codegen::run(&["--check".to_owned()]))),
     ("tidy", || one(tidy::run())),
@@ -53,6 +53,7 @@ const STEPS: [(&str, Step); 9] = [
     ("licences, sources, bans", || one(deny())),
     ("cargo test", || counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))),
     ("packages for Node.js", || one(clients::javascript())),
+    ("client of the SDK for Rust", || one(clients::rust())),
     ("conformance", conformance),
     ("demo", || counted(&mut demo::play()?)),
 ];

@@ -1,7 +1,8 @@
 //! Which operation a request asks for: by the service of its credential scope, then by method and
 //! path over the models' tables; of the query protocol by `Action` in the form.
 //!
-//! A path is never normalised: with and without a trailing slash it can be two operations.
+//! A path is never normalised: with and without a trailing slash it can be two operations, of two
+//! services that share their signing name. Then the client's user agent is heard as well.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -71,9 +72,27 @@ fn by_path(scope: Option<&str>, head: &Head<'_>) -> Option<Routed> {
     let rest = |service: &&Service| {
         service.protocol == Protocol::RestJson && scope.is_none_or(|s| s == service.signing)
     };
-    let services: Vec<&'static Service> = SERVICES.iter().copied().filter(rest).collect();
+    let mut services: Vec<&'static Service> = SERVICES.iter().copied().filter(rest).collect();
+    if let Some(named) = services.iter().copied().find(|service| is_named(service, head.headers)) {
+        services = vec![named];
+    }
     let found = wire::route::candidates(&services, head.method.as_str(), head.target);
     found.map(|(service, operation, labels)| Routed { service, operation, labels })
+}
+
+/// Whether the client's SDK says that it calls this service. On AWS the host tells services of one
+/// signing name apart.
+// AWS: user agents hold `api/bedrockagent/1.156.0` (SDK for Rust), `api/bedrock-agent#3.1138.0`
+// (JavaScript), `api/Bedrock_Agent#2.30.0` (Java); botocore says nothing of the kind
+fn is_named(service: &Service, headers: &HeaderMap) -> bool {
+    let agents = ["x-amz-user-agent", "user-agent"].iter().filter_map(|name| headers.get(*name));
+    let words = agents.filter_map(|value| value.to_str().ok()).flat_map(str::split_whitespace);
+    let names = words.filter_map(|word| word.strip_prefix("api/")?.split(['/', '#']).next());
+    let letters = |name: &str| -> String {
+        let kept = name.chars().filter(char::is_ascii_alphanumeric);
+        kept.map(|c| c.to_ascii_lowercase()).collect()
+    };
+    names.into_iter().any(|name| letters(name) == letters(service.name))
 }
 
 /// The operation that a form names, in the query protocol.

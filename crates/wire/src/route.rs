@@ -2,7 +2,8 @@
 //!
 //! The path is taken raw and matched as it stands: slashes are never merged or dropped
 //! (`POST /agents/{agentId}/` is PrepareAgent, without the last slash it is InvokeInlineAgent), and
-//! an encoded slash is part of its label. Query-protocol services have one path; their operation
+//! an encoded slash is part of its label. Only where nothing matches may the last slash be the
+//! other way. Query-protocol services have one path; their operation
 //! is the `Action` of the form, see [`action`].
 
 use std::borrow::Cow;
@@ -35,24 +36,42 @@ pub fn find(
 }
 
 /// For requests that do not say which service they mean: the first of `services` that has the
-/// target. `/tags/{arn}` is common to several; there the ARN's own service decides.
+/// target, or has it but for its last slash. `/tags/{arn}` is common to several; there the ARN's own
+/// service decides.
 pub fn candidates(
     services: &[&'static Service],
     method: &str,
     target: &str,
 ) -> Option<(&'static Service, &'static Operation, Labels)> {
-    let mut found: Vec<_> = services
-        .iter()
-        .filter_map(|service| {
+    let at = |target: &str| -> Vec<_> {
+        let each = services.iter().filter_map(|service| {
             find(service, method, target).map(|(op, labels)| (*service, op, labels))
-        })
-        .collect();
+        });
+        each.collect()
+    };
+    let mut found = at(target);
+    if found.is_empty() {
+        found = at(&other_slash(target));
+    }
     if found.len() > 1
         && let Some(owner) = found[0].2.get("resourceArn").and_then(|arn| tagged_by(arn))
     {
         found.retain(|(service, _, _)| std::ptr::eq(*service, owner));
     }
     (!found.is_empty()).then(|| found.swap_remove(0))
+}
+
+/// The target without its path's last slash, or with one if it has none.
+// AWS: takes either where only one is an operation. The SDK for Rust sends no last slash at all
+// (`PUT /agents`, aws-sdk-bedrockagent 1.156); Lambda's API reference has one that its models have
+// not (`GET /2015-03-31/functions/`)
+fn other_slash(target: &str) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = match path.strip_suffix('/') {
+        Some(shorter) if !shorter.ends_with('/') => shorter.to_owned(),
+        _ => format!("{path}/"),
+    };
+    if query.is_empty() { path } else { format!("{path}?{query}") }
 }
 
 /// The service whose TagResource takes this ARN.

@@ -3,7 +3,8 @@ use http::{HeaderMap, Method};
 
 use crate::route::{self, Head, Plan};
 
-/// `scope METHOD target` per line; `-` is unsigned, a form follows in parentheses.
+/// `scope METHOD target` per line; `-` is unsigned, the SDK's word for its service follows after a
+/// comma, a form after the target.
 fn check(cases: &str, expected: &Expect) {
     let lines: Vec<String> = cases.lines().map(|case| line(case.trim())).collect();
     expected.assert_eq(&lines.join("\n"));
@@ -12,11 +13,14 @@ fn check(cases: &str, expected: &Expect) {
 fn line(case: &str) -> String {
     let mut words = case.splitn(4, ' ');
     let mut word = || words.next();
-    let scope = word().filter(|scope| *scope != "-");
+    let scope = word().unwrap();
+    let (scope, sdk) = scope.split_once(',').unwrap_or((scope, "-"));
+    let scope = Some(scope).filter(|scope| *scope != "-");
     let method: Method = word().unwrap().parse().unwrap();
     let target = word().unwrap();
     let form = word().unwrap_or("");
     let mut headers = HeaderMap::new();
+    headers.insert("x-amz-user-agent", format!("aws-sdk/1 ua/2.1 {sdk} os/linux").parse().unwrap());
     if !form.is_empty() {
         let kind = "application/x-www-form-urlencoded; charset=utf-8";
         headers.insert("content-type", kind.parse().unwrap());
@@ -55,6 +59,7 @@ fn scope_then_method_and_path_find_the_operation() {
          - GET /2015-03-31/functions
          lambda POST /agents/A1/
          bedrock GET /agents/A1
+         bedrock GET /agents/A1//
          - GET /",
         &expect![[r#"
             bedrock-agent PrepareAgent agentId=A1 [bedrock:PrepareAgent]
@@ -65,11 +70,33 @@ fn scope_then_method_and_path_find_the_operation() {
             bedrock-runtime Converse modelId=anthropic.claude-3:0 [bedrock:InvokeModel]
             bedrock-runtime ConverseStream modelId=arn:aws:bedrock:us-east-1::x/y [bedrock:InvokeModelWithResponseStream]
             lambda Invoke FunctionName=f [lambda:InvokeFunction]
-            404 UnknownOperationException: no operation has GET /2015-03-31/functions/
+            lambda ListFunctions [lambda:ListFunctions]
             lambda ListFunctions [lambda:ListFunctions]
             404 UnknownOperationException: no operation has POST /agents/A1/
-            404 UnknownOperationException: no operation has GET /agents/A1
+            bedrock-agent GetAgent agentId=A1 [bedrock:GetAgent]
+            404 UnknownOperationException: no operation has GET /agents/A1//
             404 UnknownOperationException: no operation has GET /"#]],
+    );
+}
+
+#[test]
+fn a_missing_last_slash_is_forgiven_to_an_sdk_that_names_its_service() {
+    check(
+        "bedrock,api/bedrockagent/1.156.0 POST /agents/A1
+         bedrock,api/bedrock-agent#3.1138.0 POST /agents/A1
+         bedrock,api/Bedrock_Agent#2.30.0 POST /agents/A1/
+         bedrock,api/bedrockagentruntime/1.151.0 POST /agents/A1
+         bedrock,api/bedrockagent/1.156.0 POST /agents?maxResults=1
+         bedrock,api/dynamodb/1.0.0 POST /agents/A1/
+         bedrock,api/bedrockagentruntime/1.151.0 PUT /agents",
+        &expect![[r#"
+            bedrock-agent PrepareAgent agentId=A1 [bedrock:PrepareAgent]
+            bedrock-agent PrepareAgent agentId=A1 [bedrock:PrepareAgent]
+            bedrock-agent PrepareAgent agentId=A1 [bedrock:PrepareAgent]
+            bedrock-agent-runtime InvokeInlineAgent sessionId=A1 [bedrock:InvokeInlineAgent]
+            bedrock-agent ListAgents [bedrock:ListAgents]
+            bedrock-agent PrepareAgent agentId=A1 [bedrock:PrepareAgent]
+            404 UnknownOperationException: no operation has PUT /agents"#]],
     );
 }
 
