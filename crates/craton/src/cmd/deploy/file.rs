@@ -21,7 +21,7 @@ pub(super) struct File {
 
 /// One document.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `functions` and `agents`")]
 struct Document {
     #[serde(deserialize_with = "names")]
     functions: Names<Function>,
@@ -30,7 +30,7 @@ struct Document {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `code`, `runtime` and `handler`")]
 pub(super) struct Function {
     /// A folder, one file, or a `.zip` as it stands; relative to the file.
     pub(super) code: PathBuf,
@@ -49,7 +49,7 @@ pub(super) struct Function {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `model` and `instruction`")]
 pub(super) struct Agent {
     pub(super) model: String,
     pub(super) instruction: String,
@@ -65,7 +65,7 @@ pub(super) struct Agent {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `executor`")]
 pub(super) struct Group {
     /// A function of the file, an ARN, or `return_control`.
     pub(super) executor: String,
@@ -82,7 +82,7 @@ pub(super) struct Group {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `description` and `parameters`")]
 pub(super) struct Tool {
     pub(super) description: Option<String>,
     pub(super) effect: Option<Effect>,
@@ -127,7 +127,7 @@ impl Effect {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping with `version` or `description`")]
 pub(super) struct Alias {
     pub(super) description: Option<String>,
     /// A version to stay at; else the alias follows the file.
@@ -283,7 +283,7 @@ impl<'de> Deserialize<'de> for Parameter {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `type`")]
 struct Long {
     #[serde(rename = "type")]
     kind: Kind,
