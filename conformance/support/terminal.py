@@ -22,7 +22,7 @@ def environment(url=None, **more):
     known = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CRATON_"))}
     pointed = {"AWS_ENDPOINT_URL": url} if url else {}
     return {**known, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": REGION, **pointed, **more}
+            "AWS_DEFAULT_REGION": REGION, **pointed, **more}
 
 
 def run(*arguments, url=None, said="", timeout=60, **more):

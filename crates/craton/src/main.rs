@@ -34,6 +34,8 @@ enum Verb {
     Chat(cmd::chat::Args),
     /// Makes agents and functions what a file says, and changes nothing twice.
     Deploy(cmd::deploy::Args),
+    /// Shows a support agent at work: its own server, then a chat.
+    Demo(cmd::demo::Args),
     /// Shows what a run did, step by step.
     Trace(cmd::trace::Args),
 }
@@ -42,6 +44,7 @@ const EXAMPLES: &str = "\
 Examples:
   craton up                              listen on 127.0.0.1:4747, any credentials
   craton up --config craton.toml         with your providers and access keys
+  craton demo                            a support agent to talk with, in a minute
   craton chat support                    talk with the agent named support
   craton trace --last                    the latest run
   craton trace my-session                the latest run of a session";
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Up(args) => cmd::up::run(args),
         Verb::Chat(args) => cmd::chat::run(args),
         Verb::Deploy(args) => cmd::deploy::run(&args),
+        Verb::Demo(args) => cmd::demo::run(args),
         Verb::Trace(args) => cmd::trace::run(&args),
     };
     match done {

@@ -1,6 +1,7 @@
 //! The verbs. Each returns what went wrong as a sentence for the person at the terminal.
 
 pub(crate) mod chat;
+pub(crate) mod demo;
 pub(crate) mod deploy;
 pub(crate) mod trace;
 pub(crate) mod up;

@@ -1,7 +1,7 @@
 //! `craton up`: puts the parts together and serves until it is told to stop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,26 +57,57 @@ async fn serve(args: Args) -> Done {
     let front = config.front(dev);
     front.check(address).map_err(|e| e.to_string())?;
     let data_dir = args.data_dir.unwrap_or_else(data::home);
-    std::fs::create_dir_all(&data_dir)
-        .map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
     let greeting = greeting(address, &data_dir, dev, &config);
-    let (engine, functions) = assemble(config, dev, address, &data_dir).await?;
+    let server = Server::open(config, front, listener, &data_dir).await?;
     greeting.iter().for_each(|line| say(line));
-    let drain = Duration::from_secs(front.drain_seconds);
-    let served = front::serve(listener, front, engine.clone(), stopped()).await;
-    let left = engine.drain(drain).await;
-    functions.shutdown().await;
+    let left = server.serve(stopped()).await?;
     if left > 0 {
         say(&format!("{left} turns are not done; they go on at the next start"));
     }
-    served.map_err(|e| format!("the server stopped: {e}"))
+    Ok(())
+}
+
+/// All that serves, put together on a data directory and a port.
+pub(crate) struct Server {
+    listener: TcpListener,
+    front: front::Config,
+    engine: Engine,
+    functions: Functions,
+}
+
+impl Server {
+    pub(crate) async fn open(
+        config: Config,
+        front: front::Config,
+        listener: TcpListener,
+        data_dir: &Path,
+    ) -> Result<Server, String> {
+        std::fs::create_dir_all(data_dir)
+            .map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
+        let address = listener.local_addr();
+        let address = address.map_err(|e| format!("the listener has no address: {e}"))?;
+        let (engine, functions) = assemble(config, front.dev, address, data_dir).await?;
+        Ok(Server { listener, front, engine, functions })
+    }
+
+    /// Serves until `stopped`, lets turns under way finish for a while, and returns how many did
+    /// not.
+    pub(crate) async fn serve(self, stopped: impl Future<Output = ()>) -> Result<usize, String> {
+        let Server { listener, front, engine, functions } = self;
+        let drain = Duration::from_secs(front.drain_seconds);
+        let served = front::serve(listener, front, engine.clone(), stopped).await;
+        let left = engine.drain(drain).await;
+        functions.shutdown().await;
+        served.map_err(|e| format!("the server stopped: {e}"))?;
+        Ok(left)
+    }
 }
 
 async fn assemble(
     config: Config,
     dev: bool,
     address: SocketAddr,
-    data_dir: &std::path::Path,
+    data_dir: &Path,
 ) -> Result<(Engine, Functions), String> {
     let store = Store::open(data_dir).map_err(|e| e.to_string())?;
     let client = net::Client::new(net::Config::default());
@@ -112,12 +143,7 @@ async fn assemble(
 }
 
 /// What the terminal shows once everything has opened.
-fn greeting(
-    address: SocketAddr,
-    data_dir: &std::path::Path,
-    dev: bool,
-    config: &Config,
-) -> Vec<String> {
+fn greeting(address: SocketAddr, data_dir: &Path, dev: bool, config: &Config) -> Vec<String> {
     let providers = config.provider_names();
     let models = match (providers.is_empty(), dev) {
         (true, true) => "craton.rules for every model id (rules, not a language model)".to_owned(),

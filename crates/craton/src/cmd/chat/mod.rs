@@ -9,7 +9,7 @@ mod advice;
 mod hand_off;
 mod input;
 mod limits;
-mod partner;
+pub(crate) mod partner;
 mod screen;
 mod steps;
 mod turn;

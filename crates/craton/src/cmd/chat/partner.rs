@@ -3,7 +3,6 @@
 //! It reads AWS's own lists. A name that fits nothing, or several, is an error that says what
 //! there is.
 
-use http::Method;
 use serde_json::{Value as Json, json};
 
 use super::limits::{NAMES_SHOWN, PAGE, PAGES};
@@ -36,7 +35,8 @@ pub(crate) async fn find(
     agent: &str,
     alias: Option<&str>,
 ) -> Result<Partner, String> {
-    let agents = list(client, "/agents/", "agentSummaries", ["agentId", "agentName"]).await?;
+    let names = ["agentSummaries", "agentId", "agentName"];
+    let agents = list(client, "ListAgents", json!({}), names).await?;
     let found = choose("agent", agent, &agents)?;
     let partner = |alias_id: &str, alias_name| Partner {
         name: found.name.clone(),
@@ -47,27 +47,29 @@ pub(crate) async fn find(
     let Some(alias) = alias.filter(|alias| *alias != TEST_ALIAS) else {
         return Ok(partner(TEST_ALIAS, "its prepared draft".to_owned()));
     };
-    let path = format!("/agents/{}/agentaliases/", found.id);
-    let ids = ["agentAliasId", "agentAliasName"];
-    let aliases = list(client, &path, "agentAliasSummaries", ids).await?;
+    let names = ["agentAliasSummaries", "agentAliasId", "agentAliasName"];
+    let of = json!({"agentId": found.id});
+    let aliases = list(client, "ListAgentAliases", of, names).await?;
     let chosen = choose("alias", alias, &aliases)?;
     Ok(partner(&chosen.id, format!("alias {}", chosen.name)))
 }
 
 async fn list(
     client: &Client,
-    path: &str,
-    member: &str,
-    [id, name]: [&str; 2],
+    operation: &str,
+    mut input: Json,
+    [member, id, name]: [&str; 3],
 ) -> Result<Vec<Named>, String> {
-    let (mut all, mut body) = (Vec::new(), json!({"maxResults": PAGE}));
+    let mut all = Vec::new();
+    input["maxResults"] = json!(PAGE);
     for _ in 0..PAGES {
-        let page = client.json("bedrock", Method::POST, path, Some(&body)).await?;
+        let page = client.call("bedrock-agent", operation, input.clone()).await;
+        let page = page.map_err(|failure| failure.to_string())?;
         let text = |one: &Json, field| one[field].as_str().unwrap_or_default().to_owned();
         let listed = page[member].as_array().into_iter().flatten();
         all.extend(listed.map(|one| Named { id: text(one, id), name: text(one, name) }));
         match &page["nextToken"] {
-            Json::String(token) => body["nextToken"] = json!(token),
+            Json::String(token) => input["nextToken"] = json!(token),
             _ => break,
         }
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::steps::Change;
+use crate::telemetry::aside;
 
 const TICK: Duration = Duration::from_millis(80);
 
@@ -158,10 +159,6 @@ fn ended(what: &str, millis: u128, well: bool, said: &str) -> String {
         let _ = write!(line, " → {said}");
     }
     line
-}
-
-fn aside(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 fn clean(text: &str) -> String {

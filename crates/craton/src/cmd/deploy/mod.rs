@@ -96,7 +96,6 @@ async fn deploy(args: &Args) -> Done {
 }
 
 /// Deploys without asking. `tell` hears a line for the plan and each step.
-#[allow(dead_code, reason = "the demo deploys its example with it")]
 pub(crate) async fn apply(
     client: &Client,
     source: &Source<'_>,
