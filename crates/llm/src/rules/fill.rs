@@ -13,7 +13,7 @@ use super::schema::{Param, Role, Type};
 use super::spans::{Read, Shape, Span};
 use super::verbs::Class;
 use super::words::{Kind, Token, is_kin, kinship, stem};
-use super::{dates, fit};
+use super::{dates, fit, number};
 
 /// What a request gives for one tool.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,7 +53,78 @@ pub(super) fn fill(tool: &Known<'_>, read: &Read) -> Filled {
     }
     flags(tool, read, &mut out);
     missing(tool, &mut out);
+    last(tool, read, &spans, &mut out);
     out
+}
+
+/// The one required text that is still missing, where the request has just one piece left in a place
+/// that only values have: after a colon, before the tool's own noun, after a place's preposition.
+fn last(tool: &Known<'_>, read: &Read, spans: &[Span], out: &mut Filled) {
+    let &[p] = out.missing.as_slice() else { return };
+    let param = &tool.params[p];
+    if matches!(param.kind, Type::Integer | Type::Number) {
+        return last_number(tool, read, spans, p, out);
+    }
+    let free = param.enums.is_empty() && param.pattern.is_none();
+    let (text, noun) = match param.role {
+        Role::Other | Role::Prose if is_heading(param) => (after_colon(read), false),
+        Role::Other | Role::Place => (None, true),
+        _ => return,
+    };
+    if param.kind != Type::Text || !free {
+        return;
+    }
+    if let Some(text) = text {
+        out.input.insert(param.name.clone(), text.into());
+        return missing(tool, out);
+    }
+    let taken = |s: &Span| out.used.iter().any(|(_, u)| u.overlaps(s));
+    let told = |s: &&Span| {
+        s.shape == Shape::Phrase && s.to - s.from <= 3 && !taken(s) && stands_for(tool, read, s)
+    };
+    let mut left = spans.iter().filter(told);
+    if let (true, Some(span), None) = (noun, left.next(), left.next()) {
+        out.input.insert(param.name.clone(), span.text.as_str().into());
+        out.used.push((p, span.clone()));
+        missing(tool, out);
+    }
+}
+
+/// The only number that is left, if it counts things: "2 adults", "60 of them".
+fn last_number(tool: &Known<'_>, read: &Read, spans: &[Span], p: usize, out: &mut Filled) {
+    let taken = |s: &Span| out.used.iter().any(|(_, u)| u.overlaps(s));
+    let mut left = spans.iter().filter(|s| s.is_number() && !taken(s));
+    let (Some(span), None) = (left.next(), left.next()) else { return };
+    let Shape::Number(n) = &span.shape else { return };
+    let bare = n.unit.is_empty() && n.seconds.is_none() && !(n.money || n.percent || n.ordinal);
+    let after = read.tokens.get(span.to);
+    let counted = after.is_some_and(|t| t.is(&["of"]) || t.is_content() && !fit::is_unit(&t.stem));
+    let Some(value) = value(&tool.params[p], span).filter(|_| bare && counted) else { return };
+    out.input.insert(tool.params[p].name.clone(), value);
+    out.used.push((p, span.clone()));
+    missing(tool, out);
+}
+
+fn is_heading(param: &Param) -> bool {
+    const HEADINGS: &[&str] = &["titl", "subject", "summary", "headlin", "descript", "text"];
+    param.words.iter().any(|w| HEADINGS.contains(&w.as_str())) || param.role == Role::Prose
+}
+
+/// "Note this down: the lift is stuck."
+fn after_colon(read: &Read) -> Option<&str> {
+    let colon = read.tokens.iter().position(|t| t.is_mark(":"))?;
+    let rest = &read.tokens[colon + 1..];
+    let len = rest.iter().position(|t| t.is_mark(".!?;")).unwrap_or(rest.len());
+    let (first, end) = (rest.first()?, rest[..len].last()?);
+    (len >= 2).then(|| &read.text[first.start..end.end])
+}
+
+/// "the hallway light" and "in the hallway".
+fn stands_for(tool: &Known<'_>, read: &Read, span: &Span) -> bool {
+    let own = read.tokens.get(span.to).is_some_and(|t| tool.name.contains(&t.stem));
+    let article = (0..span.from).rev().find(|i| !read.tokens[*i].is(&["the", "my", "our"]));
+    let place = article.is_some_and(|i| read.tokens[i].is(&["in", "at", "inside"]));
+    own || place
 }
 
 pub(super) fn missing(tool: &Known<'_>, out: &mut Filled) {
@@ -66,6 +137,7 @@ pub(super) fn missing(tool: &Known<'_>, out: &mut Filled) {
 fn spoken(param: &Param, read: &Read) -> Option<Json> {
     equation(param, read)
         .or_else(|| (!param.enums.is_empty()).then(|| from_enum(param, read)).flatten())
+        .or_else(|| currency(param, read))
         .or_else(|| (param.kind == Type::Text).then(|| hinted(param, read)).flatten())
         .or_else(|| {
             (param.kind == Type::Text && param.role == Role::Prose)
@@ -97,14 +169,30 @@ fn equation(param: &Param, read: &Read) -> Option<Json> {
     }
 }
 
+/// The code of the one currency in which the request names money.
+fn currency(param: &Param, read: &Read) -> Option<Json> {
+    let named = param.words.iter().any(|w| w == "currency");
+    let codes = param.enums.iter().filter_map(Json::as_str);
+    let mut said: Vec<&str> =
+        read.tokens.iter().filter_map(|t| number::currency(&t.text)).collect();
+    said.dedup();
+    let [code] = said.as_slice() else { return None };
+    let listed = codes.into_iter().find(|c| c.eq_ignore_ascii_case(code)).map(Json::from);
+    listed.or_else(|| (named && param.enums.is_empty() && param.required).then(|| (*code).into()))
+}
+
 fn from_enum(param: &Param, read: &Read) -> Option<Json> {
     let said: Vec<(usize, &Json)> =
         param.enums.iter().filter_map(|e| mention(&plain(e), read).map(|at| (at, e))).collect();
     if param.kind == Type::Array {
         return (!said.is_empty()).then(|| said.iter().map(|(_, e)| (*e).clone()).collect());
     }
-    let long = |e: &Json| plain(e).len();
-    said.into_iter().max_by_key(|(_, e)| long(e)).map(|(_, e)| e.clone())
+    // "Cancel the open ones" names the value "open", and "cancelled" only by its stem.
+    let exact = |at: usize, e: &Json| {
+        let first = super::words::split_name(&plain(e)).into_iter().next();
+        first.is_some_and(|w| read.tokens[at].text.eq_ignore_ascii_case(&w))
+    };
+    said.into_iter().max_by_key(|(at, e)| (exact(*at, e), plain(e).len())).map(|(_, e)| e.clone())
 }
 
 fn hinted(param: &Param, read: &Read) -> Option<Json> {
@@ -211,7 +299,9 @@ fn listed(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
         match (&span.shape, span.group) {
             (Shape::List(values), _) => lists.push(values.clone()),
             (Shape::Number(n), Some(g)) if numeric => push(&mut lists, &mut last, g, n.json()),
-            (Shape::Quoted | Shape::Proper | Shape::Id, Some(g)) if items == Type::Text => {
+            (Shape::Quoted | Shape::Proper | Shape::Id | Shape::Email, Some(g))
+                if items == Type::Text =>
+            {
                 push(&mut lists, &mut last, g, span.text.as_str().into());
             }
             _ => {}
@@ -258,7 +348,7 @@ fn candidates(tool: &Known<'_>, read: &Read, out: &Filled) -> Vec<Span> {
             Json::String(t) => t.contains(&s.text) && (t.len() == s.text.len() || t.contains(' ')),
             Json::Array(items) => items
                 .iter()
-                .any(|i| plain(i) == s.text || s.is_number() && number(s) == Some(i.clone())),
+                .any(|i| plain(i) == s.text || s.is_number() && written(s) == Some(i.clone())),
             _ => false,
         })
     };
@@ -287,7 +377,7 @@ fn spelled(span: &Span) -> bool {
     matches!(&span.shape, Shape::Number(n) if n.spelled)
 }
 
-fn number(span: &Span) -> Option<Json> {
+fn written(span: &Span) -> Option<Json> {
     match &span.shape {
         Shape::Number(n) => Some(n.json()),
         _ => None,
@@ -337,6 +427,9 @@ fn trimmed(tool: &Known<'_>, read: &Read, span: &Span) -> Option<Span> {
     while from < to && own(to - 1) {
         to -= 1;
     }
+    // A participle is half a name: "waiting" of "waiting room".
+    let half = to - from == 1 && to < span.to && read.tokens[from].text.ends_with("ing");
+    to += usize::from(half);
     if from >= to {
         return None;
     }
@@ -450,6 +543,9 @@ fn flags(tool: &Known<'_>, read: &Read, out: &mut Filled) {
 }
 
 fn switched(tool: &Known<'_>, param: &Param, read: &Read) -> Option<bool> {
+    if let Some(on) = polarity(param, read) {
+        return Some(on);
+    }
     const SWITCH: &[&str] = &[
         "includ", "is", "want", "show", "has", "with", "enabl", "us", "get", "allow", "return",
         "add", "ne", "consider", "account", "format", "as",
@@ -478,23 +574,47 @@ fn switched(tool: &Known<'_>, param: &Param, read: &Read) -> Option<bool> {
     Some(asked_off || !read.tokens[at.saturating_sub(4)..at].iter().any(no))
 }
 
+/// "turn it off", "disable it": for a switch that is named after its one side.
+fn polarity(param: &Param, read: &Read) -> Option<bool> {
+    const SIDES: &[(&str, &str)] =
+        &[("on", "off"), ("enabl", "disabl"), ("activ", "inactiv"), ("open", "clos")];
+    let (yes, no) = SIDES.iter().find(|(yes, _)| param.words == [*yes])?;
+    let said = |stem: &str| read.tokens.iter().any(|t| t.kind == Kind::Word && t.stem == stem);
+    match (said(yes), said(no)) {
+        (_, true) => Some(false),
+        (yes, false) => yes.then_some(true),
+    }
+}
+
 /// A span as a value of the parameter's type.
 pub(super) fn value(param: &Param, span: &Span) -> Option<Json> {
     match (param.kind, &span.shape) {
-        (Type::Integer, Shape::Number(n)) => n.is_integer().then(|| n.json()),
+        (Type::Integer, Shape::Number(n)) => {
+            let n = n.over(param.seconds);
+            n.is_integer().then(|| n.json())
+        }
         (Type::Number, Shape::Number(n)) if n.percent && fraction(param) => {
             Some((n.value / 100.0).into())
         }
-        (Type::Number, Shape::Number(n)) => Some(n.json()),
+        (Type::Number, Shape::Number(n)) => Some(n.over(param.seconds).json()),
         (Type::Integer | Type::Number, Shape::Id) => digits(&span.text),
         (Type::Integer, Shape::Date) if param.words.iter().any(|w| w == "year") => year(&span.text),
         (Type::Text, Shape::List(_)) => None,
+        (Type::Text, shape) if param.pattern.is_some() => {
+            let text = tidy(&span.text).trim_start_matches('#');
+            let right = param.pattern.as_ref().is_some_and(|p| p.is_match(text));
+            let plain = !matches!(shape, Shape::Number(n) if n.spelled);
+            (right && plain).then(|| text.into())
+        }
         (Type::Text, Shape::Number(_)) if param.role == Role::Id => {
             Some(span.text.trim_start_matches('#').into())
         }
         (Type::Text, _) if !param.enums.is_empty() => None,
         (Type::Text, Shape::Date) => {
             Some(dates::formed(param, &span.text).unwrap_or_else(|| span.text.clone()).into())
+        }
+        (Type::Text, Shape::Time) => {
+            Some(dates::clock(param, &span.text).unwrap_or_else(|| span.text.clone()).into())
         }
         (Type::Text, _) => Some(tidy(&span.text).into()),
         (Type::Array, Shape::List(values)) => Some(Json::Array(values.clone())),
@@ -504,7 +624,7 @@ pub(super) fn value(param: &Param, span: &Span) -> Option<Json> {
                 (Type::Integer | Type::Number, Shape::Number(n)) => {
                     Some(Json::Array(vec![n.json()]))
                 }
-                (Type::Text, Shape::Quoted | Shape::Proper | Shape::Id)
+                (Type::Text, Shape::Quoted | Shape::Proper | Shape::Id | Shape::Email)
                     if param.enums.is_empty() =>
                 {
                     Some(Json::Array(vec![span.text.as_str().into()]))
@@ -548,6 +668,12 @@ pub(super) fn siblings(tool: &Known<'_>, read: &Read, filled: &Filled) -> Vec<Ma
             lists.push((param, members(tool, param, read, span.group)));
         }
     }
+    for param in tool.params.iter().filter(|p| p.kind == Type::Text && p.enums.len() > 1) {
+        let values = choices(param, read);
+        if values.len() > 1 && filled.input.contains_key(&param.name) {
+            lists.push((param, values));
+        }
+    }
     let Some(count) = lists.first().map(|(_, values)| values.len()).filter(|n| *n > 1) else {
         return vec![filled.input.clone()];
     };
@@ -560,6 +686,28 @@ pub(super) fn siblings(tool: &Known<'_>, read: &Read, filled: &Filled) -> Vec<Ma
         input
     };
     (0..count).map(call).collect()
+}
+
+/// Values of an enum with nothing but commas and "and" between them.
+fn choices(param: &Param, read: &Read) -> Vec<Json> {
+    let mut said: Vec<(usize, usize, &Json)> = param
+        .enums
+        .iter()
+        .filter_map(|e| {
+            let words = super::words::split_name(&plain(e)).len();
+            mention(&plain(e), read).map(|at| (at, at + words, e))
+        })
+        .collect();
+    said.sort_by_key(|(from, ..)| *from);
+    let joined = |a: usize, b: usize| {
+        let between = read.tokens.get(a..b).unwrap_or_default();
+        between.iter().any(|t| t.is_mark(",&") || t.is(&["and"]))
+            && between.iter().all(|t| t.is_mark(",&") || !t.is_content() && !t.is(&["or", "not"]))
+    };
+    match said.windows(2).all(|w| joined(w[0].1, w[1].0)) {
+        true => said.into_iter().map(|(.., e)| e.clone()).collect(),
+        false => Vec::new(),
+    }
 }
 
 fn members(tool: &Known<'_>, param: &Param, read: &Read, group: Option<usize>) -> Vec<Json> {

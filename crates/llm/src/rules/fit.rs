@@ -11,7 +11,20 @@ use super::words::{Kind, Token, kinship};
 
 pub(super) fn fit(tool: &Known<'_>, param: &Param, span: &Span, read: &Read) -> f64 {
     let Some(base) = base(tool, param, span) else { return 0.0 };
+    if param.role == Role::Id && span.is_number() && counts(tool, param, span, read) {
+        return 0.0;
+    }
     base + cue(tool, param, span, read)
+}
+
+/// "5 orders" and "12 Baker Street": a number before a noun is nobody's id, unless the word before says so.
+fn counts(tool: &Known<'_>, param: &Param, span: &Span, read: &Read) -> bool {
+    let noun = read.tokens.get(span.to).is_some_and(Token::is_content);
+    let told = span.from.checked_sub(1).is_some_and(|at| {
+        let before = &read.tokens[at];
+        before.is_mark("#:") || before.is_content() && named(tool, param, &before.stem) > 0.0
+    });
+    noun && !told
 }
 
 /// What type and kind of thing alone say; `None` where the value cannot be the argument.
@@ -23,7 +36,12 @@ pub(super) fn base(tool: &Known<'_>, param: &Param, span: &Span) -> Option<f64> 
         Type::Integer | Type::Number => numeric(param, shape)?,
         Type::Boolean | Type::Object => return None,
         Type::Array => 0.2,
+        Type::Text if param.pattern.is_some() => 0.6,
         Type::Text => match (param.role, shape) {
+            (Role::Phone, Shape::Phone) => 0.8,
+            (Role::Phone, Shape::Number(n)) if n.unit.is_empty() && !n.spelled => 0.2,
+            (Role::Phone, Shape::Id) => 0.2,
+            (Role::Phone, _) | (_, Shape::Phone) => return None,
             (Role::Date, Shape::Date) | (Role::Time, Shape::Time) | (Role::Email, Shape::Email) => {
                 0.8
             }
@@ -40,7 +58,7 @@ pub(super) fn base(tool: &Known<'_>, param: &Param, span: &Span) -> Option<f64> 
             (Role::Place, Shape::Phrase | Shape::Quoted) => 0.2,
             (Role::Id, Shape::Id | Shape::Url) => 0.6,
             (Role::Id, Shape::Number(n))
-                if n.money || n.percent || n.ordinal || !n.unit.is_empty() =>
+                if n.money || n.percent || n.ordinal || n.spelled || !n.unit.is_empty() =>
             {
                 return None;
             }
@@ -103,7 +121,10 @@ fn numeric(param: &Param, shape: &Shape) -> Option<f64> {
     if n.ordinal || n.spelled {
         fit -= 0.1;
     }
-    if !n.unit.is_empty() && param.about.iter().chain(&param.words).any(|w| unit_is(&n.unit, w)) {
+    let time = n.seconds.is_some() && param.seconds.is_some();
+    if time
+        || !n.unit.is_empty() && param.about.iter().chain(&param.words).any(|w| unit_is(&n.unit, w))
+    {
         fit += 0.45;
     }
     Some(fit)
@@ -236,6 +257,10 @@ pub(super) fn points(param: &Param, span: &Span, read: &Read, base: f64) -> bool
     around || base >= 0.65 || preposition(param, span, read) >= 0.3
 }
 
+fn pair(read: &Read, at: usize, first: &str, second: &str) -> bool {
+    at > 0 && read.tokens[at - 1].is(&[first]) && read.tokens[at].is(&[second])
+}
+
 /// Small words before a span that point at a parameter's part in the action.
 fn preposition(param: &Param, span: &Span, read: &Read) -> f64 {
     let Some(at) = (0..span.from).rev().find(|i| !read.tokens[*i].is(&["the", "a", "an"])) else {
@@ -260,6 +285,17 @@ fn preposition(param: &Param, span: &Span, read: &Read) -> f64 {
         "new",
         "goal",
     ]);
+    let (least, most) = (is(&["min", "minimum", "least"]), is(&["max", "maximum", "most"]));
+    let over = token.is(&["over", "above", "exceeding"])
+        || pair(read, at, "at", "least")
+        || pair(read, at, "more", "than");
+    let under = token.is(&["under", "below"])
+        || pair(read, at, "at", "most")
+        || pair(read, at, "less", "than")
+        || pair(read, at, "up", "to");
+    if span.is_number() && (over || under) && (least || most) {
+        return if over == least { 0.5 } else { -0.4 };
+    }
     let second =
         token.is(&["and"]) && read.tokens[..at].iter().rev().take(8).any(|t| t.is(&["between"]));
     if source && token.is(&["from", "between", "starting", "leaving"])

@@ -9,13 +9,17 @@
 //! tool that the user's own words do not ask for. docs/rules.md describes what it can do.
 
 mod answer;
+mod asks;
+mod choose;
 mod convo;
 mod dates;
+mod each;
 mod fill;
 mod fit;
 mod number;
 mod plan;
 mod rank;
+mod recall;
 mod repeat;
 mod schema;
 mod spans;

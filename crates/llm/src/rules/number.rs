@@ -10,6 +10,8 @@ pub(super) struct Number {
     pub(super) ordinal: bool,
     /// Written as a word, which is often no value: "between two cities".
     pub(super) spelled: bool,
+    /// For an amount of time: the seconds of its unit.
+    pub(super) seconds: Option<f64>,
 }
 
 impl Number {
@@ -20,6 +22,9 @@ impl Number {
             return Some(Number::plain(value));
         }
         let (digits, tail) = split(bare)?;
+        // "3-day", but not the id "3-b".
+        let joined = tail.strip_prefix('-').filter(|unit| seconds(unit).is_some());
+        let tail = joined.unwrap_or(tail);
         let clean = digits.replace(',', "");
         let mut value: f64 = clean.parse().ok()?;
         value *= if tail == "k" || tail == "K" && money { 1000.0 } else { 1.0 };
@@ -35,8 +40,9 @@ impl Number {
         if matches!(tail.as_str(), "am" | "pm") {
             return None;
         }
+        let seconds = seconds(&tail);
         let unit = if ordinal || tail == "%" { String::new() } else { tail.clone() };
-        Some(Number { value, unit, money, percent: tail == "%", ordinal, spelled: false })
+        Some(Number { value, unit, money, percent: tail == "%", ordinal, spelled: false, seconds })
     }
 
     fn plain(value: f64) -> Number {
@@ -47,11 +53,20 @@ impl Number {
             percent: false,
             ordinal: false,
             spelled: true,
+            seconds: None,
         }
     }
 
     pub(super) fn is_integer(&self) -> bool {
         self.value.fract() == 0.0 && self.value.abs() < 9e15
+    }
+
+    /// The number in a unit of so many seconds, where it is an amount of time in another one.
+    pub(super) fn over(&self, unit: Option<f64>) -> Number {
+        match (self.seconds, unit) {
+            (Some(own), Some(unit)) => Number { value: self.value * own / unit, ..self.clone() },
+            _ => self.clone(),
+        }
     }
 
     /// The number as JSON: an integer where it is one.
@@ -115,6 +130,37 @@ pub(super) fn word(lower: &str) -> Option<f64> {
     let small =
         WORDS.iter().position(|w| *w == lower).and_then(|i| u32::try_from(i).ok()).map(f64::from);
     small.or_else(|| TENS.iter().find(|(w, _)| *w == lower).map(|(_, v)| *v))
+}
+
+/// How many seconds a unit of time has, by its name or sign. Months and years have no number.
+pub(super) fn seconds(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600.0,
+        "day" | "days" => 86_400.0,
+        "week" | "weeks" => 604_800.0,
+        _ => return None,
+    })
+}
+
+/// The ISO 4217 code of a currency's sign, name or code, where the sign or name is of one currency by
+/// common use.
+pub(super) fn currency(text: &str) -> Option<&'static str> {
+    const NAMES: &[(&str, &[&str])] = &[
+        ("USD", &["$", "usd", "dollar", "dollars"]),
+        ("EUR", &["€", "eur", "euro", "euros"]),
+        ("GBP", &["£", "gbp"]),
+        ("JPY", &["jpy", "yen"]),
+        ("INR", &["₹", "inr", "rupee", "rupees"]),
+        ("CHF", &["chf"]),
+    ];
+    let lower = text.to_lowercase();
+    let sign = |name: &str| !name.is_ascii() || name == "$";
+    let is = |name: &&str| {
+        lower == **name || sign(name) && (lower.starts_with(*name) || lower.ends_with(*name))
+    };
+    NAMES.iter().find(|(_, names)| names.iter().any(is)).map(|(code, _)| *code)
 }
 
 /// What a word after a number multiplies it by.

@@ -109,7 +109,7 @@ fn explains(tool: &Known<'_>, word: &str) -> f64 {
     let params = tool
         .params
         .iter()
-        .map(|p| (0.8 * best(&p.words)).max(0.6 * best(&p.about)))
+        .map(|p| (0.8 * best(&p.words)).max(0.6 * best(&p.about)).max(0.6 * best(&p.values)))
         .fold(0.0, f64::max);
     best(&tool.name).max(0.9 * best(&tool.about)).max(params)
 }
@@ -138,6 +138,10 @@ fn parts(token: &Token) -> Vec<String> {
 
 pub(super) fn known(tool: &Tool) -> Known<'_> {
     let (_, own) = verbs::own_name(&tool.name);
+    let params = schema::params(&tool.schema);
+    // Names made from a path end with its parameter: `get_orders_orderId`.
+    let path = params.iter().filter(|p| p.role == schema::Role::Id);
+    let own = path.fold(own, |own, p| own.strip_suffix(&p.name).unwrap_or(own));
     let mut name: Vec<String> = Vec::new();
     for word in split_name(own) {
         let s = stem(&word);
@@ -148,7 +152,7 @@ pub(super) fn known(tool: &Tool) -> Known<'_> {
     Known {
         tool,
         class: verbs::class(tool),
-        params: schema::params(&tool.schema),
+        params,
         name,
         about: schema::content(&tool.description),
     }

@@ -65,5 +65,5 @@ pub(super) fn repeats(
 fn parts(text: &Read) -> Vec<Read> {
     let joins = |t: &Token| t.is_mark(".;?!") || t.is(&["and", "then", "also", "another"]);
     let ranges = text.tokens.split(joins).filter(|p| !p.is_empty());
-    ranges.map(|p| read(&text.text[p[0].start..p[p.len() - 1].end])).collect()
+    ranges.map(|p| read(&text.text[p[0].start..p[p.len() - 1].end], text.today)).collect()
 }

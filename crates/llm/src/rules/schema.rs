@@ -3,6 +3,7 @@
 //! Reads names, descriptions, enums, defaults and examples once per tool. Unknown keywords are
 //! passed over: the caller of the tool checks the arguments against the whole schema.
 
+use regex::{Regex, RegexBuilder};
 use serde_json::Value as Json;
 
 use super::words::{Kind, is_stop, split_name, stem, tokens};
@@ -24,6 +25,7 @@ pub(super) enum Role {
     Date,
     Time,
     Email,
+    Phone,
     Url,
     Path,
     Id,
@@ -32,6 +34,9 @@ pub(super) enum Role {
     Unit,
     Other,
 }
+
+/// How much memory a compiled `pattern` may take.
+const PATTERN_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
 pub(super) struct Param {
@@ -44,8 +49,16 @@ pub(super) struct Param {
     pub(super) kind: Type,
     pub(super) role: Role,
     pub(super) enums: Vec<Json>,
+    /// Stems of the enum's words.
+    pub(super) values: Vec<String>,
+    /// The letters that an example in the description begins with, as `inv` of INV-1.
+    pub(super) prefix: Option<String>,
     /// Values the description quotes as possible ones.
     pub(super) hints: Vec<String>,
+    /// For an amount of time: the seconds of the unit in the name.
+    pub(super) seconds: Option<f64>,
+    /// What a value must look like, if the schema says so.
+    pub(super) pattern: Option<Regex>,
     pub(super) default: Option<Json>,
     pub(super) required: bool,
     pub(super) schema: Json,
@@ -68,7 +81,7 @@ pub(super) fn params(schema: &Json) -> Vec<Param> {
 
 fn param(name: &str, schema: &Json, required: bool) -> Param {
     let description = schema["description"].as_str().unwrap_or_default().to_owned();
-    let words: Vec<String> = split_name(name).iter().map(|w| stem(w)).collect();
+    let words: Vec<String> = split_name(name).iter().flat_map(|w| compound(w)).map(stem).collect();
     let about = content(&before_default(&description));
     let kind = kind(schema);
     let values = |s: &Json| s["enum"].as_array().cloned().unwrap_or_default();
@@ -76,20 +89,30 @@ fn param(name: &str, schema: &Json, required: bool) -> Param {
     if enums.is_empty() && kind == Type::Array {
         enums = values(&schema["items"]);
     }
+    let listed = enums.iter().filter_map(Json::as_str).flat_map(content).collect();
     let hints = if enums.is_empty() { hints(&description) } else { Vec::new() };
     Param {
         name: name.to_owned(),
         role: role(schema, &words, &about),
         default: schema.get("default").cloned().or_else(|| spoken_default(&description, kind)),
+        seconds: seconds(name),
+        pattern: schema["pattern"].as_str().and_then(pattern),
+        prefix: example(&description),
         words,
         about,
         description,
         kind,
+        values: listed,
         enums,
         hints,
         required,
         schema: schema.clone(),
     }
+}
+
+/// What of a `pattern` this engine can read; the checker of the arguments reads the rest.
+fn pattern(text: &str) -> Option<Regex> {
+    RegexBuilder::new(text).size_limit(PATTERN_BYTES).build().ok()
 }
 
 pub(super) fn kind(schema: &Json) -> Type {
@@ -106,6 +129,23 @@ pub(super) fn kind(schema: &Json) -> Type {
         Some("object" | "dict") => Type::Object,
         _ if schema["properties"].is_object() => Type::Object,
         _ => Type::Text,
+    }
+}
+
+/// `duration_minutes` counts minutes; `min_price` and `second_name` count nothing.
+fn seconds(name: &str) -> Option<f64> {
+    let units = ["seconds", "secs", "minutes", "mins", "hours", "hrs", "days", "weeks"];
+    let unit = split_name(name).into_iter().find(|w| units.contains(&w.as_str()))?;
+    super::number::seconds(&unit)
+}
+
+/// `username` is written as one word but read as two.
+fn compound(word: &str) -> Vec<&str> {
+    const HEADS: &[&str] = &["name", "number", "code", "date", "time"];
+    let cut = HEADS.iter().find_map(|head| Some((word.strip_suffix(head)?, *head)));
+    match cut.filter(|(rest, _)| rest.len() >= 3) {
+        Some((rest, head)) => vec![rest, head],
+        None => vec![word],
     }
 }
 
@@ -127,6 +167,22 @@ pub(super) fn content(text: &str) -> Vec<String> {
 fn before_default(description: &str) -> String {
     let lower = description.to_ascii_lowercase();
     description[..lower.find("default").unwrap_or(description.len())].to_owned()
+}
+
+/// The letters before the digits of the one example id that a description gives.
+fn example(description: &str) -> Option<String> {
+    let all = tokens(description);
+    let ids = all.iter().filter(|t| t.kind == Kind::Word).filter_map(|t| letters(&t.text));
+    let mut ids = ids.filter(|l| l.len() >= 2);
+    ids.next().filter(|first| ids.all(|l| l == *first))
+}
+
+/// The letters of an id before its digits, in lower case; nothing for a word without both.
+pub(super) fn letters(id: &str) -> Option<String> {
+    let (head, tail) = id.split_at(id.find(|c: char| !c.is_alphabetic())?);
+    let number = tail.trim_start_matches(['-', '_', '#', ':']);
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    (digits && !head.is_empty()).then(|| head.to_lowercase())
 }
 
 /// Values that a description quotes: `can be 'draft' or 'final'`.
@@ -165,7 +221,8 @@ fn role(schema: &Json, words: &[String], about: &[String]) -> Role {
     }
     let named = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
     let told = |list: &[&str]| about.iter().take(8).any(|w| list.contains(&w.as_str()));
-    let roles: [(Role, &[&str]); 9] = [
+    let roles: [(Role, &[&str]); 10] = [
+        (Role::Phone, &["phon", "telephon", "mobil", "fax"]),
         (Role::Email, &["email", "mail"]),
         (Role::Url, &["url", "link", "uri", "websit"]),
         (Role::Path, &["path", "fil", "directory", "folder"]),

@@ -3,10 +3,11 @@
 //! Reads tokens, gives typed candidates with their place, so that `fill` can weigh them by the
 //! words beside them. A span says what a piece looks like, never which argument it is.
 
+use jiff::civil::Date;
 use serde_json::Value as Json;
 
-use super::dates::MONTHS;
-use super::number::{Number, multiplier};
+use super::dates::{self, MONTHS};
+use super::number::{Number, multiplier, seconds};
 use super::verbs;
 use super::words::{Kind, Token, tokens};
 
@@ -18,6 +19,8 @@ pub(super) enum Shape {
     Date,
     Time,
     Email,
+    /// Digits in groups, as telephone numbers are written.
+    Phone,
     Url,
     Path,
     /// Letters and digits in one word, such as `ORD-1234`.
@@ -56,9 +59,11 @@ pub(super) struct Read {
     pub(super) text: String,
     pub(super) tokens: Vec<Token>,
     pub(super) spans: Vec<Span>,
+    /// Which day today is, if the conversation says so.
+    pub(super) today: Option<Date>,
 }
 
-pub(super) fn read(text: &str) -> Read {
+pub(super) fn read(text: &str, today: Option<Date>) -> Read {
     let tokens = tokens(text);
     let mut spans = hard(text, &tokens);
     proper(text, &tokens, &mut spans);
@@ -66,7 +71,11 @@ pub(super) fn read(text: &str) -> Read {
     spans.sort_by_key(|s| (s.from, s.to));
     group(&tokens, &mut spans);
     places(text, &tokens, &mut spans);
-    Read { text: text.to_owned(), tokens, spans }
+    for span in spans.iter_mut().filter(|s| s.shape == Shape::Date) {
+        let day = today.and_then(|today| dates::relative(&span.text, today));
+        span.text = day.unwrap_or_else(|| std::mem::take(&mut span.text));
+    }
+    Read { text: text.to_owned(), tokens, spans, today }
 }
 
 fn span(text: &str, tokens: &[Token], range: (usize, usize), shape: Shape) -> Span {
@@ -80,16 +89,35 @@ fn hard(text: &str, tokens: &[Token]) -> Vec<Span> {
     let mut out = Vec::new();
     let mut i = 0;
     while i < tokens.len() {
-        let (shape, len) = match dated(tokens, i) {
-            Some(len) => (Some(Shape::Date), len),
-            None => form(&tokens[i..]),
-        };
+        let date = dated(tokens, i).map(|len| (Some(Shape::Date), len));
+        let phone = || phoned(text, &tokens[i..]).map(|len| (Some(Shape::Phone), len));
+        let (shape, len) = date.or_else(phone).unwrap_or_else(|| form(&tokens[i..]));
         if let Some(shape) = shape {
             out.push(span(text, tokens, (i, i + len), shape));
         }
         i += len.max(1);
     }
     out
+}
+
+/// How many tokens make a telephone number: groups of digits, seven or more in all, after a plus or
+/// in three groups at least.
+fn phoned(text: &str, rest: &[Token]) -> Option<usize> {
+    let digits = |t: &Token| t.text.bytes().filter(u8::is_ascii_digit).count();
+    let group = |t: &Token| {
+        digits(t) > 0 && t.text.bytes().all(|b| b.is_ascii_digit() || b"+-./()".contains(&b))
+    };
+    let near = |a: &Token, b: &Token| {
+        text[a.end..b.start].bytes().all(|c| b" ()-".contains(&c)) && b.start - a.end <= 2
+    };
+    let mut len = usize::from(group(rest.first()?));
+    while len > 0 && len < rest.len() && group(&rest[len]) && near(&rest[len - 1], &rest[len]) {
+        len += 1;
+    }
+    let count: usize = rest[..len].iter().map(digits).sum();
+    let groups: usize = rest[..len].iter().map(|t| t.text.split(['-', '.']).count()).sum();
+    let form = rest[0].text.starts_with('+') || groups >= 3;
+    ((7..=15).contains(&count) && form).then_some(len)
 }
 
 fn form(rest: &[Token]) -> (Option<Shape>, usize) {
@@ -114,6 +142,7 @@ fn number(token: &Token, next: Option<&Token>) -> (Option<Shape>, usize) {
         n.value *= m;
         return (Some(Shape::Number(n)), 2);
     }
+    n.seconds = n.seconds.or_else(|| seconds(&after));
     n.percent |= matches!(after.as_str(), "%" | "percent" | "percentage");
     n.money |= matches!(
         after.as_str(),
