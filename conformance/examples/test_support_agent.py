@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import urllib.request
 import pytest
 
 from support.agents import unique, until
-from support.server import REPOSITORY
+from support.server import REPOSITORY, binary
 from support.terminal import environment
 
 EXAMPLE = REPOSITORY / "examples" / "support-agent"
@@ -166,3 +167,13 @@ def test_the_loop_needs_a_fifth_of_the_code():
         print(f"{what}: {count['by hand']} lines by hand, {count['with Craton']} with Craton, {less:.0%} less")
     assert loop["with Craton"] <= loop["by hand"] / 5
     assert whole["with Craton"] < whole["by hand"] * 0.6
+
+
+def test_the_first_answer_takes_less_than_two_minutes():
+    """A12: from the binary in an empty home, by the demo and by up, deploy and chat."""
+    done = subprocess.run([sys.executable, EXAMPLE / "first_answer.py", "--craton", binary()],
+                          capture_output=True, text=True, timeout=240)
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
+    totals = re.findall(r"([\d.]+) s  to the first answer", done.stdout)
+    assert len(totals) == 2 and all(float(total) < 120 for total in totals)

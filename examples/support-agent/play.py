@@ -165,6 +165,28 @@ class Stage:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read())
 
+    def deploy(self, file):
+        command = [self.given.craton, "deploy", "--yes", str(HERE / file)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE,
+                              env={**os.environ, "MODEL": self.given.model})
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+        say(f"craton deploy {file}")
+
+    def chat(self, agent, words):
+        """One turn in the binary's own chat, which draws its live lines itself on a terminal."""
+        say(f"craton chat {agent} --message {words!r}")
+        sys.stdout.flush()
+        subprocess.run([self.given.craton, "chat", agent, "--message", words], stdin=subprocess.DEVNULL,
+                       stderr=None if sys.stderr.isatty() else subprocess.STDOUT, timeout=PATIENCE)
+
+    def last_events(self):
+        """The journal of the latest run, oldest first."""
+        with urllib.request.urlopen(f"{self.url}/_craton/v1/runs?last=1", timeout=10) as answer:
+            run = json.loads(answer.read())["runs"][0]["run"]
+        with urllib.request.urlopen(f"{self.url}/_craton/v1/runs/{run}", timeout=10) as answer:
+            return [(e["at"], e["event"]) for e in json.loads(answer.read())["events"]]
+
     def ended(self, run):
         """How a run ended and what it said, by the server's journal."""
         with urllib.request.urlopen(f"{self.url}/_craton/v1/runs/{run}", timeout=10) as answer:
@@ -317,6 +339,21 @@ def approval(stage, ids, claims):
                  [(r["amount"], r.get("approved_by")) for r in found] == [(620.0, "Ada")])
 
 
+def side_by_side(stage, claims):
+    title("d  Three independent tools of a second each")
+    stage.deploy("suppliers.yaml")
+    stage.chat("suppliers", "Show the stock of I-1. Show the price of I-1. Show the delivery of I-1.")
+    calls = [(at - event["millis"], at) for at, event in stage.last_events()
+             if event["type"] == "toolReturned"]
+    if len(calls) != 3:
+        claims.check("the agent called three tools", False, f"it called {len(calls)}")
+        return
+    began, ended = zip(*calls)
+    took = (max(ended) - min(began)) / 1000
+    claims.check("each tool began before any had ended, and three took less than three seconds",
+                 max(began) < min(ended) and took < 3, f"{took:.1f} s for all three, their processes begun for it")
+
+
 def introduce(stage):
     title("Craton: a support agent, created and invoked by plain boto3")
     words = (f"The model is {stage.given.model}, mapped by {stage.given.config}." if stage.given.config
@@ -338,6 +375,7 @@ def play(stage, claims):
     crash_in_the_loop(stage, claims)
     crash_in_craton(stage, talk, claims)
     approval(stage, ids, claims)
+    side_by_side(stage, claims)
 
 
 def main():

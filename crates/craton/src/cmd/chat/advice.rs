@@ -7,7 +7,7 @@ pub(super) fn on(failure: &Failure, run: Option<&str>) -> String {
         run.map_or(String::new(), |run| format!("; `craton trace {run}` shows how far it came"));
     let code = match failure {
         Failure::Broken(_) => {
-            return format!("the turn may go on in the server{seen}; the chat goes on too");
+            return format!("a turn that the server took goes on there, after a restart too{seen}");
         }
         Failure::Refused { code, .. } => code,
     };

@@ -79,7 +79,7 @@ pub(crate) struct Chat {
     input: Input,
     /// The latest run, by the server's own name.
     run: Option<String>,
-    told_of_rules: bool,
+    told_of_embedded: bool,
 }
 
 enum Command<'a> {
@@ -111,7 +111,7 @@ impl Chat {
     pub(crate) fn new(client: Client, partner: Partner, session: Option<String>) -> Self {
         let session = session.unwrap_or_else(|| System::default().fresh());
         let (screen, input) = (Screen::new(), Input::new());
-        Chat { client, partner, session, screen, input, run: None, told_of_rules: false }
+        Chat { client, partner, session, screen, input, run: None, told_of_embedded: false }
     }
 
     /// One turn, or turns until the person leaves. Where nobody watches, a turn that failed makes

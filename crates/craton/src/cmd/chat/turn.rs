@@ -70,12 +70,20 @@ impl Chat {
         if let Some(run) = header("x-craton-run-id") {
             self.run = Some(run.to_owned());
         }
-        if header("x-craton-model") == Some(llm::RULES) && !self.told_of_rules {
-            self.told_of_rules = true;
-            self.screen.note(
-                "craton.rules answers: it picks tools and fills arguments by rule and is no \
-                 language model; docs/models.md tells how to set one",
-            );
+        if let Some(embedded) = header("x-craton-model").filter(|_| !self.told_of_embedded) {
+            self.told_of_embedded = true;
+            self.screen.note(&about(embedded));
         }
     }
+}
+
+/// Craton's own providers never pose as a language model.
+fn about(embedded: &str) -> String {
+    let how = match embedded {
+        llm::RULES => "it picks tools and fills arguments by rule and ",
+        _ => "it ",
+    };
+    format!(
+        "craton.{embedded} answers: {how}is no language model; docs/models.md tells how to set one"
+    )
 }
