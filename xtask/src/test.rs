@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 type Step = fn() -> Result<Count, Box<dyn std::error::Error>>;
 
-const STEPS: [(&str, Step); 10] = [
+const STEPS: [(&str, Step); 11] = [
     ("format", || one(succeed(&mut cargo(&["fmt", "--all", "--check"])))),
     ("codegen shows no diff", || one(codegen::run(&["--check".to_owned()]))),
     ("tidy", || one(tidy::run())),
@@ -55,6 +55,7 @@ const STEPS: [(&str, Step); 10] = [
     ("packages for Node.js", || one(clients::javascript())),
     ("client of the SDK for Rust", || one(clients::rust())),
     ("conformance", conformance),
+    ("clients from PyPI", python_clients),
     ("demo", || counted(&mut demo::play()?)),
 ];
 
@@ -91,12 +92,28 @@ fn cargo_deny() -> Result<PathBuf, Box<dyn std::error::Error>> {
 }
 
 fn conformance() -> Result<Count, Box<dyn std::error::Error>> {
+    pytest(python::conformance()?, "conformance")
+}
+
+/// Frameworks that cannot share an environment have one each.
+fn python_clients() -> Result<Count, Box<dyn std::error::Error>> {
+    let mut all = Count::default();
+    for folder in ["frameworks", "crewai"] {
+        let python = python::clients(folder)?;
+        let count = pytest(python, &format!("conformance/clients/python/{folder}"))?;
+        all.passed += count.passed;
+        all.failed += count.failed;
+    }
+    Ok(all)
+}
+
+fn pytest(python: PathBuf, folder: &str) -> Result<Count, Box<dyn std::error::Error>> {
     succeed(&mut cargo(&["build", "--quiet", "--package", "craton"]))?;
-    let mut pytest = Command::new(python::conformance()?);
-    pytest
-        .args(["-m", "pytest", "--quiet", "--tb=short", "--color=no"])
-        .arg(root().join("conformance"));
-    pytest.env("CRATON", target().join("debug/craton")).env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut pytest = Command::new(python);
+    pytest.args(["-m", "pytest", "--quiet", "--tb=short", "--color=no"]).arg(root().join(folder));
+    pytest.env("CRATON", target().join("debug/craton"));
+    // Compiling the frameworks anew takes longer than the cases do.
+    pytest.env("PYTHONPYCACHEPREFIX", target().join("pycache"));
     counted(&mut pytest)
 }
 
