@@ -36,6 +36,8 @@ enum Verb {
     Deploy(cmd::deploy::Args),
     /// Shows a support agent at work: its own server, then a chat.
     Demo(cmd::demo::Args),
+    /// Says what is missing: configuration, providers, port, data directory, tools.
+    Doctor(cmd::doctor::Args),
     /// Shows what a run did, step by step.
     Trace(cmd::trace::Args),
 }
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Verb::Chat(args) => cmd::chat::run(args),
         Verb::Deploy(args) => cmd::deploy::run(&args),
         Verb::Demo(args) => cmd::demo::run(args),
+        Verb::Doctor(args) => cmd::doctor::run(&args),
         Verb::Trace(args) => cmd::trace::run(&args),
     };
     match done {

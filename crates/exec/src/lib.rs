@@ -19,6 +19,7 @@ mod logs;
 mod node;
 mod packages;
 mod pool;
+mod probe;
 mod process;
 mod provided;
 mod python;
@@ -32,4 +33,5 @@ pub use function::{
 };
 pub use functions::Functions;
 pub use http_tool::HttpTool;
+pub use probe::{Probe, probe};
 pub use runtime::refusal;

@@ -10,7 +10,7 @@ use crate::runtime::{Launch, write_bootstrap};
 
 const BOOTSTRAP: &str = include_str!("bootstrap.cjs");
 
-static KIND: Kind = Kind {
+pub(crate) static KIND: Kind = Kind {
     program: "node",
     probe: &[
         "-p",

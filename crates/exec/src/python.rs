@@ -13,7 +13,7 @@ use crate::runtime::{Launch, write_bootstrap};
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
-static KIND: Kind = Kind {
+pub(crate) static KIND: Kind = Kind {
     program: "python3",
     probe: &[
         "-I",

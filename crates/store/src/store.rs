@@ -41,6 +41,11 @@ impl Store {
         Ok(Store::over(Box::new(sqlite::Sqlite::open(path)?)))
     }
 
+    /// Whether a process has this data directory open. Makes and changes nothing.
+    pub fn in_use(path: &Path) -> bool {
+        sqlite::in_use(path)
+    }
+
     /// A store over a temporary directory that is gone with the last handle. It does not sync, and
     /// commits run inside the call, so a single-threaded program sees the same order every time.
     pub fn memory() -> Result<Store, StoreError> {

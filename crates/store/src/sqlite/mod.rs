@@ -223,6 +223,11 @@ fn open_database(file: &Path, dir: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+pub(crate) fn in_use(dir: &Path) -> bool {
+    let file = File::options().write(true).open(dir.join(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// INVARIANT: one process per data directory. Epochs and places are counted in the writer's memory.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let wrong =

@@ -1,0 +1,111 @@
+//! Whether AWS's SDKs and the CLI, started from here, would come to this server.
+
+use super::Finding;
+
+type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+pub(super) fn examine(listen: &str, variable: Variable<'_>, findings: &mut Vec<Finding>) {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let here = format!("http://{listen}");
+    // AWS: a service's own variable goes before the general one (SDKs and Tools Reference Guide,
+    // service-specific endpoints).
+    let endpoint =
+        set("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME").or_else(|| set("AWS_ENDPOINT_URL"));
+    let export = format!("export AWS_ENDPOINT_URL={here}");
+    findings.push(match endpoint {
+        None => Finding::warn(
+            "AWS_ENDPOINT_URL",
+            "is not set in this shell, so SDKs started here go to AWS itself",
+            export,
+        ),
+        Some(url) if same(&url, &here) => Finding::ok("AWS_ENDPOINT_URL", "leads here"),
+        Some(url) => {
+            Finding::warn("AWS_ENDPOINT_URL", format!("leads to {url}, not to {here}"), export)
+        }
+    });
+    findings.push(match set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")) {
+        Some(region) => Finding::ok("region", region),
+        None => Finding::warn(
+            "region",
+            "neither AWS_REGION nor AWS_DEFAULT_REGION is set; boto3 makes no client without",
+            "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
+        ),
+    });
+    let named = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK"];
+    findings.push(match named.into_iter().find(|name| set(name).is_some()) {
+        Some(name) => Finding::ok("credentials", format!("{name} is set")),
+        None => Finding::warn(
+            "credentials",
+            "no credentials are in this shell's environment; SDKs sign nothing without",
+            "export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test (dev mode takes any)",
+        ),
+    });
+    if let (Some(_), None) = (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
+        findings.push(Finding::warn(
+            "credentials",
+            "AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY",
+            "export AWS_SECRET_ACCESS_KEY too",
+        ));
+    }
+}
+
+/// `localhost` is the loopback, and a last slash means nothing.
+fn same(url: &str, here: &str) -> bool {
+    let plain = |url: &str| url.trim_end_matches('/').replace("//localhost:", "//127.0.0.1:");
+    plain(url) == plain(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "a test's literal")]
+    fn check(variables: &[(&str, &str)], wanted: Expect) {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let mut findings = Vec::new();
+        examine("127.0.0.1:4747", &variable, &mut findings);
+        let line = |f: &Finding| format!("{:?} {}: {}\n", f.state, f.what, f.says);
+        wanted.assert_eq(&findings.iter().map(line).collect::<String>());
+    }
+
+    #[test]
+    fn an_empty_environment_leads_to_aws_and_says_so() {
+        check(
+            &[],
+            expect![[r"
+                Warn AWS_ENDPOINT_URL: is not set in this shell, so SDKs started here go to AWS itself
+                Warn region: neither AWS_REGION nor AWS_DEFAULT_REGION is set; boto3 makes no client without
+                Warn credentials: no credentials are in this shell's environment; SDKs sign nothing without
+            "]],
+        );
+    }
+
+    #[test]
+    fn an_environment_that_leads_here_is_fine_and_another_is_shown() {
+        let keys =
+            [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_REGION", "r")];
+        let with = |url| [&[("AWS_ENDPOINT_URL", url)], &keys[..]].concat();
+        check(
+            &with("http://localhost:4747/"),
+            expect![[r"
+                Ok AWS_ENDPOINT_URL: leads here
+                Ok region: r
+                Ok credentials: AWS_ACCESS_KEY_ID is set
+            "]],
+        );
+        check(
+            &with("http://localhost:4566")[..2],
+            expect![[r"
+                Warn AWS_ENDPOINT_URL: leads to http://localhost:4566, not to http://127.0.0.1:4747
+                Warn region: neither AWS_REGION nor AWS_DEFAULT_REGION is set; boto3 makes no client without
+                Ok credentials: AWS_ACCESS_KEY_ID is set
+                Warn credentials: AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY
+            "]],
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! `craton doctor`: tries what a server would need, and says of each thing what is missing.
+//!
+//! It takes the flags of `craton up` and looks at what those would use. It starts no server and
+//! changes nothing; of a provider it asks a few tokens, of a tool's URL a connection. No key is
+//! ever printed.
+
+mod environment;
+mod machine;
+mod providers;
+mod tools;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::Done;
+use crate::config::Config;
+use crate::data;
+use crate::telemetry::say;
+
+#[derive(Parser)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The configuration that `craton up` gets. Default: none.
+    #[arg(long, value_name = "craton.toml")]
+    config: Option<PathBuf>,
+    /// Directory of the store. Default: the user's data home.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address that `craton up` listens on.
+    #[arg(long, default_value = "127.0.0.1:4747", value_name = "HOST:PORT")]
+    listen: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  craton doctor                          what `craton up` would find
+  craton doctor --config craton.toml     with your providers, functions and keys
+
+Each line is ok, warn or FAIL, with what to do under it. The exit code is 1 if anything failed.";
+
+/// What came of one check.
+#[derive(Debug)]
+struct Finding {
+    state: State,
+    what: String,
+    says: String,
+    fix: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Ok,
+    /// It works, but perhaps not as it is meant.
+    Warn,
+    Fail,
+}
+
+impl Finding {
+    fn ok(what: impl Into<String>, says: impl Into<String>) -> Finding {
+        Finding { state: State::Ok, what: what.into(), says: says.into(), fix: None }
+    }
+
+    fn warn(what: impl Into<String>, says: impl Into<String>, fix: impl Into<String>) -> Finding {
+        let (what, says, fix) = (what.into(), says.into(), Some(fix.into()));
+        Finding { state: State::Warn, what, says, fix }
+    }
+
+    fn fail(what: impl Into<String>, says: impl Into<String>, fix: impl Into<String>) -> Finding {
+        Finding { state: State::Fail, ..Finding::warn(what, says, fix) }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Done {
+    let findings = super::wait_for(async { Ok(examine(args).await) })?;
+    findings.iter().for_each(shown);
+    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
+    let (fails, warnings) = (count(State::Fail), count(State::Warn));
+    let ok = count(State::Ok);
+    match fails {
+        0 => {
+            say(&format!("{ok} ok, {warnings} to look at, nothing failed"));
+            Ok(())
+        }
+        _ => {
+            Err(format!("{fails} of {} checks failed; each says above what to do", findings.len()))
+        }
+    }
+}
+
+async fn examine(args: &Args) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let data_dir = args.data_dir.clone().unwrap_or_else(data::home);
+    let listen = tokio::net::lookup_host(&args.listen).await.ok().and_then(|mut all| all.next());
+    let config = configuration(args, &mut findings);
+    let answers = match listen {
+        Some(address) => machine::port(address, &mut findings).await,
+        None => {
+            let says = format!("{} is no address", args.listen);
+            findings.push(Finding::fail(
+                "address",
+                says,
+                "write --listen HOST:PORT, as 127.0.0.1:4747",
+            ));
+            false
+        }
+    };
+    machine::data_directory(&data_dir, answers, &mut findings);
+    machine::files(&mut findings);
+    if let Some(config) = config {
+        let loopback = listen.is_none_or(|address| address.ip().is_loopback());
+        let dev = config.dev.unwrap_or(loopback && !config.has_keys());
+        keys(&config, dev, listen, &mut findings);
+        providers::examine(&config, dev, &mut findings).await;
+        tools::examine(&config, &mut findings).await;
+    }
+    environment::examine(&args.listen, &|name| std::env::var(name).ok(), &mut findings);
+    findings
+}
+
+fn configuration(args: &Args, findings: &mut Vec<Finding>) -> Option<Config> {
+    let what = "configuration";
+    match Config::read(args.config.as_deref()) {
+        Ok(config) => {
+            let says = args.config.as_ref().map_or_else(
+                || "none; --config FILE has providers, keys and limits".to_owned(),
+                |path| format!("{} is valid", path.display()),
+            );
+            findings.push(Finding::ok(what, says));
+            Some(config)
+        }
+        Err(why) => {
+            let fix = "docs/craton-toml.md has every key; what depends on the file was not tried";
+            findings.push(Finding::fail(what, why, fix));
+            None
+        }
+    }
+}
+
+fn keys(config: &Config, dev: bool, address: Option<SocketAddr>, findings: &mut Vec<Finding>) {
+    let Some(address) = address else { return };
+    let what = "callers";
+    match config.front(dev).check(address) {
+        Ok(()) if dev => findings.push(Finding::ok(what, "any credentials (dev mode)")),
+        Ok(()) => findings.push(Finding::ok(what, "the access keys in craton.toml")),
+        Err(why) => findings.push(Finding::fail(what, why.to_string(), "see docs/access.md")),
+    }
+}
+
+fn shown(finding: &Finding) {
+    let mark = match finding.state {
+        State::Ok => "ok  ",
+        State::Warn => "warn",
+        State::Fail => "FAIL",
+    };
+    let mut says = finding.says.lines();
+    say(&format!("{mark}  {}: {}", finding.what, says.next().unwrap_or_default()));
+    says.for_each(|line| say(&format!("      {line}")));
+    if let Some(fix) = &finding.fix {
+        say(&format!("      → {fix}"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Asks each provider a few tokens by the way that turns go, and finds lines of `[[models]]` that no
+//! id ever comes to.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use llm::{ModelError, ModelErrorKind, ModelRule, Models, RULES, Resolved};
+use wire::converse::{Block, Call, Inference, Message, Role, ToolChoice};
+
+use super::Finding;
+use crate::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Enough for any model to say a word; some refuse to answer with fewer.
+const TOKENS: u32 = 16;
+/// Stands in for the ids that a pattern is open for.
+const ANY_ID: &str = "anthropic.claude-3-5-sonnet-20240620-v1:0";
+
+pub(super) async fn examine(config: &Config, dev: bool, findings: &mut Vec<Finding>) {
+    let models = config.models(dev);
+    let (names, rules) = (config.provider_names(), models.models.clone());
+    let open = match Models::open(models, net::Client::new(net::Config::default())) {
+        Ok(open) => open,
+        Err(why) => {
+            findings.push(Finding::fail("models", why.to_string(), "see docs/models.md"));
+            return;
+        }
+    };
+    if names.is_empty() {
+        findings.push(without_providers(dev));
+    }
+    let asked = names.iter().map(|name| ask(name, &rules, &open));
+    findings.extend(futures_util::future::join_all(asked).await);
+    findings.extend(rules.iter().enumerate().filter_map(|(at, rule)| shadowed(at, rule, &open)));
+}
+
+fn without_providers(dev: bool) -> Finding {
+    let fix = "add [providers.NAME] and [[models]] to craton.toml (docs/models.md)";
+    match dev {
+        true => Finding::warn("models", "craton.rules answers, which is no language model", fix),
+        false => Finding::fail(
+            "models",
+            "there is no provider, and outside of dev mode none by default",
+            fix,
+        ),
+    }
+}
+
+/// A rule that leads to the provider, as an id that takes it there.
+struct Way {
+    resolved: Resolved,
+    /// The model's name is the configuration's own, not made up from a pattern.
+    certain: bool,
+}
+
+fn way(name: &str, rules: &[ModelRule], open: &Models) -> Option<Way> {
+    let ways = rules.iter().filter(|rule| rule.provider == name).flat_map(|rule| {
+        ids(&rule.pattern).into_iter().filter_map(move |id| {
+            let resolved = open.resolve(&id).ok()?;
+            let wanted = rule.model.replace("{id}", &id);
+            let certain = !rule.model.contains("{id}") || !rule.pattern.contains(['*', '?']);
+            (resolved.model == wanted).then_some(Way { resolved, certain })
+        })
+    });
+    let mut ways: Vec<Way> = ways.collect();
+    let best = ways.iter().position(|way| way.certain).unwrap_or(0);
+    (best < ways.len()).then(|| ways.swap_remove(best))
+}
+
+/// Some ids that a pattern is meant for.
+fn ids(pattern: &str) -> Vec<String> {
+    let mut ids = vec![];
+    ids.extend((pattern == "*").then(|| ANY_ID.to_owned()));
+    ids.push(pattern.replace(['*', '?'], "x"));
+    ids.push(pattern.replace('*', "").replace('?', "1"));
+    ids.dedup();
+    ids
+}
+
+async fn ask(name: &str, rules: &[ModelRule], open: &Models) -> Finding {
+    let what = format!("provider {name}");
+    let Some(way) = way(name, rules, open) else {
+        let fix = format!("add [[models]] with provider = {name:?}, or remove [providers.{name}]");
+        return Finding::warn(what, "no line of [[models]] leads to it, so it was not tried", fix);
+    };
+    let model = way.resolved.model.clone();
+    let Ok(said) = tokio::time::timeout(PATIENCE, speak(way.resolved)).await else {
+        let says = format!("gave no answer as {model} within {} s", PATIENCE.as_secs());
+        let fix = "see whether it is up; a local model may still be loading, then try again";
+        return Finding::fail(what, says, fix);
+    };
+    let Err(error) = said else { return Finding::ok(what, format!("answers as {model}")) };
+    let fix = match error.kind {
+        ModelErrorKind::Refused => "correct its key, base_url or model in craton.toml",
+        ModelErrorKind::Throttled => "it is there and has too much to do; try again later",
+        ModelErrorKind::Unavailable | ModelErrorKind::TimedOut => {
+            "start it, or correct its base_url in craton.toml"
+        }
+        ModelErrorKind::Malformed => "see whether kind and base_url in craton.toml fit it",
+        ModelErrorKind::NotMapped => "add a line to [[models]]",
+    };
+    let guessed = !way.certain && error.kind == ModelErrorKind::Refused && !is_about_key(&error);
+    match guessed || error.kind == ModelErrorKind::Throttled {
+        true => Finding::warn(what, error.message, fix),
+        false => Finding::fail(what, error.message, fix),
+    }
+}
+
+/// Where the model's name was made up, a refusal says little unless it is of the key.
+fn is_about_key(error: &ModelError) -> bool {
+    ["401", "403", "environment variable"].iter().any(|word| error.message.contains(word))
+}
+
+async fn speak(resolved: Resolved) -> Result<(), ModelError> {
+    let mut call = Call {
+        model: resolved.model.clone(),
+        system: vec![],
+        messages: vec![Message {
+            role: Role::User,
+            content: vec![Block::Text("Say yes.".to_owned())],
+        }],
+        tools: std::sync::Arc::new([]),
+        tool_choice: ToolChoice::default(),
+        inference: Inference { max_tokens: Some(TOKENS), ..Inference::default() },
+        additional: serde_json::Value::Null,
+        stream: true,
+    };
+    let mut deltas = resolved.converse(&mut call).await?;
+    while let Some(delta) = deltas.next().await {
+        delta?;
+    }
+    Ok(())
+}
+
+/// A line that says something else than what its own ids get.
+fn shadowed(at: usize, rule: &ModelRule, open: &Models) -> Option<Finding> {
+    let comes_to_it = |id: &String| {
+        let Ok(resolved) = open.resolve(id) else { return false };
+        let provider = resolved.provider_name == rule.provider || resolved.provider_name == RULES;
+        provider && resolved.model == rule.model.replace("{id}", id)
+    };
+    if ids(&rule.pattern).iter().any(comes_to_it) {
+        return None;
+    }
+    let what = format!("[[models]] match = {:?}", rule.pattern);
+    let says =
+        format!("no id comes to it: an earlier line than this, number {}, has them all", at + 1);
+    Some(Finding::warn(what, says, "move it up, or remove it: the first line that matches wins"))
+}

@@ -1,0 +1,52 @@
+//! What functions and tools need: interpreters, and somebody at the URLs of `[functions.map]`.
+
+use std::time::Duration;
+
+use http::Uri;
+use tokio::net::TcpStream;
+
+use super::Finding;
+use crate::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) {
+    for probe in exec::probe(&config.functions).await {
+        findings.push(match probe.found {
+            Ok(found) => Finding::ok(probe.what, found),
+            Err(why) => {
+                // The reason ends with what to do.
+                let (says, fix) = why.split_once("; ").unwrap_or((&why, "install it"));
+                match probe.named {
+                    true => Finding::fail(probe.what, says, fix),
+                    false => Finding::warn(probe.what, says, fix),
+                }
+            }
+        });
+    }
+    for (function, url) in &config.functions.map {
+        let what = format!("functions.map {function}");
+        findings.push(match reach(url).await {
+            Ok(()) => Finding::ok(what, format!("{url} takes connections")),
+            Err(why) => {
+                let fix = "start what serves the function, or correct the URL";
+                Finding::fail(what, format!("{url}: {why}"), fix)
+            }
+        });
+    }
+}
+
+/// Opens a connection and closes it: a request could take effect.
+async fn reach(url: &str) -> Result<(), String> {
+    let uri: Uri = url.parse().map_err(|e| format!("it is no URL: {e}"))?;
+    let host = uri.host().ok_or("it has no host")?.trim_matches(['[', ']']);
+    let port = match uri.scheme_str() {
+        Some("http") => uri.port_u16().unwrap_or(80),
+        Some("https") => uri.port_u16().unwrap_or(443),
+        _ => return Err("it is no http:// or https:// URL".to_owned()),
+    };
+    match tokio::time::timeout(PATIENCE, TcpStream::connect((host, port))).await {
+        Ok(connected) => connected.map(drop).map_err(|e| e.to_string()),
+        Err(_) => Err(format!("no connection within {} s", PATIENCE.as_secs())),
+    }
+}
