@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
-from support.agents import refused
+from support.agents import package, refused, unique, until
+from support.server import ROLE
+from support.tools import KEYED
 
 ECHO = """
 import os, sys
@@ -118,27 +120,76 @@ def handler(e, c):
 
 
 def test_an_event_is_taken_and_run_later(lam, functions, tmp_path):
-    """InvocationType Event answers 202 before the handler has run."""
-    from support.agents import until
+    """InvocationType Event answers 202 and no payload before the handler has run."""
+    gate, mark = tmp_path / "gate", tmp_path / "ran"
+    name = functions(f"""
+import os, time
+def handler(e, c):
+    while not os.path.exists({str(gate)!r}): time.sleep(0.01)
+    open({str(mark)!r}, 'w').write(e['x'] + ' ' + c.aws_request_id)
+""", Timeout=20)["FunctionName"]
+    answer = lam.invoke(FunctionName=name, Payload=b'{"x": "later"}', InvocationType="Event")
+    assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
+    assert "FunctionError" not in answer and "LogResult" not in answer
+    assert not mark.exists()
+    gate.touch()
+    request = answer["ResponseMetadata"]["RequestId"]
+    until(lambda: mark.exists() and mark.read_text() == f"later {request}")
+
+
+def test_an_event_of_a_mapped_function_reaches_its_url_with_a_key(lam, tools):
+    """A mapped function needs no create; each attempt of one event carries the same key."""
+    name = unique("nobody")
+    event = {"agent": {"name": name}, "actionGroup": "g", "function": "refund"}
+    answer = lam.invoke(FunctionName=KEYED, Payload=json.dumps(event).encode(), InvocationType="Event")
+    assert answer["StatusCode"] == 202
+    [call] = until(lambda: tools.calls.get(name))
+    assert call.event == event and call.key
+
+
+def test_an_accepted_event_outlives_a_kill(fresh, tmp_path):
+    """What was answered 202 is performed at least once, by the next process if need be."""
+    lam, mark = fresh.client("lambda"), tmp_path / "marks"
+    mark.mkdir()
+    source = f"""
+import os, time
+def handler(e, c):
+    open(os.path.join({str(mark)!r}, f"{{e['n']}}-{{os.getpid()}}"), 'w').close()
+    if not os.path.exists({str(tmp_path / 'restarted')!r}): time.sleep(60)
+"""
+    lam.create_function(FunctionName="survivor", Runtime="python3.12", Role=ROLE, Timeout=90,
+                        Handler="main.handler", Code={"ZipFile": package(main=source)})
+    for n in range(15):
+        lam.invoke(FunctionName="survivor", Payload=json.dumps({"n": n}).encode(),
+                   InvocationType="Event")
+    until(lambda: len(list(mark.iterdir())) >= 1)
+    fresh.kill()
+    (tmp_path / "restarted").touch()
+    before = {path.name for path in mark.iterdir()}
+    fresh.start()
+    performed = lambda: {path.name.split("-")[0] for path in mark.iterdir() if path.name not in before}
+    until(lambda: len(performed()) == 15, timeout=30)
+
+
+def test_an_event_for_nobody_is_refused(lam):
+    with refused("ResourceNotFoundException"):
+        lam.invoke(FunctionName=unique("nobody"), Payload=b"{}", InvocationType="Event")
+
+
+def test_an_event_past_1_mb_is_refused(lam, functions):
+    name = functions(ECHO)["FunctionName"]
+    with refused("RequestTooLargeException", "too large for the Event invocation type"):
+        lam.invoke(FunctionName=name, Payload=b'"' + b"x" * (1 << 20) + b'"', InvocationType="Event")
+
+
+def test_a_dry_run_runs_nothing(lam, functions, tmp_path):
     mark = tmp_path / "ran"
-    name = functions(f"def handler(e, c): open({str(mark)!r}, 'w').write(e['x'])")["FunctionName"]
-    try:
-        answer, said = run(lam, name, {"x": "later"}, InvocationType="Event")
-    except lam.exceptions.ClientError as error:
-        assert "InvocationType" in str(error), "what is not served is refused by name"
-        return
-    assert (answer["StatusCode"], said) == (202, None)
-    until(lambda: mark.exists() and mark.read_text() == "later")
-
-
-def test_a_dry_run_runs_nothing(lam, functions):
-    name = functions("def handler(e, c): raise SystemExit")["FunctionName"]
-    try:
-        answer, _ = run(lam, name, InvocationType="DryRun")
-    except lam.exceptions.ClientError as error:
-        assert "InvocationType" in str(error)
-        return
-    assert answer["StatusCode"] == 204
+    name = functions(f"def handler(e, c): open({str(mark)!r}, 'w').close()")["FunctionName"]
+    answer = lam.invoke(FunctionName=name, InvocationType="DryRun")
+    assert (answer["StatusCode"], answer["Payload"].read()) == (204, b"")
+    with refused("ResourceNotFoundException"):
+        lam.invoke(FunctionName=name, Qualifier="7", InvocationType="DryRun")
+    assert not mark.exists()
 
 
 def test_a_payload_that_is_not_json_is_refused(lam, functions):
@@ -155,8 +206,6 @@ def test_a_payload_past_6_mb_is_refused(lam, functions):
 
 
 def test_functions_survive_a_restart(fresh):
-    from support.agents import package
-    from support.server import ROLE
     lam = fresh.client("lambda")
     lam.create_function(FunctionName="stays", Runtime="python3.12", Role=ROLE, Handler="main.handler",
                         Code={"ZipFile": package(main="def handler(e, c): return 'still here'")})

@@ -3,10 +3,12 @@
 //! A client's [`request`] becomes a run ([`invoke`], [`resume`]); a run waits for its session's lane
 //! ([`lane`]), is driven from event to event ([`drive`]) while performers act outside
 //! ([`perform`]), and leaves its [`session`] for the next. Upkeep finds what a crash left behind
-//! and clears what has lapsed ([`upkeep`]). Traces are views of the [`journal`] ([`trace`]). The
+//! and clears what has lapsed ([`upkeep`]). Asynchronous invocations of functions are accepted and
+//! performed beside all that ([`event`]). Traces are views of the [`journal`] ([`trace`]). The
 //! engine knows no HTTP and no operation of AWS.
 
 pub mod env;
+pub mod event;
 pub mod function;
 pub mod inspect;
 pub mod journal;
@@ -69,6 +71,8 @@ pub(crate) struct Inner {
     /// This process, as the owner of leases.
     pub(crate) owner: String,
     pub(crate) live: Live,
+    /// Accepted events that are due.
+    pub(crate) events: event::Agenda,
     /// When the leases of this process were last renewed.
     pub(crate) renewed_at: std::sync::atomic::AtomicI64,
     /// Leases that could not be given back yet; upkeep tries again.
@@ -99,6 +103,7 @@ impl Engine {
             limits: parts.limits,
             owner,
             live: Live::default(),
+            events: event::Agenda::default(),
             renewed_at: std::sync::atomic::AtomicI64::new(i64::MIN / 2),
             strays: Mutex::default(),
             agents: Mutex::default(),
@@ -137,7 +142,8 @@ impl Engine {
     pub async fn drain(&self, patience: Duration) -> usize {
         self.0.draining.store(true, std::sync::atomic::Ordering::SeqCst);
         let deadline = tokio::time::Instant::now() + patience;
-        while self.running() > 0 && tokio::time::Instant::now() < deadline {
+        while self.running() + self.0.events.flying() > 0 && tokio::time::Instant::now() < deadline
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.running()

@@ -16,6 +16,9 @@ pub struct Limits {
     /// How long a hand-off waits for its results before the turn is called off. Requirement G4:
     /// sessions are kept 30 days.
     pub parked_millis: i64,
+    /// Asynchronous invocations of one account and region that wait or run; one more is throttled.
+    /// Ours: AWS names no number.
+    pub waiting_events: i64,
     /// Compiled configurations kept in memory.
     pub cached_agents: usize,
     /// Journal entries read at once; 1 to 10,000, the store's largest page.
@@ -30,6 +33,7 @@ impl Default for Limits {
             repeat_millis: 3_600_000,
             lease_millis: 30_000,
             parked_millis: 30 * 24 * 3_600_000,
+            waiting_events: 10_000,
             cached_agents: 1_000,
             journal_page: 500,
         }

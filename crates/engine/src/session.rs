@@ -11,8 +11,11 @@ use crate::journal::{self, Stamped};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
 
 /// The name of the timer that calls off a run's hand-off.
+/// What the ids of hand-offs' timers begin with.
+pub(crate) const PARK_TIMERS: &str = "hand-off/";
+
 pub(crate) fn park_timer(run: &str) -> String {
-    format!("hand-off/{run}")
+    format!("{PARK_TIMERS}{run}")
 }
 
 /// What an accepted turn starts from.

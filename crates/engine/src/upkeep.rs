@@ -1,5 +1,6 @@
 //! Keeps the engine's promises over time: leases are renewed, waiting and abandoned runs are
-//! taken up, hand-offs that nobody answers are called off, what has lapsed is cleared.
+//! taken up, hand-offs that nobody answers are called off, accepted events are performed, what has
+//! lapsed is cleared.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use store::{Batch, QueueState, StoreError};
 
 use crate::lane::{PAGE, claim, give_back_strays, take_up};
-use crate::{Engine, Inner, note, session};
+use crate::{Engine, Inner, event, note, session};
 
 /// Time between two rounds of upkeep.
 const ROUND: Duration = Duration::from_secs(1);
@@ -64,6 +65,7 @@ async fn round(engine: Engine, clears: bool) {
     give_back_strays(&engine.0).await;
     claim(&engine).await;
     note("calling off hand-offs", call_off_due(&engine.0).await);
+    note("performing accepted events", event::perform_due(&engine).await);
     if clears {
         note("clearing what has lapsed", clear(&engine.0, engine.now()).await);
     }
@@ -93,7 +95,7 @@ async fn clear(inner: &Inner, now: i64) -> Result<(), StoreError> {
 }
 
 pub(crate) async fn call_off_due(inner: &Arc<Inner>) -> Result<(), StoreError> {
-    for timer in inner.store.due_timers(inner.clock.now(), PAGE).await? {
+    for timer in inner.store.due_timers(session::PARK_TIMERS, inner.clock.now(), PAGE).await? {
         let run = String::from_utf8_lossy(&timer.payload);
         let found = inner.store.queued_run(&timer.tenant, &run).await?;
         if let Some(row) = found.filter(|row| row.state == QueueState::Parked) {

@@ -111,7 +111,12 @@ pub(crate) trait Backend: Send + Sync {
     fn queued(&self, after: u64, limit: usize) -> Answer<'_, Vec<Queued>>;
     fn queued_run<'a>(&'a self, t: &'a Tenant, run: &'a str) -> Answer<'a, Option<Queued>>;
     fn lane<'a>(&'a self, t: &'a Tenant, lane: &'a str, limit: usize) -> Answer<'a, Vec<Queued>>;
-    fn due_timers(&self, now: i64, limit: usize) -> Answer<'_, Vec<(Timer, String)>>;
+    fn due_timers<'a>(
+        &'a self,
+        prefix: &'a str,
+        now: i64,
+        limit: usize,
+    ) -> Answer<'a, Vec<(Timer, String)>>;
     fn counter<'a>(&'a self, t: &'a Tenant, key: &'a str) -> Answer<'a, i64>;
     fn blob<'a>(&'a self, t: &'a Tenant, id: &'a str) -> Answer<'a, Option<Sealed>>;
 

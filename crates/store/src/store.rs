@@ -206,9 +206,14 @@ impl Store {
         self.count(Work::Renew { owner: owner.into(), until }).await
     }
 
-    /// Every tenant's timers that are due, the earliest first.
-    pub async fn due_timers(&self, now: i64, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        let rows = self.0.backend.due_timers(now, page_of(limit)?).await?;
+    /// Every tenant's timers that are due and whose ids begin with `prefix`, the earliest first.
+    pub async fn due_timers(
+        &self,
+        prefix: &str,
+        now: i64,
+        limit: usize,
+    ) -> Result<Vec<Timer>, StoreError> {
+        let rows = self.0.backend.due_timers(prefix, now, page_of(limit)?).await?;
         rows.into_iter()
             .map(|(mut timer, key_id)| {
                 timer.payload = self.0.sealer.open(&timer.tenant, &key_id, timer.payload)?;

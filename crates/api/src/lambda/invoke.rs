@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use engine::event::{Patience, Refused};
 use engine::function::{ToolCall, ToolError};
 use exec::{ExecError, Invoked};
 use wire::fault::Fault;
@@ -22,27 +23,44 @@ pub(crate) async fn invoke(cx: &Cx, input: InvocationRequest) -> Result<Invocati
     if !mapped {
         reference.load(cx).await?;
     }
+    let kind = input.invocation_type.unwrap_or(InvocationType::RequestResponse);
     let call = ToolCall {
         tenant: tenant(cx),
         function: if mapped { input.function_name } else { reference.qualified_arn() },
-        payload: payload(input.payload)?,
+        payload: payload(input.payload, kind)?,
         request_id: cx.request.id.clone(),
         // The same on every attempt of one call, so that a URL can tell a repeat from a second call.
         key: cx.request.invocation_id.clone(),
         client_context: input.client_context.as_deref().map(client_context).transpose()?,
     };
-    if input.invocation_type == Some(InvocationType::DryRun) {
+    match kind {
+        InvocationType::Event => later(cx, call).await,
         // AWS: 204 when the caller may and the function is there (Invoke).
-        return Ok(InvocationResponse { status_code: Some(204), ..InvocationResponse::default() });
+        InvocationType::DryRun => Ok(nothing_but(204)),
+        InvocationType::RequestResponse => {
+            let outcome = cx.engine.tools().call(call).await;
+            answer(&reference, input.log_type == Some(LogType::Tail), outcome)
+        }
     }
-    let outcome = cx.engine.tools().call(call).await;
-    answer(&reference, input.log_type == Some(LogType::Tail), outcome)
+}
+
+/// AWS: 202 when the event is queued; its answer is nobody's (Invoke).
+async fn later(cx: &Cx, call: ToolCall) -> Result<InvocationResponse, Fault> {
+    match cx.engine.invoke_later(call, Patience::default()).await {
+        Ok(()) => Ok(nothing_but(202)),
+        Err(error @ Refused::Full(_)) => Err(throttled(error.to_string())),
+        Err(error @ Refused::Stopping) => {
+            Err(Fault::new("ServiceException", 500, error.to_string()))
+        }
+        Err(Refused::Store(error)) => Err(Fault::internal(error)),
+    }
+}
+
+fn nothing_but(status: i64) -> InvocationResponse {
+    InvocationResponse { status_code: Some(status), ..InvocationResponse::default() }
 }
 
 fn check_unserved(input: &InvocationRequest) -> Result<(), Fault> {
-    if input.invocation_type == Some(InvocationType::Event) {
-        return Err(unserved("InvocationType Event", "asynchronous calls"));
-    }
     if input.durable_execution_name.is_some() {
         return Err(unserved("DurableExecutionName", "durable functions"));
     }
@@ -53,15 +71,21 @@ fn check_unserved(input: &InvocationRequest) -> Result<(), Fault> {
 }
 
 /// AWS: an event is JSON, and `{}` where the client sends none (Invoke).
-fn payload(given: Option<Bytes>) -> Result<Bytes, Fault> {
+fn payload(given: Option<Bytes>, kind: InvocationType) -> Result<Bytes, Fault> {
     let payload = given.filter(|payload| !payload.is_empty());
     let payload = payload.unwrap_or_else(|| Bytes::from_static(b"{}"));
-    if payload.len() > limits::REQUEST_BYTES {
-        return Err(Fault::new(
-            "RequestTooLargeException",
-            413,
-            format!("payload has {} bytes; {} is the most", payload.len(), limits::REQUEST_BYTES),
-        ));
+    let most = match kind {
+        InvocationType::Event => limits::EVENT_BYTES,
+        InvocationType::RequestResponse | InvocationType::DryRun => limits::REQUEST_BYTES,
+    };
+    if payload.len() > most {
+        // AWS: this wording (Invoke, RequestTooLargeException, as quoted in issues of its SDKs).
+        let message = format!(
+            "{} byte payload is too large for the {} invocation type (limit {most} bytes)",
+            payload.len(),
+            kind.as_str()
+        );
+        return Err(Fault::new("RequestTooLargeException", 413, message));
     }
     match serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
         Ok(_) => Ok(payload),
@@ -120,15 +144,17 @@ fn answer(
 fn fault(reference: &Reference, error: ToolError) -> Fault {
     match error {
         ToolError::NoFunction(_) => reference.missing(),
-        ToolError::Exec(ExecError::Throttled(message)) => {
-            let reason = Value::String("ConcurrentInvocationLimitExceeded".to_owned());
-            Fault::new("TooManyRequestsException", 429, message).with("Reason", reason)
-        }
+        ToolError::Exec(ExecError::Throttled(message)) => throttled(message),
         ToolError::Exec(ExecError::Refused(message)) => invalid(message),
         // Repeating is safe: nothing was handed over.
         ToolError::Exec(error) => Fault::new("ServiceException", 500, error.to_string()),
         ToolError::Store(error) => Fault::internal(error),
     }
+}
+
+fn throttled(message: String) -> Fault {
+    let reason = Value::String("ConcurrentInvocationLimitExceeded".to_owned());
+    Fault::new("TooManyRequestsException", 429, message).with("Reason", reason)
 }
 
 #[cfg(test)]
@@ -137,7 +163,12 @@ mod tests {
 
     #[track_caller]
     fn check_payload(given: &str, expected: Result<&str, &str>) {
-        let read = payload(Some(Bytes::copy_from_slice(given.as_bytes())));
+        check_payload_of(InvocationType::RequestResponse, given, expected);
+    }
+
+    #[track_caller]
+    fn check_payload_of(kind: InvocationType, given: &str, expected: Result<&str, &str>) {
+        let read = payload(Some(Bytes::copy_from_slice(given.as_bytes())), kind);
         let read = read.as_ref().map(|b| std::str::from_utf8(b).unwrap()).map_err(Fault::code);
         assert_eq!(read, expected);
     }
@@ -149,6 +180,10 @@ mod tests {
         check_payload("{", Err("InvalidRequestContentException"));
         let large = format!("\"{}\"", "x".repeat(limits::REQUEST_BYTES));
         check_payload(&large, Err("RequestTooLargeException"));
+        let most = format!("\"{}\"", "x".repeat(limits::EVENT_BYTES - 2));
+        check_payload_of(InvocationType::Event, &most, Ok(&most));
+        let large = format!("{most} ");
+        check_payload_of(InvocationType::Event, &large, Err("RequestTooLargeException"));
     }
 
     #[test]

@@ -26,3 +26,6 @@ pub(super) const PAGE: i64 = 50;
 
 /// AWS: 6 MB for a synchronous request (Lambda quotas).
 pub(super) const REQUEST_BYTES: usize = exec::limits::REQUEST_BYTES;
+
+/// AWS: 1 MB for an asynchronous request (Lambda quotas, since October 2025).
+pub(super) const EVENT_BYTES: usize = 1024 * 1024;

@@ -111,6 +111,8 @@ pub(crate) enum Mishap {
     Slow(u64),
     /// The tool says that the turn has failed.
     Failure,
+    /// It takes effect, and then the function reports an error of its own.
+    Error,
     Panic,
 }
 
@@ -192,6 +194,10 @@ impl Tools for Arc<World> {
                     Ok(answer(&function, x, None))
                 }
                 Some(Mishap::Failure) => Ok(answer(&function, x, Some("FAILURE"))),
+                Some(Mishap::Error) => Ok(Invoked {
+                    error: Some(exec::FunctionError::Unhandled),
+                    ..answer(&function, x, None)
+                }),
                 Some(Mishap::Panic) => panic!("a defect, on purpose"),
             }
         })

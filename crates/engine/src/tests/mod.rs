@@ -2,6 +2,7 @@
 //! tools, in a time that passes only while nobody works.
 
 mod effects;
+mod events;
 mod hand_offs;
 mod operators;
 mod repeats;

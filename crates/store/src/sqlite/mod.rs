@@ -175,8 +175,13 @@ impl Backend for Sqlite {
         self.read(|c| Ok(read::lane(c, t, lane, limit)?))
     }
 
-    fn due_timers(&self, now: i64, limit: usize) -> Answer<'_, Vec<(Timer, String)>> {
-        self.read(|c| Ok(read::due_timers(c, now, limit)?))
+    fn due_timers<'a>(
+        &'a self,
+        prefix: &'a str,
+        now: i64,
+        limit: usize,
+    ) -> Answer<'a, Vec<(Timer, String)>> {
+        self.read(move |c| Ok(read::due_timers(c, prefix, now, limit)?))
     }
 
     fn counter<'a>(&'a self, t: &'a Tenant, key: &'a str) -> Answer<'a, i64> {

@@ -188,12 +188,14 @@ pub(super) fn claimable(connection: &Connection, now: i64, limit: usize) -> Read
 
 pub(super) fn due_timers(
     connection: &Connection,
+    prefix: &str,
     now: i64,
     limit: usize,
 ) -> Read<Vec<(Timer, String)>> {
     let sql = "SELECT tenant, id, due, payload, sealer FROM timers
-        WHERE due <= ?1 ORDER BY due, tenant, id LIMIT ?2 + 0";
-    many(connection, sql, params![now, rows(limit)], |row| {
+        WHERE due <= ?1 AND substr(id, 1, length(?2)) = ?2
+        ORDER BY due, tenant, id LIMIT ?3 + 0";
+    many(connection, sql, params![now, prefix, rows(limit)], |row| {
         let timer = Timer {
             tenant: tenant_of(row, 0)?,
             id: row.get(1)?,

@@ -109,7 +109,7 @@ impl Model {
         for row in store.queued(0, 100).await.unwrap() {
             found.queue.insert((row.tenant.clone(), row.run.clone()), row);
         }
-        for timer in store.due_timers(i64::MAX, 100).await.unwrap() {
+        for timer in store.due_timers("", i64::MAX, 100).await.unwrap() {
             let value = (timer.due, timer.payload.to_vec());
             found.timers.insert((timer.tenant, timer.id), value);
         }

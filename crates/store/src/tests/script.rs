@@ -161,8 +161,9 @@ async fn read(store: &Store, t: &Tenant, call: &str) -> Result<String, StoreErro
             joined(rows.iter().map(shown))
         }
         ["renew", who, now, until] => store.renew(who, num(now), num(until)).await?.to_string(),
-        ["timers", now, limit] => {
-            let timers = store.due_timers(num(now), num(limit)).await?;
+        ["timers", now, limit, ref prefix @ ..] => {
+            let prefix = prefix.first().copied().unwrap_or_default();
+            let timers = store.due_timers(prefix, num(now), num(limit)).await?;
             joined(timers.iter().map(|timer| {
                 let text = String::from_utf8_lossy(&timer.payload);
                 format!("{} {} at {} {text}", timer.tenant, timer.id, timer.due)

@@ -293,6 +293,8 @@ fn timers_come_due_in_order_for_all_tenants() {
          b: timer x 4 three
          ? timers 2 9
          ? timers 5 2
+         ? timers 5 1 x
+         ? timers 5 1 %
          timer y 9 moved
          clear x + clear none
          ? timers 9 9",
@@ -301,6 +303,8 @@ fn timers_come_due_in_order_for_all_tenants() {
             b: timer x 4 three → ok
             ? timers 2 9 → nothing
             ? timers 5 2 → a/r y at 3 two; b/r x at 4 three
+            ? timers 5 1 x → b/r x at 4 three
+            ? timers 5 1 % → nothing
             timer y 9 moved → ok
             clear x + clear none → ok
             ? timers 9 9 → b/r x at 4 three; a/r y at 9 moved
