@@ -25,6 +25,7 @@ class Say:
     between: object = None   # called after the first piece
     status: int = 200        # anything else is the provider's refusal, with `text` as its words
     finish: str = None
+    met: str = None          # the stop sequence that ended the words, as vLLM tells it
 
     @property
     def words(self):
@@ -114,7 +115,8 @@ class ModelServer:
                 self._whole(200, {
                     "id": "chatcmpl-1", "object": "chat.completion", "created": int(time.time()),
                     "model": request["model"],
-                    "choices": [{"index": 0, "message": message, "finish_reason": finish(say)}],
+                    "choices": [{"index": 0, "message": message, "finish_reason": finish(say),
+                                 "stop_reason": say.met}],
                     "usage": USAGE,
                 })
 
@@ -139,12 +141,12 @@ class ModelServer:
                         say.between()
                 for index, call in enumerate(calls(say, request)):
                     self._event({"tool_calls": [{"index": index, **call}]})
-                self._event({}, finish(say))
+                self._event({}, finish(say), say.met)
                 self._line({"choices": [], "usage": USAGE, "object": "chat.completion.chunk"})
                 self.wfile.write(b"data: [DONE]\n\n")
 
-            def _event(self, delta, reason=None):
-                choice = {"index": 0, "delta": delta, "finish_reason": reason}
+            def _event(self, delta, reason=None, met=None):
+                choice = {"index": 0, "delta": delta, "finish_reason": reason, "stop_reason": met}
                 self._line({"object": "chat.completion.chunk", "choices": [choice]})
 
             def _line(self, value):

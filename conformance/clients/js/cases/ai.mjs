@@ -24,7 +24,7 @@ export async function toolLoop({ model }) {
 }
 
 export async function streamed({ model }, { say }) {
-  const { fullStream, textStream } = streamText(question(model));
+  const { fullStream } = streamText(question(model));
   const kinds = new Set();
   for await (const part of fullStream) {
     kinds.add(part.type);
@@ -32,6 +32,18 @@ export async function streamed({ model }, { say }) {
     if (part.type === "text-delta") say(part.text);
   }
   return [...kinds];
+}
+
+// Which stop sequence ended the words, whole and streamed.
+export async function stopped({ model }) {
+  const ended = { model: bedrock()(model), prompt: "Count", stopSequences: ["4"] };
+  const { providerMetadata: whole } = await generateText(ended);
+  const streamed = await streamText(ended).providerMetadata;
+  return [whole, streamed].map((metadata) => metadata.bedrock.stopSequence);
+}
+
+export async function signed({ model }) {
+  return (await generateText({ model: bedrock()(model), prompt: "Hello" })).text;
 }
 
 export async function refused({ model }) {

@@ -4,7 +4,7 @@ import { Transform } from "node:stream";
 import * as sdk from "@aws-sdk/client-bedrock-runtime";
 import { NodeHttp2Handler } from "@smithy/node-http-handler";
 
-import { failure } from "./errors.mjs";
+import { caught, failure } from "./errors.mjs";
 
 const { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } = sdk;
 
@@ -159,3 +159,12 @@ export const notServed = ({ model }) => failure(sdk, () =>
   new BedrockRuntimeClient({ maxAttempts: 1 }).send(new sdk.CountTokensCommand({
     modelId: model, input: { converse: { messages: [user("Hello")] } },
   })));
+
+// What the model answers, or the exception: for servers that read the signature.
+export const signed = async ({ model }) => {
+  try {
+    return words(await new BedrockRuntimeClient({ maxAttempts: 1 }).send(ask(model, "Hello")));
+  } catch (error) {
+    return caught(sdk, error);
+  }
+};

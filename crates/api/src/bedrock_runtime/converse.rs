@@ -11,14 +11,17 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 
 use super::message::{self, asked};
+use super::native::NativeFields;
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::Reply;
 
-pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, Fault> {
+pub(crate) async fn converse(cx: &Cx, mut input: ConverseRequest) -> Result<Reply, Fault> {
+    let paths = input.additional_model_response_field_paths.take().unwrap_or_default();
     let guarded = input.guardrail_config.as_ref();
     let guarded = guarded.is_some_and(|config| config.guardrail_identifier.is_some());
     let call = asked!(input, guarded).call()?;
+    let native = NativeFields::asked(paths, &call.inference.stop_sequences)?;
     let model_id = call.model.clone();
     let began = cx.engine.now();
     let (resolved, deltas) = ask(cx, call).await?;
@@ -27,9 +30,9 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
     let response = ConverseResponse {
         stop_reason: stop_reason(reply.stop_reason),
         usage: usage(reply.usage),
+        additional_model_response_fields: native.of(reply.stop_reason),
         output: ConverseOutput::Message(said(reply)?),
         metrics: ConverseMetrics { latency_ms },
-        additional_model_response_fields: None,
         trace: None,
         performance_config: None,
         service_tier: None,

@@ -17,24 +17,31 @@ use wire::value::Value;
 
 use super::converse::{ask, named, stop_reason, usage};
 use super::message::asked;
+use super::native::NativeFields;
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::{Events, Reply};
 
-pub(crate) async fn converse_stream(cx: &Cx, input: ConverseStreamRequest) -> Result<Reply, Fault> {
+pub(crate) async fn converse_stream(
+    cx: &Cx,
+    mut input: ConverseStreamRequest,
+) -> Result<Reply, Fault> {
+    let paths = input.additional_model_response_field_paths.take().unwrap_or_default();
     let guarded = input.guardrail_config.as_ref();
     let guarded = guarded.is_some_and(|config| config.guardrail_identifier.is_some());
     let mut call = asked!(input, guarded).call()?;
+    let native = NativeFields::asked(paths, &call.inference.stop_sequences)?;
     call.stream = true;
     let began = cx.engine.now();
     let (resolved, deltas) = ask(cx, call).await?;
-    let events = events(cx.clone(), began, deltas);
+    let events = events(cx.clone(), began, deltas, native);
     Ok(named(Reply::stream(ConverseStreamResponse {}.into_value(), events), &resolved))
 }
 
 /// One answer under way.
 struct Answer {
     deltas: Deltas,
+    native: NativeFields,
     /// Events that are ready.
     ready: VecDeque<Value>,
     usage: Usage,
@@ -43,11 +50,12 @@ struct Answer {
     over: bool,
 }
 
-fn events(cx: Cx, began: i64, deltas: Deltas) -> Events {
+fn events(cx: Cx, began: i64, deltas: Deltas, native: NativeFields) -> Events {
     let role = ConversationRole::Assistant;
     let start = ConverseStreamOutput::MessageStart(MessageStartEvent { role });
     let ready = VecDeque::from([start.into_value()]);
-    let answer = Answer { deltas, ready, usage: Usage::default(), stopped: false, over: false };
+    let usage = Usage::default();
+    let answer = Answer { deltas, native, ready, usage, stopped: false, over: false };
     stream::unfold((cx, answer), move |(cx, mut answer)| async move {
         let event = answer.next(|| cx.engine.now() - began).await?;
         Some((event, (cx, answer)))
@@ -85,7 +93,7 @@ impl Answer {
                 self.stopped = true;
                 let stop = MessageStopEvent {
                     stop_reason: stop_reason(reason),
-                    additional_model_response_fields: None,
+                    additional_model_response_fields: self.native.of(reason),
                 };
                 self.ready.push_back(ConverseStreamOutput::MessageStop(stop).into_value());
             }

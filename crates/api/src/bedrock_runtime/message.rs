@@ -30,7 +30,6 @@ pub(crate) struct Asked {
     pub(crate) additional: Json,
     pub(crate) guarded: bool,
     pub(crate) variables: BTreeMap<String, PromptVariableValues>,
-    pub(crate) paths: Vec<String>,
     pub(crate) performance: Option<PerformanceConfiguration>,
     pub(crate) tier: Option<ServiceTier>,
     pub(crate) output: Option<OutputConfig>,
@@ -49,7 +48,6 @@ macro_rules! asked {
             additional: $input.additional_model_request_fields.unwrap_or_default(),
             guarded: $guarded,
             variables: $input.prompt_variables.unwrap_or_default(),
-            paths: $input.additional_model_response_field_paths.unwrap_or_default(),
             performance: $input.performance_config,
             tier: $input.service_tier,
             output: $input.output_config,
@@ -90,10 +88,6 @@ impl Asked {
         }
         if !self.metadata.is_empty() {
             return Err(refused("requestMetadata", "", "logs of model invocations"));
-        }
-        if let Some(path) = self.paths.first() {
-            let feature = "fields of a model's native answer";
-            return Err(refused("additionalModelResponseFieldPaths", path, feature));
         }
         let latency = self.performance.as_ref().and_then(|config| config.latency);
         if let Some(latency @ PerformanceConfigLatency::Optimized) = latency {

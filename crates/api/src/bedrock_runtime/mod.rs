@@ -7,5 +7,6 @@
 pub(crate) mod converse;
 pub(crate) mod converse_stream;
 mod message;
+mod native;
 #[cfg(test)]
 mod tests;
