@@ -1,4 +1,4 @@
-"""The JavaScript SDK v3 (the Bedrock runtimes over HTTP/2, as they come) and Vercel's AI SDK.
+"""The JavaScript SDK v3 (the Bedrock runtimes over HTTP/2, as they come), Vercel's AI SDK, LangChain.js.
 
 The programs are in js/cases; package-lock.json pins what npm installs for them.
 """
@@ -170,7 +170,7 @@ def test_a_request_that_is_cut_off_is_made_again(node, fresh, model):
     assert node("runtime", "killedInFlight", server=fresh).result() == "here"
 
 
-def test_an_abort_is_the_programs_own_and_the_server_goes_on(node, model):
+def test_an_abort_ends_the_call_while_the_model_still_thinks(node, model):
     asked, over = threading.Event(), threading.Event()
     model.turn(Say("never heard", before=lambda: (asked.set(), over.wait(30))))
     program = node("runtime", "aborted")
@@ -228,9 +228,10 @@ def test_a_wrong_secret_is_a_typed_refusal(node, secured):
 def agent(cp, node, model):
     """An agent that the SDK itself has made, whose calls return to the program."""
     name = unique("js-agent")
-    made = node("agents", "setUp", name=name, role=ROLE).result()
+    made = node("agents", "setUp", name=name).result()
     assert made.pop("dated") is True
-    assert cp.get_agent(agentId=made["agentId"])["agent"]["agentName"] == name
+    shown = cp.get_agent(agentId=made["agentId"])["agent"]
+    assert shown["agentName"] == name and shown["agentResourceRoleArn"].endswith(f":role/{name}")
     yield made
     cp.delete_agent(agentId=made["agentId"], skipResourceInUseCheck=True)
 
@@ -302,7 +303,7 @@ def test_a_turn_survives_its_server_and_the_client_finds_it_again(node, fresh, m
     over = threading.Event()
     model.turn(Say("of the first turn", before=lambda: over.wait(30)), said="first")
     model.turn(Say("of the second"), said="second")
-    agent = node("agents", "setUp", server=fresh, name=unique("js-agent"), role=ROLE).result()
+    agent = node("agents", "setUp", server=fresh, name=unique("js-agent")).result()
     program = node("agents", "killed", server=fresh, agent=agent, session="killed")
     assert program.hear() == "the stream is open"
     fresh.kill()
@@ -336,6 +337,7 @@ def test_a_function_is_made_called_and_deleted(node):
 
 # Vercel's AI SDK
 
+
 def test_the_ai_sdk_runs_a_tool_loop(node, model):
     """T2"""
     model.turn(Say(calls=[("weather", {"city": "Oslo"})]), Say("It is 18 degrees."))
@@ -363,3 +365,23 @@ def test_the_ai_sdk_shows_the_servers_words(node, model):
     model.turn(Say("slow down", status=429))
     error = node("ai", "refused").result()
     assert error["status"] == 429 and "slow down" in error["message"]
+
+
+# LangChain.js
+
+
+def test_langchain_runs_a_tool_loop(node, model):
+    """T2"""
+    model.turn(Say(calls=[("weather", {"city": "Oslo"})]), Say("It is 18 degrees."))
+    assert node("langchain", "toolLoop").result() == {"text": "It is 18 degrees.", "tokens": 18}
+    assert tool_results(model.requests[1]) == ['{"city":"Oslo","degrees":18}']
+
+
+def test_langchains_words_arrive_while_the_model_speaks(node, model):
+    heard, late = threading.Event(), []
+    model.turn(Say(pieces=["one ", "two"], between=lambda: late.append(not heard.wait(30))))
+    program = node("langchain", "streamed")
+    assert program.hear() == "one "
+    heard.set()
+    assert program.hear() == "two"
+    assert program.result() == {"text": "one two", "tokens": 18} and late == [False]

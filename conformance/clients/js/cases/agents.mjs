@@ -1,9 +1,11 @@
-// @aws-sdk/client-bedrock-agent over HTTP/1.1 and @aws-sdk/client-bedrock-agent-runtime over HTTP/2.
+// @aws-sdk/client-iam and @aws-sdk/client-bedrock-agent over HTTP/1.1,
+// @aws-sdk/client-bedrock-agent-runtime over HTTP/2.
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 
 import * as control from "@aws-sdk/client-bedrock-agent";
 import * as runtime from "@aws-sdk/client-bedrock-agent-runtime";
+import { CreateRoleCommand, IAMClient, waitUntilRoleExists } from "@aws-sdk/client-iam";
 
 import { failure } from "./errors.mjs";
 
@@ -20,13 +22,26 @@ const PAY = {
   },
 };
 
+const TRUST = {
+  Version: "2012-10-17",
+  Statement: [{ Effect: "Allow", Action: "sts:AssumeRole", Principal: { Service: "bedrock.amazonaws.com" } }],
+};
+
+async function role(name) {
+  const client = new IAMClient();
+  const AssumeRolePolicyDocument = JSON.stringify(TRUST);
+  const { Role } = await client.send(new CreateRoleCommand({ RoleName: name, AssumeRolePolicyDocument }));
+  await waitUntilRoleExists({ client, maxWaitTime: 30 }, { RoleName: name });
+  return Role.Arn;
+}
+
 // Makes an agent whose payments are the program's own to make, as a set-up script does.
-export async function setUp({ model, name, role }) {
+export async function setUp({ model, name }) {
   const client = cp();
   const { agent } = await client.send(new control.CreateAgentCommand({
     agentName: name,
     foundationModel: model,
-    agentResourceRoleArn: role,
+    agentResourceRoleArn: await role(name),
     instruction: "You help the customers of a shop with their refunds, politely and briefly.",
   }));
   const { agentId } = agent;
