@@ -10,9 +10,9 @@ use super::words::{Kind, Token, is_kin, split_name, stem, tokens};
 
 /// Write verbs that say nothing of what is done; the object must be named beside them.
 const EMPTY: &[&str] = &[
-    "process", "request", "mak", "creat", "submit", "issu", "add", "set", "put", "post", "run",
-    "execut", "plac", "initi", "trigger", "open", "start", "updat", "chang", "send", "delet",
-    "remov", "generat", "apply",
+    "process", "request", "mak", "creat", "submit", "issu", "add", "set", "put", "post", "patch",
+    "run", "execut", "plac", "initi", "trigger", "open", "start", "updat", "chang", "send",
+    "delet", "remov", "generat", "apply",
 ];
 
 /// Verbs of one kind stand for each other where the object is named too: who schedules an event
@@ -145,13 +145,14 @@ fn asks_in(clause: &[Token], acts: &Acts, context: &[String]) -> Asked {
     }
     let named = acts.objects.iter().any(says) || meant(clause, acts, context);
     let ordered = requests(clause, &acts.verbs);
-    if acts.strong.is_empty() && named && ordered {
+    let sets = requests(clause, &acts.attributes);
+    if named && (sets || acts.strong.is_empty() && ordered) {
         return Asked::Plainly;
     }
     let valued = clause.iter().any(|t| t.kind == Kind::Word && has_digit(&t.text))
         && clause.iter().all(|t| acts.accounts_for(t));
     let loosely = acts.strong.is_empty() && ordered && (acts.around.iter().any(says) || valued)
-        || (named || valued) && requests(clause, &acts.attributes)
+        || valued && sets
         || acts.strong.is_empty() && wishes(clause, acts);
     if loosely { Asked::Loosely } else { Asked::No }
 }
@@ -192,7 +193,8 @@ fn wishes(clause: &[Token], acts: &Acts) -> bool {
 /// The parts of sentences in which a request may begin. A sentence with a condition is left out:
 /// these rules cannot tell whether it holds. What "and" joins to a refusal is refused with it.
 fn clauses(words: &[Token]) -> Vec<&[Token]> {
-    let sentences = words.split(|t| t.is_mark(".!?;")).filter(|s| !conditional(s));
+    let sentences = words.split_inclusive(|t| t.is_mark(".!?;"));
+    let sentences = sentences.filter(|s| !conditional(s) && !wonders(s));
     let mut out = Vec::new();
     for sentence in sentences {
         let mut from = 0;
@@ -206,6 +208,12 @@ fn clauses(words: &[Token]) -> Vec<&[Token]> {
         out.push(&sentence[from..]);
     }
     out
+}
+
+/// "Cancel it?" wonders; "could you cancel it?" asks.
+fn wonders(sentence: &[Token]) -> bool {
+    let question = sentence.last().is_some_and(|t| t.is_mark("?"));
+    question && !sentence.iter().any(|t| t.is(&["you", "please", "we", "i'd"]))
 }
 
 /// "If it has not left, …", but not "if possible".
@@ -250,10 +258,25 @@ const WISHES: &[&str] =
 const REFUSALS: &[&str] = &[
     "not", "don't", "dont", "never", "no", "without", "won't", "cannot", "can't", "stop", "avoid",
 ];
+const AUXILIARIES: &[&str] =
+    &["did", "does", "do", "has", "have", "had", "was", "were", "is", "are", "may", "am"];
 const QUESTIONS: &[&str] = &[
     "what", "what's", "where", "when", "why", "how", "who", "which", "did", "does", "do", "has",
     "have", "had", "was", "were", "is", "are", "should", "if", "whether", "may", "am",
 ];
+
+/// "We moved it last week": something is told, and nothing asked.
+pub(super) fn only_tells(words: &[Token]) -> bool {
+    const SUBJECTS: &[&str] = &["i", "we", "he", "she", "they", "it", "my", "our", "you"];
+    let asks = |t: &Token| {
+        t.is_mark("?:")
+            || t.is(WISHES)
+            || t.is(QUESTIONS) && !t.is(AUXILIARIES)
+            || t.is(&["please", "i'd", "let"])
+            || is_verb(&t.stem) && !t.text.ends_with("ed")
+    };
+    words.first().is_some_and(|t| t.is(SUBJECTS)) && !words.iter().any(asks)
+}
 
 /// Whether an answer takes back what was asked before rather than completing it.
 pub(super) fn refuses(words: &[Token]) -> bool {

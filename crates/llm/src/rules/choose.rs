@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::asks::{Asked, asks};
+use super::asks::{Asked, asks, only_tells};
 use super::fill::fill;
 use super::plan::{Desk, MEANT, Want};
 use super::schema::letters;
@@ -18,7 +18,7 @@ const LIKELY: f64 = 0.28;
 /// A part of a request must be this clear to count as a request of its own.
 pub(super) const CLEAR: f64 = 0.5;
 /// What an explicit request for a change adds to its tool's score.
-const ASKED: f64 = 0.3;
+const ASKED: f64 = 0.45;
 /// Below this no value makes up for the words.
 const FAINT: f64 = 0.2;
 /// The same for a change that is asked for.
@@ -33,7 +33,11 @@ const JOINTS: usize = 6;
 impl Desk<'_> {
     /// Whether a tool may be called for these words: a change only if they ask for it.
     pub(super) fn allowed(&self, at: usize, tool: usize, words: &Read) -> bool {
-        self.box_.tools[tool].class != Class::Write || self.asked(at, tool, words)
+        match self.box_.tools[tool].class {
+            Class::Read => true,
+            Class::Unsaid => !only_tells(&words.tokens),
+            Class::Write => self.asked(at, tool, words),
+        }
     }
 
     fn asked(&self, at: usize, tool: usize, words: &Read) -> bool {
@@ -60,7 +64,7 @@ impl Desk<'_> {
             let write = self.box_.tools[i].class == Class::Write;
             let takes = self.takes(i, words);
             let faint = score < if write { FAINT_ASKED } else { FAINT } && takes <= 1.0;
-            if faint || write && !self.asked(at, i, words) {
+            if faint || !self.allowed(at, i, words) {
                 continue;
             }
             let score = score + if write { ASKED } else { 0.0 } + VALUES * takes;

@@ -21,13 +21,15 @@ use super::words::{Kind, Token, is_kin};
 /// Calls from one list. Who means more of them means a batch job.
 const MEMBERS: usize = 20;
 
+const QUANTIFIERS: &[&str] = &["all", "each", "every", "both"];
+
 impl Desk<'_> {
     /// What to do where the one thing that a request lacks is named as "all", "each" or "both".
     pub(super) fn each(&self, at: usize, want: &Want, filled: &Filled) -> Option<Plan> {
         let known = &self.box_.tools[want.tool];
         let [missing] = filled.missing.as_slice() else { return None };
         let param = &known.params[*missing];
-        let said = want.read.tokens.iter().position(|t| t.is(&["all", "each", "every", "both"]))?;
+        let said = want.read.tokens.iter().position(|t| t.is(QUANTIFIERS))?;
         if param.role != Role::Id {
             return None;
         }
@@ -35,12 +37,13 @@ impl Desk<'_> {
         // Who names the things anew means the list as it is now, not as it was told before.
         let anew = want.read.tokens[said..].iter().any(|t| param.words.contains(&t.stem));
         let from = if anew { at } else { at.saturating_sub(1) };
+        let ask = || Some(Plan::Ask { tool: want.tool, missing: filled.missing.clone() });
         let Some((values, look)) = self.members(from..=at, param) else {
-            return self.list(at, want, param, &narrowing);
+            return self.list(at, want, param, &narrowing).or_else(ask);
         };
         let two = !want.read.tokens[said].is(&["both"]) || values.len() == 2;
         if values.len() > MEMBERS || !two || !told(&narrowing, look) {
-            return None;
+            return ask();
         }
         let call = |value: Json| {
             let mut input = filled.input.clone();
@@ -86,7 +89,11 @@ impl Desk<'_> {
                 failed: false,
             };
             let fresh = !self.turns[at].done.iter().any(|d| d.tool == look.tool);
-            let fits = other.class == Class::Read && about && fresh && given.missing.is_empty();
+            // What the change itself says ("cancel") is no filter ("cancelled").
+            let filters = given.input.values().filter_map(Json::as_str).flat_map(content);
+            let meant = filters.into_iter().all(|f| narrowing.iter().any(|n| is_kin(n, &f)));
+            let fits =
+                meant && other.class == Class::Read && about && fresh && given.missing.is_empty();
             (fits && told(narrowing, &look)).then(|| Plan::Calls(vec![(i, given.input)]))
         })
     }
@@ -99,18 +106,18 @@ fn narrowing(words: &Read, known: &Known<'_>, filled: &Filled) -> Vec<String> {
     let given: Vec<String> = given.collect();
     let own = known.params.iter().flat_map(|p| &p.words).chain(&known.name).chain(&given);
     let own: Vec<&String> = own.collect();
-    let says = |t: &&Token| t.is_content() || matches!(t.kind, Kind::Number | Kind::Quoted);
+    let says = |t: &&Token| {
+        t.is_content() && !t.is(QUANTIFIERS) || matches!(t.kind, Kind::Number | Kind::Quoted)
+    };
     let left = words.tokens.iter().filter(says).filter(|t| !own.iter().any(|w| is_kin(w, &t.stem)));
     left.filter(|t| !verbs::READ.contains(&t.stem.as_str())).map(|t| t.stem.clone()).collect()
 }
 
-/// Whether the look was given each narrowing word, and nothing that is none.
+/// Whether the look was given each narrowing word.
 fn told(narrowing: &[String], look: &Done) -> bool {
     let input = look.input.as_object();
     let values = input.into_iter().flat_map(Map::values).filter_map(Json::as_str);
     let given: Vec<String> = values.flat_map(content).collect();
     let name = content(&look.tool);
-    let is_in = |all: &[String], word: &String| all.iter().any(|a| is_kin(a, word));
-    narrowing.iter().all(|word| is_in(&given, word) || is_in(&name, word))
-        && given.iter().all(|word| is_in(narrowing, word))
+    narrowing.iter().all(|word| given.iter().chain(&name).any(|g| is_kin(g, word)))
 }

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value as Json};
 use wire::converse::Tool;
 
+use super::last::last;
 use super::rank::{Known, known};
 use super::schema::{Param, Role, Type};
 use super::spans::{Read, Shape, Span};
@@ -39,7 +40,7 @@ const LEAST_OPTIONAL: f64 = 0.55;
 pub(super) fn fill(tool: &Known<'_>, read: &Read) -> Filled {
     let mut out = Filled::default();
     for param in &tool.params {
-        if let Some(value) = spoken(param, read).or_else(|| listed(tool, param, read)) {
+        if let Some(value) = spoken(tool, param, read).or_else(|| listed(tool, param, read)) {
             out.input.insert(param.name.clone(), value);
         }
     }
@@ -57,76 +58,6 @@ pub(super) fn fill(tool: &Known<'_>, read: &Read) -> Filled {
     out
 }
 
-/// The one required text that is still missing, where the request has just one piece left in a place
-/// that only values have: after a colon, before the tool's own noun, after a place's preposition.
-fn last(tool: &Known<'_>, read: &Read, spans: &[Span], out: &mut Filled) {
-    let &[p] = out.missing.as_slice() else { return };
-    let param = &tool.params[p];
-    if matches!(param.kind, Type::Integer | Type::Number) {
-        return last_number(tool, read, spans, p, out);
-    }
-    let free = param.enums.is_empty() && param.pattern.is_none();
-    let (text, noun) = match param.role {
-        Role::Other | Role::Prose if is_heading(param) => (after_colon(read), false),
-        Role::Other | Role::Place => (None, true),
-        _ => return,
-    };
-    if param.kind != Type::Text || !free {
-        return;
-    }
-    if let Some(text) = text {
-        out.input.insert(param.name.clone(), text.into());
-        return missing(tool, out);
-    }
-    let taken = |s: &Span| out.used.iter().any(|(_, u)| u.overlaps(s));
-    let told = |s: &&Span| {
-        s.shape == Shape::Phrase && s.to - s.from <= 3 && !taken(s) && stands_for(tool, read, s)
-    };
-    let mut left = spans.iter().filter(told);
-    if let (true, Some(span), None) = (noun, left.next(), left.next()) {
-        out.input.insert(param.name.clone(), span.text.as_str().into());
-        out.used.push((p, span.clone()));
-        missing(tool, out);
-    }
-}
-
-/// The only number that is left, if it counts things: "2 adults", "60 of them".
-fn last_number(tool: &Known<'_>, read: &Read, spans: &[Span], p: usize, out: &mut Filled) {
-    let taken = |s: &Span| out.used.iter().any(|(_, u)| u.overlaps(s));
-    let mut left = spans.iter().filter(|s| s.is_number() && !taken(s));
-    let (Some(span), None) = (left.next(), left.next()) else { return };
-    let Shape::Number(n) = &span.shape else { return };
-    let bare = n.unit.is_empty() && n.seconds.is_none() && !(n.money || n.percent || n.ordinal);
-    let after = read.tokens.get(span.to);
-    let counted = after.is_some_and(|t| t.is(&["of"]) || t.is_content() && !fit::is_unit(&t.stem));
-    let Some(value) = value(&tool.params[p], span).filter(|_| bare && counted) else { return };
-    out.input.insert(tool.params[p].name.clone(), value);
-    out.used.push((p, span.clone()));
-    missing(tool, out);
-}
-
-fn is_heading(param: &Param) -> bool {
-    const HEADINGS: &[&str] = &["titl", "subject", "summary", "headlin", "descript", "text"];
-    param.words.iter().any(|w| HEADINGS.contains(&w.as_str())) || param.role == Role::Prose
-}
-
-/// "Note this down: the lift is stuck."
-fn after_colon(read: &Read) -> Option<&str> {
-    let colon = read.tokens.iter().position(|t| t.is_mark(":"))?;
-    let rest = &read.tokens[colon + 1..];
-    let len = rest.iter().position(|t| t.is_mark(".!?;")).unwrap_or(rest.len());
-    let (first, end) = (rest.first()?, rest[..len].last()?);
-    (len >= 2).then(|| &read.text[first.start..end.end])
-}
-
-/// "the hallway light" and "in the hallway".
-fn stands_for(tool: &Known<'_>, read: &Read, span: &Span) -> bool {
-    let own = read.tokens.get(span.to).is_some_and(|t| tool.name.contains(&t.stem));
-    let article = (0..span.from).rev().find(|i| !read.tokens[*i].is(&["the", "my", "our"]));
-    let place = article.is_some_and(|i| read.tokens[i].is(&["in", "at", "inside"]));
-    own || place
-}
-
 pub(super) fn missing(tool: &Known<'_>, out: &mut Filled) {
     let lacks = |p: &Param| p.required && !out.input.contains_key(&p.name);
     out.missing =
@@ -134,9 +65,9 @@ pub(super) fn missing(tool: &Known<'_>, out: &mut Filled) {
 }
 
 /// Values that the text itself names: `name=value`, an enum's word, a hinted word, a reason.
-fn spoken(param: &Param, read: &Read) -> Option<Json> {
+fn spoken(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
     equation(param, read)
-        .or_else(|| (!param.enums.is_empty()).then(|| from_enum(param, read)).flatten())
+        .or_else(|| (!param.enums.is_empty()).then(|| from_enum(tool, param, read)).flatten())
         .or_else(|| currency(param, read))
         .or_else(|| (param.kind == Type::Text).then(|| hinted(param, read)).flatten())
         .or_else(|| {
@@ -181,9 +112,14 @@ fn currency(param: &Param, read: &Read) -> Option<Json> {
     listed.or_else(|| (named && param.enums.is_empty() && param.required).then(|| (*code).into()))
 }
 
-fn from_enum(param: &Param, read: &Read) -> Option<Json> {
+fn from_enum(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
+    // "Close it" sets `closed`, but filters nothing by it.
+    let order = |at: usize, e: &Json| {
+        plain(e).ends_with("ed") && !read.tokens[at].text.to_lowercase().ends_with("ed")
+    };
+    let said = param.enums.iter().filter_map(|e| mention(&plain(e), read).map(|at| (at, e)));
     let said: Vec<(usize, &Json)> =
-        param.enums.iter().filter_map(|e| mention(&plain(e), read).map(|at| (at, e))).collect();
+        said.filter(|(at, e)| tool.class == Class::Write || !order(*at, e)).collect();
     if param.kind == Type::Array {
         return (!said.is_empty()).then(|| said.iter().map(|(_, e)| (*e).clone()).collect());
     }
@@ -192,7 +128,8 @@ fn from_enum(param: &Param, read: &Read) -> Option<Json> {
         let first = super::words::split_name(&plain(e)).into_iter().next();
         first.is_some_and(|w| read.tokens[at].text.eq_ignore_ascii_case(&w))
     };
-    said.into_iter().max_by_key(|(at, e)| (exact(*at, e), plain(e).len())).map(|(_, e)| e.clone())
+    let rank = |at: usize, e: &Json| (order(at, e), exact(at, e), plain(e).len());
+    said.into_iter().max_by_key(|(at, e)| rank(*at, e)).map(|(_, e)| e.clone())
 }
 
 fn hinted(param: &Param, read: &Read) -> Option<Json> {
@@ -200,12 +137,12 @@ fn hinted(param: &Param, read: &Read) -> Option<Json> {
     said.max_by_key(|h| h.len()).map(|h| h.as_str().into())
 }
 
-fn plain(value: &Json) -> String {
+pub(super) fn plain(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Where all words of `value` stand beside each other in the text.
-fn mention(value: &str, read: &Read) -> Option<usize> {
+pub(super) fn mention(value: &str, read: &Read) -> Option<usize> {
     let words: Vec<String> = super::words::split_name(value).iter().map(|w| stem(w)).collect();
     if words.is_empty() {
         return None;
@@ -411,7 +348,7 @@ const VAGUE: &[&str] = &[
 ];
 
 /// A run of plain words without the tool's own words at its ends.
-fn trimmed(tool: &Known<'_>, read: &Read, span: &Span) -> Option<Span> {
+pub(super) fn trimmed(tool: &Known<'_>, read: &Read, span: &Span) -> Option<Span> {
     let own = |i: usize| {
         let t = &read.tokens[i];
         let name =
@@ -654,70 +591,6 @@ fn digits(text: &str) -> Option<Json> {
 fn year(text: &str) -> Option<Json> {
     let four = text.split(|c: char| !c.is_ascii_digit()).find(|p| p.len() == 4)?;
     four.parse::<i64>().ok().map(Json::from)
-}
-
-/// One call for each of several listed values where the parameter takes only one.
-///
-/// Lists of the same length go together: "A and B for 20 and 15 minutes" are two calls.
-pub(super) fn siblings(tool: &Known<'_>, read: &Read, filled: &Filled) -> Vec<Map<String, Json>> {
-    let mut lists: Vec<(&Param, Vec<Json>)> = Vec::new();
-    for (p, span) in &filled.used {
-        let alone = filled.used.iter().filter(|(_, s)| s.group == span.group).count() == 1;
-        let param = &tool.params[*p];
-        if span.group.is_some() && alone && param.kind != Type::Array {
-            lists.push((param, members(tool, param, read, span.group)));
-        }
-    }
-    for param in tool.params.iter().filter(|p| p.kind == Type::Text && p.enums.len() > 1) {
-        let values = choices(param, read);
-        if values.len() > 1 && filled.input.contains_key(&param.name) {
-            lists.push((param, values));
-        }
-    }
-    let Some(count) = lists.first().map(|(_, values)| values.len()).filter(|n| *n > 1) else {
-        return vec![filled.input.clone()];
-    };
-    lists.retain(|(_, values)| values.len() == count);
-    let call = |i: usize| {
-        let mut input = filled.input.clone();
-        for (param, values) in &lists {
-            input.insert(param.name.clone(), values[i].clone());
-        }
-        input
-    };
-    (0..count).map(call).collect()
-}
-
-/// Values of an enum with nothing but commas and "and" between them.
-fn choices(param: &Param, read: &Read) -> Vec<Json> {
-    let mut said: Vec<(usize, usize, &Json)> = param
-        .enums
-        .iter()
-        .filter_map(|e| {
-            let words = super::words::split_name(&plain(e)).len();
-            mention(&plain(e), read).map(|at| (at, at + words, e))
-        })
-        .collect();
-    said.sort_by_key(|(from, ..)| *from);
-    let joined = |a: usize, b: usize| {
-        let between = read.tokens.get(a..b).unwrap_or_default();
-        between.iter().any(|t| t.is_mark(",&") || t.is(&["and"]))
-            && between.iter().all(|t| t.is_mark(",&") || !t.is_content() && !t.is(&["or", "not"]))
-    };
-    match said.windows(2).all(|w| joined(w[0].1, w[1].0)) {
-        true => said.into_iter().map(|(.., e)| e.clone()).collect(),
-        false => Vec::new(),
-    }
-}
-
-fn members(tool: &Known<'_>, param: &Param, read: &Read, group: Option<usize>) -> Vec<Json> {
-    let spans = read.spans.iter().filter(|s| s.group == group);
-    spans
-        .filter_map(|s| match s.shape {
-            Shape::Phrase => trimmed(tool, read, s).and_then(|s| value(param, &s)),
-            _ => value(param, s),
-        })
-        .collect()
 }
 
 /// Whether a key of a result or an earlier input names the parameter, and how well.

@@ -64,7 +64,10 @@ pub(super) fn base(tool: &Known<'_>, param: &Param, span: &Span) -> Option<f64> 
             }
             (Role::Id, Shape::Number(_)) => 0.45,
             (Role::Email | Role::Url | Role::Path | Role::Date | Role::Time, _) => return None,
-            (Role::Id, Shape::Proper | Shape::Phrase) => return None,
+            (
+                Role::Id,
+                Shape::Proper | Shape::Phrase | Shape::Date | Shape::Time | Shape::Email,
+            ) => return None,
             (Role::Unit, _) => 0.05,
             (_, Shape::Number(_))
                 if param.words.iter().any(|w| {

@@ -16,6 +16,7 @@ mod dates;
 mod each;
 mod fill;
 mod fit;
+mod last;
 mod number;
 mod plan;
 mod rank;

@@ -19,10 +19,10 @@ use super::asks;
 use super::choose::CLEAR;
 use super::convo::{Done, Turn, turns};
 use super::dates;
-use super::fill::{self, fill};
+use super::fill::fill;
 use super::rank::{Known, Toolbox};
 use super::recall::{carry, facts};
-use super::repeat::repeats;
+use super::repeat::{repeats, siblings};
 use super::schema::Role;
 use super::spans::{Read, read};
 use super::verbs::{self, Class};
@@ -204,7 +204,7 @@ impl<'a> Desk<'a> {
         {
             return self.opened(at, want, refused);
         }
-        let mut calls = fill::siblings(known, &want.read, &filled);
+        let mut calls = siblings(known, &want.read, &filled);
         if calls.len() == 1 && turn.done.is_empty() {
             calls = repeats(known, &want.read, &filled).unwrap_or(calls);
         }

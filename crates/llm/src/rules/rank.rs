@@ -47,7 +47,8 @@ const GENERIC: &[&str] = &[
 
 impl<'a> Toolbox<'a> {
     pub(super) fn open(tools: &'a [Tool]) -> Toolbox<'a> {
-        let tools: Vec<Known<'a>> = tools.iter().map(known).collect();
+        let mut tools: Vec<Known<'a>> = tools.iter().map(known).collect();
+        share_examples(&mut tools);
         let mut spread = BTreeMap::new();
         for tool in &tools {
             let mut stems: Vec<&String> = tool.name.iter().chain(&tool.about).collect();
@@ -130,6 +131,16 @@ fn asked(read: &Read) -> Vec<(String, f64)> {
         }
     }
     out
+}
+
+/// An example of an id holds for every tool that takes an id of that name.
+fn share_examples(tools: &mut [Known<'_>]) {
+    let told = tools.iter().flat_map(|t| &t.params);
+    let told: Vec<(String, String)> =
+        told.filter_map(|p| Some((p.name.clone(), p.prefix.clone()?))).collect();
+    for param in tools.iter_mut().flat_map(|t| &mut t.params).filter(|p| p.prefix.is_none()) {
+        param.prefix = told.iter().find(|(name, _)| *name == param.name).map(|(_, p)| p.clone());
+    }
 }
 
 fn parts(token: &Token) -> Vec<String> {

@@ -94,7 +94,10 @@ impl Desk<'_> {
                 continue;
             }
             let mut given = fill(other, &want.read);
-            carry(other, known, &filled.input, &mut given);
+            // What the change sets is no filter of the look.
+            let mut shared = filled.input.clone();
+            shared.retain(|name, _| other.params.iter().any(|p| p.required && p.name == *name));
+            carry(other, known, &shared, &mut given);
             self.recall(at, other, &mut given);
             let shared = other
                 .params
@@ -152,16 +155,20 @@ pub(super) fn found(known: &Known<'_>, name: &str, done: &Done) -> Option<Json> 
     let param = known.params.iter().find(|p| p.name == name)?;
     let (_, own) = verbs::own_name(&done.tool);
     let mut best: Option<(f64, Json)> = None;
+    let mut one = true;
     let sources = [&done.input, &done.result];
     for (path, value) in sources.iter().flat_map(|s| leaves(s)) {
         let fit = key_match(param, &path, own);
-        if let Some(value) = typed(param.kind, value)
-            .filter(|_| fit > 0.0 && best.as_ref().is_none_or(|(b, _)| fit > *b))
-        {
-            best = Some((fit, value));
+        let Some(value) = typed(param.kind, value).filter(|_| fit > 0.0) else { continue };
+        match &best {
+            Some((b, v)) if fit == *b => one &= *v == value,
+            Some((b, _)) if fit < *b => {}
+            _ => (best, one) = (Some((fit, value)), true),
         }
     }
-    best.map(|(_, v)| v)
+    // A change never picks one of several things by itself.
+    let picks = known.class == Class::Write && param.role == Role::Id && !one;
+    best.filter(|_| !picks).map(|(_, v)| v)
 }
 
 /// A value in the parameter's type, if it can be one.

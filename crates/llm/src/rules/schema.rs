@@ -93,7 +93,7 @@ fn param(name: &str, schema: &Json, required: bool) -> Param {
     let hints = if enums.is_empty() { hints(&description) } else { Vec::new() };
     Param {
         name: name.to_owned(),
-        role: role(schema, &words, &about),
+        role: formed(&description).unwrap_or_else(|| role(schema, &words, &about)),
         default: schema.get("default").cloned().or_else(|| spoken_default(&description, kind)),
         seconds: seconds(name),
         pattern: schema["pattern"].as_str().and_then(pattern),
@@ -208,6 +208,13 @@ fn spoken_default(description: &str, kind: Type) -> Option<Json> {
         Type::Text if value.kind == Kind::Quoted => Some(value.text.as_str().into()),
         Type::Text | Type::Array | Type::Object => None,
     }
+}
+
+/// A description that names the form of a date or a time.
+fn formed(description: &str) -> Option<Role> {
+    let told = description.to_uppercase();
+    let (date, time) = (told.contains("YYYY"), told.contains("HH:MM"));
+    (date != time).then_some(if date { Role::Date } else { Role::Time })
 }
 
 fn role(schema: &Json, words: &[String], about: &[String]) -> Role {

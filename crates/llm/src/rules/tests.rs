@@ -10,6 +10,8 @@ use wire::converse::{
 
 use super::reply;
 
+mod changes;
+
 #[expect(clippy::needless_pass_by_value, reason = "literals read better in place")]
 fn tool(name: &str, description: &str, properties: serde_json::Value, required: &[&str]) -> Tool {
     let schema = json!({"type": "object", "properties": properties, "required": required});
