@@ -6,7 +6,9 @@
 
 mod corrections;
 mod coverage;
+mod endpoint;
 mod fetch;
+mod foreign;
 mod names;
 mod plan;
 mod reach;

@@ -157,6 +157,7 @@ fn signed(service: &str, mut request: Request<Bytes>) -> Result<Request<Bytes>, 
         host: uri.authority().map_or("", http::uri::Authority::as_str),
         path: uri.path(),
         query: uri.query().unwrap_or_default(),
+        headers: request.headers(),
         body: request.body(),
     };
     let signed = signer.sign(&unsigned, System::default().now());

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use front::sigv4::{Claim, Refusal, Signed};
+use front::sigv4::{Claim, Payload, Refusal, Signed};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -68,9 +68,9 @@ fn run(case: &Path) -> Result<(), Refusal> {
 
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let request = Signed { method, path, query, headers: &headers, host: None };
-    let claim = Claim::read(&headers)?.ok_or(Refusal::Missing)?;
+    let claim = Claim::read(&headers, query)?.ok_or(Refusal::Missing)?;
     claim.check_head(&headers, NOW)?;
-    claim.verify(&request, body.as_bytes(), SECRET)
+    claim.verify(&request, Payload::Whole(body.as_bytes()), SECRET)
 }
 
 fn headers(fields: &str) -> HeaderMap {

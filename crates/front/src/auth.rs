@@ -1,6 +1,6 @@
 //! Who calls, and whether they may.
 //!
-//! [`Auth::claim`] reads the head, [`Auth::verify`] checks the signature once the body is there,
+//! [`Auth::proof`] reads the head, [`Auth::verify`] checks the signature once the body is there,
 //! and [`Auth::authorize`] is asked on every call, in dev mode too.
 
 use std::collections::BTreeMap;
@@ -10,8 +10,9 @@ use api::Caller;
 use http::HeaderMap;
 use wire::fault::Fault;
 
+use crate::bearer::{self, ShortTerm};
 use crate::config::{Config, ConfigError, is_account};
-use crate::sigv4::{Claim, Refusal, Signed};
+use crate::sigv4::{CONTENT_SHA256, Claim, Payload, Refusal, Signed, sha256};
 
 /// The account of callers in dev mode whose access key is not an account itself.
 const DEV_ACCOUNT: &str = "000000000000";
@@ -24,56 +25,134 @@ const FREE: &str = "sts:GetCallerIdentity";
 pub(crate) struct Auth {
     dev: bool,
     keys: BTreeMap<String, Key>,
+    /// Access keys by the digest of their long-term API key, so that looking one up says nothing
+    /// about how much of it was right.
+    bearers: BTreeMap<String, String>,
 }
 
 struct Key {
-    secret: String,
+    /// `None` where the key is an API key alone.
+    secret: Option<String>,
     account: String,
+    /// Of those who call with a long-term API key, which names none.
+    region: String,
     actions: Option<Vec<String>>,
+}
+
+/// What a request offers to say who sent it.
+pub(crate) enum Proof<'a> {
+    /// Dev mode, and nothing that could be read.
+    None,
+    Signed(Claim<'a>),
+    Bearer(&'a str),
+}
+
+impl Proof<'_> {
+    /// The service that it is meant for.
+    pub(crate) fn scope(&self) -> Option<&str> {
+        match self {
+            Proof::None => None,
+            Proof::Signed(claim) => Some(&claim.credential.service),
+            Proof::Bearer(_) => Some(bearer::SERVICE),
+        }
+    }
+
+    pub(crate) fn is_bearer(&self) -> bool {
+        matches!(self, Proof::Bearer(_))
+    }
 }
 
 impl Auth {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut bearers) = (BTreeMap::new(), BTreeMap::new());
         for key in &config.keys {
+            if let Some(token) = key.bearer()? {
+                bearers.insert(sha256(token.as_bytes()), key.access_key.clone());
+            }
+            let region = key.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned());
             let (account, actions) = (key.account.clone(), key.actions.clone());
             let secret = key.secret()?;
-            keys.insert(key.access_key.clone(), Key { secret, account, actions });
+            keys.insert(key.access_key.clone(), Key { secret, account, region, actions });
         }
-        Ok(Auth { dev: config.dev, keys })
+        Ok(Auth { dev: config.dev, keys, bearers })
     }
 
-    /// The signature's claim, refused already here if its key or its time cannot be right, so
-    /// that a stranger's body is not even read. In dev mode whatever cannot be read is no claim.
-    pub(crate) fn claim<'a>(
+    /// What the head says, as far as it can be read.
+    pub(crate) fn read<'a>(headers: &'a HeaderMap, query: &'a str) -> Result<Proof<'a>, Refusal> {
+        if let Some(token) = bearer::token(headers) {
+            return Ok(Proof::Bearer(token));
+        }
+        Claim::read(headers, query)?.map(Proof::Signed).ok_or(Refusal::Missing)
+    }
+
+    /// The proof, refused already here if its key or its time cannot be right, so that a
+    /// stranger's body is not even read. In dev mode whatever cannot be read is none.
+    pub(crate) fn proof<'a>(
         &self,
         headers: &'a HeaderMap,
+        query: &'a str,
         now_ms: i64,
-    ) -> Result<Option<Claim<'a>>, Refusal> {
+    ) -> Result<Proof<'a>, Refusal> {
+        let proof = Self::read(headers, query);
         if self.dev {
-            return Ok(Claim::read(headers).unwrap_or(None));
+            return Ok(proof.unwrap_or(Proof::None));
         }
-        let claim = Claim::read(headers)?.ok_or(Refusal::Missing)?;
-        if !self.keys.contains_key(claim.access_key) {
-            return Err(Refusal::UnknownKey);
+        let proof = proof?;
+        if let Proof::Signed(claim) = &proof {
+            self.secret(&claim.credential.access_key)?;
+            claim.check_head(headers, now_ms)?;
         }
-        claim.check_head(headers, now_ms)?;
-        Ok(Some(claim))
+        Ok(proof)
+    }
+
+    /// Whether a caller is known before the body is read.
+    pub(crate) fn judges_heads(&self, headers: &HeaderMap) -> bool {
+        self.dev || headers.contains_key(CONTENT_SHA256)
     }
 
     pub(crate) fn verify(
         &self,
-        claim: Option<&Claim<'_>>,
+        proof: &Proof<'_>,
         request: &Signed<'_>,
-        body: &[u8],
+        payload: Payload<'_>,
+        now_ms: i64,
     ) -> Result<Caller, Refusal> {
-        if self.dev {
-            return Ok(dev_caller(claim));
+        match proof {
+            Proof::Bearer(token) => self.bearer(token, now_ms),
+            _ if self.dev => Ok(dev_caller(proof)),
+            Proof::None => Err(Refusal::Missing),
+            Proof::Signed(claim) => {
+                let access_key = &claim.credential.access_key;
+                claim.verify(request, payload, self.secret(access_key)?)?;
+                let account = &self.keys[&**access_key].account;
+                Ok(caller(access_key, account, &claim.credential.region))
+            }
         }
-        let claim = claim.ok_or(Refusal::Missing)?;
-        let key = self.keys.get(claim.access_key).ok_or(Refusal::UnknownKey)?;
-        claim.verify(request, body, &key.secret)?;
-        Ok(caller(claim.access_key, &key.account, claim.region))
+    }
+
+    fn bearer(&self, token: &str, now_ms: i64) -> Result<Caller, Refusal> {
+        if let Some(short) = ShortTerm::read(token) {
+            let claim = short.claim()?;
+            let (access_key, region) = (&claim.credential.access_key, &claim.credential.region);
+            if self.dev {
+                return Ok(dev_caller(&Proof::Signed(claim)));
+            }
+            let key = self.keys.get(&**access_key).ok_or(Refusal::Bearer)?;
+            short.check(&claim, now_ms)?;
+            short.verify(&claim, key.secret.as_deref().ok_or(Refusal::Bearer)?)?;
+            return Ok(caller(access_key, &key.account, region));
+        }
+        if self.dev {
+            return Ok(dev_caller(&Proof::None));
+        }
+        let access_key = self.bearers.get(&sha256(token.as_bytes())).ok_or(Refusal::Bearer)?;
+        let key = &self.keys[access_key];
+        Ok(caller(access_key, &key.account, &key.region))
+    }
+
+    fn secret(&self, access_key: &str) -> Result<&str, Refusal> {
+        let key = self.keys.get(access_key).ok_or(Refusal::UnknownKey)?;
+        key.secret.as_deref().ok_or(Refusal::UnknownKey)
     }
 
     /// The one question behind every call. `action` is IAM's name (`bedrock:InvokeAgent`).
@@ -105,14 +184,12 @@ impl Auth {
     }
 }
 
-fn dev_caller(claim: Option<&Claim<'_>>) -> Caller {
-    match claim {
-        Some(claim) if is_account(claim.access_key) => {
-            caller(claim.access_key, claim.access_key, claim.region)
-        }
-        Some(claim) => caller(claim.access_key, DEV_ACCOUNT, claim.region),
-        None => caller("", DEV_ACCOUNT, DEFAULT_REGION),
-    }
+fn dev_caller(proof: &Proof<'_>) -> Caller {
+    let Proof::Signed(Claim { credential, .. }) = proof else {
+        return caller("", DEV_ACCOUNT, DEFAULT_REGION);
+    };
+    let (key, region) = (&*credential.access_key, &credential.region);
+    caller(key, if is_account(key) { key } else { DEV_ACCOUNT }, region)
 }
 
 fn caller(access_key: &str, account: &str, region: &str) -> Caller {
@@ -190,10 +267,10 @@ mod tests {
     fn a_key_without_actions_may_do_all_of_awss_and_nothing_of_cratons() {
         let key = |access_key: &str, actions: Option<&[&str]>| config::Key {
             access_key: access_key.into(),
-            secret_key_env: None,
             secret_key: Some("s".into()),
             account: "123456789012".into(),
             actions: actions.map(|list| list.iter().map(|&a| a.into()).collect()),
+            ..config::Key::default()
         };
         let keys = vec![key("FULL", None), key("ONE", Some(&["bedrock:InvokeAgent"]))];
         let auth = Auth::new(&Config { dev: false, keys, ..Config::default() }).unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::EXPECT;
+use http::{HeaderMap, Version, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -138,6 +138,15 @@ pub(crate) async fn read(
         piece = next(&mut incoming).await?;
     }
     Ok(whole.freeze())
+}
+
+/// Passes over a body that nobody needs, so that a client which only listens after it has sent
+/// everything hears the answer. Over HTTP/2, and while it waits for a `100 Continue`, it listens.
+pub(crate) async fn let_go(incoming: Incoming, parts: &request::Parts) {
+    if parts.version < Version::HTTP_2 && !parts.headers.contains_key(EXPECT) {
+        let announced = incoming.size_hint().lower();
+        discard(incoming, announced).await;
+    }
 }
 
 /// The next piece; trailers are passed over.

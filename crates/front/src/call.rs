@@ -18,13 +18,13 @@ use wire::decode::{self, RequestParts};
 use wire::fault::Fault;
 
 use crate::answer::{self, Place, REQUEST_ID};
-use crate::auth::Auth;
+use crate::auth::{Auth, Proof};
 use crate::body::{self, Body, Room};
 use crate::foreign::Foreign;
 use crate::origin::{self, Names};
 use crate::route::{self, Head, Plan, Routed};
-use crate::sigv4::{Claim, Signed};
-use crate::{admin, limits};
+use crate::sigv4::{Payload, Signed};
+use crate::{admin, bearer, limits};
 
 pub(crate) struct Front {
     pub(crate) room: Room,
@@ -108,9 +108,8 @@ fn options() -> Response<Body> {
 
 async fn aws(front: &Front, parts: &request::Parts, incoming: Incoming, id: &str) -> Call {
     let head = head(parts);
-    let claimed = Claim::read(head.headers).unwrap_or(None);
-    let scope = claimed.as_ref().map(|claim| claim.service);
-    match route::plan(scope, &head) {
+    let claimed = Auth::read(head.headers, head.query).unwrap_or(Proof::None);
+    match route::plan(claimed.scope(), &head) {
         Plan::Operation(routed) => {
             let limit = limits::body(routed.service.name, routed.operation.name);
             let place = place(&routed);
@@ -120,7 +119,7 @@ async fn aws(front: &Front, parts: &request::Parts, incoming: Incoming, id: &str
             }
         }
         Plan::Form(service) => form(front, parts, incoming, service, id).await,
-        Plan::Foreign(service) => foreign(front, parts, incoming, service, id).await,
+        Plan::Foreign(found) => foreign(front, parts, incoming, found, id).await,
         Plan::Unknown => {
             let place = Place::default();
             let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await;
@@ -149,7 +148,10 @@ async fn form(
     }
     match route::by_action(service, &admitted.body) {
         Ok(routed) => operate(front, parts, admitted, routed, id).await,
-        Err(fault) => Call::refused(place.fault(&fault, id)),
+        Err(fault) => match route::foreign_action(service, &admitted.body) {
+            Some(foreign) => Call::refused(foreign.fault(&foreign.unserved(&head(parts)), id)),
+            None => Call::refused(place.fault(&fault, id)),
+        },
     }
 }
 
@@ -157,21 +159,47 @@ async fn foreign(
     front: &Front,
     parts: &request::Parts,
     incoming: Incoming,
-    service: &str,
+    mut foreign: Foreign<'_>,
     id: &str,
 ) -> Call {
-    // Codes of refused signatures depend on the protocol; sts stands for the query protocol.
-    let form = route::is_form(&parts.headers);
-    let service_like = form.then(|| wire::model::service("sts")).flatten();
-    let place = Place { service: service_like, operation: None };
-    let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await;
-    let body = admitted.as_ref().map(|admitted| admitted.body.clone()).unwrap_or_default();
-    let foreign = Foreign::new(service, &head(parts), &body);
-    let fault = admitted.err().unwrap_or_else(|| foreign.unserved());
-    let mut call = Call::refused(foreign.fault(&fault, &parts.headers, id));
-    call.service = service.to_owned().into();
-    call.operation = foreign.operation().to_owned().into();
+    let place = foreign.place();
+    let refused = if foreign.is_unread_form() || !front.auth.judges_heads(&parts.headers) {
+        let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await;
+        if let Ok(admitted) = &admitted {
+            foreign.read_form(&admitted.body);
+        }
+        admitted.err()
+    } else {
+        let verified = verify_head(front, parts, place).err();
+        body::let_go(incoming, parts).await;
+        verified
+    };
+    let head = head(parts);
+    let fault = refused.unwrap_or_else(|| foreign.unserved(&head));
+    let mut call = Call::refused(foreign.fault(&fault, id));
+    call.service = foreign.name().into();
+    call.operation = foreign.operation(&head).into();
     call
+}
+
+/// Establishes the caller of a request whose body is not read, because nothing is done with it.
+fn verify_head(front: &Front, parts: &request::Parts, place: Place) -> Result<Caller, Fault> {
+    let (request, now) = (signed(parts), front.engine.now());
+    let verified = front
+        .auth
+        .proof(request.headers, request.query, now)
+        .and_then(|proof| front.auth.verify(&proof, &request, Payload::Unread, now));
+    verified.map_err(|refusal| refusal.fault(place.protocol()))
+}
+
+fn signed(parts: &request::Parts) -> Signed<'_> {
+    Signed {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &parts.headers,
+        host: origin::host(&parts.uri, &parts.headers),
+    }
 }
 
 async fn door(
@@ -220,26 +248,23 @@ async fn admit(
     limit: usize,
 ) -> Result<Admitted, Fault> {
     let protocol = place.protocol();
-    let claim = front
+    let (request, now) = (signed(parts), front.engine.now());
+    let proof = front
         .auth
-        .claim(&parts.headers, front.engine.now())
+        .proof(request.headers, request.query, now)
         .map_err(|refusal| refusal.fault(protocol))?;
     let operation = place.operation.map_or("called", |operation| operation.name);
     let room = front.room.take(&incoming, limit).await;
     let body = body::read(incoming, &parts.headers, limit)
         .await
         .map_err(|error| error.fault(operation, limit))?;
-    let signed = Signed {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or(""),
-        headers: &parts.headers,
-        host: origin::host(&parts.uri, &parts.headers),
-    };
     let caller = front
         .auth
-        .verify(claim.as_ref(), &signed, &body)
+        .verify(&proof, &request, Payload::Whole(&body), now)
         .map_err(|refusal| refusal.fault(protocol))?;
+    if proof.is_bearer() {
+        front.auth.authorize(&caller, bearer::PERMISSION, &"*")?;
+    }
     Ok(Admitted { caller, body, room })
 }
 
@@ -299,6 +324,7 @@ fn head(parts: &request::Parts) -> Head<'_> {
         query: parts.uri.query().unwrap_or(""),
         target: parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str),
         headers: &parts.headers,
+        bucket: origin::host(&parts.uri, &parts.headers).and_then(origin::bucket),
     }
 }
 

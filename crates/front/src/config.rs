@@ -37,13 +37,19 @@ impl Default for Config {
 }
 
 /// One access key: `[[keys]]`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     pub access_key: String,
     /// The environment variable that holds the secret key. Either this or `secret_key`.
     pub secret_key_env: Option<String>,
     pub secret_key: Option<String>,
+    /// The environment variable that holds a long-term Bedrock API key
+    /// (`AWS_BEARER_TOKEN_BEDROCK` of clients). With one a secret key is not needed.
+    pub bearer_env: Option<String>,
+    pub bearer: Option<String>,
+    /// The region of those who call with `bearer`, which names none. Default: us-east-1.
+    pub region: Option<String>,
     /// Twelve digits: the account that the key's resources belong to.
     pub account: String,
     /// IAM actions the key may use, such as `bedrock:InvokeAgent` or `lambda:*`. Without the list:
@@ -56,6 +62,8 @@ impl fmt::Debug for Key {
         f.debug_struct("Key")
             .field("access_key", &self.access_key)
             .field("secret_key_env", &self.secret_key_env)
+            .field("bearer_env", &self.bearer_env)
+            .field("region", &self.region)
             .field("account", &self.account)
             .field("actions", &self.actions)
             .finish_non_exhaustive()
@@ -71,10 +79,10 @@ pub enum ConfigError {
     DevBeyondLoopback(IpAddr),
     #[error("dev is false and there are no [[keys]]: nobody could call; add a key to craton.toml")]
     NoKeys,
-    #[error("key {0} has no secret: set secret_key_env or secret_key")]
+    #[error("key {0} has no secret: set secret_key_env, secret_key, bearer_env or bearer")]
     NoSecret(String),
-    #[error("key {0} has both secret_key_env and secret_key: remove one")]
-    TwoSecrets(String),
+    #[error("key {key} has both {name}_env and {name}: remove one")]
+    TwoSecrets { key: String, name: &'static str },
     #[error("key {key} takes its secret from the environment variable {variable}, which is unset")]
     SecretUnset { key: String, variable: String },
     #[error("key {key} has account {account:?}: an account is twelve digits")]
@@ -108,19 +116,33 @@ impl Key {
             let (key, account) = (self.access_key.clone(), self.account.clone());
             return Err(ConfigError::BadAccount { key, account });
         }
-        self.secret().map(drop)
+        match (self.secret()?, self.bearer()?) {
+            (None, None) => Err(ConfigError::NoSecret(self.access_key.clone())),
+            _ => Ok(()),
+        }
     }
 
-    pub(crate) fn secret(&self) -> Result<String, ConfigError> {
-        let key = || self.access_key.clone();
-        match (&self.secret_key_env, &self.secret_key) {
-            (Some(_), Some(_)) => Err(ConfigError::TwoSecrets(key())),
-            (None, None) => Err(ConfigError::NoSecret(key())),
-            (None, Some(secret)) if secret.is_empty() => Err(ConfigError::NoSecret(key())),
-            (None, Some(secret)) => Ok(secret.clone()),
+    pub(crate) fn secret(&self) -> Result<Option<String>, ConfigError> {
+        self.one_of("secret_key", self.secret_key_env.as_ref(), self.secret_key.as_ref())
+    }
+
+    pub(crate) fn bearer(&self) -> Result<Option<String>, ConfigError> {
+        self.one_of("bearer", self.bearer_env.as_ref(), self.bearer.as_ref())
+    }
+
+    fn one_of(
+        &self,
+        name: &'static str,
+        variable: Option<&String>,
+        plain: Option<&String>,
+    ) -> Result<Option<String>, ConfigError> {
+        let key = self.access_key.clone();
+        match (variable, plain) {
+            (Some(_), Some(_)) => Err(ConfigError::TwoSecrets { key, name }),
+            (None, plain) => Ok(plain.filter(|secret| !secret.is_empty()).cloned()),
             (Some(variable), None) => match std::env::var(variable) {
-                Ok(secret) if !secret.is_empty() => Ok(secret),
-                _ => Err(ConfigError::SecretUnset { key: key(), variable: variable.clone() }),
+                Ok(secret) if !secret.is_empty() => Ok(Some(secret)),
+                _ => Err(ConfigError::SecretUnset { key, variable: variable.clone() }),
             },
         }
     }

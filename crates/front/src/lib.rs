@@ -8,6 +8,7 @@
 mod admin;
 mod answer;
 mod auth;
+mod bearer;
 mod body;
 mod call;
 mod config;

@@ -49,6 +49,10 @@ pub(crate) const BODY_OTHER: usize = 6 * 1024 * 1024;
 // AWS: "(20180710T071714Z - 5 min.)" in the message of an expired signature (observed)
 pub(crate) const SKEW_MS: i64 = 5 * 60 * 1000;
 
+/// How old a short-term Bedrock API key may be, whatever it says itself.
+// AWS: up to 12 hours (Bedrock user guide, API keys)
+pub(crate) const SHORT_TERM_MS: i64 = 12 * 60 * 60 * 1000;
+
 /// Silence on an event stream after which a keep-alive goes out. Ours; under the shortest read
 /// time-out that makes sense for a client.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(1);

@@ -60,11 +60,12 @@ impl Names {
         let name = without_port(authority);
         self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
             || self.any_address && name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            || bucket(authority).is_some()
     }
 
     fn trusts(&self, origin: &str) -> bool {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.is_some_and(|authority| self.knows(authority))
+        authority.is_some_and(|authority| bucket(authority).is_none() && self.knows(authority))
             || self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))
     }
 }
@@ -75,6 +76,14 @@ pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> 
         Some(host) => host.to_str().ok(),
         None => uri.authority().map(http::uri::Authority::as_str),
     }
+}
+
+/// What stands before `localhost` in an authority. S3's clients put the bucket there, and no name
+/// below `localhost` can be bound to another machine (RFC 6761).
+pub(crate) fn bucket(authority: &str) -> Option<&str> {
+    let name = without_port(authority);
+    let (before, last) = name.rsplit_once('.')?;
+    (last.eq_ignore_ascii_case("localhost") && !before.is_empty()).then_some(before)
 }
 
 fn without_port(authority: &str) -> &str {
@@ -111,7 +120,15 @@ mod tests {
         {
             assert!(check("127.0.0.1", host, None), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example:4747", "10.0.0.9", "", "127.0.0.1:x"] {
+        assert!(check("127.0.0.1", "bucket.localhost:4747", None));
+        for host in [
+            "evil.example",
+            "localhost.evil.example:4747",
+            ".localhost",
+            "10.0.0.9",
+            "",
+            "127.0.0.1:x",
+        ] {
             assert!(!check("127.0.0.1", host, None), "{host}");
         }
         assert!(check("10.0.0.9", "10.0.0.9:4747", None));
@@ -124,7 +141,13 @@ mod tests {
         for origin in ["http://localhost:3000", "http://[::1]", "https://console.example.com"] {
             assert!(check("127.0.0.1", "localhost", Some(origin)), "{origin}");
         }
-        for origin in ["https://evil.example", "null", "http://localhost.evil.example", ""] {
+        for origin in [
+            "https://evil.example",
+            "null",
+            "http://localhost.evil.example",
+            "",
+            "http://evil.localhost",
+        ] {
             assert!(!check("127.0.0.1", "localhost", Some(origin)), "{origin}");
         }
     }

@@ -14,13 +14,15 @@ use http::{HeaderMap, Method};
 use wire::fault::Fault;
 use wire::model::{Operation, Protocol, SERVICES, Service, State};
 
+use crate::foreign::Foreign;
+
 /// What the head of a request tells.
 pub(crate) enum Plan<'a> {
     Operation(Routed),
     /// The form in the body (or the query string) names the operation.
     Form(Option<&'static Service>),
-    /// A service of AWS's that is not in the tables.
-    Foreign(&'a str),
+    /// A service of AWS's that Craton does not speak.
+    Foreign(Foreign<'a>),
     Unknown,
 }
 
@@ -37,26 +39,35 @@ pub(crate) struct Head<'a> {
     /// Path and query as they came.
     pub(crate) target: &'a str,
     pub(crate) headers: &'a HeaderMap,
+    /// What stands before a known name in the host, where S3's clients put the bucket.
+    pub(crate) bucket: Option<&'a str>,
 }
 
 /// `scope` is the credential scope's service, if the request is signed.
 pub(crate) fn plan<'a>(scope: Option<&'a str>, head: &Head<'_>) -> Plan<'a> {
-    if let Some(scope) = scope {
-        let mut services = signed_for(scope).peekable();
-        match services.peek() {
-            None => return Plan::Foreign(scope),
-            Some(service) if service.protocol == Protocol::Query => {
-                return Plan::Form(Some(service));
-            }
-            Some(_) => {}
+    let as_form = head.path == "/" && (is_form(head.headers) || head.query.contains("Action="));
+    let Some(scope) = scope else {
+        return match as_form {
+            true => Plan::Form(None),
+            false => by_path_or_beside(None, head),
+        };
+    };
+    match signed_for(scope).next() {
+        None => Plan::Foreign(Foreign::signed(scope, head)),
+        Some(service) if service.protocol == Protocol::Query => {
+            let beside = if as_form { None } else { Foreign::beside(Some(scope), head) };
+            beside.map_or(Plan::Form(Some(service)), Plan::Foreign)
         }
-    } else if head.path == "/" && (is_form(head.headers) || head.query.contains("Action=")) {
-        return Plan::Form(None);
+        Some(_) => by_path_or_beside(Some(scope), head),
     }
-    match by_path(scope, head) {
-        Some(routed) => Plan::Operation(routed),
-        None => Plan::Unknown,
+}
+
+fn by_path_or_beside<'a>(scope: Option<&str>, head: &Head<'_>) -> Plan<'a> {
+    let ours = by_path(scope, head).filter(|_| !head.headers.contains_key("x-amz-target"));
+    if let Some(routed) = ours {
+        return Plan::Operation(routed);
     }
+    Foreign::beside(scope, head).map_or(Plan::Unknown, Plan::Foreign)
 }
 
 fn signed_for(scope: &str) -> impl Iterator<Item = &'static Service> {
@@ -116,6 +127,18 @@ pub(crate) fn by_action(service: Option<&'static Service>, form: &[u8]) -> Resul
             let text = format!("Could not find operation {action} for version {version}");
             Fault::new("InvalidAction", 400, text)
         })
+}
+
+/// The service of an unsigned form, if it is one that Craton does not speak.
+pub(crate) fn foreign_action(
+    service: Option<&'static Service>,
+    form: &[u8],
+) -> Option<Foreign<'static>> {
+    let (action, version) = (field(form, "Action")?, field(form, "Version")?);
+    if service.is_some() || SERVICES.iter().any(|known| known.api_version == version) {
+        return None;
+    }
+    Foreign::form(&action, &version)
 }
 
 /// A field of a form, decoded.

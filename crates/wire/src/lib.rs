@@ -6,7 +6,7 @@
 //!
 //! In reading order: the dynamic value (`value`) and its typed view (`shape`), the tables (`model`,
 //! `gen`), the way in (`route`, `decode`, `validate`), the way out (`encode`, `eventstream`,
-//! `fault`, `redact`), and the tongue spoken inside (`converse`), which is ours and by hand.
+//! `fault`, `redact`), AWS's other services (`foreign`), and the tongue spoken inside (`converse`), which is ours and by hand.
 
 pub mod arn;
 pub mod converse;
@@ -14,6 +14,7 @@ pub mod decode;
 pub mod encode;
 pub mod eventstream;
 pub mod fault;
+pub mod foreign;
 mod r#gen;
 pub mod limits;
 pub mod load;

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::codegen::foreign;
 use crate::codegen::plan::Plan;
 use crate::codegen::source::Model;
 use crate::{Outcome, root};
@@ -15,16 +16,21 @@ const UNPACK: &str = "import gzip, sys, zipfile
 wheel, name = sys.argv[1:]
 sys.stdout.buffer.write(gzip.decompress(zipfile.ZipFile(wheel).read(name)))";
 
-/// Makes `models/<service>.json` where it is missing or of another version.
+/// Makes `models/<service>.json` and `models/foreign.txt` where they are missing or of another
+/// version.
 pub(crate) fn models(plans: &BTreeMap<String, Plan>, refetch: bool) -> Outcome {
     let version = fs::read_to_string(root().join("models/botocore.version"))?;
     let version = version.trim();
     let stale: Vec<_> =
         plans.iter().filter(|(name, _)| refetch || !is_current(name, version)).collect();
-    if stale.is_empty() {
+    let foreign_stale = refetch || !foreign::is_current(version);
+    if stale.is_empty() && !foreign_stale {
         return Ok(());
     }
     let wheel = download(version)?;
+    if foreign_stale {
+        foreign::strip(&wheel, version)?;
+    }
     for (name, plan) in stale {
         let mut model = unpack(&wheel, name, &plan.model)?;
         version.clone_into(&mut model.botocore);

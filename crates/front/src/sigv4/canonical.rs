@@ -1,7 +1,10 @@
 //! The canonical request: the one spelling of a request that both sides hash.
 //!
 //! AWS: services other than S3 remove dot segments and doubled slashes of the path and encode it
-//! once more as it stands, percent signs included (botocore `SigV4Auth._normalize_url_path`).
+//! once more as it stands, percent signs included (botocore `SigV4Auth._normalize_url_path`); S3
+//! takes it as it is (botocore `S3SigV4Auth`).
+
+use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
@@ -12,12 +15,16 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 
 pub(super) fn canonical_request(
     request: &Signed<'_>,
-    signed_headers: &[&str],
+    service: &str,
+    signed_headers: &[Cow<'_, str>],
     payload_hash: &str,
 ) -> Result<Vec<u8>, Refusal> {
     let mut text = Vec::with_capacity(512);
     push_line(&mut text, request.method.as_bytes());
-    push_line(&mut text, path(request.path).as_bytes());
+    match is_s3(service) {
+        true => push_line(&mut text, once_encoded(request.path).as_bytes()),
+        false => push_line(&mut text, path(request.path).as_bytes()),
+    }
     push_line(&mut text, query(request.query).as_bytes());
     for name in signed_headers {
         push_header(&mut text, request, name)?;
@@ -63,6 +70,16 @@ fn push_trimmed(text: &mut Vec<u8>, value: &[u8]) {
         }
         text.extend_from_slice(word);
     }
+}
+
+/// The scopes of S3's family.
+pub(super) fn is_s3(service: &str) -> bool {
+    matches!(service, "s3" | "s3express" | "s3-outposts" | "s3-object-lambda")
+}
+
+/// Segments decoded and encoded again, slashes as they stand.
+fn once_encoded(raw: &str) -> String {
+    raw.split('/').map(encoded).collect::<Vec<_>>().join("/")
 }
 
 fn path(raw: &str) -> String {

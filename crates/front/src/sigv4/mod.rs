@@ -1,14 +1,17 @@
-//! Signature Version 4, header form: reads what a client claims, and checks the claim against the
-//! bytes that arrived.
+//! Signature Version 4, in a header or presigned in the query: reads what a client claims, and
+//! checks the claim against the bytes that arrived.
 //!
 //! It never trusts a decoded form of the request: path, query and headers are taken raw. It knows
 //! no keys; `auth` looks the secret up between reading and checking.
 
 mod canonical;
+mod presigned;
 mod refusal;
 mod sign;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
@@ -22,6 +25,8 @@ pub use refusal::Refusal;
 pub use sign::{Signer, Unsigned};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+pub(crate) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+pub(crate) const CONTENT_SHA256: &str = "x-amz-content-sha256";
 
 /// The signed part of a request, as it came.
 pub struct Signed<'a> {
@@ -33,22 +38,46 @@ pub struct Signed<'a> {
     pub host: Option<&'a str>,
 }
 
-/// What the `Authorization` header says.
+/// The body that a signature covers.
+#[derive(Clone, Copy)]
+pub enum Payload<'a> {
+    Whole(&'a [u8]),
+    /// Not looked at, for nothing will be done with it: its digest is what the client says.
+    Unread,
+}
+
+/// What a request says about its signature.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim<'a> {
-    pub access_key: &'a str,
-    /// `YYYYMMDD`.
-    date: &'a str,
-    pub region: &'a str,
-    pub service: &'a str,
-    signed_headers: Vec<&'a str>,
-    signature: &'a str,
+    pub credential: Credential<'a>,
+    signed_headers: Vec<Cow<'a, str>>,
+    signature: Cow<'a, str>,
+    form: Form,
+}
+
+/// `ACCESS_KEY/YYYYMMDD/REGION/SERVICE/aws4_request`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Credential<'a> {
+    pub access_key: Cow<'a, str>,
+    date: Cow<'a, str>,
+    pub region: Cow<'a, str>,
+    pub service: Cow<'a, str>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    Header,
+    /// When it was signed, and for how long; without that, as long as a header.
+    Presigned {
+        time: i64,
+        seconds: Option<i64>,
+    },
 }
 
 impl<'a> Claim<'a> {
     /// `None` if the request does not claim to be signed.
-    pub fn read(headers: &'a HeaderMap) -> Result<Option<Self>, Refusal> {
-        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    pub fn read(headers: &'a HeaderMap, query: &'a str) -> Result<Option<Self>, Refusal> {
+        let Some(value) = headers.get(AUTHORIZATION) else { return Claim::presigned(query) };
         let text = value.to_str().map_err(|_| Refusal::Incomplete("it is not ASCII".into()))?;
         let Some(fields) = text.strip_prefix(ALGORITHM) else {
             return Err(Refusal::OtherScheme);
@@ -56,36 +85,27 @@ impl<'a> Claim<'a> {
         Self::parse(fields).map(Some)
     }
 
+    /// The claim of a query string.
+    pub fn presigned(query: &'a str) -> Result<Option<Self>, Refusal> {
+        presigned::read(query)
+    }
+
     fn parse(fields: &'a str) -> Result<Self, Refusal> {
-        let (mut credential, mut headers, mut signature) = (None, None, None);
+        let (mut claimed, mut headers, mut signature) = (None, None, None);
         for field in fields.split(',') {
             match field.trim().split_once('=') {
-                Some(("Credential", value)) => credential = Some(value),
+                Some(("Credential", value)) => claimed = Some(value),
                 Some(("SignedHeaders", value)) => headers = Some(value),
                 Some(("Signature", value)) => signature = Some(value),
                 _ => {}
             }
         }
-        let credential = credential.ok_or_else(|| missing("Credential"))?;
-        // An access key may hold slashes in other people's systems, so read from the right.
-        let mut parts = credential.rsplitn(5, '/');
-        let (end, service, region, date, access_key) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
-        let (Some("aws4_request"), Some(service), Some(region), Some(date), Some(access_key)) =
-            (end, service, region, date, access_key)
-        else {
-            return Err(Refusal::Incomplete(
-                "Credential must have the form ACCESS_KEY/YYYYMMDD/REGION/SERVICE/aws4_request."
-                    .into(),
-            ));
-        };
+        let headers = headers.ok_or_else(|| missing("SignedHeaders"));
         Ok(Claim {
-            access_key,
-            date,
-            region,
-            service,
-            signed_headers: headers.ok_or_else(|| missing("SignedHeaders"))?.split(';').collect(),
-            signature: signature.ok_or_else(|| missing("Signature"))?,
+            credential: credential(claimed.ok_or_else(|| missing("Credential"))?.into())?,
+            signed_headers: headers?.split(';').map(Cow::from).collect(),
+            signature: signature.ok_or_else(|| missing("Signature"))?.into(),
+            form: Form::Header,
         })
     }
 
@@ -94,26 +114,39 @@ impl<'a> Claim<'a> {
         if !self.signs("host") && !self.signs(":authority") {
             return Err(Refusal::HostUnsigned);
         }
-        let (name, time) = request_time(headers)?;
-        if !self.signs(name) {
-            return Err(Refusal::DateUnsigned(name));
-        }
+        let time = self.time(headers)?;
         let stamp = stamp(time);
-        if !stamp.starts_with(self.date) || self.date.len() != 8 {
-            return Err(Refusal::ScopeDate { scope: self.date.into(), stamp });
+        let date = &self.credential.date;
+        if !stamp.starts_with(&**date) || date.len() != 8 {
+            return Err(Refusal::ScopeDate { scope: date.to_string(), stamp });
         }
+        let lasts_ms = self.lasts_ms();
         match now_ms - time {
-            late if late > limits::SKEW_MS => Err(Refusal::Expired { stamp, now_ms }),
+            late if late > lasts_ms => Err(Refusal::Expired { stamp, now_ms, lasts_ms }),
             late if late < -limits::SKEW_MS => Err(Refusal::Early { stamp, now_ms }),
             _ => Ok(()),
         }
     }
 
     /// Whether this very request was signed with `secret`.
-    pub fn verify(&self, request: &Signed<'_>, body: &[u8], secret: &str) -> Result<(), Refusal> {
-        let hash = payload_hash(request.headers, body)?;
-        let canonical = canonical_request(request, &self.signed_headers, &hash)?;
-        let (_, time) = request_time(request.headers)?;
+    pub fn verify(
+        &self,
+        request: &Signed<'_>,
+        payload: Payload<'_>,
+        secret: &str,
+    ) -> Result<(), Refusal> {
+        let without_signature;
+        let query = match self.form {
+            Form::Header => request.query,
+            Form::Presigned { .. } => {
+                without_signature = presigned::unsigned(request.query);
+                &without_signature
+            }
+        };
+        let hash = self.payload_hash(request.headers, payload)?;
+        let request = Signed { query, ..*request };
+        let canonical = self.canonical(&request, &hash)?;
+        let time = self.time(request.headers)?;
         let expected = self.sign(&self.string_to_sign(&stamp(time), &canonical), secret);
         if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
             Ok(())
@@ -122,35 +155,105 @@ impl<'a> Claim<'a> {
         }
     }
 
+    /// When it was signed. In a header, what dates it has to be signed as well.
+    fn time(&self, headers: &HeaderMap) -> Result<i64, Refusal> {
+        if let Form::Presigned { time, .. } = self.form {
+            return Ok(time);
+        }
+        let (name, time) = request_time(headers)?;
+        if self.signs(name) { Ok(time) } else { Err(Refusal::DateUnsigned(name)) }
+    }
+
+    /// How long ago a presigned request was signed.
+    pub fn age_ms(&self, now_ms: i64) -> i64 {
+        match self.form {
+            Form::Presigned { time, .. } => now_ms - time,
+            Form::Header => 0,
+        }
+    }
+
+    fn lasts_ms(&self) -> i64 {
+        match self.form {
+            // AWS: sts takes 15 minutes for all that is presigned for less; here what the signer
+            // asked for holds
+            Form::Presigned { seconds: Some(seconds), .. } => seconds * 1000,
+            Form::Presigned { seconds: None, .. } | Form::Header => limits::SKEW_MS,
+        }
+    }
+
+    fn canonical(&self, request: &Signed<'_>, hash: &str) -> Result<Vec<u8>, Refusal> {
+        canonical_request(request, &self.credential.service, &self.signed_headers, hash)
+    }
+
+    /// The digest that goes into the canonical request. A client may name it in a header; then the
+    /// body has to match it.
+    fn payload_hash(&self, headers: &HeaderMap, payload: Payload<'_>) -> Result<String, Refusal> {
+        let named = headers.get(CONTENT_SHA256);
+        let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let s3 = canonical::is_s3(&self.credential.service);
+        let body = match (payload, named) {
+            // AWS: of S3 alone, where a query has no place for a digest and TLS covers the body
+            (_, None) if s3 && self.form != Form::Header => return Ok(UNSIGNED.to_owned()),
+            (_, Some(named)) if s3 && is_no_digest(&named) => return Ok(named),
+            (Payload::Unread, named) => return Ok(named.unwrap_or_else(|| sha256(b""))),
+            (Payload::Whole(body), None) => return Ok(sha256(body)),
+            (Payload::Whole(body), Some(named)) => (sha256(body), named),
+        };
+        let (computed, named) = body;
+        if computed == named { Ok(computed) } else { Err(Refusal::Payload(named)) }
+    }
+
     fn signs(&self, header: &str) -> bool {
-        self.signed_headers.contains(&header)
+        self.signed_headers.iter().any(|signed| signed == header)
     }
 
     fn string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
-        let Claim { date, region, service, .. } = self;
-        let digest = hex(&Sha256::digest(canonical));
+        let Credential { date, region, service, .. } = &self.credential;
+        let digest = sha256(canonical);
         format!("{ALGORITHM}\n{stamp}\n{date}/{region}/{service}/aws4_request\n{digest}")
     }
 
     fn sign(&self, string_to_sign: &str, secret: &str) -> String {
-        let key = hmac(format!("AWS4{secret}").as_bytes(), self.date);
-        let key = hmac(&key, self.region);
-        let key = hmac(&key, self.service);
+        let key = hmac(format!("AWS4{secret}").as_bytes(), &self.credential.date);
+        let key = hmac(&key, &self.credential.region);
+        let key = hmac(&key, &self.credential.service);
         let key = hmac(&key, "aws4_request");
         hex(&hmac(&key, string_to_sign))
     }
 }
 
-/// The digest that goes into the canonical request. A client may name it in a header; then the
-/// body has to match it.
-fn payload_hash(headers: &HeaderMap, body: &[u8]) -> Result<String, Refusal> {
-    let computed = hex(&Sha256::digest(body));
-    match headers.get("x-amz-content-sha256") {
-        Some(named) if named.as_bytes() != computed.as_bytes() => {
-            Err(Refusal::Payload(String::from_utf8_lossy(named.as_bytes()).into_owned()))
-        }
-        _ => Ok(computed),
+fn credential(text: Cow<'_, str>) -> Result<Credential<'_>, Refusal> {
+    match text {
+        Cow::Borrowed(text) => scope(text).ok_or_else(malformed),
+        Cow::Owned(text) => scope(&text).ok_or_else(malformed).map(|found| Credential {
+            access_key: found.access_key.into_owned().into(),
+            date: found.date.into_owned().into(),
+            region: found.region.into_owned().into(),
+            service: found.service.into_owned().into(),
+        }),
     }
+}
+
+fn scope(text: &str) -> Option<Credential<'_>> {
+    // An access key may hold slashes in other people's systems, so read from the right.
+    let mut parts = text.rsplitn(5, '/').map(Cow::from);
+    let (end, service, region, date) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let access_key = parts.next()?;
+    (end == "aws4_request").then_some(Credential { access_key, date, region, service })
+}
+
+fn malformed() -> Refusal {
+    Refusal::Incomplete(
+        "Credential must have the form ACCESS_KEY/YYYYMMDD/REGION/SERVICE/aws4_request.".into(),
+    )
+}
+
+fn is_no_digest(named: &str) -> bool {
+    named == UNSIGNED || named.starts_with("STREAMING-")
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// The header that dates the request, and its time in epoch milliseconds.

@@ -10,8 +10,11 @@ use crate::limits;
 pub enum Refusal {
     /// No `Authorization` header.
     Missing,
-    /// An `Authorization` header of another kind, such as a bearer token.
+    /// An `Authorization` header of another kind.
     OtherScheme,
+    /// An API key that is not known, or not one.
+    Bearer,
+    BearerExpired,
     Incomplete(String),
     NoDate,
     BadDate,
@@ -25,6 +28,8 @@ pub enum Refusal {
     Expired {
         stamp: String,
         now_ms: i64,
+        /// How long the signature held.
+        lasts_ms: i64,
     },
     Early {
         stamp: String,
@@ -55,6 +60,11 @@ impl Refusal {
                     if query { "InvalidClientTokenId" } else { "UnrecognizedClientException" };
                 Fault::new(code, 403, "The security token included in the request is invalid.")
             }
+            // AWS: text of Bedrock Runtime's answer to an unknown API key (observed)
+            Refusal::Bearer => Fault::access_denied(
+                "Authentication failed: Please make sure your API Key is valid.",
+            ),
+            Refusal::BearerExpired => Fault::access_denied("Bearer Token has expired"),
             Refusal::Incomplete(text) => incomplete(query, text.clone()),
             Refusal::NoDate => incomplete(
                 query,
@@ -88,10 +98,14 @@ impl Refusal {
                  from HTTP: '{scope}' != '{}', from '{stamp}'.",
                 stamp.get(..8).unwrap_or("")
             ),
-            Refusal::Expired { stamp: signed, now_ms } => format!(
-                "Signature expired: {signed} is now earlier than {} ({} - {minutes} min.)",
-                stamp(now_ms - limits::SKEW_MS),
-                stamp(*now_ms)
+            Refusal::Expired { stamp: signed, now_ms, lasts_ms } => format!(
+                "Signature expired: {signed} is now earlier than {} ({} - {})",
+                stamp(now_ms - lasts_ms),
+                stamp(*now_ms),
+                match lasts_ms / 1000 {
+                    seconds if seconds % 60 == 0 => format!("{} min.", seconds / 60),
+                    seconds => format!("{seconds} s."),
+                }
             ),
             Refusal::Early { stamp: signed, now_ms } => format!(
                 "Signature not yet current: {signed} is still later than {} ({} + {minutes} min.)",

@@ -44,9 +44,10 @@ impl Request {
     }
 
     fn check(&self, now_ms: i64) -> Result<(), Refusal> {
-        let claim = Claim::read(&self.headers)?.ok_or(Refusal::Missing)?;
+        let request = self.signed();
+        let claim = Claim::read(request.headers, request.query)?.ok_or(Refusal::Missing)?;
         claim.check_head(&self.headers, now_ms)?;
-        claim.verify(&self.signed(), &self.body, SECRET)
+        claim.verify(&request, Payload::Whole(&self.body), SECRET)
     }
 }
 
@@ -222,14 +223,112 @@ fn what_a_signer_signs_verifies() {
         service: "craton",
     };
     let (path, query, now) = ("/_craton/v1/runs/a%20b", "last=1", 1_700_000_000_000);
-    let unsigned =
-        Unsigned { method: "POST", host: "localhost:4747", path, query, body: b"the body" };
-    let headers = signer.sign(&unsigned, now).expect("plain text");
-    let claim = Claim::read(&headers).expect("a claim").expect("signed");
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "text/plain".parse().unwrap());
+    headers.insert("accept", "*/*".parse().unwrap());
+    let (host, body) = ("localhost:4747", b"the body");
+    let unsigned = Unsigned { method: "POST", host, path, query, headers: &headers, body };
+    let added = signer.sign(&unsigned, now).expect("plain text");
+    headers.extend(added);
+    let claim = Claim::read(&headers, query).expect("a claim").expect("signed");
     claim.check_head(&headers, now).expect("in time");
     let host = Some("localhost:4747");
     let request = Signed { method: "POST", path, query, headers: &headers, host };
-    claim.verify(&request, b"the body", "secret").expect("the same secret");
-    claim.verify(&request, b"the body", "other").expect_err("another secret");
-    claim.verify(&request, b"other", "secret").expect_err("another body");
+    let whole = Payload::Whole(b"the body");
+    claim.verify(&request, whole, "secret").expect("the same secret");
+    claim.verify(&request, whole, "other").expect_err("another secret");
+    claim.verify(&request, Payload::Whole(b"other"), "secret").expect_err("another body");
+    let mut changed = headers.clone();
+    changed.insert("content-type", "text/html".parse().unwrap());
+    let request = Signed { headers: &changed, ..request };
+    claim.verify(&request, whole, "secret").expect_err("another content type");
+}
+
+/// Presigned by botocore 1.43 for 60 seconds, with a header, as clusters of Kubernetes use it.
+const IDENTITY_LINK: &str = "POST /?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261120%2Fus-east-1%2Fsts%2Faws4_request&X-Amz-Date=20261120T100000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id&X-Amz-Security-Token=TOKEN%3D%3D&X-Amz-Signature=ff364c8cd45ecd77561f2988a1ae95815c03360b488832cad6dd322e9f813f69 HTTP/1.1
+Host: 127.0.0.1:4747
+X-K8s-Aws-Id: cluster a";
+/// Presigned for a week; S3 has its own way with paths and leaves the body out.
+const OBJECT_LINK: &str = "GET /bucket/a%20b//c?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261120%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20261120T100000Z&X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature=2638b57bea6e895f366b9714319f18273b53dabf9bfaab637f5c4e80d2b2e09d HTTP/1.1
+Host: 127.0.0.1:4747";
+
+#[test]
+fn a_presigned_request_is_accepted_until_it_expires() {
+    for (link, lasts) in [(IDENTITY_LINK, 60), (OBJECT_LINK, 604_800)] {
+        let check = |seconds: i64| Request::parse(link).check(NOW + seconds * 1000);
+        assert_eq!(check(0), Ok(()), "{link}");
+        assert_eq!(check(lasts), Ok(()), "{link}");
+        assert!(matches!(check(lasts + 1), Err(Refusal::Expired { .. })), "{link}");
+        assert!(matches!(check(-301), Err(Refusal::Early { .. })), "{link}");
+    }
+    refused(
+        IDENTITY_LINK,
+        NOW + 90_000,
+        Protocol::Query,
+        &expect![
+            "403 SignatureDoesNotMatch: Signature expired: 20261120T100000Z is now earlier than 20261120T100030Z (20261120T100130Z - 1 min.)"
+        ],
+    );
+}
+
+#[test]
+fn any_changed_part_of_a_presigned_request_is_refused() {
+    for (from, to) in [
+        ("POST", "GET"),
+        ("GetCallerIdentity", "GetSessionToken"),
+        ("Expires=60", "Expires=61"),
+        ("100000Z", "100001Z"),
+        ("us-east-1", "us-east-2"),
+        ("TOKEN", "OTHER"),
+        ("cluster a", "cluster b"),
+        ("127.0.0.1", "127.0.0.2"),
+        ("Action=", "more=1&Action="),
+        (" HTTP/1.1", "&more=1 HTTP/1.1"),
+    ] {
+        let text = IDENTITY_LINK.replacen(from, to, 1);
+        assert_ne!(text, IDENTITY_LINK);
+        assert_eq!(Request::parse(&text).check(NOW), Err(Refusal::Mismatch), "{from} -> {to}");
+    }
+    let change = |from: &str, to: &str| IDENTITY_LINK.replacen(from, to, 1);
+    refused(
+        &change("Expires=60", "Expires=604801"),
+        NOW,
+        Protocol::Query,
+        &expect!["400 IncompleteSignature: X-Amz-Expires must be a number from 1 to 604800."],
+    );
+    refused(
+        &change("X-Amz-Date", "X-Amz-Dato"),
+        NOW,
+        Protocol::RestJson,
+        &expect![
+            "403 IncompleteSignatureException: Query-string authentication requires the X-Amz-Date parameter."
+        ],
+    );
+    refused(
+        &change("X-Amz-Algorithm=AWS4-HMAC-SHA256&", ""),
+        NOW,
+        Protocol::Query,
+        &expect![
+            "400 IncompleteSignature: Query-string authentication requires the X-Amz-Algorithm parameter."
+        ],
+    );
+}
+
+#[test]
+fn only_s3_may_leave_its_body_unsigned() {
+    let unsigned = |service| {
+        let (mut headers, body) = (HeaderMap::new(), b"anything");
+        headers.insert(CONTENT_SHA256, UNSIGNED.parse().unwrap());
+        let (access_key, secret_key, region) = ("AKID", SECRET, "us-east-1");
+        let signer = Signer { access_key, secret_key, session_token: None, region, service };
+        let (host, path, query) = ("localhost", "/bucket/a b//../c", "");
+        let request = Unsigned { method: "PUT", host, path, query, headers: &headers, body };
+        let added = signer.sign(&request, NOW).unwrap();
+        headers.extend(added);
+        let claim = Claim::read(&headers, "").unwrap().unwrap();
+        let request = Signed { method: "PUT", path, query, headers: &headers, host: Some(host) };
+        claim.verify(&request, Payload::Whole(b"something else"), SECRET)
+    };
+    assert_eq!(unsigned("s3"), Ok(()));
+    assert!(matches!(unsigned("lambda"), Err(Refusal::Payload(_))));
 }

@@ -152,9 +152,9 @@ fn scope(service: &str) -> String {
 fn key(access_key: &str, actions: Option<&[&str]>) -> Key {
     Key {
         access_key: access_key.into(),
-        secret_key_env: None,
         secret_key: Some("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
         account: "123456789012".into(),
         actions: actions.map(|actions| actions.iter().map(|&action| action.into()).collect()),
+        ..Key::default()
     }
 }

@@ -99,9 +99,9 @@ async fn what_cannot_be_done_is_said_in_the_protocol_of_the_service() {
         OPTIONS /agents/: 204 No Content  
         POST /: 400 Bad Request  <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>InvalidAction</Code><Message>Could not find operation Nothing for version 2011-06-15</Message></Error><RequestId>request-9</RequestId></ErrorResponse>
         POST /: 501 Not Implemented  <ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Receiver</Type><Code>NotImplementedException</Code><Message>craton does not serve iam ListUsers: craton keeps no people, passwords or second factors; access keys are set in craton.toml</Message></Error><RequestId>request-10</RequestId></ErrorResponse>
-        PUT /bucket/key: 501 Not Implemented  <Error><Code>NotImplementedException</Code><Message>craton does not serve s3 PUT /bucket/key: the service is not part of it</Message><RequestId>request-11</RequestId></Error>
-        POST /: 501 Not Implemented  {"__type":"NotImplementedException","message":"craton does not serve dynamodb ListTables: the service is not part of it"}
-        POST /: 501 Not Implemented  <ErrorResponse><Error><Type>Receiver</Type><Code>NotImplementedException</Code><Message>craton does not serve sqs SendMessage: the service is not part of it</Message></Error><RequestId>request-13</RequestId></ErrorResponse>"#]].assert_eq(&lines.join("\n"));
+        PUT /bucket/key: 501 Not Implemented  <Error><Code>NotImplementedException</Code><Message>craton does not serve s3 PutObject: the service is not part of craton; keep it on AWS with the lines of `craton env`, or name it in [forward] of craton.toml</Message><RequestId>request-11</RequestId></Error>
+        POST /: 501 Not Implemented  {"__type":"NotImplementedException","message":"craton does not serve dynamodb ListTables: the service is not part of craton; keep it on AWS with the lines of `craton env`, or name it in [forward] of craton.toml"}
+        POST /: 501 Not Implemented  <ErrorResponse><Error><Type>Receiver</Type><Code>NotImplementedException</Code><Message>craton does not serve sqs SendMessage: the service is not part of craton; keep it on AWS with the lines of `craton env`, or name it in [forward] of craton.toml</Message></Error><RequestId>request-13</RequestId></ErrorResponse>"#]].assert_eq(&lines.join("\n"));
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn with_keys_only_what_a_listed_key_signed_and_may_do_is_done() {
         HTTP/1.1 403 Forbidden <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.</Message></Error><RequestId>request-4</RequestId></ErrorResponse>
         HTTP/1.1 403 Forbidden <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>MissingAuthenticationToken</Code><Message>Request is missing Authentication Token</Message></Error><RequestId>request-5</RequestId></ErrorResponse>
         HTTP/1.1 403 Forbidden {"message":"Missing Authentication Token"}
-        HTTP/1.1 403 Forbidden <ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>The security token included in the request is invalid.</Message></Error><RequestId>request-7</RequestId></ErrorResponse>"#]].assert_eq(&lines.join("\n"));
+        HTTP/1.1 403 Forbidden <Response><Errors><Error><Code>InvalidClientTokenId</Code><Message>The security token included in the request is invalid.</Message></Error></Errors><RequestID>request-7</RequestID></Response>"#]].assert_eq(&lines.join("\n"));
 }
 
 #[tokio::test]

@@ -26,11 +26,13 @@ fn line(case: &str) -> String {
         headers.insert("content-type", kind.parse().unwrap());
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let head = Head { method: &method, path, query, target, headers: &headers };
+    let head = Head { method: &method, path, query, target, headers: &headers, bucket: None };
     let routed = match route::plan(scope, &head) {
         Plan::Operation(routed) => Ok(routed),
         Plan::Form(service) => route::by_action(service, form.as_bytes()),
-        Plan::Foreign(service) => return format!("foreign {service}"),
+        Plan::Foreign(found) => {
+            return format!("foreign {} {}", found.name(), found.operation(&head));
+        }
         Plan::Unknown => Err(route::unknown(&head)),
     };
     match routed {
@@ -129,7 +131,7 @@ fn a_form_names_its_operation() {
             400 InvalidAction: Could not find operation GetCallerIdentity for version 2011-06-15
             400 InvalidAction: Could not find operation Nothing for version 2011-06-15
             400 MissingAction: the request has no Action parameter
-            foreign dynamodb
-            foreign s3"#]],
+            foreign dynamodb or dynamodbstreams POST /
+            foreign s3 GetObject"#]],
     );
 }
