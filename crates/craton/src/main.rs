@@ -38,6 +38,8 @@ enum Verb {
     Demo(cmd::demo::Args),
     /// Says what is missing: configuration, providers, port, data directory, tools.
     Doctor(cmd::doctor::Args),
+    /// Prints the variables that send the served services here and leave others on AWS.
+    Env(cmd::env::Args),
     /// Shows what a run did, step by step.
     Trace(cmd::trace::Args),
 }
@@ -48,6 +50,7 @@ Examples:
   craton up --config craton.toml         with your providers and access keys
   craton demo                            a support agent to talk with, in a minute
   craton chat support                    talk with the agent named support
+  eval \"$(craton env)\"                   this shell's AWS code calls Craton
   craton trace --last                    the latest run
   craton trace my-session                the latest run of a session";
 
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Verb::Deploy(args) => cmd::deploy::run(&args),
         Verb::Demo(args) => cmd::demo::run(args),
         Verb::Doctor(args) => cmd::doctor::run(&args),
+        Verb::Env(args) => cmd::env::run(&args),
         Verb::Trace(args) => cmd::trace::run(&args),
     };
     match done {

@@ -4,6 +4,7 @@ pub(crate) mod chat;
 pub(crate) mod demo;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
+pub(crate) mod env;
 pub(crate) mod trace;
 pub(crate) mod up;
 
