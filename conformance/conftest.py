@@ -38,6 +38,10 @@ provider = "test"
 [functions.map]
 {functions}
 
+[buckets]
+deployments = "bucket"
+gone = "not-there"
+
 [effects]
 "{READ}" = "read"
 "{KEYED}" = "keyed"
@@ -51,6 +55,14 @@ def craton(tmp_path_factory, settings):
     server = Craton(tmp_path_factory.mktemp("craton"), settings).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def bucket(craton):
+    """The folder that is the bucket `deployments`."""
+    folder = craton.home / "bucket"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -186,16 +186,46 @@ def test_a_group_has_one_schema_and_one_executor(cp, agent, fields, words):
 
 
 @pytest.mark.parametrize(("fields", "words"), [
-    ({"apiSchema": {"s3": {"s3BucketName": "bucket", "s3ObjectKey": "key"}}}, "s3"),
     ({"functionSchema": {"functions": [{"name": "f", "requireConfirmation": "ENABLED"}]}},
      "requireConfirmation"),
     ({"parentActionGroupSignature": "AMAZON.CodeInterpreter"}, "parentActionGroupSignature"),
 ])
 def test_features_to_come_are_refused_by_name(cp, agent, fields, words):
-    """A1, D2: a schema in S3 is the part of D2 that is left."""
+    """A1"""
     executor = {} if "parentActionGroupSignature" in fields else {"actionGroupExecutor": {"lambda": READ}}
     with refused("ValidationException", words):
         cp.create_agent_action_group(**where(agent()), actionGroupName="later", **executor, **fields)
+
+
+def test_a_schema_in_a_bucket_is_read_when_the_group_is_made_or_changed(cp, agent, bucket):
+    """D2: apiSchema.s3, of a bucket under [buckets]; shown as it was given."""
+    (bucket / "schemas").mkdir(exist_ok=True)
+    (bucket / "schemas" / "orders.yaml").write_text(YAML)
+    place = {"s3": {"s3BucketName": "deployments", "s3ObjectKey": "schemas/orders.yaml"}}
+    made = agent()
+    executor = {"actionGroupExecutor": {"lambda": READ}}
+    group = cp.create_agent_action_group(
+        **where(made), actionGroupName="orders", apiSchema=place, **executor)["agentActionGroup"]
+    assert group["apiSchema"] == place
+    (bucket / "schemas" / "orders.yaml").write_text("openapi: 3.0.0\npaths: 7\n")
+    shown = cp.get_agent_action_group(**where(made), actionGroupId=group["actionGroupId"])
+    assert shown["agentActionGroup"]["apiSchema"] == place
+    cp.prepare_agent(agentId=made.id)
+    with refused("ValidationException"):
+        cp.update_agent_action_group(**where(made), actionGroupId=group["actionGroupId"],
+                                     actionGroupName="orders", apiSchema=place, **executor)
+
+
+@pytest.mark.parametrize(("bucket_name", "key", "words"), [
+    ("nobody", "a.yaml", r"nobody is not mapped.*\[buckets\]"),
+    ("deployments", "none.yaml", "there is no file none.yaml"),
+    ("deployments", "a/../../craton.toml", "leaves the bucket's folder"),
+])
+def test_a_schema_that_cannot_be_read_is_refused_with_the_reason(cp, agent, bucket, bucket_name, key, words):
+    schema = {"s3": {"s3BucketName": bucket_name, "s3ObjectKey": key}}
+    with refused("ValidationException", f"(?s)Failed to create OpenAPI 3 model .*{words}"):
+        cp.create_agent_action_group(**where(agent()), actionGroupName="far", apiSchema=schema,
+                                     actionGroupExecutor={"lambda": READ})
 
 
 @pytest.mark.parametrize(("field", "value", "constraint"), [

@@ -58,6 +58,7 @@ pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
         store: Store::memory().unwrap(),
         models: Models::single(Arc::new(Scripted::from_steps(steps))),
         tools: Arc::new(NoTools),
+        buckets: exec::Buckets::default(),
         clock: Arc::new(Ticks(AtomicI64::new(1_700_000_000_000))),
         ids: Arc::new(Counted(AtomicU64::new(0))),
         turn: craton_core::agent::limits::Limits::default(),

@@ -20,6 +20,8 @@ pub(crate) struct Config {
     providers: BTreeMap<String, llm::ProviderConfig>,
     models: Vec<llm::ModelRule>,
     pub(crate) functions: exec::Config,
+    /// Buckets of S3 that are folders here: name to path, relative to the file.
+    buckets: BTreeMap<String, PathBuf>,
     /// How often tools may take effect when a reply is lost: function name or ARN, with `:tool`
     /// for one of its tools, to `read`, `keyed` or `once`.
     pub(crate) effects: BTreeMap<String, Effect>,
@@ -71,6 +73,11 @@ impl Config {
             rules_by_default: dev,
             base_dir: self.base_dir.clone(),
         }
+    }
+
+    pub(crate) fn buckets(&self) -> exec::Buckets {
+        let folder = |(name, path): (&String, &PathBuf)| (name.clone(), self.base_dir.join(path));
+        exec::Buckets::new(self.buckets.iter().map(folder).collect())
     }
 
     pub(crate) fn has_keys(&self) -> bool {

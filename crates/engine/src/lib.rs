@@ -50,6 +50,8 @@ pub struct Parts {
     pub store: Store,
     pub models: llm::Models,
     pub tools: SharedTools,
+    /// Where `s3://` locations are read.
+    pub buckets: exec::Buckets,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub turn: TurnLimits,
@@ -64,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) models: llm::Models,
     pub(crate) tools: SharedTools,
+    pub(crate) buckets: exec::Buckets,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) turn: TurnLimits,
@@ -97,6 +100,7 @@ impl Engine {
             store: parts.store,
             models: parts.models,
             tools: parts.tools,
+            buckets: parts.buckets,
             clock: parts.clock,
             ids: parts.ids,
             turn: parts.turn,
@@ -121,6 +125,10 @@ impl Engine {
 
     pub fn tools(&self) -> &SharedTools {
         &self.0.tools
+    }
+
+    pub fn buckets(&self) -> &exec::Buckets {
+        &self.0.buckets
     }
 
     /// Milliseconds since the Unix epoch, by the engine's clock.

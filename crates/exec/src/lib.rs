@@ -7,6 +7,7 @@
 //! nothing here is durable: the engine's journal is.
 
 mod answer;
+mod buckets;
 mod code;
 mod config;
 mod environment;
@@ -27,6 +28,7 @@ mod report;
 mod runtime;
 mod runtime_api;
 
+pub use buckets::{BucketError, Buckets};
 pub use config::Config;
 pub use function::{
     CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,

@@ -19,7 +19,7 @@ pub const LOG_TAIL_BYTES: usize = 4096;
 pub(crate) const INIT: Duration = Duration::from_secs(10);
 
 /// AWS: 250 MB of code unzipped (Lambda quotas).
-pub(crate) const CODE_BYTES: u64 = 250 * 1024 * 1024;
+pub const CODE_BYTES: u64 = 250 * 1024 * 1024;
 
 /// Ours: more files than any real package has; bounds the time that unpacking takes.
 pub(crate) const CODE_FILES: usize = 50_000;

@@ -29,7 +29,7 @@ enum Family {
 /// Every runtime that is served. A name that ends in a dot stands for all that begin with it.
 ///
 /// AWS: the names (Lambda developer guide, "Lambda runtimes").
-const RUNTIMES: [(&str, Family); 9] = [
+const RUNTIMES: &[(&str, Family)] = &[
     ("python3.", Family::Python),
     ("nodejs18.x", Family::Node),
     ("nodejs20.x", Family::Node),
@@ -51,8 +51,12 @@ pub fn refusal(runtime: &str) -> Option<String> {
     if family(runtime).is_some() {
         return None;
     }
-    let names = RUNTIMES.map(|(name, _)| if name.ends_with('.') { "python3.x" } else { name });
-    Some(format!("runtime {runtime} is not served; {} are", names.join(", ")))
+    let name = |(name, _): &(&str, Family)| match name.strip_suffix('.') {
+        Some(stem) => format!("{stem}.x"),
+        None => (*name).to_owned(),
+    };
+    let names = RUNTIMES.iter().map(name).collect::<Vec<_>>().join(", ");
+    Some(format!("runtime {runtime} is not served; {names} are"))
 }
 
 /// What is executed for one function.

@@ -10,7 +10,7 @@ use wire::bedrock_agent::types::{
     CreateAgentActionGroupRequest, CreateAgentActionGroupResponse, CustomControlMethod,
     DeleteAgentActionGroupRequest, DeleteAgentActionGroupResponse, Function, FunctionSchema,
     GetAgentActionGroupRequest, GetAgentActionGroupResponse, ListAgentActionGroupsRequest,
-    ListAgentActionGroupsResponse, ParameterDetail, RequireConfirmation, Type,
+    ListAgentActionGroupsResponse, ParameterDetail, RequireConfirmation, S3Identifier, Type,
     UpdateAgentActionGroupRequest, UpdateAgentActionGroupResponse,
 };
 use wire::fault::Fault;
@@ -18,7 +18,7 @@ use wire::value::Timestamp;
 
 use super::document::{self, ActionGroup, Agent, DRAFT};
 use super::feature;
-use super::limits::ACTION_GROUPS;
+use super::limits::{ACTION_GROUPS, SCHEMA_BYTES};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
 use crate::cx::Cx;
@@ -29,6 +29,9 @@ pub(crate) async fn create(
 ) -> Result<CreateAgentActionGroupResponse, Fault> {
     feature::check_signature(input.parent_action_group_signature)?;
     let once = Once::new("CreateAgentActionGroup", input.client_token.as_deref(), input.clone());
+    let schema_from = schema_from(input.api_schema.as_ref())?;
+    let schema =
+        schema(cx, &input.action_group_name, input.api_schema, input.function_schema).await?;
     let asked = ActionGroup {
         id: String::new(),
         name: input.action_group_name,
@@ -36,7 +39,8 @@ pub(crate) async fn create(
         description: input.description,
         enabled: input.action_group_state != Some(ActionGroupState::Disabled),
         executor: input.action_group_executor.map(executor),
-        schema: schema(input.api_schema, input.function_schema)?,
+        schema,
+        schema_from,
         created_at: 0,
         updated_at: 0,
     };
@@ -122,6 +126,9 @@ pub(crate) async fn update(
     input: UpdateAgentActionGroupRequest,
 ) -> Result<UpdateAgentActionGroupResponse, Fault> {
     feature::check_signature(input.parent_action_group_signature)?;
+    let schema_from = schema_from(input.api_schema.as_ref())?;
+    let schema =
+        schema(cx, &input.action_group_name, input.api_schema, input.function_schema).await?;
     let asked = ActionGroup {
         id: input.action_group_id,
         name: input.action_group_name,
@@ -129,7 +136,8 @@ pub(crate) async fn update(
         description: input.description,
         enabled: input.action_group_state != Some(ActionGroupState::Disabled),
         executor: input.action_group_executor.map(executor),
-        schema: schema(input.api_schema, input.function_schema)?,
+        schema,
+        schema_from,
         created_at: 0,
         updated_at: cx.engine.now(),
     };
@@ -227,7 +235,10 @@ fn executor(asked: ActionGroupExecutor) -> Executor {
     }
 }
 
-fn schema(
+/// The schema's text, wherever it lies.
+async fn schema(
+    cx: &Cx,
+    group: &str,
     api: Option<APISchema>,
     functions: Option<FunctionSchema>,
 ) -> Result<Option<Schema>, Fault> {
@@ -236,9 +247,9 @@ fn schema(
             "an action group has either an apiSchema or a functionSchema, not both",
         )),
         (Some(APISchema::Payload(text)), None) => Ok(Some(Schema::OpenApi(text))),
-        (Some(APISchema::S3(_)), None) => {
-            let feature = "schemas in S3; send the text as apiSchema.payload";
-            Err(feature::refused("apiSchema.s3", "", feature))
+        (Some(APISchema::S3(place)), None) => {
+            let (bucket, key) = location(&place)?;
+            Ok(Some(Schema::OpenApi(text_of(cx, group, &bucket, &key).await?)))
         }
         (None, Some(FunctionSchema::Functions(list))) => {
             let functions: Result<_, _> = list.into_iter().map(function).collect();
@@ -246,6 +257,35 @@ fn schema(
         }
         (None, None) => Ok(None),
     }
+}
+
+fn schema_from(api: Option<&APISchema>) -> Result<Option<(String, String)>, Fault> {
+    match api {
+        Some(APISchema::S3(place)) => location(place).map(Some),
+        Some(APISchema::Payload(_)) | None => Ok(None),
+    }
+}
+
+fn location(place: &S3Identifier) -> Result<(String, String), Fault> {
+    match (place.s3_bucket_name.clone(), place.s3_object_key.clone()) {
+        (Some(bucket), Some(key)) => Ok((bucket, key)),
+        _ => Err(Fault::validation("apiSchema.s3 needs both s3BucketName and s3ObjectKey")),
+    }
+}
+
+/// AWS: the schema is read when the group is made or changed, and this is said where it cannot be
+/// (awslabs/generative-ai-cdk-constructs issue 1086). A later change of the object needs an update.
+async fn text_of(cx: &Cx, group: &str, bucket: &str, key: &str) -> Result<String, Fault> {
+    let read = cx.engine.buckets().read(bucket, key, SCHEMA_BYTES).await;
+    let text = read.map_err(|error| error.to_string()).and_then(|body| {
+        String::from_utf8(body.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
+    });
+    text.map_err(|why| {
+        Fault::validation(format!(
+            "Failed to create OpenAPI 3 model from the JSON/YAML object that you provided for \
+             action {group}: s3://{bucket}/{key}: {why}"
+        ))
+    })
 }
 
 fn function(asked: Function) -> Result<config::Function, Fault> {
@@ -274,7 +314,13 @@ fn state(group: &ActionGroup) -> ActionGroupState {
 
 fn shown(agent_id: &str, version: &str, group: &ActionGroup) -> AgentActionGroup {
     let (api_schema, function_schema) = match group.schema.clone() {
-        Some(Schema::OpenApi(text)) => (Some(APISchema::Payload(text)), None),
+        Some(Schema::OpenApi(text)) => {
+            let place = group.schema_from.clone().map(|(bucket, key)| S3Identifier {
+                s3_bucket_name: Some(bucket),
+                s3_object_key: Some(key),
+            });
+            (Some(place.map_or(APISchema::Payload(text), APISchema::S3)), None)
+        }
         Some(Schema::Functions(list)) => {
             let functions = list.into_iter().map(shown_function).collect();
             (None, Some(FunctionSchema::Functions(functions)))

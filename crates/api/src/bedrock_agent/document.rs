@@ -100,6 +100,9 @@ pub(crate) struct ActionGroup {
     pub(crate) executor: Option<Executor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<Schema>,
+    /// Bucket and key that the schema was read from, to be shown as they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schema_from: Option<(String, String)>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }

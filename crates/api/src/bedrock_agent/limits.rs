@@ -13,3 +13,6 @@ pub(crate) const TAGS: usize = 50;
 /// Seconds. AWS: what GetAgent shows of agents whose makers did not say (prints of it in public
 /// repositories).
 pub(crate) const IDLE_SESSION_TTL: u32 = 600;
+
+/// Ours: a schema in a bucket; AWS names no number for it.
+pub(super) const SCHEMA_BYTES: u64 = 1024 * 1024;

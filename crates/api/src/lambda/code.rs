@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use engine::Engine;
 use engine::function::FunctionRecord;
-use exec::CodeError;
+use exec::{BucketError, CodeError};
 use sha2::{Digest as _, Sha256};
 use store::{Batch, Tenant};
 use wire::fault::Fault;
@@ -41,6 +41,8 @@ pub(crate) async fn update(
     let source = FunctionCode {
         zip_file: input.zip_file.clone(),
         s3_bucket: input.s3_bucket.clone(),
+        s3_key: input.s3_key.clone(),
+        s3_object_version: input.s3_object_version.clone(),
         image_uri: input.image_uri.clone(),
         source_kms_key_arn: input.source_kms_key_arn.clone(),
         ..FunctionCode::default()
@@ -115,18 +117,26 @@ async fn last_version(cx: &Cx, reference: &Reference) -> Result<Option<FunctionR
 
 /// The package of a request, unpacked to see that it can be.
 pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Package, Fault> {
-    if source.s3_bucket.is_some() {
-        return Err(invalid("S3Bucket: craton has no buckets; send the package as ZipFile"));
-    }
     if source.image_uri.is_some() {
         return Err(unserved("ImageUri", "container images"));
     }
     if source.source_kms_key_arn.is_some() {
         return Err(unserved("SourceKMSKeyArn", "keys of one's own"));
     }
-    // AWS: says so in these words.
-    let zip =
-        source.zip_file.ok_or_else(|| invalid("Please provide a source for function code."))?;
+    if source.s3_object_version.is_some() {
+        return Err(unserved("S3ObjectVersion", "versions of objects"));
+    }
+    let zip = match (source.zip_file, source.s3_bucket, source.s3_key) {
+        (Some(zip), None, None) => zip,
+        (None, Some(bucket), Some(key)) => from_bucket(engine, &bucket, &key).await?,
+        // AWS: says so in these words.
+        (None, ..) => return Err(invalid("Please provide a source for function code.")),
+        (Some(_), ..) => {
+            return Err(invalid(
+                "Please do not provide other FunctionCode parameters when providing a ZipFile.",
+            ));
+        }
+    };
     if zip.is_empty() {
         return Err(invalid("Uploaded file must be a non-empty zip"));
     }
@@ -144,6 +154,24 @@ pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Pac
         }
         Err(error @ CodeError::Io(_)) => Err(Fault::internal(error)),
     }
+}
+
+/// AWS: these words and S3's own code and message (CreateFunction, as quoted in many issues).
+async fn from_bucket(engine: &Engine, bucket: &str, key: &str) -> Result<Bytes, Fault> {
+    let read = engine.buckets().read(bucket, key, exec::limits::CODE_BYTES).await;
+    read.map_err(|error| {
+        let (code, message) = match &error {
+            BucketError::NoBucket(_) => ("NoSuchBucket", "The specified bucket does not exist."),
+            BucketError::NoKey(_) => ("NoSuchKey", "The specified key does not exist."),
+            BucketError::Outside(_) => ("AccessDenied", "Access Denied."),
+            BucketError::TooLarge { .. } => ("EntityTooLarge", "The package is too large."),
+            BucketError::Io { .. } => ("InternalError", "The object cannot be read."),
+        };
+        invalid(format!(
+            "Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message} \
+             ({error})"
+        ))
+    })
 }
 
 fn digest(zip: &[u8]) -> String {

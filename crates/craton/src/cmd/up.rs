@@ -113,6 +113,7 @@ async fn assemble(
     let client = net::Client::new(net::Config::default());
     let models = llm::Models::open(config.models(dev), client.clone())
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
+    let buckets = config.buckets();
     let (map, effects) = (config.functions.map.clone(), config.effects);
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
@@ -133,6 +134,7 @@ async fn assemble(
         store,
         models,
         tools,
+        buckets,
         clock: system.clone(),
         ids: system,
         turn: config.limits.turn,

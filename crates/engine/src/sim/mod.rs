@@ -125,6 +125,7 @@ impl Life {
             store,
             models: Models::single(Arc::new(Model::new(self.script.concat()))),
             tools: Arc::new(self.world.clone()),
+            buckets: exec::Buckets::default(),
             clock: self.environment.clone(),
             ids: self.environment.clone(),
             turn: TurnLimits::default(),

@@ -174,6 +174,7 @@ async fn start(
         store: store.clone(),
         models: Models::single(model.clone()),
         tools: Arc::new(world.clone()),
+        buckets: exec::Buckets::default(),
         clock: surroundings.clone(),
         ids: surroundings.clone(),
         turn: TurnLimits::default(),

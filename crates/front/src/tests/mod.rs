@@ -74,6 +74,7 @@ async fn engine() -> Engine {
         store: Store::memory().unwrap(),
         models: llm::Models::open(llm::Config::default(), client).unwrap(),
         tools: Arc::new(NoTools),
+        buckets: exec::Buckets::default(),
         clock: fixed.clone(),
         ids: fixed,
         turn: craton_core::agent::limits::Limits::default(),
