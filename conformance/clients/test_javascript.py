@@ -13,7 +13,7 @@ import pytest
 from support.agents import package, unique
 from support.model import Say, last_words, text_of, tool_names, tool_results
 from support.program import Program
-from support.server import ROLE, Craton, target
+from support.server import ROLE, target
 
 SOURCES = pathlib.Path(__file__).parent / "js"
 HOME = target() / "clients" / "js"
@@ -186,39 +186,20 @@ def test_what_is_not_served_is_refused_by_name(node, model):
     assert "CountTokens" in error["message"]
 
 
-SECURED = """
-dev = false
-
-[[keys]]
-access_key = "AKIACLIENTS"
-secret_key = "a-secret/of+clients="
-account = "111111111111"
-"""
-IDS = ["anthropic.claude-3-5-sonnet-20240620-v1:0",
-       "arn:aws:bedrock:us-east-1:111111111111:inference-profile/us.anthropic.claude-3-haiku-20240307-v1:0"]
-
-
-@pytest.fixture(scope="session")
-def secured(tmp_path_factory, settings):
-    """A server that reads signatures."""
-    server = Craton(tmp_path_factory.mktemp("secured"), SECURED + settings).start()
-    yield server
-    server.stop()
-
-
 @pytest.mark.parametrize("file", ["runtime", "ai"])
-@pytest.mark.parametrize("id", IDS)
-def test_signatures_hold_whatever_the_path_has_in_it(node, secured, models, file, id):
-    models.model(id).turn(Say("signed"))
-    keys = {"AWS_ACCESS_KEY_ID": "AKIACLIENTS", "AWS_SECRET_ACCESS_KEY": "a-secret/of+clients="}
-    program = node(file, "signed", server=secured, variables=keys, model=id)
-    assert program.result() == "signed"
+def test_credentials_hold_whatever_the_path_has_in_it(node, secured, credentials, spelled, file):
+    spelled.turn(Say("let in"))
+    program = node(file, "letIn", server=secured, variables=credentials, model=spelled.id)
+    assert program.result() == "let in"
 
 
-def test_a_wrong_secret_is_a_typed_refusal(node, secured):
-    keys = {"AWS_ACCESS_KEY_ID": "AKIACLIENTS", "AWS_SECRET_ACCESS_KEY": "another"}
-    error = node("runtime", "signed", server=secured, variables=keys).result()
-    assert error["status"] == 403 and "signature" in error["message"], error
+@pytest.mark.parametrize("wrong, words", [
+    ({"AWS_ACCESS_KEY_ID": "AKIACLIENTS", "AWS_SECRET_ACCESS_KEY": "another"}, "signature"),
+    ({"AWS_BEARER_TOKEN_BEDROCK": "another"}, ""),
+], ids=["signature", "API key"])
+def test_wrong_credentials_are_refused_with_words(node, secured, wrong, words):
+    error = node("runtime", "letIn", server=secured, variables=wrong).result()
+    assert error["status"] == 403 and error["message"] and words in error["message"], error
 
 
 # Agents

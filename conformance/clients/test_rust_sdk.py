@@ -18,10 +18,11 @@ def rust(craton, model):
     """Starts one case of the program."""
     started = []
 
-    def run(case, **given):
+    def run(case, server=craton, variables=None, **given):
         if not BINARY.exists():
             pytest.fail(f"{BINARY} is not there; `cargo xtask test` builds it")
-        started.append(Program([BINARY, case], craton.url, {"model": model.id, **given}))
+        started.append(Program([BINARY, case], server.url, {"model": model.id, **given},
+                               **variables or {}))
         return started[-1]
 
     yield run
@@ -80,6 +81,13 @@ def test_refusals_are_typed_before_the_stream_and_in_it(rust, model):
     error = rust("refused_in_the_stream").result()
     assert (error["typed"], error["text"]) == (True, "half an ans")
     assert "broke off" in error["message"]
+
+
+def test_credentials_hold_whatever_the_path_has_in_it(rust, secured, credentials, spelled):
+    spelled.turn(Say("let in"))
+    program = rust("streamed", server=secured, variables=credentials, model=spelled.id)
+    assert program.hear() == "let in"
+    assert program.result()["stop"] == "end_turn"
 
 
 def test_an_agent_is_made_and_listed_page_by_page(rust, agent, cp):

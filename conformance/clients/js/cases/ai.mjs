@@ -42,7 +42,7 @@ export async function stopped({ model }) {
   return [whole, streamed].map((metadata) => metadata.bedrock.stopSequence);
 }
 
-export async function signed({ model }) {
+export async function letIn({ model }) {
   return (await generateText({ model: bedrock()(model), prompt: "Hello" })).text;
 }
 

@@ -160,8 +160,8 @@ export const notServed = ({ model }) => failure(sdk, () =>
     modelId: model, input: { converse: { messages: [user("Hello")] } },
   })));
 
-// What the model answers, or the exception: for servers that read the signature.
-export const signed = async ({ model }) => {
+// What the model answers, or the exception: for servers that read credentials.
+export const letIn = async ({ model }) => {
   try {
     return words(await new BedrockRuntimeClient({ maxAttempts: 1 }).send(ask(model, "Hello")));
   } catch (error) {
