@@ -52,6 +52,36 @@ impl Link {
         .await
     }
 
+    /// Sends a request and hands each piece of the answer on as it comes; any status but 200 is an
+    /// error.
+    pub(crate) async fn stream(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        mut hear: impl FnMut(Bytes) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut exchange = std::pin::pin!(async {
+            let response = self.sender.send_request(request).await?;
+            let status = response.status();
+            let mut body = response.into_body();
+            if status != StatusCode::OK {
+                let why = body.collect().await?.to_bytes();
+                return Err(format!("{status}: {}", String::from_utf8_lossy(&why)).into());
+            }
+            while let Some(frame) = body.frame().await {
+                if let Ok(bytes) = frame?.into_data() {
+                    hear(bytes)?;
+                }
+            }
+            Ok(())
+        });
+        let (wire, mut over) = (&mut self.wire, false);
+        poll_fn(|cx| {
+            over = over || wire.as_mut().poll(cx).is_ready();
+            exchange.as_mut().poll(cx)
+        })
+        .await
+    }
+
     pub(crate) async fn post(
         &mut self,
         path: &str,

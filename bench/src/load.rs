@@ -13,7 +13,8 @@ use aws_smithy_types::event_stream::Message;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::Full;
 use serde_json::json;
 
 use crate::http1::{self, Link};
@@ -66,11 +67,7 @@ async fn work(args: Args, until: Instant) -> Result<Vec<f64>, Error> {
 }
 
 async fn invoke(link: &mut Link, args: &Args) -> Result<(), Error> {
-    let id = fresh();
-    let path = format!("/agents/{}/agentAliases/{}/sessions/{id}/text", args.agent, args.alias);
-    let body = Bytes::from(json!({ "inputText": task::INPUT }).to_string());
-    let mut request = http1::json("POST", &path, body)?;
-    request.headers_mut().insert("amz-sdk-invocation-id", id.parse()?);
+    let request = invocation(&args.agent, &args.alias, &json!({ "inputText": task::INPUT }))?;
     let (status, body) = link.send(request).await?;
     if status != StatusCode::OK {
         return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into());
@@ -82,22 +79,39 @@ async fn invoke(link: &mut Link, args: &Args) -> Result<(), Error> {
     Ok(())
 }
 
+/// An InvokeAgent request, in a session of its own.
+pub(crate) fn invocation(
+    agent: &str,
+    alias: &str,
+    body: &serde_json::Value,
+) -> Result<Request<Full<Bytes>>, Error> {
+    let id = fresh();
+    let path = format!("/agents/{agent}/agentAliases/{alias}/sessions/{id}/text");
+    let mut request = http1::json("POST", &path, Bytes::from(body.to_string()))?;
+    request.headers_mut().insert("amz-sdk-invocation-id", id.parse()?);
+    Ok(request)
+}
+
 /// The text of all chunks of an event stream; an exception in it is an error.
 fn answer(mut body: Bytes) -> Result<String, Error> {
-    let mut text = Vec::new();
+    let mut text = String::new();
     while !body.is_empty() {
-        let message = read_message_from(&mut body)?;
-        match (header(&message, ":message-type"), header(&message, ":event-type")) {
-            (Some("event"), Some("chunk")) => {
-                let chunk: serde_json::Value = serde_json::from_slice(message.payload())?;
-                let bytes = chunk["bytes"].as_str().ok_or("a chunk without bytes")?;
-                text.extend(BASE64_STANDARD.decode(bytes)?);
-            }
-            (Some("event"), Some(_)) => {}
-            _ => return Err(String::from_utf8_lossy(message.payload()).into()),
-        }
+        text.push_str(&chunk_text(&read_message_from(&mut body)?)?);
     }
-    Ok(String::from_utf8(text)?)
+    Ok(text)
+}
+
+/// What a message of the stream adds to the answer's text.
+pub(crate) fn chunk_text(message: &Message) -> Result<String, Error> {
+    match (header(message, ":message-type"), header(message, ":event-type")) {
+        (Some("event"), Some("chunk")) => {
+            let chunk: serde_json::Value = serde_json::from_slice(message.payload())?;
+            let bytes = chunk["bytes"].as_str().ok_or("a chunk without bytes")?;
+            Ok(String::from_utf8(BASE64_STANDARD.decode(bytes)?)?)
+        }
+        (Some("event"), Some(_)) => Ok(String::new()),
+        _ => Err(String::from_utf8_lossy(message.payload()).into()),
+    }
 }
 
 fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {

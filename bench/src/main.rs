@@ -15,9 +15,11 @@ mod http1;
 mod journal;
 mod limits;
 mod load;
+mod pace;
 mod peer;
 mod process;
 mod report;
+mod streams;
 mod syncs;
 mod task;
 mod world;
@@ -56,8 +58,17 @@ enum Verb {
     },
     /// Invokes an agent in a closed loop and prints what that took.
     Load(load::Args),
+    /// Serves a model that streams words at a steady pace for two seconds.
+    Pace {
+        #[arg(long, default_value = "127.0.0.1:9902")]
+        listen: SocketAddr,
+        #[arg(long, default_value_t = 100)]
+        words: u32,
+    },
     /// The whole comparison.
     AgentLoop(agent_loop::Args),
+    /// Many streamed turns at once.
+    Streams(streams::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +78,10 @@ fn main() -> ExitCode {
             threads().and_then(|r| r.block_on(floor::serve(listen, world, &data_dir)))
         }
         Verb::Load(args) => single().and_then(|r| r.block_on(load::run(&args))),
+        Verb::Pace { listen, words } => {
+            single().and_then(|r| r.block_on(pace::serve(listen, words)))
+        }
+        Verb::Streams(args) => single().and_then(|r| r.block_on(streams::run(args))),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),
     };
     match done {

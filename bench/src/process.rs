@@ -87,8 +87,18 @@ pub(crate) fn cpu_millis(id: u32) -> Result<f64, Error> {
 
 /// Resident memory in megabytes (10^6 bytes).
 pub(crate) fn rss_mb(id: u32) -> Result<f64, Error> {
+    status_mb(id, "VmRSS:")
+}
+
+/// The most that it ever was.
+pub(crate) fn peak_rss_mb(id: u32) -> Result<f64, Error> {
+    status_mb(id, "VmHWM:")
+}
+
+fn status_mb(id: u32, field: &str) -> Result<f64, Error> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
-    let kib: f64 = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;
+    let line = status.lines().find(|line| line.starts_with(field));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    let kib: f64 = kib.ok_or_else(|| format!("no {field} in the status"))?.parse()?;
     Ok(kib * 1024.0 / 1e6)
 }

@@ -84,7 +84,7 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     round(quantile(values, 0.5))
 }
 
-fn quantile(sorted: &[f64], at: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], at: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let index = ((sorted.len() as f64 * at) as usize).min(last);
     sorted.get(index).copied().unwrap_or(f64::NAN)
