@@ -5,6 +5,7 @@ mod bench;
 mod clients;
 mod codegen;
 mod demo;
+mod dist;
 mod python;
 mod shell;
 mod test;
@@ -21,6 +22,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   bench agent-loop              measure Craton beside its peers (bench/README.md)
   codegen [--check] [--fetch]   regenerate the wire's tables and types from models/
   demo [--model ID --config F]  play examples/support-agent, through two kill -9
+  dist                          one release binary, container file, checksums, SBOM
   test                          everything that CI runs
   tidy                          check the walls: layers, sizes, names of files
   vectors --data DIR            run public protocol vectors against the codecs";
@@ -42,6 +44,7 @@ fn run(arguments: &[String]) -> Outcome {
         "bench" => bench::run(rest),
         "codegen" => codegen::run(rest),
         "demo" => demo::run(rest),
+        "dist" => dist::run(rest),
         "test" => test::run(rest),
         "tidy" => tidy::run(),
         "vectors" => vectors::run(rest),
