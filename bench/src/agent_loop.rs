@@ -25,11 +25,11 @@ pub(crate) struct Args {
     /// The binary to measure.
     #[arg(long)]
     pub(crate) craton: Option<PathBuf>,
-    /// A Python that has LangGraph.
+    /// A Python that has the peers' libraries.
     #[arg(long)]
     pub(crate) python: Option<PathBuf>,
-    #[arg(long, default_value = "bench/peers/langgraph_sqlite.py")]
-    pub(crate) langgraph_script: PathBuf,
+    #[arg(long, default_value = "bench/peers/agents.py")]
+    pub(crate) peers_script: PathBuf,
     /// Where data directories are made; the disk that is measured.
     #[arg(long, default_value = "target")]
     pub(crate) dir: PathBuf,
@@ -40,7 +40,8 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "floor,craton,langgraph-sqlite,craton-read"
+        default_value = "floor,craton,langgraph-sqlite,craton-read,craton-python,langgraph-postgres,\
+                         openai-agents-sqlite,strands"
     )]
     pub(crate) peers: Vec<Peer>,
 }
@@ -79,7 +80,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
         bench.count_syncs(peer).await?;
     }
     if bench.args.peers.contains(&Peer::Craton) {
-        cold::measure(&bench.craton(None)?, &bench.args.dir).await?;
+        cold::measure(&bench.craton(craton::Tool::Url(None))?, &bench.args.dir).await?;
     }
     let samples: Vec<Sample> = samples.into_iter().map(|sample| bench.judged(sample)).collect();
     let medians = all_medians(&bench.args.peers, &samples);
@@ -103,9 +104,9 @@ impl Bench {
         Ok(Bench { args, world, idle_sync_us: Cell::new(f64::INFINITY), outside: running })
     }
 
-    pub(crate) fn craton(&self, effect: Option<&'static str>) -> Result<craton::Setup, Error> {
+    pub(crate) fn craton(&self, tool: craton::Tool) -> Result<craton::Setup, Error> {
         let binary = self.args.craton.clone().ok_or("craton needs --craton")?;
-        Ok(craton::Setup { binary, listen: free_address()?, world: self.world, effect })
+        Ok(craton::Setup { binary, listen: free_address()?, world: self.world, tool })
     }
 
     /// One peer, started afresh on an empty data directory.
@@ -203,10 +204,13 @@ fn ratios(medians: &[Sample]) -> String {
     };
     let per_s = |peer| find(peer, 64).map(|f| f.per_s);
     let p50 = |peer| find(peer, 1).map(|f| f.p50_ms);
+    let rivals = Peer::ALL.into_iter().filter(|peer| peer.is_durable_rival());
+    let best = rivals.filter_map(per_s).max_by(f64::total_cmp);
     format!(
-        "RATIO craton/floor@64={} craton/langgraph-sqlite@64={} craton/floor-p50@1={}",
+        "RATIO craton/floor@64={} craton/langgraph-sqlite@64={} craton/best-durable@64={} craton/floor-p50@1={}",
         ratio(per_s(Peer::Craton), per_s(Peer::Floor)),
-        ratio(per_s(Peer::Craton), per_s(Peer::LangGraphSqlite)),
+        ratio(per_s(Peer::Craton), per_s(Peer::LANGGRAPH_SQLITE)),
+        ratio(per_s(Peer::Craton), best),
         ratio(p50(Peer::Craton), p50(Peer::Floor)),
     )
 }

@@ -1,10 +1,13 @@
 //! Craton as a stranger sets it up: a configuration file, a process, an agent made over the wire.
 
+use std::io::{Cursor, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -23,9 +26,28 @@ pub(crate) struct Setup {
     pub(crate) binary: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) world: SocketAddr,
-    /// The tool's effect class; undeclared if left out, which counts as `once`.
-    pub(crate) effect: Option<&'static str>,
+    pub(crate) tool: Tool,
 }
+
+/// How the agent's tool is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tool {
+    /// By the world, over HTTP, with its effect class; undeclared if left out, which counts as
+    /// `once`.
+    Url(Option<&'static str>),
+    /// By a process of Craton's, as `read`.
+    Python,
+}
+
+/// A Lambda handler for the tool.
+const HANDLER: &str = "\
+def handler(event, context):
+    given = {parameter['name']: int(parameter['value']) for parameter in event['parameters']}
+    body = {'TEXT': {'body': str(given['a'] + given['b'])}}
+    return {'messageVersion': '1.0', 'response': {
+        'actionGroup': event['actionGroup'], 'function': event['function'],
+        'functionResponse': {'responseBody': body}}}
+";
 
 impl Setup {
     pub(crate) fn start(&self, dir: &Path) -> Result<Running, Error> {
@@ -40,14 +62,20 @@ impl Setup {
 
     fn config(&self) -> String {
         let world = self.world;
-        let effect = self
-            .effect
-            .map_or(String::new(), |class| format!("[effects]\n\"{FUNCTION}\" = \"{class}\"\n"));
+        let effect = |class| format!("[effects]\n\"{FUNCTION}\" = \"{class}\"\n");
+        let tool = match self.tool {
+            Tool::Url(class) => format!(
+                "[functions.map]\n\"{FUNCTION}\" = \"http://{world}{}\"\n\n{}",
+                world::ADD,
+                class.map_or(String::new(), effect)
+            ),
+            // Lambda's own default would be a thousand at once.
+            Tool::Python => format!("[functions]\nmax_concurrency = 64\n\n{}", effect("read")),
+        };
         format!(
             "[providers.mock]\nkind = \"openai\"\nbase_url = \"http://{world}/v1\"\n\n\
              [[models]]\nmatch = \"*\"\nprovider = \"mock\"\nmodel = \"mock\"\n\n\
-             [functions.map]\n\"{FUNCTION}\" = \"http://{world}{}\"\n\n{effect}",
-            world::ADD,
+             {tool}",
         )
     }
 }
@@ -71,8 +99,11 @@ pub(crate) async fn ready(address: SocketAddr, process: &mut Running) -> Result<
 }
 
 /// Makes and prepares the agent of the task; returns its id.
-pub(crate) async fn deploy(address: SocketAddr) -> Result<String, Error> {
+pub(crate) async fn deploy(address: SocketAddr, tool: Tool) -> Result<String, Error> {
     let mut control = Control(Link::open(address).await?);
+    if let Tool::Python = tool {
+        control.call("POST", "/2015-03-31/functions", &function()?).await?;
+    }
     let agent = json!({
         "agentName": "bench", "foundationModel": "anthropic.claude-3-haiku-20240307-v1:0",
         "instruction": task::INSTRUCTION, "agentResourceRoleArn": ROLE,
@@ -97,6 +128,17 @@ pub(crate) async fn deploy(address: SocketAddr) -> Result<String, Error> {
         }
     }
     Err("the agent was never prepared".into())
+}
+
+fn function() -> Result<Value, Error> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("math_tool.py", zip::write::SimpleFileOptions::default())?;
+    zip.write_all(HANDLER.as_bytes())?;
+    let package = BASE64_STANDARD.encode(zip.finish()?.into_inner());
+    Ok(json!({
+        "FunctionName": "math", "Runtime": "python3.12", "Handler": "math_tool.handler",
+        "Role": ROLE, "Code": { "ZipFile": package },
+    }))
 }
 
 struct Control(Link);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::agent_loop::Bench;
+use crate::craton::Tool;
 use crate::process::{Running, Talking};
 use crate::report::Figures;
 use crate::{Error, craton, limits, load};
@@ -16,21 +17,38 @@ pub(crate) enum Peer {
     Craton,
     /// With the tool declared as one that only reads.
     CratonRead,
-    /// In process, as the library is used: it has no wire of its own.
-    LangGraphSqlite,
+    /// With the tool as a Python function of Craton's own, declared as one that only reads.
+    CratonPython,
+    /// A library of bench/peers/agents.py, in process as it is used: it has no wire of its own.
+    Library(&'static str),
 }
 
 impl Peer {
-    pub(crate) const ALL: [Peer; 4] =
-        [Peer::Floor, Peer::Craton, Peer::CratonRead, Peer::LangGraphSqlite];
+    pub(crate) const ALL: [Peer; 8] = [
+        Peer::Floor,
+        Peer::Craton,
+        Peer::CratonRead,
+        Peer::CratonPython,
+        Peer::LANGGRAPH_SQLITE,
+        Peer::Library("langgraph-postgres"),
+        Peer::Library("openai-agents-sqlite"),
+        Peer::Library("strands"),
+    ];
+    pub(crate) const LANGGRAPH_SQLITE: Peer = Peer::Library("langgraph-sqlite");
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Peer::Floor => "floor",
             Peer::Craton => "craton",
             Peer::CratonRead => "craton-read",
-            Peer::LangGraphSqlite => "langgraph-sqlite",
+            Peer::CratonPython => "craton-python",
+            Peer::Library(name) => name,
         }
+    }
+
+    /// Whether it stores what it did before it goes on, and is none of ours.
+    pub(crate) fn is_durable_rival(self) -> bool {
+        matches!(self, Peer::Library(name) if name != "strands")
     }
 
     /// Commits of one turn that somebody waits for, from the design: of the eight, the accepted
@@ -38,8 +56,8 @@ impl Peer {
     pub(crate) fn awaited(self) -> Option<usize> {
         match self {
             Peer::Floor | Peer::Craton => Some(5),
-            Peer::CratonRead => Some(2),
-            Peer::LangGraphSqlite => None,
+            Peer::CratonRead | Peer::CratonPython => Some(2),
+            Peer::Library(_) => None,
         }
     }
 }
@@ -64,9 +82,10 @@ impl Subject {
     pub(crate) async fn start(bench: &Bench, peer: Peer, dir: &Path) -> Result<Subject, Error> {
         match peer {
             Peer::Floor => floor(bench, dir).await,
-            Peer::Craton => wire(bench, dir, None).await,
-            Peer::CratonRead => wire(bench, dir, Some("read")).await,
-            Peer::LangGraphSqlite => script(bench, dir),
+            Peer::Craton => wire(bench, dir, Tool::Url(None)).await,
+            Peer::CratonRead => wire(bench, dir, Tool::Url(Some("read"))).await,
+            Peer::CratonPython => wire(bench, dir, Tool::Python).await,
+            Peer::Library(name) => library(bench, dir, name),
         }
     }
 
@@ -109,18 +128,18 @@ async fn floor(bench: &Bench, dir: &Path) -> Result<Subject, Error> {
     Ok(Subject::Wire { running, address, agent: "BENCHAGENT".to_owned() })
 }
 
-async fn wire(bench: &Bench, dir: &Path, effect: Option<&'static str>) -> Result<Subject, Error> {
-    let setup = bench.craton(effect)?;
+async fn wire(bench: &Bench, dir: &Path, tool: Tool) -> Result<Subject, Error> {
+    let setup = bench.craton(tool)?;
     let mut running = setup.start(dir)?;
     craton::ready(setup.listen, &mut running).await?;
-    let agent = craton::deploy(setup.listen).await?;
+    let agent = craton::deploy(setup.listen, tool).await?;
     Ok(Subject::Wire { running, address: setup.listen, agent })
 }
 
-fn script(bench: &Bench, dir: &Path) -> Result<Subject, Error> {
-    let python = bench.args.python.as_ref().ok_or("langgraph-sqlite needs --python")?;
+fn library(bench: &Bench, dir: &Path, name: &str) -> Result<Subject, Error> {
+    let python = bench.args.python.as_ref().ok_or_else(|| format!("{name} needs --python"))?;
     let mut command = Command::new(python);
-    command.arg(&bench.args.langgraph_script).arg(bench.world.to_string()).arg(dir);
+    command.arg(&bench.args.peers_script).arg(name).arg(bench.world.to_string()).arg(dir);
     let mut talking = Talking::start(command.stderr(Stdio::inherit()))?;
     talking.hear()?;
     Ok(Subject::Script(talking))

@@ -88,10 +88,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
 
     let dir = tempfile::tempdir_in(&args.dir)?;
     let (binary, listen_on) = (args.craton.clone(), free_address()?);
-    let setup = craton::Setup { binary, listen: listen_on, world: model, effect: None };
+    let tool = craton::Tool::Url(None);
+    let setup = craton::Setup { binary, listen: listen_on, world: model, tool };
     let mut server = setup.start(dir.path())?;
     craton::ready(listen_on, &mut server).await?;
-    let agent = craton::deploy(listen_on).await?;
+    let agent = craton::deploy(listen_on, tool).await?;
     let rss_idle_mb = round(process::rss_mb(server.id())?);
     let (cpu, began) = (process::cpu_millis(server.id())?, Instant::now());
     let through = listen(&args, listen_on, Source::Agent(agent)).await?;

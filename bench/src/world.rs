@@ -4,6 +4,8 @@
 //! results after the last word of the user, adds the next number to the latest of them, and
 //! answers when all are added. So a peer that loses or garbles a result gets a wrong sum.
 
+mod bedrock;
+
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -16,6 +18,8 @@ use tokio::net::TcpListener;
 use crate::{Error, http1, task};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
+/// The same model over Bedrock's wire, for the peer that speaks nothing else well.
+const CONVERSE: &str = "/model/mock/converse-stream";
 pub(crate) const ADD: &str = "/add";
 
 pub(crate) async fn serve(listen: SocketAddr) -> Result<(), Error> {
@@ -25,6 +29,7 @@ pub(crate) async fn serve(listen: SocketAddr) -> Result<(), Error> {
 
 fn route(path: &str, body: &Bytes) -> Response<Full<Bytes>> {
     let answered = match path {
+        CONVERSE => bedrock::converse(body),
         CHAT => chat(body),
         ADD => add(body).map(|body| http1::answer(200, "application/json", body)),
         _ => return http1::answer(404, "text/plain", Bytes::from_static(b"no such path")),
@@ -90,18 +95,22 @@ fn next(chat: &Chat) -> Result<Say, Error> {
     let asked = chat.messages.iter().rposition(|m| m.role == Role::User).ok_or("no user speaks")?;
     let results: Vec<&Message> =
         chat.messages[asked..].iter().filter(|m| m.role == Role::Tool).collect();
-    let sum = match results.last() {
-        Some(result) => number(result).ok_or("a tool result without a number")?,
-        None => task::FIRST,
-    };
-    let step = results.len();
-    let Some(addend) = task::ADDENDS.get(step) else {
-        return Ok(Say::Answer(format!("The sum is {sum}.")));
+    let latest = match results.last() {
+        Some(result) => Some(number(result).ok_or("a tool result without a number")?),
+        None => None,
     };
     // Peers put a group's name before the tool's.
     let tool = chat.tools.iter().map(|t| &t.function.name).find(|n| n.ends_with(task::TOOL));
-    let tool = tool.ok_or("the tool is not declared")?.clone();
-    Ok(Say::Call { step, tool, a: sum, b: *addend })
+    Ok(step(results.len(), latest, tool.ok_or("the tool is not declared")?))
+}
+
+/// What follows after so many results, of which the latest is known.
+fn step(step: usize, latest: Option<i64>, tool: &str) -> Say {
+    let sum = latest.unwrap_or(task::FIRST);
+    let Some(addend) = task::ADDENDS.get(step) else {
+        return Say::Answer(format!("The sum is {sum}."));
+    };
+    Say::Call { step, tool: tool.to_owned(), a: sum, b: *addend }
 }
 
 /// The first integer in a message's content, however it is wrapped.

@@ -7,23 +7,34 @@ use std::process::Command;
 use crate::shell::{cargo, succeed, target};
 use crate::{Outcome, python, root};
 
-const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds N] [--peers LIST]";
+const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds N] [--peers LIST]
+       cargo xtask bench streams [--streams N] [--words N] [--seconds N]";
 
 /// Pinned: a figure is one of these versions.
-const LANGGRAPH: [&str; 7] = [
+const LIBRARIES: [&str; 13] = [
     "langgraph==1.2.22",
     "langchain==1.4.7",
     "langgraph-checkpoint-sqlite==3.1.2",
+    "langgraph-checkpoint-postgres==3.2.0",
     "langchain-openai==1.7.3",
     "aiosqlite==0.22.1",
+    "psycopg==3.3.9",
+    "psycopg-binary==3.3.9",
+    "psycopg-pool==3.3.1",
+    "openai-agents==0.20.0",
+    "strands-agents==1.62.0",
     "httpx==0.28.1",
     "uvloop==0.23.0",
 ];
+
+/// Peers that need none of them.
+const OURS: [&str; 4] = ["floor", "craton", "craton-read", "craton-python"];
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let Some((name, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match name.as_str() {
         "agent-loop" => agent_loop(rest),
+        "streams" => streams(rest),
         other => Err(format!("there is no benchmark {other}\n{USAGE}").into()),
     }
 }
@@ -34,10 +45,17 @@ fn agent_loop(arguments: &[String]) -> Outcome {
     bench.arg("agent-loop").args(arguments).current_dir(root());
     bench.arg("--craton").arg(release("craton")).arg("--dir").arg(target());
     let peers = arguments.iter().skip_while(|a| *a != "--peers").nth(1);
-    if peers.is_none_or(|list| list.contains("langgraph")) {
-        bench.arg("--python").arg(python::environment("bench-venv", &LANGGRAPH)?);
+    if peers.is_none_or(|list| !list.split(',').all(|peer| OURS.contains(&peer))) {
+        bench.arg("--python").arg(python::environment("bench-venv", &LIBRARIES)?);
     }
     succeed(&mut bench)
+}
+
+fn streams(arguments: &[String]) -> Outcome {
+    build()?;
+    let mut bench = Command::new(release("bench"));
+    bench.arg("streams").args(arguments).current_dir(root());
+    succeed(bench.arg("--craton").arg(release("craton")).arg("--dir").arg(target()))
 }
 
 fn build() -> Outcome {
