@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// A Python that has the peers' libraries.
     #[arg(long)]
     pub(crate) python: Option<PathBuf>,
-    #[arg(long, default_value = "bench/peers/agents.py")]
+    #[arg(long, default_value = "bench/peers/libraries.py")]
     pub(crate) peers_script: PathBuf,
     /// Where data directories are made; the disk that is measured.
     #[arg(long, default_value = "target")]

@@ -19,7 +19,7 @@ pub(crate) enum Peer {
     CratonRead,
     /// With the tool as a Python function of Craton's own, declared as one that only reads.
     CratonPython,
-    /// A library of bench/peers/agents.py, in process as it is used: it has no wire of its own.
+    /// A library of bench/peers/libraries.py, in process as it is used: it has no wire of its own.
     Library(&'static str),
 }
 

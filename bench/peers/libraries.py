@@ -1,6 +1,6 @@
 """The agent task on Python's agent libraries, in their own process as they are used.
 
-Usage: agents.py PEER HOST:PORT DIR, with the model's address and a directory for what is stored.
+Usage: libraries.py PEER HOST:PORT DIR, with the model's address and a directory for what is stored.
 Prints "ready", then takes lines "CONCURRENCY SECONDS" and answers each with one line of JSON. The
 tool is a local function. A peer is one function below that returns `invoke() -> text`.
 """
