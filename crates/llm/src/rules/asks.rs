@@ -40,6 +40,8 @@ pub(super) enum Asked {
 struct Acts {
     /// Verbs that say it alone, such as `cancel`.
     strong: Vec<String>,
+    /// No known verb says it alone: the thing must be named too.
+    vague: bool,
     /// All its verbs and those of their kind.
     verbs: Vec<String>,
     /// What the name says it is done to.
@@ -72,7 +74,9 @@ fn acts(known: &Known<'_>) -> Acts {
         Some(d) => objects.push(d),
         None => {}
     }
-    let strong = verbs.iter().filter(|v| !EMPTY.contains(&v.as_str())).cloned().collect();
+    let strong: Vec<String> =
+        verbs.iter().filter(|v| !EMPTY.contains(&v.as_str())).cloned().collect();
+    let vague = !strong.iter().any(|v| is_verb(v));
     let updates = verbs.iter().any(|v| KINDS[1].contains(&v.as_str()));
     let kinds = KINDS.iter().filter(|k| verbs.iter().any(|v| k.contains(&v.as_str())));
     let kinds: Vec<String> = kinds.flat_map(|k| k.iter().map(|v| (*v).to_owned())).collect();
@@ -81,6 +85,7 @@ fn acts(known: &Known<'_>) -> Acts {
         told.iter().filter(|t| t.is_content() && !is_verb(&t.stem) && !t.text.ends_with("'s"));
     Acts {
         strong,
+        vague,
         around: around.map(|t| t.stem.clone()).filter(|s| !verbs.contains(s)).collect(),
         settings: known
             .params
@@ -146,14 +151,14 @@ fn asks_in(clause: &[Token], acts: &Acts, context: &[String]) -> Asked {
     let named = acts.objects.iter().any(says) || meant(clause, acts, context);
     let ordered = requests(clause, &acts.verbs);
     let sets = requests(clause, &acts.attributes);
-    if named && (sets || acts.strong.is_empty() && ordered) {
+    if named && (sets || acts.vague && ordered) {
         return Asked::Plainly;
     }
     let valued = clause.iter().any(|t| t.kind == Kind::Word && has_digit(&t.text))
         && clause.iter().all(|t| acts.accounts_for(t));
-    let loosely = acts.strong.is_empty() && ordered && (acts.around.iter().any(says) || valued)
+    let loosely = acts.vague && ordered && (acts.around.iter().any(says) || valued)
         || valued && sets
-        || acts.strong.is_empty() && wishes(clause, acts);
+        || acts.vague && wishes(clause, acts);
     if loosely { Asked::Loosely } else { Asked::No }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn missing(tool: &Known<'_>, out: &mut Filled) {
 fn spoken(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
     equation(param, read)
         .or_else(|| (!param.enums.is_empty()).then(|| from_enum(tool, param, read)).flatten())
-        .or_else(|| currency(param, read))
+        .or_else(|| currency(tool, param, read))
         .or_else(|| (param.kind == Type::Text).then(|| hinted(param, read)).flatten())
         .or_else(|| {
             (param.kind == Type::Text && param.role == Role::Prose)
@@ -101,21 +101,38 @@ fn equation(param: &Param, read: &Read) -> Option<Json> {
 }
 
 /// The code of the one currency in which the request names money.
-fn currency(param: &Param, read: &Read) -> Option<Json> {
-    let named = param.words.iter().any(|w| w == "currency");
-    let codes = param.enums.iter().filter_map(Json::as_str);
-    let mut said: Vec<&str> =
-        read.tokens.iter().filter_map(|t| number::currency(&t.text)).collect();
+fn currency(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
+    let named = |p: &Param| p.words.iter().any(|w| w == "currency");
+    // Of two currencies only the words beside them say which is which.
+    if tool.params.iter().filter(|p| named(p)).count() > 1 {
+        return None;
+    }
+    let counts = |at: Option<usize>| {
+        at.and_then(|at| read.tokens.get(at)).is_some_and(|t| t.kind == Kind::Number)
+    };
+    let money = |(at, t): (usize, &Token)| {
+        let beside = t.kind == Kind::Number || counts(at.checked_sub(1)) || counts(Some(at + 1));
+        number::currency(&t.text).filter(|_| beside)
+    };
+    let mut said: Vec<&str> = read.tokens.iter().enumerate().filter_map(money).collect();
     said.dedup();
     let [code] = said.as_slice() else { return None };
-    let listed = codes.into_iter().find(|c| c.eq_ignore_ascii_case(code)).map(Json::from);
-    listed.or_else(|| (named && param.enums.is_empty() && param.required).then(|| (*code).into()))
+    let mut codes = param.enums.iter().filter_map(Json::as_str);
+    let listed = codes.find(|c| c.eq_ignore_ascii_case(code)).map(Json::from);
+    let free = named(param) && param.enums.is_empty() && param.required;
+    listed.or_else(|| free.then(|| (*code).into()))
 }
 
 fn from_enum(tool: &Known<'_>, param: &Param, read: &Read) -> Option<Json> {
     // "Close it" sets `closed`, but filters nothing by it.
+    let begins = |at: usize| {
+        at == 0
+            || matches!(read.tokens[at - 1].kind, Kind::Mark)
+            || read.tokens[at - 1].is(&["please", "and", "then", "you", "to"])
+    };
     let order = |at: usize, e: &Json| {
-        plain(e).ends_with("ed") && !read.tokens[at].text.to_lowercase().ends_with("ed")
+        let base = !read.tokens[at].text.to_lowercase().ends_with("ed");
+        plain(e).ends_with("ed") && base && begins(at)
     };
     let said = param.enums.iter().filter_map(|e| mention(&plain(e), read).map(|at| (at, e)));
     let said: Vec<(usize, &Json)> =

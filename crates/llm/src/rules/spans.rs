@@ -110,12 +110,13 @@ fn phoned(text: &str, rest: &[Token]) -> Option<usize> {
     let near = |a: &Token, b: &Token| {
         text[a.end..b.start].bytes().all(|c| b" ()-".contains(&c)) && b.start - a.end <= 2
     };
+    let parts = |text: &str| text.split(['-', '.']).filter(|part| !part.is_empty()).count();
     let mut len = usize::from(group(rest.first()?));
     while len > 0 && len < rest.len() && group(&rest[len]) && near(&rest[len - 1], &rest[len]) {
         len += 1;
     }
     let count: usize = rest[..len].iter().map(digits).sum();
-    let groups: usize = rest[..len].iter().map(|t| t.text.split(['-', '.']).count()).sum();
+    let groups: usize = rest[..len].iter().map(|t| parts(&t.text)).sum();
     let form = rest[0].text.starts_with('+') || groups >= 3;
     ((7..=15).contains(&count) && form).then_some(len)
 }
