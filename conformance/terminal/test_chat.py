@@ -114,7 +114,7 @@ def test_an_empty_line_declines_a_call(craton, agent, model):
     one.group(REFUND)
     done = chat(craton, one.prepare(), said="refund a\n\n")
     assert (done.stdout, done.returncode) == ("I did not.\n", 0)
-    assert "declined: a person refused this call" in tool_results(model.requests[1])[0]
+    assert "call_declined: a person refused this call" in tool_results(model.requests[1])[0]
 
 
 def test_a_call_that_nobody_answers_is_a_failure_that_says_how_to_go_on(craton, agent, model):

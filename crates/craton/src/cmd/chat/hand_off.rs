@@ -12,7 +12,7 @@ use super::input::Line;
 use super::steps::{arguments, call};
 
 /// What the model reads where the person does not want the call to happen.
-const DECLINED: &str = "declined: a person refused this call and it was not performed; do not ask \
+const DECLINED: &str = "call_declined: a person refused this call and it was not performed; do not ask \
                         for it again, tell the user";
 
 impl Chat {
