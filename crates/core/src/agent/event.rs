@@ -278,4 +278,8 @@ pub enum HandBackState {
 pub enum Cause {
     TooManySteps,
     TooManyRepairs,
+    /// The model ended without words.
+    NoAnswer,
+    /// The same, because a content filter withheld them.
+    Withheld,
 }

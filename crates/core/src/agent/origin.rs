@@ -58,11 +58,10 @@ impl Deref for Utterance {
     }
 }
 
-/// Adds blocks as the user's side; two user messages in a row become one, as Converse wants it.
-pub(super) fn push_user(history: &mut Vec<Utterance>, blocks: Vec<(Block, Origin)>) {
-    let last_is_user = history.last().is_some_and(|last| last.role == Role::User);
-    if !last_is_user {
-        let message = Message { role: Role::User, content: Vec::new() };
+/// Adds blocks as one side's; two messages in a row of one side become one, as Converse wants it.
+pub(super) fn push(history: &mut Vec<Utterance>, role: Role, blocks: Vec<(Block, Origin)>) {
+    if history.last().is_none_or(|last| last.role != role) {
+        let message = Message { role, content: Vec::new() };
         history.push(Utterance { message, origins: Vec::new() });
     }
     if let Some(last) = history.last_mut() {

@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
-use wire::converse::{Block, Message, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
+use wire::converse::{Block, ResultBlock, Role, StopReason, ToolResult, ToolStatus, ToolUse};
 
 use super::event::{
     Accepted, Attributes, Call, Cause, Event, HandBackState, Intent, ModelSaid, Outcome, Parked,
     Resumed, Started, ToolReturned, UnknownEffect,
 };
-use super::origin::{Origin, Utterance, push_user};
+use super::origin::{Origin, Utterance, push};
 use super::tool::{self, Effect};
 
 /// The state of one turn: a fold of its events.
@@ -39,6 +39,8 @@ pub struct Turn {
     pub end: Option<End>,
     /// The text of the last reply, if it asked for no tool.
     pub said: Option<String>,
+    /// A content filter ended the last reply.
+    pub filtered: bool,
     pub stream: bool,
     pub trace: bool,
     pub usage: wire::converse::Usage,
@@ -158,7 +160,8 @@ impl Turn {
         self.inherit(&started.unknown);
         self.session_attributes =
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
-        push_user(&mut self.messages, vec![(Block::Text(accepted.input_text), Origin::User)]);
+        let words = (Block::Text(accepted.input_text), Origin::User);
+        push(&mut self.messages, Role::User, vec![words]);
     }
 
     fn open(&mut self, call: &Call) {
@@ -186,6 +189,7 @@ impl Turn {
             .map(|tool_use| Use { tool_use, stage: Stage::New, call: None })
             .collect();
         self.said = self.uses.is_empty().then(|| text_of(&content));
+        self.filtered = said.reply.stop_reason == StopReason::ContentFiltered;
         if !content.is_empty() {
             self.say(content, &Origin::Model);
         }
@@ -337,12 +341,12 @@ impl Turn {
         };
         let blocks = closed.into_iter().map(block).collect();
         self.repairs = if only_repairs { self.repairs + 1 } else { 0 };
-        push_user(&mut self.messages, blocks);
+        push(&mut self.messages, Role::User, blocks);
     }
 
     fn say(&mut self, content: Vec<Block>, origin: &Origin) {
-        let message = Message { role: Role::Assistant, content };
-        self.messages.push(Utterance::new(message, origin));
+        let blocks = content.into_iter().map(|block| (block, origin.clone())).collect();
+        push(&mut self.messages, Role::Assistant, blocks);
     }
 
     pub(super) fn key(&self, ordinal: usize, tool: &str, input: &Json) -> String {
@@ -366,6 +370,8 @@ pub fn farewell(cause: Cause) -> &'static str {
             "I could not work out a valid way to do this with my tools. Please rephrase the \
              request."
         }
+        Cause::NoAnswer => "I have no answer to that. Please rephrase the request or try again.",
+        Cause::Withheld => "I cannot answer that: a content filter withheld the answer.",
     }
 }
 
@@ -374,6 +380,8 @@ pub fn failure_reason(cause: Cause) -> &'static str {
     match cause {
         Cause::TooManySteps => "the turn reached its limit of model calls",
         Cause::TooManyRepairs => "the model kept asking for calls that are not valid",
+        Cause::NoAnswer => "the model ended without an answer",
+        Cause::Withheld => "the model's content filter withheld the answer",
     }
 }
 

@@ -68,7 +68,7 @@ pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
         return hand_off(&waiting, facts);
     }
     if let Some(text) = &turn.said {
-        return vec![Event::Finished { text: prompt::answer(text) }];
+        return vec![answered(turn, prompt::answer(text))];
     }
     if turn.repairs > facts.limits.repairs {
         return vec![Event::GaveUp(Cause::TooManyRepairs)];
@@ -77,6 +77,15 @@ pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
         return vec![Event::GaveUp(Cause::TooManySteps)];
     }
     vec![Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step: turn.steps + 1 })]
+}
+
+/// A client that hears nothing could not tell an empty answer from a lost one.
+fn answered(turn: &Turn, text: String) -> Event {
+    match (text.is_empty(), turn.filtered) {
+        (false, _) => Event::Finished { text },
+        (true, false) => Event::GaveUp(Cause::NoAnswer),
+        (true, true) => Event::GaveUp(Cause::Withheld),
+    }
 }
 
 /// Whether a tool use is valid and belongs to the client.

@@ -2,6 +2,7 @@
 //!
 //! Steps are parted by `; `. `user: TEXT` begins the turn. `model: TEXT`, or parts parted by `, `
 //! of which `use TOOL{ARGUMENTS}` (`use TOOL#ID{…}`) asks for a tool: ids are u1, u2, … in order.
+//! A part `think TEXT` is signed reasoning, and `model withheld: TEXT` ends by a content filter.
 //! `tool u1: BODY` is an answer; `tool u1 error|reprompt|fails|lost: TEXT` are the other outcomes.
 //! `client: u1 = BODY, u2 fails = BODY` brings results. `cancel: REASON`, `model fails: TEXT`.
 
@@ -53,7 +54,8 @@ impl Play {
         let (who, text) = step.split_once(": ").expect("a step is WHO: WHAT");
         let events = match who.split(' ').collect::<Vec<_>>()[..] {
             ["user"] => begin(text),
-            ["model"] => vec![self.said(text)],
+            ["model"] => vec![self.said(text, StopReason::EndTurn)],
+            ["model", "withheld"] => vec![self.said(text, StopReason::ContentFiltered)],
             ["model", "fails"] => vec![model_failed(text)],
             ["tool", id] => vec![returned(id, "", text)],
             ["tool", id, how] => vec![returned(id, how, text)],
@@ -91,13 +93,14 @@ impl Play {
         }
     }
 
-    fn said(&mut self, text: &str) -> Event {
-        let parts = text.split(", ").map(|part| match part.strip_prefix("use ") {
-            Some(tool) => self.tool_use(tool),
-            None => Block::Text(part.to_owned()),
+    fn said(&mut self, text: &str, stop_reason: StopReason) -> Event {
+        let parts = text.split(", ").map(|part| match part.split_once(' ') {
+            Some(("use", tool)) => self.tool_use(tool),
+            Some(("think", text)) => thought(text),
+            _ => Block::Text(part.to_owned()),
         });
         let content = parts.collect();
-        let reply = Reply { content, stop_reason: StopReason::EndTurn, usage: Usage::default() };
+        let reply = Reply { content, stop_reason, usage: Usage::default() };
         Event::ModelSaid(Box::new(ModelSaid {
             step: self.turn.steps,
             reply,
@@ -204,6 +207,7 @@ fn decided(event: &Event) -> String {
 
 fn spoken(message: &Message) -> String {
     let blocks = message.content.iter().map(|block| match block {
+        Block::ReasoningContent(thought) => thought.to_string(),
         Block::Text(text) => format!("{text:?}"),
         Block::ToolUse(used) => {
             format!("{} {}{}", used.tool_use_id, used.name, canonical(&used.input))
@@ -245,6 +249,13 @@ fn begin(text: &str) -> Vec<Event> {
         unknown: Vec::new(),
     };
     vec![Event::Accepted(Box::new(accepted)), Event::Started(Box::new(started))]
+}
+
+fn thought(text: &str) -> Block {
+    let signature = format!("signature of {text}");
+    Block::ReasoningContent(
+        serde_json::json!({"reasoningText": {"text": text, "signature": signature}}),
+    )
 }
 
 fn model_failed(text: &str) -> Event {

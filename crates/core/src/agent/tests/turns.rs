@@ -515,19 +515,101 @@ fn a_tool_that_says_nothing_and_a_blank_reply_leave_no_blank_text() {
     check(
         "user: go; model:  , use g__read{x:1}; tool u1:  ; model:  ",
         &expect![[r#"
+            user: go
+              -> ask model 1
+            model:  , use g__read{x:1}
+              -> call u1 g__read{"x":1}
+            tool u1:  
+              -> ask model 2
+            model:  
+              -> give up NoAnswer
+            history
+              user: "go"
+              assistant: u1 g__read{"x":1}
+              user: u1 = (the tool returned nothing)
+              assistant: "I have no answer to that. Please rephrase the request or try again."
+        "#]],
+    );
+}
+
+#[test]
+fn an_answer_without_words_is_told_as_such_and_leaves_a_valid_history() {
+    check(
+        "user: go; model: think hm",
+        &expect![[r#"
         user: go
           -> ask model 1
-        model:  , use g__read{x:1}
-          -> call u1 g__read{"x":1}
-        tool u1:  
-          -> ask model 2
-        model:  
-          -> finish ""
+        model: think hm
+          -> give up NoAnswer
         history
           user: "go"
-          assistant: u1 g__read{"x":1}
-          user: u1 = (the tool returned nothing)
+          assistant: {"reasoningText":{"signature":"signature of hm","text":"hm"}}, "I have no answer to that. Please rephrase the request or try again."
     "#]],
+    );
+    check(
+        "user: go; model: <answer> </answer>",
+        &expect![[r#"
+        user: go
+          -> ask model 1
+        model: <answer> </answer>
+          -> give up NoAnswer
+        history
+          user: "go"
+          assistant: "<answer> </answer>", "I have no answer to that. Please rephrase the request or try again."
+    "#]],
+    );
+    check(
+        "user: go; model withheld:  ",
+        &expect![[r#"
+        user: go
+          -> ask model 1
+        model withheld:  
+          -> give up Withheld
+        history
+          user: "go"
+          assistant: "I cannot answer that: a content filter withheld the answer."
+    "#]],
+    );
+    check(
+        "user: go; model withheld: half of",
+        &expect![[r#"
+        user: go
+          -> ask model 1
+        model withheld: half of
+          -> finish "half of"
+        history
+          user: "go"
+          assistant: "half of"
+    "#]],
+    );
+}
+
+#[test]
+fn thoughts_and_their_signature_stay_before_the_calls_they_led_to() {
+    check(
+        "user: go; model: think first this, use g__read{x:1}; tool u1: one; \
+         model: think then that, well, use client__ask{x:2}; client: u2 = two; model: done",
+        &expect![[r#"
+            user: go
+              -> ask model 1
+            model: think first this, use g__read{x:1}
+              -> call u1 g__read{"x":1}
+            tool u1: one
+              -> ask model 2
+            model: think then that, well, use client__ask{x:2}
+              -> hand off u2
+            client: u2 = two
+              -> ask model 3
+            model: done
+              -> finish "done"
+            history
+              user: "go"
+              assistant: {"reasoningText":{"signature":"signature of first this","text":"first this"}}, u1 g__read{"x":1}
+              user: u1 = one
+              assistant: {"reasoningText":{"signature":"signature of then that","text":"then that"}}, "well", u2 client__ask{"x":2}
+              user: u2 = two
+              assistant: "done"
+        "#]],
     );
 }
 
