@@ -3,6 +3,7 @@
 import pytest
 
 from support.agents import Agent, package, unique, zipped
+from support.messages import MessagesServer
 from support.model import ModelServer
 from support.server import ROLE, Craton
 from support.tools import KEYED, ONCE, READ, UNDECLARED, ToolServer
@@ -16,6 +17,14 @@ def models():
 
 
 @pytest.fixture(scope="session")
+def claude():
+    """The same behind the Messages API; its model ids begin with `claude.`."""
+    server = MessagesServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
 def tools():
     server = ToolServer()
     yield server
@@ -23,13 +32,23 @@ def tools():
 
 
 @pytest.fixture(scope="session")
-def settings(models, tools):
-    """craton.toml: every model id leads to the cases' own model, four functions to their tools."""
+def settings(models, claude, tools):
+    """craton.toml: every model id leads to the cases' own models, four functions to their tools."""
     functions = "\n".join(f'"{arn}" = "{tools.url}"' for arn in (READ, KEYED, ONCE, UNDECLARED))
     return f"""
 [providers.test]
 kind = "openai"
 base_url = "{models.url}"
+
+[providers.claude]
+kind = "anthropic"
+base_url = "{claude.url}"
+api_key_env = "PATH"    # any variable that is set
+
+[[models]]
+match = "claude.*"
+provider = "claude"
+request_fields = {{ thinking = {{ type = "enabled", budget_tokens = 1024 }} }}
 
 [[models]]
 match = "*"

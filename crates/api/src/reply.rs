@@ -30,6 +30,11 @@ impl Reply {
         self.headers.push((name, value.into()));
         self
     }
+
+    /// Says so where no language model answers.
+    pub fn by(self, provider: &str) -> Self {
+        if llm::is_embedded(provider) { self.header("x-craton-model", provider) } else { self }
+    }
 }
 
 /// Lets an operation return its generated output, or a [`Reply`] where it streams or adds headers.

@@ -97,7 +97,7 @@ mod tests {
     const PAGE: &str = include_str!("../../../docs/craton-toml.md");
 
     /// A place for a key of each section, with what must stand there beside it.
-    const SECTIONS: [&str; 8] = [
+    const SECTIONS: [&str; 10] = [
         "",
         "[functions]\n",
         "[limits.turn]\n",
@@ -105,7 +105,9 @@ mod tests {
         "[[keys]]\n",
         "[[models]]\n",
         "[providers.x]\nkind = \"openai\"\n",
+        "[providers.x]\nkind = \"anthropic\"\n",
         "[providers.x]\nkind = \"scripted\"\n",
+        "[providers.x]\nkind = \"clumsy\"\n",
     ];
 
     /// The keys that a section has, as the error about an unknown one lists them.
@@ -121,7 +123,7 @@ mod tests {
         assert_eq!(config.limits.turn, craton_core::agent::limits::Limits::default());
         assert_eq!(config.limits.engine, engine::limits::Limits::default());
         assert_eq!(config.functions.boto3, exec::Config::default().boto3);
-        assert_eq!(config.provider_names(), ["cloud", "local", "script"]);
+        assert_eq!(config.provider_names(), ["claude", "cloud", "local", "script", "stumbling"]);
     }
 
     #[test]

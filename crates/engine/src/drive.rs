@@ -228,6 +228,7 @@ impl Run {
             tools: self.agent.model_tools.clone(),
             tool_choice: wire::converse::ToolChoice::Auto,
             inference: wire::converse::Inference::default(),
+            cache: wire::converse::CachePoints::default(),
             additional: serde_json::Value::Null,
             stream: self.turn.stream,
         }

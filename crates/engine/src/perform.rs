@@ -22,6 +22,8 @@ use crate::live::{Activation, Out};
 /// Attempts of one effect, the first included, and the longest pause before the second.
 const ATTEMPTS: u32 = 3;
 const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest that a turn waits because a provider asks it to; the client waits as long.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(20);
 
 /// One call to a model for a turn.
 pub(crate) struct ModelCall {
@@ -52,6 +54,7 @@ pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
             Err(error) if attempt < ATTEMPTS && !heard && passing(&error) => {
                 tracing::warn!(provider, attempt, error = %error.message, "asking the model again");
                 pause(inner, attempt).await;
+                tokio::time::sleep(error.retry_after.unwrap_or_default()).await;
                 attempt += 1;
             }
             Err(error) => return model_failed(ask.step, &error),
@@ -90,9 +93,12 @@ fn say(live: &Activation, text: String) -> bool {
     any
 }
 
+/// Whether another attempt may do better, within the time that a turn can wait for it.
 fn passing(error: &ModelError) -> bool {
     match error.kind {
-        ModelErrorKind::Throttled | ModelErrorKind::Unavailable => true,
+        ModelErrorKind::Throttled | ModelErrorKind::Unavailable => {
+            error.retry_after.is_none_or(|wait| wait <= LONGEST_RETRY_AFTER)
+        }
         ModelErrorKind::NotMapped
         | ModelErrorKind::Refused
         | ModelErrorKind::TimedOut

@@ -212,8 +212,11 @@ impl View<'_> {
         let messages: Vec<&Message> = self.turn.messages.iter().map(Utterance::message).collect();
         let text = json!({"system": self.turn.system, "messages": messages});
         let accepted = self.turn.accepted.as_ref();
-        let rules = accepted.is_some_and(|accepted| accepted.provider == llm::RULES);
-        let model = if rules { "craton.rules".to_owned() } else { self.agent.config.model.clone() };
+        let embedded = accepted.map(|accepted| &accepted.provider).filter(|p| llm::is_embedded(p));
+        let model = match embedded {
+            Some(provider) => format!("craton.{provider}"),
+            None => self.agent.config.model.clone(),
+        };
         orchestration(OrchestrationTrace::ModelInvocationInput(ModelInvocationInput {
             foundation_model: Some(model),
             text: Some(text.to_string()),

@@ -24,7 +24,8 @@ pub struct Collect {
 #[derive(Debug)]
 enum Part {
     Text(String),
-    Reasoning(String),
+    Reasoning { text: String, signature: Option<String> },
+    Redacted(String),
     Tool { id: String, name: String, input: String },
 }
 
@@ -33,6 +34,8 @@ impl Collect {
         match delta {
             Delta::Text { index, text } => self.text(index, &text),
             Delta::Reasoning { index, text } => self.reasoning(index, &text),
+            Delta::Signature { index, signature } => self.signature(index, &signature),
+            Delta::Redacted { index, data } => self.redacted(index, &data),
             Delta::ToolUseStart { index, id, name } => self.tool(index, id, name),
             Delta::ToolUseInput { index, json } => self.input(index, &json),
             Delta::BlockStop { .. } => {}
@@ -64,8 +67,24 @@ impl Collect {
     }
 
     fn reasoning(&mut self, index: usize, more: &str) {
-        match self.part(index, more.len(), || Part::Reasoning(String::new())) {
-            Some(Part::Reasoning(text)) => text.push_str(more),
+        match self.part(index, more.len(), Part::reasoning) {
+            Some(Part::Reasoning { text, .. }) => text.push_str(more),
+            other => self.fault = mixed(other.is_some()).or(self.fault),
+        }
+    }
+
+    fn signature(&mut self, index: usize, more: &str) {
+        match self.part(index, more.len(), Part::reasoning) {
+            Some(Part::Reasoning { signature, .. }) => {
+                signature.get_or_insert_default().push_str(more);
+            }
+            other => self.fault = mixed(other.is_some()).or(self.fault),
+        }
+    }
+
+    fn redacted(&mut self, index: usize, more: &str) {
+        match self.part(index, more.len(), || Part::Redacted(String::new())) {
+            Some(Part::Redacted(data)) => data.push_str(more),
             other => self.fault = mixed(other.is_some()).or(self.fault),
         }
     }
@@ -114,12 +133,23 @@ fn mixed(exists: bool) -> Option<&'static str> {
 }
 
 impl Part {
-    /// Empty text is no block: Converse refuses it when the history comes back.
+    fn reasoning() -> Part {
+        Part::Reasoning { text: String::new(), signature: None }
+    }
+
+    /// Empty text is no block: Converse refuses it when the history comes back. Reasoning that is
+    /// signed goes back to its provider as it came, even without words.
     fn into_block(self) -> Option<Block> {
         match self {
             Part::Text(text) => (!text.is_empty()).then_some(Block::Text(text)),
-            Part::Reasoning(text) => (!text.is_empty())
+            Part::Reasoning { text, signature: None } => (!text.is_empty())
                 .then(|| Block::ReasoningContent(json!({ "reasoningText": { "text": text } }))),
+            Part::Reasoning { text, signature: Some(signature) } => Some(Block::ReasoningContent(
+                json!({ "reasoningText": { "text": text, "signature": signature } }),
+            )),
+            Part::Redacted(data) => {
+                Some(Block::ReasoningContent(json!({ "redactedContent": data })))
+            }
             Part::Tool { id, name, input } => {
                 let input = parse_input(input);
                 Some(Block::ToolUse(ToolUse { tool_use_id: id, name, input }))
@@ -149,10 +179,7 @@ pub fn deltas(reply: Reply, piece: usize) -> Vec<Delta> {
                 let pieces = split(&text, piece).into_iter();
                 deltas.extend(pieces.map(|text| Delta::Text { index, text }));
             }
-            Block::ReasoningContent(content) => {
-                let text = content["reasoningText"]["text"].as_str().unwrap_or_default().to_owned();
-                deltas.push(Delta::Reasoning { index, text });
-            }
+            Block::ReasoningContent(content) => deltas.extend(reasoning(index, &content)),
             Block::ToolUse(tool) => {
                 let json = input_text(tool.input);
                 deltas.push(Delta::ToolUseStart { index, id: tool.tool_use_id, name: tool.name });
@@ -166,6 +193,29 @@ pub fn deltas(reply: Reply, piece: usize) -> Vec<Delta> {
     deltas.push(Delta::Stop(reply.stop_reason));
     deltas.push(Delta::Usage(reply.usage));
     deltas
+}
+
+fn reasoning(index: usize, content: &Json) -> Vec<Delta> {
+    let text = |value: &Json| value.as_str().map(str::to_owned);
+    if let Some(data) = text(&content["redactedContent"]) {
+        return vec![Delta::Redacted { index, data }];
+    }
+    let said = &content["reasoningText"];
+    let mut deltas =
+        vec![Delta::Reasoning { index, text: text(&said["text"]).unwrap_or_default() }];
+    let signature = text(&said["signature"]);
+    deltas.extend(signature.map(|signature| Delta::Signature { index, signature }));
+    deltas
+}
+
+/// What ended a reply, going by its content: servers say `stop` beside tool calls, and `tool_use`
+/// beside none.
+pub(crate) fn consistent(finish: StopReason, called: bool) -> StopReason {
+    match finish {
+        StopReason::EndTurn | StopReason::StopSequence if called => StopReason::ToolUse,
+        StopReason::ToolUse if !called => StopReason::EndTurn,
+        other => other,
+    }
 }
 
 fn input_text(input: Json) -> String {

@@ -7,17 +7,23 @@
 //! Nothing here repeats a call: whether a failure is worth another try is the engine's to decide, by
 //! [`ModelErrorKind`].
 
+mod anthropic;
+mod clumsy;
 mod collect;
 mod embedded;
+mod ids;
 mod limits;
 mod models;
 mod openai;
 mod provider;
+mod remote;
 mod rules;
 mod scripted;
 
+pub use anthropic::Config as AnthropicConfig;
 pub use collect::{Collect, deltas};
-pub use models::{Config, ConfigError, ModelRule, Models, ProviderConfig, RULES, Resolved};
+pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, is_embedded};
+pub use models::{Config, ConfigError, ModelRule, Models, ProviderConfig, Resolved};
 pub use openai::{Config as OpenAiConfig, MaxTokensField};
 pub use provider::{BoxFuture, Deltas, ModelError, ModelErrorKind, Provider};
 pub use scripted::{Scripted, Step};

@@ -27,3 +27,17 @@ pub(crate) const TOOL_USE_ID: usize = 64;
 
 /// A script's file.
 pub(crate) const SCRIPT_BYTES: u64 = 4 << 20;
+
+/// Output tokens of a call without a limit to a server of the Messages API that demands one, where
+/// the model's name says nothing. Every model of Anthropic's and common local ones can do as much.
+pub(crate) const OUTPUT_TOKENS: u32 = 4096;
+
+/// The most output tokens of a model by a part of its name; the first that fits. Anthropic's models
+/// overview ("Max output"), with the newest families at what their smallest members allow.
+pub(crate) const ANTHROPIC_OUTPUT_TOKENS: [(&str, u32); 5] = [
+    ("claude-3-7-sonnet", 64_000),
+    ("claude-3-5-", 8192),
+    ("claude-3-", 4096),
+    ("claude-sonnet-4", 64_000),
+    ("claude-", 32_000),
+];

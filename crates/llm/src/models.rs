@@ -19,17 +19,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value as Json;
 use wire::converse::Call;
 
-use crate::embedded::Rules;
+use crate::anthropic::{self, Anthropic};
+use crate::embedded::{
+    CLUMSY, CLUMSY_MODEL, Clumsy, ClumsyConfig, RULES, RULES_MODEL, Rules, is_embedded,
+};
 use crate::openai::{self, OpenAi};
 use crate::provider::{Deltas, ModelError, ModelErrorKind, Provider};
 use crate::scripted::Scripted;
-
-/// The id that always means the embedded provider, unless a rule says otherwise.
-const RULES_MODEL: &str = "craton.rules";
-/// The embedded provider's name, in headers, traces and logs: no language model spoke.
-pub const RULES: &str = "rules";
 
 /// `[providers.*]` and `[[models]]` of `craton.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -52,10 +51,14 @@ pub struct Config {
 pub enum ProviderConfig {
     /// Anything that speaks OpenAI's chat completions.
     OpenAi(openai::Config),
+    /// Anthropic's Messages API, or a server that speaks it.
+    Anthropic(anthropic::Config),
     /// Answers from a file.
     Scripted(ScriptedConfig),
     /// The embedded `craton.rules`, under a name of its own.
     Rules(RulesConfig),
+    /// The embedded `craton.clumsy`, under a name of its own.
+    Clumsy(ClumsyConfig),
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -77,11 +80,15 @@ pub struct ModelRule {
     /// by the name at its end, and a cross-region id also without its region.
     #[serde(rename = "match")]
     pub pattern: String,
-    /// A name under `[providers]`, or `rules`.
+    /// A name under `[providers]`, or `rules` or `clumsy`.
     pub provider: String,
     /// The provider's own name of the model; `{id}`, the default, is the id that was asked for.
     #[serde(default = "asked_for")]
     pub model: String,
+    /// Members of the provider's native request, beneath the `additionalModelRequestFields` of a
+    /// call. Agents have no others.
+    #[serde(default)]
+    pub request_fields: serde_json::Map<String, Json>,
 }
 
 fn asked_for() -> String {
@@ -112,14 +119,15 @@ impl Models {
         let rules_by_default = config.rules_by_default && config.providers.is_empty();
         let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
         providers.insert(RULES.to_owned(), Arc::new(Rules));
+        providers.insert(CLUMSY.to_owned(), Arc::new(Clumsy::new(None)));
         for (name, provider) in config.providers {
-            // INVARIANT: under the name `rules` nobody but the embedded provider ever answers.
-            if name == RULES && !matches!(provider, ProviderConfig::Rules(_)) {
-                let message = "[providers.rules]: that name is the embedded provider's; choose \
-                               another";
-                return Err(ConfigError(message.to_owned()));
-            }
             let provider = open_provider(&name, provider, &config.base_dir, &client)?;
+            // INVARIANT: under an embedded provider's name nobody else ever answers.
+            if is_embedded(&name) && provider.name() != name {
+                return Err(ConfigError(format!(
+                    "[providers.{name}]: that name is the embedded provider's; choose another"
+                )));
+            }
             providers.insert(name, provider);
         }
         for rule in &config.models {
@@ -132,8 +140,12 @@ impl Models {
     /// A map in which `provider` answers for every id, under the id that was asked for.
     pub fn single(provider: Arc<dyn Provider>) -> Models {
         let name = provider.name().to_owned();
-        let rule =
-            ModelRule { pattern: "*".to_owned(), provider: name.clone(), model: asked_for() };
+        let rule = ModelRule {
+            pattern: "*".to_owned(),
+            provider: name.clone(),
+            model: asked_for(),
+            request_fields: serde_json::Map::new(),
+        };
         Models(Arc::new(Map {
             providers: BTreeMap::from([(name, provider)]),
             rules: vec![rule],
@@ -145,15 +157,25 @@ impl Models {
     /// Who answers for `model_id`: a Bedrock model id, ARN or inference profile.
     pub fn resolve(&self, model_id: &str) -> Result<Resolved, ModelError> {
         let names = names(model_id);
-        let rule = self.0.rules.iter().find(|rule| {
+        // A pattern for everything means no model of Craton's own, which must be asked for by name.
+        let own = names.iter().any(|name| name.starts_with(OWN));
+        let mut rules = self.0.rules.iter().filter(|rule| !own || rule.pattern.starts_with(OWN));
+        let rule = rules.find(|rule| {
             names.iter().any(|name| matches(rule.pattern.as_bytes(), name.as_bytes()))
         });
         match rule {
-            Some(rule) => self.resolved(&rule.provider, rule.model.replace("{id}", model_id)),
-            None if model_id == RULES_MODEL || self.0.rules_by_default => {
-                self.resolved(RULES, RULES_MODEL.to_owned())
+            Some(rule) => {
+                let model = rule.model.replace("{id}", model_id);
+                let found = self.resolved(&rule.provider, model)?;
+                Ok(Resolved { request_fields: rule.request_fields.clone(), ..found })
             }
-            None => Err(self.not_mapped(model_id)),
+            None => match names.iter().find(|name| name.starts_with(CLUMSY_MODEL)) {
+                Some(name) => self.resolved(CLUMSY, clumsy_model(name)?),
+                None if names.contains(&RULES_MODEL) || self.0.rules_by_default => {
+                    self.resolved(RULES, RULES_MODEL.to_owned())
+                }
+                None => Err(self.not_mapped(model_id)),
+            },
         }
     }
 
@@ -163,6 +185,7 @@ impl Models {
                 provider: Arc::clone(provider),
                 provider_name: shown(provider.as_ref(), name),
                 model,
+                request_fields: serde_json::Map::new(),
             }),
             None => Err(self.not_mapped(&model)),
         }
@@ -184,10 +207,25 @@ impl Models {
 const EXAMPLE_PROVIDER: &str =
     "[providers.local]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:11434/v1\"\n";
 
-/// The name in headers, traces and logs: the configuration's, but never one behind which the
-/// embedded rules could pass for a language model.
+/// A model of `craton.clumsy` has a number for its seed.
+fn clumsy_model(id: &str) -> Result<String, ModelError> {
+    let seed = id.strip_prefix(CLUMSY_MODEL).and_then(|rest| rest.strip_prefix(':'));
+    match seed.filter(|seed| seed.parse::<u64>().is_ok()) {
+        Some(_) => Ok(id.to_owned()),
+        None => Err(ModelError::new(
+            ModelErrorKind::NotMapped,
+            format!(
+                "{id:?} is no model; {CLUMSY_MODEL} takes a seed, a whole number, as in \"{CLUMSY_MODEL}:7\""
+            ),
+        )),
+    }
+}
+
+/// The name in headers, traces and logs: the configuration's, but never one behind which an
+/// embedded provider could pass for a language model.
 fn shown(provider: &dyn Provider, name: &str) -> String {
-    if provider.name() == RULES { RULES.to_owned() } else { name.to_owned() }
+    let own = provider.name();
+    if is_embedded(own) { own.to_owned() } else { name.to_owned() }
 }
 
 /// A provider and the name it knows the model by.
@@ -196,14 +234,30 @@ pub struct Resolved {
     pub provider: Arc<dyn Provider>,
     pub provider_name: String,
     pub model: String,
+    request_fields: serde_json::Map<String, Json>,
 }
 
 impl Resolved {
-    /// Sends the call under the provider's own name of the model, which the call has from then on.
+    /// Sends the call under the provider's own name of the model, which the call has from then on,
+    /// as it has the map's native fields that it does not set itself.
     pub async fn converse(&self, call: &mut Call) -> Result<Deltas, ModelError> {
         call.model.clone_from(&self.model);
+        if !self.request_fields.is_empty() {
+            call.additional = beneath(&self.request_fields, &call.additional);
+        }
         self.provider.converse(call).await
     }
+}
+
+/// What is no object stays, for the provider to refuse.
+fn beneath(fields: &serde_json::Map<String, Json>, own: &Json) -> Json {
+    let mut merged = fields.clone();
+    match own {
+        Json::Null => {}
+        Json::Object(own) => merged.extend(own.clone()),
+        other => return other.clone(),
+    }
+    Json::Object(merged)
 }
 
 fn open_provider(
@@ -214,8 +268,12 @@ fn open_provider(
 ) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match config {
         ProviderConfig::OpenAi(config) => Arc::new(OpenAi::open(name, config, client.clone())?),
+        ProviderConfig::Anthropic(config) => {
+            Arc::new(Anthropic::open(name, config, client.clone())?)
+        }
         ProviderConfig::Scripted(config) => Arc::new(Scripted::open(&base_dir.join(config.file))?),
         ProviderConfig::Rules(RulesConfig {}) => Arc::new(Rules),
+        ProviderConfig::Clumsy(config) => Arc::new(Clumsy::new(config.seed)),
     })
 }
 
@@ -235,6 +293,9 @@ fn known(
         names.join(", ")
     )))
 }
+
+/// What the ids of embedded models begin with.
+const OWN: &str = "craton.";
 
 /// What stands before the model's own id in an inference profile that spans regions.
 /// AWS: geographies `us`, `us-gov`, `eu`, `apac`, … and `global` (Bedrock user guide, inference

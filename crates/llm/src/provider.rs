@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use wire::converse::{Call, Delta};
 
@@ -41,12 +42,14 @@ pub enum ModelErrorKind {
 pub struct ModelError {
     pub kind: ModelErrorKind,
     pub message: String,
+    /// How long the provider asked to be left alone.
+    pub retry_after: Option<Duration>,
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl ModelError {
     pub fn new(kind: ModelErrorKind, message: impl Into<String>) -> Self {
-        ModelError { kind, message: message.into(), cause: None }
+        ModelError { kind, message: message.into(), retry_after: None, cause: None }
     }
 
     #[must_use]

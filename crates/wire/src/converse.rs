@@ -4,6 +4,7 @@
 //! journal reads like the wire. They are ours and versioned with the journal, never generated.
 //! Blobs inside of images, documents and videos are base64 strings.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -118,12 +119,25 @@ pub struct Call {
     pub tool_choice: ToolChoice,
     #[serde(default)]
     pub inference: Inference,
+    /// Converse's `cachePoint`s among `system` and `tools`; those of messages are blocks.
+    #[serde(default)]
+    pub cache: CachePoints,
     /// Converse's `additionalModelRequestFields`, merged into a provider's native request.
     #[serde(default)]
     pub additional: Json,
     /// Whether somebody reads the text while it is made; a provider may answer in one piece if not.
     #[serde(default)]
     pub stream: bool,
+}
+
+/// What the client would have a provider cache: each `cachePoint` by the place of what it follows.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CachePoints {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub system: BTreeMap<usize, Json>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<usize, Json>,
 }
 
 /// What a model streams. Indices number the blocks of the one message.
@@ -136,6 +150,16 @@ pub enum Delta {
     Reasoning {
         index: usize,
         text: String,
+    },
+    /// A piece of the provider's proof that the reasoning of this block is its own.
+    Signature {
+        index: usize,
+        signature: String,
+    },
+    /// Reasoning that only its provider can read, as base64. It is a block of its own.
+    Redacted {
+        index: usize,
+        data: String,
     },
     ToolUseStart {
         index: usize,
@@ -163,6 +187,7 @@ pub enum StopReason {
     StopSequence,
     ContentFiltered,
     GuardrailIntervened,
+    ModelContextWindowExceeded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

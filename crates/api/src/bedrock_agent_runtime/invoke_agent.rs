@@ -1,7 +1,6 @@
 //! InvokeAgent: from an alias to a pinned configuration, and from a request to a turn.
 
 use engine::request::{Hearing, Input, InvokeError, TurnRequest};
-use llm::RULES;
 use wire::bedrock_agent_runtime::types::{
     InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency,
 };
@@ -47,7 +46,7 @@ fn reply(session_id: String, hearing: Hearing) -> Reply {
     let head = InvokeAgentResponse { content_type, memory_id: None, session_id };
     let events = response_stream::events(hearing.outs);
     let reply = Reply::stream(head.into_value(), events).header("x-craton-run-id", hearing.run);
-    if hearing.provider == RULES { reply.header("x-craton-model", RULES) } else { reply }
+    reply.by(&hearing.provider)
 }
 
 /// Fields whose feature has not landed stand at their defaults. `applyGuardrailInterval` may have

@@ -1,7 +1,7 @@
 //! Converse: one call, one whole answer.
 
 use futures_util::StreamExt as _;
-use llm::{Collect, Deltas, ModelError, RULES, Resolved};
+use llm::{Collect, Deltas, ModelError, Resolved};
 use wire::bedrock_runtime::types::{
     self as wire_types, ConversationRole, ConverseMetrics, ConverseOutput, ConverseRequest,
     ConverseResponse, StopReason, TokenUsage,
@@ -37,7 +37,7 @@ pub(crate) async fn converse(cx: &Cx, mut input: ConverseRequest) -> Result<Repl
         performance_config: None,
         service_tier: None,
     };
-    Ok(named(Reply::value(response.into_value()), &resolved))
+    Ok(Reply::value(response.into_value()).by(&resolved.provider_name))
 }
 
 /// Finds who answers for the model and sends the call.
@@ -47,11 +47,6 @@ pub(crate) async fn ask(cx: &Cx, mut call: Call) -> Result<(Resolved, Deltas), F
     let resolved = cx.engine.models().resolve(&model_id).map_err(fault)?;
     let deltas = resolved.converse(&mut call).await.map_err(fault)?;
     Ok((resolved, deltas))
-}
-
-/// Says so where no language model answers.
-pub(crate) fn named(reply: Reply, resolved: &Resolved) -> Reply {
-    if resolved.provider_name == RULES { reply.header("x-craton-model", RULES) } else { reply }
 }
 
 async fn collect(mut deltas: Deltas) -> Result<ModelReply, ModelError> {
@@ -79,6 +74,7 @@ pub(crate) fn stop_reason(reason: converse::StopReason) -> StopReason {
         converse::StopReason::StopSequence => StopReason::StopSequence,
         converse::StopReason::ContentFiltered => StopReason::ContentFiltered,
         converse::StopReason::GuardrailIntervened => StopReason::GuardrailIntervened,
+        converse::StopReason::ModelContextWindowExceeded => StopReason::ModelContextWindowExceeded,
     }
 }
 

@@ -15,8 +15,8 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 use wire::value::Value;
 
-use super::converse::{ask, named, stop_reason, usage};
-use super::message::asked;
+use super::converse::{ask, stop_reason, usage};
+use super::message::{self, asked};
 use super::native::NativeFields;
 use crate::cx::Cx;
 use crate::model_fault;
@@ -35,7 +35,8 @@ pub(crate) async fn converse_stream(
     let began = cx.engine.now();
     let (resolved, deltas) = ask(cx, call).await?;
     let events = events(cx.clone(), began, deltas, native);
-    Ok(named(Reply::stream(ConverseStreamResponse {}.into_value(), events), &resolved))
+    let head = ConverseStreamResponse {}.into_value();
+    Ok(Reply::stream(head, events).by(&resolved.provider_name))
 }
 
 /// One answer under way.
@@ -129,6 +130,17 @@ fn block_event(delta: Delta) -> Option<ConverseStreamOutput> {
         Delta::Text { index, text } => piece(index, ContentBlockDelta::Text(text)),
         Delta::Reasoning { index, text } => {
             let delta = ReasoningContentBlockDelta::Text(text);
+            piece(index, ContentBlockDelta::ReasoningContent(delta))
+        }
+        // AWS: a delta of its own for the signature, after the words (API reference,
+        // `ReasoningContentBlockDelta`).
+        Delta::Signature { signature, .. } if signature.is_empty() => None,
+        Delta::Signature { index, signature } => {
+            let delta = ReasoningContentBlockDelta::Signature(signature);
+            piece(index, ContentBlockDelta::ReasoningContent(delta))
+        }
+        Delta::Redacted { index, data } => {
+            let delta = ReasoningContentBlockDelta::RedactedContent(message::blob(&data)?);
             piece(index, ContentBlockDelta::ReasoningContent(delta))
         }
         Delta::ToolUseInput { index, json } => {

@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use serde_json::Value as Json;
 use wire::bedrock_runtime::types::{
     self as wire_types, ContentBlock, ConversationRole, InferenceConfiguration, OutputConfig,
-    PerformanceConfigLatency, PerformanceConfiguration, PromptVariableValues, ServiceTier,
-    ServiceTierType, SystemContentBlock, ToolConfiguration, ToolInputSchema,
-    ToolResultContentBlock, ToolResultStatus,
+    PerformanceConfigLatency, PerformanceConfiguration, PromptVariableValues,
+    ReasoningContentBlock, ServiceTier, ServiceTierType, SystemContentBlock, ToolConfiguration,
+    ToolInputSchema, ToolResultContentBlock, ToolResultStatus, ToolSpecification,
 };
 use wire::converse::{
-    Block, Call, Inference, Message, ResultBlock, Role, Tool, ToolChoice, ToolResult, ToolStatus,
-    ToolUse,
+    Block, CachePoints, Call, Inference, Message, ResultBlock, Role, Tool, ToolChoice, ToolResult,
+    ToolStatus, ToolUse,
 };
 use wire::fault::Fault;
 use wire::shape::{Shape, ShapeError};
@@ -61,18 +64,23 @@ impl Asked {
     pub(crate) fn call(self) -> Result<Call, Fault> {
         self.check_features()?;
         let has_tools = self.tools.as_ref().is_some_and(|config| !config.tools.is_empty());
-        let (tools, tool_choice) = self.tools.map_or(Ok(Default::default()), tools)?;
+        let mut cache = CachePoints::default();
+        let (tools, tool_choice) = match self.tools {
+            Some(config) => tools(config, &mut cache.tools)?,
+            None => Default::default(),
+        };
         let messages: Result<Vec<_>, _> =
             self.messages.into_iter().enumerate().map(|(at, m)| message(at, m)).collect();
         let messages = messages?;
         check_conversation(&messages, has_tools)?;
-        let system: Result<Vec<_>, _> = self.system.into_iter().filter_map(system).collect();
+        let system = system(self.system, &mut cache.system)?;
         Ok(Call {
             model: self.model_id,
-            system: system?,
+            system,
             messages,
             tools: tools.into(),
             tool_choice,
+            cache,
             inference: inference(self.inference),
             additional: self.additional,
             stream: false,
@@ -114,20 +122,46 @@ fn inference(config: InferenceConfiguration) -> Inference {
     }
 }
 
-/// A cache point only saves time and money; without a cache it says nothing.
-fn system(block: SystemContentBlock) -> Option<Result<String, Fault>> {
-    match block {
-        SystemContentBlock::Text(text) => Some(Ok(text)),
-        SystemContentBlock::CachePoint(_) => None,
-        SystemContentBlock::GuardContent(_) => {
-            Some(Err(refused("system.guardContent", "", "guardrails of models")))
+/// A cache point only saves time and money; a provider without a cache leaves it out.
+fn system(
+    blocks: Vec<SystemContentBlock>,
+    cache: &mut BTreeMap<usize, Json>,
+) -> Result<Vec<String>, Fault> {
+    let mut texts = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        match block {
+            SystemContentBlock::Text(text) => texts.push(text),
+            SystemContentBlock::CachePoint(point) => remember(cache, texts.len(), point),
+            SystemContentBlock::GuardContent(_) => {
+                return Err(refused("system.guardContent", "", "guardrails of models"));
+            }
         }
+    }
+    Ok(texts)
+}
+
+/// A point with nothing before it marks nothing.
+fn remember(cache: &mut BTreeMap<usize, Json>, after: usize, point: impl Shape) {
+    if let Some(place) = after.checked_sub(1) {
+        cache.insert(place, json(point));
     }
 }
 
-fn tools(config: ToolConfiguration) -> Result<(Vec<Tool>, ToolChoice), Fault> {
-    let tools: Result<Vec<_>, _> = config.tools.into_iter().filter_map(tool).collect();
-    let tools = tools?;
+fn tools(
+    config: ToolConfiguration,
+    cache: &mut BTreeMap<usize, Json>,
+) -> Result<(Vec<Tool>, ToolChoice), Fault> {
+    let mut tools = Vec::with_capacity(config.tools.len());
+    for given in config.tools {
+        match given {
+            wire_types::Tool::CachePoint(point) => remember(cache, tools.len(), point),
+            wire_types::Tool::ToolSpec(spec) => tools.push(tool(spec)?),
+            wire_types::Tool::SystemTool(tool) => {
+                let feature = "tools that the model's host runs";
+                return Err(refused("toolConfig.tools.systemTool", &tool.name, feature));
+            }
+        }
+    }
     let choice = match config.tool_choice {
         None | Some(wire_types::ToolChoice::Auto(_)) => ToolChoice::Auto,
         Some(wire_types::ToolChoice::Any(_)) => ToolChoice::Any,
@@ -144,23 +178,14 @@ fn tools(config: ToolConfiguration) -> Result<(Vec<Tool>, ToolChoice), Fault> {
     Ok((tools, choice))
 }
 
-fn tool(tool: wire_types::Tool) -> Option<Result<Tool, Fault>> {
-    match tool {
-        wire_types::Tool::CachePoint(_) => None,
-        wire_types::Tool::SystemTool(tool) => {
-            let feature = "tools that the model's host runs";
-            Some(Err(refused("toolConfig.tools.systemTool", &tool.name, feature)))
-        }
-        wire_types::Tool::ToolSpec(spec) if spec.strict == Some(true) => {
-            let field = "toolConfig.tools.toolSpec.strict";
-            Some(Err(refused(field, "true", "answers held to a schema")))
-        }
-        wire_types::Tool::ToolSpec(spec) => {
-            let ToolInputSchema::Json(schema) = spec.input_schema;
-            let description = spec.description.unwrap_or_default();
-            Some(Ok(Tool { name: spec.name, description, schema }))
-        }
+fn tool(spec: ToolSpecification) -> Result<Tool, Fault> {
+    if spec.strict == Some(true) {
+        let field = "toolConfig.tools.toolSpec.strict";
+        return Err(refused(field, "true", "answers held to a schema"));
     }
+    let ToolInputSchema::Json(schema) = spec.input_schema;
+    let description = spec.description.unwrap_or_default();
+    Ok(Tool { name: spec.name, description, schema })
 }
 
 fn message(at: usize, message: wire_types::Message) -> Result<Message, Fault> {
@@ -276,8 +301,29 @@ pub(crate) fn shown(block: Block) -> Result<ContentBlock, ShapeError> {
             input: asked.input,
             r#type: None,
         })),
+        Block::ReasoningContent(said) => Ok(ContentBlock::ReasoningContent(reasoning(&said)?)),
         other => ContentBlock::from_value(Value::from(serde_json::json!(other))),
     }
+}
+
+/// Whatever a model thought, for the client to bring back with its next request.
+fn reasoning(said: &Json) -> Result<ReasoningContentBlock, ShapeError> {
+    if let Some(data) = said["redactedContent"].as_str().and_then(blob) {
+        return Ok(ReasoningContentBlock::RedactedContent(data));
+    }
+    let mut said = said.clone();
+    // A provider that signs nothing has sent an empty signature, which is none to a client.
+    if said["reasoningText"]["signature"] == ""
+        && let Some(text) = said["reasoningText"].as_object_mut()
+    {
+        text.remove("signature");
+    }
+    ReasoningContentBlock::from_value(Value::from(said))
+}
+
+/// A blob of the inner tongue.
+pub(crate) fn blob(base64: &str) -> Option<Bytes> {
+    BASE64_STANDARD.decode(base64).ok().map(Bytes::from)
 }
 
 fn check_conversation(messages: &[Message], has_tools: bool) -> Result<(), Fault> {

@@ -64,7 +64,7 @@ pub(super) fn lines(view: &Json) -> Vec<String> {
         ),
         format!("session  {}", word("sessionId")),
         format!("status   {}", word("status")),
-        format!("models   {}{}", providers.join(", "), rules_note(&providers)),
+        format!("models   {}{}", providers.join(", "), embedded_note(&providers)),
         format!(
             "usage    {} model calls, {} input and {} output tokens",
             run["modelCalls"], run["usage"]["inputTokens"], run["usage"]["outputTokens"]
@@ -80,8 +80,11 @@ pub(super) fn lines(view: &Json) -> Vec<String> {
     lines
 }
 
-fn rules_note(providers: &[&str]) -> &'static str {
-    if providers.contains(&llm::RULES) { " (craton.rules: no language model spoke)" } else { "" }
+fn embedded_note(providers: &[&str]) -> String {
+    match providers.iter().find(|provider| llm::is_embedded(provider)) {
+        Some(provider) => format!(" (craton.{provider}: no language model spoke)"),
+        None => String::new(),
+    }
 }
 
 /// One line for an event, `None` for what a reader does not need.

@@ -174,7 +174,7 @@ impl Life {
 }
 
 /// Every run's journal is whole, and folding it again gives a history that its session holds.
-async fn check_journal(engine: &Engine, tenant: &Tenant, session: &Session) {
+pub(crate) async fn check_journal(engine: &Engine, tenant: &Tenant, session: &Session) {
     for run in &session.runs {
         engine.store().verify_journal(tenant, run).await.expect("the chain of digests holds");
         let (events, _) = journal::load(&engine.0, tenant, run).await.expect("a journal");

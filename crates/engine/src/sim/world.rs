@@ -129,6 +129,8 @@ pub(crate) struct World {
     attributes: Mutex<Vec<String>>,
     keys: Mutex<Vec<String>>,
     mishaps: Mutex<VecDeque<Mishap>>,
+    /// What the next answer says besides.
+    postscript: Mutex<String>,
 }
 
 impl World {
@@ -153,6 +155,16 @@ impl World {
     /// The next call goes so.
     pub(crate) fn mishap(&self, mishap: Mishap) {
         self.mishaps.lock().expect("no panic").push_back(mishap);
+    }
+
+    /// The next answer ends with these words.
+    pub(crate) fn say(&self, words: &str) {
+        words.clone_into(&mut self.postscript.lock().expect("no panic"));
+    }
+
+    fn answer(&self, function: &str, x: &str, state: Option<&str>) -> Invoked {
+        let postscript = std::mem::take(&mut *self.postscript.lock().expect("no panic"));
+        answer(function, &format!("{x}{postscript}"), state)
     }
 
     fn arrived(&self, function: &str, x: &str, key: &str) {
@@ -187,16 +199,16 @@ impl Tools for Arc<World> {
             self.attributes.lock().expect("no panic").push(attributes);
             tokio::task::yield_now().await;
             match mishap {
-                None | Some(Mishap::NotSent) => Ok(answer(&function, x, None)),
+                None | Some(Mishap::NotSent) => Ok(self.answer(&function, x, None)),
                 Some(Mishap::Lost) => Err(ExecError::Lost("it broke off".to_owned()).into()),
                 Some(Mishap::Slow(seconds)) => {
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
-                    Ok(answer(&function, x, None))
+                    Ok(self.answer(&function, x, None))
                 }
-                Some(Mishap::Failure) => Ok(answer(&function, x, Some("FAILURE"))),
+                Some(Mishap::Failure) => Ok(self.answer(&function, x, Some("FAILURE"))),
                 Some(Mishap::Error) => Ok(Invoked {
                     error: Some(exec::FunctionError::Unhandled),
-                    ..answer(&function, x, None)
+                    ..self.answer(&function, x, None)
                 }),
                 Some(Mishap::Panic) => panic!("a defect, on purpose"),
             }

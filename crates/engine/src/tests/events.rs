@@ -1,5 +1,6 @@
 //! Asynchronous invocations: accepted once, performed at least once, given up in the end.
 
+use llm::Models;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -139,7 +140,7 @@ async fn lives(commits: u64, unanswered: bool) {
     let (surroundings, world) = (Arc::new(surroundings), Arc::<World>::default());
     let (model, limits) = (Arc::new(Model::new(Vec::new())), Limits::default());
     let store = Store::memory().expect("a store");
-    let engine = start(&store, &model, &world, &surroundings, &limits).await;
+    let engine = start(&store, Models::single(model.clone()), &world, &surroundings, &limits).await;
     match unanswered {
         true => store.crash_unanswered_after(commits).expect("a memory store"),
         false => store.crash_after(commits).expect("a memory store"),
@@ -153,7 +154,7 @@ async fn lives(commits: u64, unanswered: bool) {
         sleep(Duration::from_secs(1)).await;
     }
     let store = store.reopen().expect("the data is there");
-    let engine = start(&store, &model, &world, &surroundings, &limits).await;
+    let engine = start(&store, Models::single(model.clone()), &world, &surroundings, &limits).await;
     sleep(Duration::from_secs(400)).await;
     let performed = world.keyed().keys().cloned().collect::<Vec<_>>();
     for id in &accepted {

@@ -1,6 +1,7 @@
 //! The engine's promises, each held by a test over a memory store, a scripted model and a world of
 //! tools, in a time that passes only while nobody works.
 
+mod clumsy;
 mod effects;
 mod events;
 mod hand_offs;
@@ -74,7 +75,13 @@ impl Bench {
         let replies = script.iter().enumerate().map(|(at, text)| parse(at, text));
         let mut model = Model::new(replies.collect());
         model.takes = model_takes;
-        let (store, model) = (Store::memory().expect("a store"), Arc::new(model));
+        let model = Arc::new(model);
+        Bench::of(Models::single(model.clone()), model, limits).await
+    }
+
+    /// Whoever answers.
+    async fn of(models: Models, model: Arc<Model>, limits: Limits) -> Bench {
+        let store = Store::memory().expect("a store");
         let surroundings = Surroundings { began: Instant::now(), ids: AtomicU64::default() };
         let (surroundings, world) = (Arc::new(surroundings), Arc::default());
         let pinned = Pinned { config: config() };
@@ -82,7 +89,7 @@ impl Bench {
         let mut batch = Batch::new(&tenant, 0);
         batch.put(&pinned.digest(), &pinned);
         store.commit(batch).await.expect("the configuration");
-        let engine = start(&store, &model, &world, &surroundings, &limits).await;
+        let engine = start(&store, models, &world, &surroundings, &limits).await;
         let config = pinned.digest();
         Bench { engine, store, tenant, config, world, model, surroundings, limits }
     }
@@ -90,8 +97,9 @@ impl Bench {
     /// The process dies and another begins on the same data.
     async fn restart(&mut self) {
         self.store = self.store.reopen().expect("the data is there");
+        let models = Models::single(self.model.clone());
         self.engine =
-            start(&self.store, &self.model, &self.world, &self.surroundings, &self.limits).await;
+            start(&self.store, models, &self.world, &self.surroundings, &self.limits).await;
     }
 
     fn request(&self, text: &str) -> TurnRequest {
@@ -165,14 +173,14 @@ impl Bench {
 
 async fn start(
     store: &Store,
-    model: &Arc<Model>,
+    models: Models,
     world: &Arc<World>,
     surroundings: &Arc<Surroundings>,
     limits: &Limits,
 ) -> Engine {
     let parts = Parts {
         store: store.clone(),
-        models: Models::single(model.clone()),
+        models,
         tools: Arc::new(world.clone()),
         buckets: exec::Buckets::default(),
         clock: surroundings.clone(),

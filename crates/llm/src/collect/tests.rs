@@ -83,6 +83,8 @@ fn a_reply_taken_apart_and_folded_is_the_same_reply() {
     let reply: Reply = serde_json::from_value(json!({
         "content": [
             {"reasoningContent": {"reasoningText": {"text": "hm"}}},
+            {"reasoningContent": {"reasoningText": {"text": "", "signature": "c2ln=="}}},
+            {"reasoningContent": {"redactedContent": "b3BhcXVl"}},
             {"text": "Grüße aus der Küche"},
             {"toolUse": {"toolUseId": "t1", "name": "find", "input": {"q": [1, "zwei"]}}},
             {"toolUse": {"toolUseId": "t2", "name": "find", "input": "{broken"}},

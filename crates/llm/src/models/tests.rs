@@ -121,10 +121,10 @@ fn a_mistake_in_the_configuration_names_its_place() {
         ],
     );
     check(
-        "[providers.x]\nkind = \"clumsy\"",
+        "[providers.x]\nkind = \"clumsiest\"",
         "m",
         expect![
-            "configuration: unknown variant `clumsy`, expected one of `openai`, `scripted`, `rules`"
+            "configuration: unknown variant `clumsiest`, expected one of `openai`, `anthropic`, `scripted`, `rules`, `clumsy`"
         ],
     );
     check(
@@ -138,7 +138,7 @@ fn a_mistake_in_the_configuration_names_its_place() {
         "[[models]]\nmatch = \"*\"\nprovider = \"gone\"",
         "m",
         expect![[
-            r#"configuration: [[models]] match = "*": there is no provider "gone"; add [providers.gone] or use one of: rules"#
+            r#"configuration: [[models]] match = "*": there is no provider "gone"; add [providers.gone] or use one of: clumsy, rules"#
         ]],
     );
 }
@@ -154,6 +154,50 @@ fn the_embedded_rules_are_named_so_whatever_the_configuration_calls_them() {
             "configuration: [providers.rules]: that name is the embedded provider's; choose another"
         ],
     );
+}
+
+#[test]
+fn clumsy_takes_its_seed_from_the_id_or_from_the_configuration() {
+    let everything =
+        "[providers.x]\nkind = \"openai\"\n[[models]]\nmatch = \"*\"\nprovider = \"x\"";
+    check(everything, "craton.clumsy:7", expect!["clumsy → craton.clumsy:7"]);
+    check(everything, "craton.rules", expect!["rules → craton.rules"]);
+    check(
+        "",
+        "arn:aws:bedrock:us-east-1::foundation-model/craton.clumsy:7",
+        expect!["clumsy → craton.clumsy:7"],
+    );
+    check(
+        "",
+        "craton.clumsy",
+        expect![[
+            r#"NotMapped: "craton.clumsy" is no model; craton.clumsy takes a seed, a whole number, as in "craton.clumsy:7""#
+        ]],
+    );
+    check(
+        "",
+        "craton.clumsy:seven",
+        expect![[
+            r#"NotMapped: "craton.clumsy:seven" is no model; craton.clumsy takes a seed, a whole number, as in "craton.clumsy:7""#
+        ]],
+    );
+    let named = "[providers.gpt]\nkind = \"clumsy\"\nseed = 3\n[[models]]\nmatch = \"*\"\nprovider = \"gpt\"";
+    check(named, "m", expect!["clumsy → m"]);
+    check(
+        "[[models]]\nmatch = \"craton.*\"\nprovider = \"rules\"",
+        "craton.clumsy:7",
+        expect!["rules → craton.clumsy:7"],
+    );
+}
+
+#[test]
+fn the_maps_fields_lie_beneath_those_of_the_call() {
+    let map = "[providers.x]\nkind = \"openai\"\n[[models]]\nmatch = \"*\"\nprovider = \"x\"\n\
+               request_fields = { thinking = { budget = 1 }, top_k = 2 }";
+    let found = open(map, false).unwrap().resolve("m").unwrap();
+    let merged = beneath(&found.request_fields, &serde_json::json!({ "top_k": 9 }));
+    expect![[r#"{"thinking":{"budget":1},"top_k":9}"#]].assert_eq(&merged.to_string());
+    assert_eq!(beneath(&found.request_fields, &Json::Bool(true)), Json::Bool(true));
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! Text and reasoning pass at once. Tool calls are held until the end, because servers send their
 //! pieces in any order, some without ids, some with arguments as objects; then they come out whole.
 
-use std::collections::HashSet;
-
 use serde::Deserialize;
 use serde_json::Value as Json;
-use wire::converse::{Block, Delta, Message, StopReason, Usage};
+use wire::converse::{Delta, StopReason, Usage};
 
-use crate::limits::{REPLY_BLOCKS, REPLY_BYTES, TOOL_USE_ID};
+use crate::collect::consistent;
+use crate::ids::Ids;
+use crate::limits::{REPLY_BLOCKS, REPLY_BYTES};
+use crate::remote::{Assemble, Fault};
 
 #[derive(Debug, Deserialize)]
 struct Completion {
@@ -73,14 +74,6 @@ struct PromptTokens {
     cached_tokens: Option<u64>,
 }
 
-/// Why an answer is none.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Malformed(String),
-    /// The provider's own error inside an answer with status 200.
-    Provider(Json),
-}
-
 /// The fold of one answer.
 pub(super) struct Assembler {
     ids: Ids,
@@ -105,6 +98,29 @@ struct Pending {
     arguments: String,
 }
 
+impl Assemble for Assembler {
+    fn event(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<bool, Fault> {
+        let done = data.trim_ascii() == b"[DONE]";
+        match done {
+            true => self.end(true, out)?,
+            false => self.absorb(data, out)?,
+        }
+        Ok(done)
+    }
+
+    /// Some servers close the connection after the finish reason instead of saying so.
+    fn broke_off(&mut self, out: &mut Vec<Delta>) -> Result<(), Fault> {
+        self.end(false, out)
+    }
+
+    fn whole(mut self, body: &[u8]) -> Result<Vec<Delta>, Fault> {
+        let mut out = Vec::new();
+        self.absorb(body, &mut out)?;
+        self.end(true, &mut out)?;
+        Ok(out)
+    }
+}
+
 impl Assembler {
     pub(super) fn new(ids: Ids) -> Self {
         Assembler {
@@ -118,16 +134,8 @@ impl Assembler {
         }
     }
 
-    /// A whole document.
-    pub(super) fn whole(mut self, body: &[u8]) -> Result<Vec<Delta>, Fault> {
-        let mut out = Vec::new();
-        self.absorb(body, &mut out)?;
-        self.end(true, &mut out)?;
-        Ok(out)
-    }
-
     /// One chunk of a stream, or a document.
-    pub(super) fn absorb(&mut self, json: &[u8], out: &mut Vec<Delta>) -> Result<(), Fault> {
+    fn absorb(&mut self, json: &[u8], out: &mut Vec<Delta>) -> Result<(), Fault> {
         self.size += json.len();
         if self.size > REPLY_BYTES {
             return Err(Fault::Malformed("the answer is too long".to_owned()));
@@ -149,7 +157,7 @@ impl Assembler {
     }
 
     /// The rest of the deltas. `whole` says that the server declared its end.
-    pub(super) fn end(&mut self, whole: bool, out: &mut Vec<Delta>) -> Result<(), Fault> {
+    fn end(&mut self, whole: bool, out: &mut Vec<Delta>) -> Result<(), Fault> {
         let anything = self.next_index > 0 || !self.calls.is_empty();
         let finish = match self.finish {
             Some(finish) => finish,
@@ -210,12 +218,18 @@ impl Assembler {
         out.extend(self.open.take().map(|(_, index)| Delta::BlockStop { index }));
     }
 
-    /// A piece belongs to the call with its index. Without one, an id or a name begins a new call
-    /// and anything else continues the last.
+    /// A piece belongs to the call with its index, unless it has a name and another id: some servers
+    /// number every call 0. Without an index, an id or a name begins a new call and anything else
+    /// continues the last.
     fn tool_call(&mut self, place: usize, piece: ToolCall) -> Result<(), Fault> {
         let function = piece.function.unwrap_or(FunctionCall { name: None, arguments: None });
         let found = match piece.index {
-            Some(index) => self.calls.iter().position(|call| call.place == Some(index)),
+            Some(index) => {
+                let other = |call: &Pending| function.name.is_some() && call.is_other(&piece.id);
+                let mut calls = self.calls.iter().enumerate().rev();
+                let found = calls.find(|(_, call)| call.place == Some(index));
+                found.filter(|(_, call)| !other(call)).map(|(at, _)| at)
+            }
             None if piece.id.is_none() && function.name.is_none() && place == 0 => {
                 self.calls.len().checked_sub(1)
             }
@@ -252,6 +266,10 @@ impl Assembler {
 impl Pending {
     fn new(place: Option<u64>) -> Self {
         Pending { place, id: String::new(), name: String::new(), arguments: String::new() }
+    }
+
+    fn is_other(&self, id: &Option<String>) -> bool {
+        !self.id.is_empty() && id.as_ref().is_some_and(|id| !id.is_empty() && *id != self.id)
     }
 
     /// Ids and names come once, though some servers repeat them; arguments come in pieces of text,
@@ -298,15 +316,6 @@ fn stop_reason(reason: &str, matched: Option<&Json>) -> StopReason {
     }
 }
 
-/// Servers say `stop` beside tool calls, and `tool_calls` beside none.
-fn consistent(finish: StopReason, called: bool) -> StopReason {
-    match finish {
-        StopReason::EndTurn | StopReason::StopSequence if called => StopReason::ToolUse,
-        StopReason::ToolUse if !called => StopReason::EndTurn,
-        other => other,
-    }
-}
-
 /// AWS: `inputTokens` leaves out what was read from a cache (Converse, TokenUsage).
 fn usage(tokens: &Tokens) -> Usage {
     let cached = tokens.prompt_tokens_details.as_ref().and_then(|of| of.cached_tokens);
@@ -317,36 +326,4 @@ fn usage(tokens: &Tokens) -> Usage {
         cache_read_input_tokens: cached,
         cache_write_input_tokens: 0,
     }
-}
-
-/// Gives each tool use an id that the conversation has not seen, the same on every attempt.
-pub(super) struct Ids {
-    taken: HashSet<String>,
-    next: usize,
-}
-
-impl Ids {
-    pub(super) fn after(messages: &[Message]) -> Self {
-        let uses = messages.iter().flat_map(|message| &message.content).filter_map(|block| {
-            if let Block::ToolUse(tool) = block { Some(tool.tool_use_id.clone()) } else { None }
-        });
-        let taken: HashSet<String> = uses.collect();
-        Ids { next: taken.len(), taken }
-    }
-
-    /// The provider's id if it is one that Converse takes and new, else one of ours.
-    fn settle(&mut self, id: String) -> String {
-        let mut id = id;
-        while !is_tool_use_id(&id) || self.taken.contains(&id) {
-            id = format!("tooluse_{}", self.next);
-            self.next += 1;
-        }
-        self.taken.insert(id.clone());
-        id
-    }
-}
-
-fn is_tool_use_id(id: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
-    (1..=TOOL_USE_ID).contains(&id.len()) && id.bytes().all(fits)
 }

@@ -1,11 +1,14 @@
 #![allow(clippy::needless_pass_by_value, reason = "`json!` and `expect!` read best in place")]
 
+use bytes::Bytes;
 use expect_test::{Expect, expect};
+use http::StatusCode;
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::collect::Collect;
 use crate::provider::ModelErrorKind;
+use crate::remote::{self, Origin};
 
 fn call(members: Json) -> Call {
     let mut call = json!({ "model": "tiny", "messages": [] });
@@ -96,21 +99,15 @@ fn check_stream(stream: &str, expected: Expect) {
 }
 
 fn read(stream: &str, size: usize) -> String {
-    let mut assembler = Assembler::new(Ids::after(&[]));
-    let (mut events, mut out, mut done) = (sse::Events::default(), Vec::new(), false);
-    let outcome = (|| {
-        for piece in stream.as_bytes().chunks(size) {
-            events.feed(piece, |data| sse::event(data, &mut assembler, &mut done, &mut out))?;
+    let deltas = match remote::read(stream, size, Assembler::new(Ids::after(&[]))) {
+        Ok(deltas) => deltas,
+        Err(fault) => {
+            let error = origin().fault(fault);
+            return format!("{:?}: {error}", error.kind);
         }
-        events.end(|data| sse::event(data, &mut assembler, &mut done, &mut out))?;
-        if done { Ok(()) } else { assembler.end(false, &mut out) }
-    })();
-    if let Err(fault) = outcome {
-        let error = origin().fault(fault);
-        return format!("{:?}: {error}", error.kind);
-    }
+    };
     let mut collect = Collect::default();
-    out.into_iter().for_each(|delta| collect.absorb(delta));
+    deltas.into_iter().for_each(|delta| collect.absorb(delta));
     serde_json::to_string(&collect.finish().unwrap()).unwrap()
 }
 
@@ -256,10 +253,10 @@ async fn check_call(provider: OpenAi, expected: Expect) {
 #[tokio::test]
 async fn a_missing_key_is_named_before_anything_is_sent() {
     let mut provider = open("http://127.0.0.1:9/v1", Some("CLOUD_KEY"), None);
-    provider.variable = |_| None;
+    provider.remote.variable = |_| None;
     check_call(provider, expect![[r#"Refused: model provider "cloud" (http://127.0.0.1:9/v1): the environment variable CLOUD_KEY, named by its api_key_env, is not set; nothing was sent"#]]).await;
     let mut provider = open("http://127.0.0.1:9/v1", Some("CLOUD_KEY"), None);
-    provider.variable = |_| Some("two\nlines".to_owned());
+    provider.remote.variable = |_| Some("two\nlines".to_owned());
     check_call(provider, expect![[r#"Refused: model provider "cloud" (http://127.0.0.1:9/v1): the environment variable CLOUD_KEY, named by its api_key_env, holds characters that no key has; nothing was sent"#]]).await;
 }
 

@@ -4,8 +4,8 @@
 use expect_test::{Expect, expect};
 use serde_json::json;
 use wire::converse::{
-    Block, Call, Inference, Message, Reply, ResultBlock, Role, StopReason, Tool, ToolChoice,
-    ToolResult, ToolUse,
+    Block, CachePoints, Call, Inference, Message, Reply, ResultBlock, Role, StopReason, Tool,
+    ToolChoice, ToolResult, ToolUse,
 };
 
 use super::reply;
@@ -89,6 +89,7 @@ fn call(tools: Vec<Tool>, messages: Vec<Message>) -> Call {
         tools: tools.into(),
         tool_choice: ToolChoice::Auto,
         inference: Inference::default(),
+        cache: CachePoints::default(),
         additional: json!(null),
         stream: false,
     }

@@ -1,18 +1,16 @@
-//! Asks each provider a few tokens by the way that turns go, and finds lines of `[[models]]` that no
+//! Asks each provider for a word by the way that turns go, and finds lines of `[[models]]` that no
 //! id ever comes to.
 
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use llm::{ModelError, ModelErrorKind, ModelRule, Models, RULES, Resolved};
-use wire::converse::{Block, Call, Inference, Message, Role, ToolChoice};
+use llm::{ModelError, ModelErrorKind, ModelRule, Models, Resolved, is_embedded};
+use wire::converse::{Block, CachePoints, Call, Inference, Message, Role, ToolChoice};
 
 use super::Finding;
 use crate::config::Config;
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Enough for any model to say a word; some refuse to answer with fewer.
-const TOKENS: u32 = 16;
 /// Stands in for the ids that a pattern is open for.
 const ANY_ID: &str = "anthropic.claude-3-5-sonnet-20240620-v1:0";
 
@@ -121,22 +119,23 @@ async fn speak(resolved: Resolved) -> Result<(), ModelError> {
         }],
         tools: std::sync::Arc::new([]),
         tool_choice: ToolChoice::default(),
-        inference: Inference { max_tokens: Some(TOKENS), ..Inference::default() },
+        // A limit would have to leave room for thinking that the map asks for.
+        inference: Inference::default(),
+        cache: CachePoints::default(),
         additional: serde_json::Value::Null,
         stream: true,
     };
-    let mut deltas = resolved.converse(&mut call).await?;
-    while let Some(delta) = deltas.next().await {
-        delta?;
-    }
-    Ok(())
+    // Its first word will do; it stops when nobody reads on.
+    let first = resolved.converse(&mut call).await?.next().await;
+    first.map_or(Ok(()), |delta| delta.map(drop))
 }
 
 /// A line that says something else than what its own ids get.
 fn shadowed(at: usize, rule: &ModelRule, open: &Models) -> Option<Finding> {
     let comes_to_it = |id: &String| {
         let Ok(resolved) = open.resolve(id) else { return false };
-        let provider = resolved.provider_name == rule.provider || resolved.provider_name == RULES;
+        let provider =
+            resolved.provider_name == rule.provider || is_embedded(&resolved.provider_name);
         provider && resolved.model == rule.model.replace("{id}", id)
     };
     if ids(&rule.pattern).iter().any(comes_to_it) {

@@ -1,34 +1,43 @@
 //! Failures in words an operator can act on: provider, address, status, what to check.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value as Json;
 
-use super::response::Fault;
 use crate::limits::ERROR_TEXT;
 use crate::provider::{ModelError, ModelErrorKind};
 
+/// Why an answer that began well is none.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Malformed(String),
+    /// The provider's own error inside an answer with status 200.
+    Provider(Json),
+}
+
 /// Who failed.
 #[derive(Debug)]
-pub(super) struct Origin {
-    pub(super) provider: String,
-    pub(super) base_url: String,
-    pub(super) key_variable: Option<String>,
+pub(crate) struct Origin {
+    pub(crate) provider: String,
+    pub(crate) base_url: String,
+    pub(crate) key_variable: Option<String>,
 }
 
 impl Origin {
-    pub(super) fn no_key(&self, variable: &str, state: &str) -> ModelError {
+    pub(crate) fn no_key(&self, variable: &str, state: &str) -> ModelError {
         ModelError::refused(format!(
             "{self}: the environment variable {variable}, named by its api_key_env, {state}; \
              nothing was sent"
         ))
     }
 
-    pub(super) fn cannot_carry(&self, what: &str) -> ModelError {
+    pub(crate) fn cannot_carry(&self, what: &str) -> ModelError {
         ModelError::refused(format!("{self} cannot be asked: {what}"))
     }
 
-    pub(super) fn net(&self, error: net::Error) -> ModelError {
+    pub(crate) fn net(&self, error: net::Error) -> ModelError {
         let kind = match &error {
             net::Error::TimedOut { .. } => ModelErrorKind::TimedOut,
             net::Error::TooLarge { .. } => ModelErrorKind::Malformed,
@@ -37,8 +46,17 @@ impl Origin {
         ModelError::new(kind, format!("{self}: {error}")).because(error)
     }
 
+    /// How long the provider asks to be left alone, in words for whoever reads the error.
+    pub(crate) fn later(mut error: ModelError, wait: Option<Duration>) -> ModelError {
+        if let Some(wait) = wait {
+            error.message.push_str(&format!("; it asks to wait {} s", wait.as_secs()));
+        }
+        error.retry_after = wait;
+        error
+    }
+
     /// A failure inside an answer that began well.
-    pub(super) fn fault(&self, fault: Fault) -> ModelError {
+    pub(crate) fn fault(&self, fault: Fault) -> ModelError {
         match fault {
             Fault::Malformed(why) => ModelError::malformed(format!("{self}: {why}")),
             Fault::Provider(error) => {
@@ -50,7 +68,7 @@ impl Origin {
     }
 
     /// An answer whose status is not 200.
-    pub(super) fn refusal(
+    pub(crate) fn refusal(
         &self,
         status: StatusCode,
         body: &Bytes,
@@ -117,11 +135,29 @@ fn message_in(body: &Json) -> String {
     }
 }
 
-/// The status that an error event carries, as vLLM's do.
+/// The status that an error event stands for: vLLM sends a number, Anthropic a type.
 fn status_in(error: &Json) -> Option<StatusCode> {
-    let code = error_of(error).get("code")?;
-    let code = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
-    StatusCode::from_u16(u16::try_from(code).ok()?).ok()
+    let error = error_of(error);
+    let number = |code: &Json| code.as_u64().or_else(|| code.as_str()?.parse().ok());
+    let code = error.get("code").and_then(number).or_else(|| status_of(error["type"].as_str()?));
+    StatusCode::from_u16(u16::try_from(code?).ok()?).ok()
+}
+
+/// Anthropic: each type of error and its status (Claude API documentation, "Errors").
+fn status_of(kind: &str) -> Option<u64> {
+    Some(match kind {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "billing_error" => 402,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error" => 429,
+        "api_error" => 500,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => return None,
+    })
 }
 
 /// The provider's words: one line, of bounded length, without the key, even where it is half masked.

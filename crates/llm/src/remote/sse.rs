@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use wire::converse::Delta;
 
-use super::error::Origin;
-use super::response::{Assembler, Fault};
+use super::Assemble;
+use super::error::{Fault, Origin};
 use crate::limits::EVENT_BYTES;
 use crate::provider::ModelError;
 
 /// Splits a stream of bytes into the `data` of its events. Other fields and comments are skipped.
 #[derive(Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     line: Vec<u8>,
     data: Vec<u8>,
     after_return: bool,
@@ -20,7 +20,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Takes the next bytes; `each` sees the data of every event they complete.
-    pub(super) fn feed(
+    pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
         mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
@@ -46,7 +46,7 @@ impl Events {
     }
 
     /// The end of the stream completes the last event, as many servers leave out its empty line.
-    pub(super) fn end(
+    pub(crate) fn end(
         &mut self,
         mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
@@ -71,17 +71,17 @@ impl Events {
 }
 
 /// The deltas of a streamed answer, one at a time.
-pub(super) struct Reader {
+pub(crate) struct Reader<A> {
     body: Option<net::Body>,
     events: Events,
-    assembler: Assembler,
+    assembler: A,
     ready: VecDeque<Delta>,
     done: bool,
     origin: Arc<Origin>,
 }
 
-impl Reader {
-    pub(super) fn new(body: net::Body, assembler: Assembler, origin: Arc<Origin>) -> Self {
+impl<A: Assemble> Reader<A> {
+    pub(crate) fn new(body: net::Body, assembler: A, origin: Arc<Origin>) -> Self {
         Reader {
             body: Some(body),
             events: Events::default(),
@@ -93,7 +93,7 @@ impl Reader {
     }
 
     /// `None` after the last delta or the first error.
-    pub(super) async fn next(&mut self) -> Option<Result<Delta, ModelError>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Delta, ModelError>> {
         loop {
             if let Some(delta) = self.ready.pop_front() {
                 return Some(Ok(delta));
@@ -134,25 +134,39 @@ impl Reader {
         let (mut out, assembler, done) = (Vec::new(), &mut self.assembler, &mut self.done);
         let mut ended = self.events.end(|data| event(data, assembler, done, &mut out));
         if ended.is_ok() && !*done {
-            ended = assembler.end(false, &mut out);
+            ended = assembler.broke_off(&mut out);
         }
         self.ready.extend(out);
         ended.map_err(|fault| self.origin.fault(fault))
     }
 }
 
-pub(super) fn event(
+fn event<A: Assemble>(
     data: &[u8],
-    assembler: &mut Assembler,
+    assembler: &mut A,
     done: &mut bool,
     out: &mut Vec<Delta>,
 ) -> Result<(), Fault> {
-    if *done {
-        return Ok(());
+    if !*done {
+        *done = assembler.event(data, out)?;
     }
-    if data.trim_ascii() == b"[DONE]" {
-        *done = true;
-        return assembler.end(true, out);
+    Ok(())
+}
+
+/// What a stream amounts to that arrives in pieces of `size` bytes.
+#[cfg(test)]
+pub(crate) fn read<A: Assemble>(
+    stream: &str,
+    size: usize,
+    mut assembler: A,
+) -> Result<Vec<Delta>, Fault> {
+    let (mut events, mut out, mut done) = (Events::default(), Vec::new(), false);
+    for piece in stream.as_bytes().chunks(size) {
+        events.feed(piece, |data| event(data, &mut assembler, &mut done, &mut out))?;
     }
-    assembler.absorb(data, out)
+    events.end(|data| event(data, &mut assembler, &mut done, &mut out))?;
+    if !done {
+        assembler.broke_off(&mut out)?;
+    }
+    Ok(out)
 }
