@@ -101,6 +101,13 @@ ops! {
         UpdateRole => iam::role::update,
     }
     "lambda": {
+        CreateAlias => lambda::alias::create,
+        DeleteAlias => lambda::alias::delete,
+        GetAlias => lambda::alias::get,
+        ListAliases => lambda::alias::list,
+        UpdateAlias => lambda::alias::update,
+        PublishVersion => lambda::version::create,
+        ListVersionsByFunction => lambda::version::list,
         AddPermission => lambda::permission::add,
         CreateFunction => lambda::function::create,
         DeleteFunction => lambda::function::delete,

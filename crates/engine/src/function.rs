@@ -12,7 +12,7 @@ use exec::{
 };
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use store::{Record, Store, StoreError, Tenant};
+use store::{Record, Store, StoreError, Tenant, Versioned};
 
 /// A stored function. What only the control plane shows stands in `settings`, untouched here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,40 @@ pub struct FunctionRecord {
 impl Record for FunctionRecord {
     const KIND: &'static str = "function";
     const VERSION: u32 = 1;
+}
+
+/// A name that points at a version of a function. Its id is `NAME:ALIAS`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AliasRecord {
+    pub name: String,
+    pub arn: String,
+    /// `$LATEST` or a number.
+    pub version: String,
+    #[serde(default)]
+    pub description: String,
+    pub revision: String,
+}
+
+impl Record for AliasRecord {
+    const KIND: &'static str = "function-alias";
+    const VERSION: u32 = 1;
+}
+
+/// The stored function that a reference means; an alias leads to the version at which it points.
+pub async fn find(
+    store: &Store,
+    tenant: &Tenant,
+    reference: &str,
+) -> Result<Option<Versioned<FunctionRecord>>, StoreError> {
+    let id = function_id(reference);
+    let found = store.get::<FunctionRecord>(tenant, &id).await?;
+    if found.is_some() || qualifier(reference).is_none() {
+        return Ok(found);
+    }
+    let Some(alias) = store.get::<AliasRecord>(tenant, &id).await? else { return Ok(None) };
+    let version = format!("{}:{}", function_name(reference), alias.value.version);
+    store.get::<FunctionRecord>(tenant, &function_id(&version)).await
 }
 
 /// Name of the function in an ARN, a partial ARN (`account:function:name`) or a plain name,
@@ -178,8 +212,7 @@ impl Executors {
                 self.http.invoke(url, call.payload, call.key.as_deref(), self.http_timeout);
             return Ok(invoked.await?);
         }
-        let id = function_id(&call.function);
-        let Some(found) = self.store.get::<FunctionRecord>(&call.tenant, &id).await? else {
+        let Some(found) = find(&self.store, &call.tenant, &call.function).await? else {
             return Err(ToolError::NoFunction(call.function));
         };
         let record = found.value;
@@ -195,7 +228,8 @@ impl Executors {
                 credentials: self.credentials.clone(),
             },
         };
-        Ok(self.functions.invoke(&spec(record), invocation).await?)
+        let function = spec(record, qualifier(&call.function));
+        Ok(self.functions.invoke(&function, invocation).await?)
     }
 
     async fn ensure_code(&self, tenant: &Tenant, record: &FunctionRecord) -> Result<(), ToolError> {
@@ -266,10 +300,19 @@ impl Tools for Executors {
     }
 }
 
-fn spec(record: FunctionRecord) -> exec::Function {
-    let version = qualifier(&record.arn).unwrap_or("$LATEST").to_owned();
+/// `asked` is the version or alias by which the function is called.
+fn spec(record: FunctionRecord, asked: Option<&str>) -> exec::Function {
+    let (plain, version) = match qualifier(&record.arn) {
+        Some(version) => (record.arn.len() - version.len() - 1, version.to_owned()),
+        None => (record.arn.len(), "$LATEST".to_owned()),
+    };
+    // AWS: the ARN names the alias where the call does (context object, `invoked_function_arn`).
+    let arn = match asked.filter(|asked| *asked != version) {
+        Some(alias) => format!("{}:{alias}", &record.arn[..plain]),
+        None => record.arn,
+    };
     exec::Function {
-        arn: record.arn,
+        arn,
         name: record.name,
         version,
         runtime: record.runtime,

@@ -15,9 +15,9 @@ use wire::fault::Fault;
 use wire::lambda::types::{FunctionCode, FunctionConfiguration, UpdateFunctionCodeRequest};
 
 use super::fault::{invalid, undone, unserved};
-use super::reference::{Reference, tenant, version_id};
+use super::reference::{Reference, tenant};
 use super::settings::{Settings, architecture};
-use super::version::publish;
+use super::version::{last_version, publish};
 use super::view::{Moment, configuration};
 use crate::cx::Cx;
 use crate::edit::{commit, edit};
@@ -85,7 +85,7 @@ impl Change {
             hold(batch, &record.code);
             batch.blob(&self.package.digest, self.package.zip.clone());
             match publishing {
-                true => publish(record, last.as_ref(), batch),
+                true => publish(record, last.as_ref(), None, batch),
                 false => Ok(record.clone()),
             }
         };
@@ -106,13 +106,6 @@ impl Change {
         record.code_size = self.package.zip.len() as u64;
         Ok(())
     }
-}
-
-async fn last_version(cx: &Cx, reference: &Reference) -> Result<Option<FunctionRecord>, Fault> {
-    let number = Settings::of(&reference.load(cx).await?.value)?.published;
-    let id = version_id(&reference.name, &number.to_string());
-    let read = cx.engine.store().get::<FunctionRecord>(&tenant(cx), &id).await;
-    Ok(read.map_err(Fault::internal)?.map(|version| version.value))
 }
 
 /// The package of a request, unpacked to see that it can be.

@@ -10,10 +10,11 @@ use wire::lambda::types::{
     ListFunctionsResponse, PackageType, UpdateFunctionConfigurationRequest,
 };
 
+use super::alias;
 use super::code::{Package, drop_unheld, hold, package, release};
 use super::fault::{conflict, invalid, undone, unserved};
 use super::limits;
-use super::reference::{LATEST, Reference, tenant};
+use super::reference::{LATEST, Reference, is_alias, tenant};
 use super::settings::{self, Settings};
 use super::unserved::Unserved;
 use super::version::publish;
@@ -35,7 +36,7 @@ pub(crate) async fn create(
     batch.expect_version::<FunctionRecord>(&reference.id(), 0);
     let mut version = LATEST.to_owned();
     if publishing {
-        publish(&mut record, None, &mut batch)?;
+        publish(&mut record, None, None, &mut batch)?;
         version = "1".to_owned();
     }
     batch.put(&reference.id(), &record).blob(&package.digest, package.zip.clone());
@@ -233,8 +234,7 @@ pub(crate) async fn list(
         return Err(unserved(&format!("MasterRegion {region}"), "Lambda@Edge"));
     }
     let all = input.function_version == Some(FunctionVersion::All);
-    let most = input.max_items.unwrap_or(limits::PAGE).clamp(1, limits::PAGE);
-    let most = usize::try_from(most).unwrap_or(1);
+    let most = limits::page(input.max_items);
     let tenant = tenant(cx);
     let mut found: Vec<FunctionRecord> = Vec::new();
     let mut after = input.marker;
@@ -259,7 +259,7 @@ fn document_id(arn: &str) -> String {
     engine::function::function_id(arn)
 }
 
-fn listed(record: FunctionRecord, all: bool) -> Result<FunctionConfiguration, Fault> {
+pub(super) fn listed(record: FunctionRecord, all: bool) -> Result<FunctionConfiguration, Fault> {
     let shown = configuration(record, Moment::Read)?;
     let arn = shown.function_arn.clone().unwrap_or_default();
     // AWS: with FunctionVersion=ALL the unpublished one is qualified too.
@@ -279,8 +279,17 @@ pub(crate) async fn delete(
         return Err(invalid("$LATEST version cannot be deleted without deleting the function."));
     }
     reference.load(cx).await?;
-    if reference.qualifier.is_none() {
-        delete_versions(cx, &reference.name).await?;
+    match reference.qualifier.as_deref() {
+        None => {
+            alias::drop_all(cx, &reference.name).await?;
+            delete_versions(cx, &reference.name).await?;
+        }
+        Some(alias) if is_alias(alias) => {
+            return Err(invalid(format!(
+                "Qualifier {alias} is an alias; DeleteAlias deletes it, and a number its version"
+            )));
+        }
+        Some(version) => alias::check_unused(cx, &reference, version).await?,
     }
     delete_one(cx, &reference.id()).await?;
     Ok(DeleteFunctionResponse { status_code: Some(204) })

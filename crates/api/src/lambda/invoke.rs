@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use engine::event::{Patience, Refused};
-use engine::function::{ToolCall, ToolError};
+use engine::function::{ToolCall, ToolError, qualifier};
 use exec::{ExecError, Invoked};
 use wire::fault::Fault;
 use wire::lambda::types::{InvocationRequest, InvocationResponse, InvocationType, LogType};
@@ -12,7 +12,7 @@ use wire::value::Value;
 
 use super::fault::{invalid, unserved};
 use super::limits;
-use super::reference::{Reference, tenant};
+use super::reference::{LATEST, Reference, tenant};
 use crate::cx::Cx;
 
 pub(crate) async fn invoke(cx: &Cx, input: InvocationRequest) -> Result<InvocationResponse, Fault> {
@@ -20,9 +20,13 @@ pub(crate) async fn invoke(cx: &Cx, input: InvocationRequest) -> Result<Invocati
     let reference = Reference::read(cx, &input.function_name, input.qualifier.as_deref())?;
     // A function that is only mapped to a URL has no document, and may be anybody's.
     let mapped = cx.engine.tools().is_mapped(&input.function_name);
-    if !mapped {
-        reference.load(cx).await?;
-    }
+    let version = match mapped {
+        true => reference.version().to_owned(),
+        false => {
+            let record = reference.load(cx).await?.value;
+            qualifier(&record.arn).unwrap_or(LATEST).to_owned()
+        }
+    };
     let kind = input.invocation_type.unwrap_or(InvocationType::RequestResponse);
     let call = ToolCall {
         tenant: tenant(cx),
@@ -39,7 +43,12 @@ pub(crate) async fn invoke(cx: &Cx, input: InvocationRequest) -> Result<Invocati
         InvocationType::DryRun => Ok(nothing_but(204)),
         InvocationType::RequestResponse => {
             let outcome = cx.engine.tools().call(call).await;
-            answer(&reference, input.log_type == Some(LogType::Tail), outcome)
+            let answer = InvocationResponse {
+                status_code: Some(200),
+                executed_version: Some(version),
+                ..InvocationResponse::default()
+            };
+            answered(&reference, answer, input.log_type == Some(LogType::Tail), outcome)
         }
     }
 }
@@ -107,16 +116,12 @@ fn unreadable(message: impl Into<String>) -> Fault {
     Fault::new("InvalidRequestContentException", 400, message)
 }
 
-fn answer(
+fn answered(
     reference: &Reference,
+    answer: InvocationResponse,
     tail: bool,
     outcome: Result<Invoked, ToolError>,
 ) -> Result<InvocationResponse, Fault> {
-    let answer = InvocationResponse {
-        status_code: Some(200),
-        executed_version: Some(reference.version().to_owned()),
-        ..InvocationResponse::default()
-    };
     match outcome {
         Ok(invoked) => Ok(InvocationResponse {
             function_error: invoked.error.map(|error| error.as_str().to_owned()),

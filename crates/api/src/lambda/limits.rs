@@ -22,7 +22,12 @@ pub(super) const TAGS: usize = 50;
 pub(super) const NAME: usize = 64;
 
 /// AWS: 50 functions to a page (ListFunctions).
-pub(super) const PAGE: i64 = 50;
+const PAGE: i64 = 50;
+
+/// How many items a page has.
+pub(super) fn page(asked: Option<i64>) -> usize {
+    usize::try_from(asked.unwrap_or(PAGE).clamp(1, PAGE)).unwrap_or(1)
+}
 
 /// AWS: 6 MB for a synchronous request (Lambda quotas).
 pub(super) const REQUEST_BYTES: usize = exec::limits::REQUEST_BYTES;

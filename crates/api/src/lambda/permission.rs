@@ -11,9 +11,9 @@ use wire::lambda::types::{
     RemovePermissionRequest,
 };
 
-use super::fault::{conflict, invalid, not_found, undone};
+use super::fault::{conflict, invalid, not_found, undone, unserved};
 use super::limits;
-use super::reference::{LATEST, Reference, tenant};
+use super::reference::{LATEST, Reference, is_alias, tenant};
 use super::settings::Settings;
 use crate::cx::Cx;
 use crate::edit::edit;
@@ -71,6 +71,9 @@ fn policy_of(cx: &Cx, name: &str, qualifier: Option<&str>) -> Result<Reference, 
     if reference.qualifier.as_deref() == Some(LATEST) {
         // AWS: a policy hangs on a version or on the function without a qualifier (AddPermission).
         return Err(invalid("We currently do not support adding policies for $LATEST."));
+    }
+    if let Some(alias) = reference.qualifier.as_deref().filter(|qualifier| is_alias(qualifier)) {
+        return Err(unserved(&format!("Qualifier {alias}"), "policies of aliases"));
     }
     Ok(reference)
 }

@@ -3,7 +3,7 @@
 //! AWS: a function is named by its name, its ARN or a partial ARN (`account:function:name`), each
 //! with a version or alias behind it or in `Qualifier` (Invoke, "FunctionName").
 
-use engine::function::{FunctionRecord, function_name, qualifier};
+use engine::function::{FunctionRecord, find, function_name, qualifier};
 use store::{Tenant, Versioned};
 use wire::arn::Arn;
 use wire::fault::Fault;
@@ -21,7 +21,7 @@ pub(super) fn tenant(cx: &Cx) -> Tenant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
     pub(super) name: String,
-    /// As the client gave it: `None`, `$LATEST`, a number, or an alias, of which there are none.
+    /// As the client gave it: `None`, `$LATEST`, a number, or an alias.
     pub(super) qualifier: Option<String>,
     /// Unqualified.
     pub(super) arn: String,
@@ -60,6 +60,11 @@ impl Reference {
         }
     }
 
+    /// The same function, at this version.
+    pub(super) fn at(&self, version: &str) -> Reference {
+        Reference { qualifier: Some(version.to_owned()), ..self.clone() }
+    }
+
     /// The document's id.
     pub(super) fn id(&self) -> String {
         match self.version() {
@@ -84,11 +89,12 @@ impl Reference {
         not_found(format!("Function not found: {}", self.qualified_arn()))
     }
 
+    /// The function, version, or version at which the alias points.
     pub(super) async fn load(&self, cx: &Cx) -> Result<Versioned<FunctionRecord>, Fault> {
         if self.elsewhere {
             return Err(self.missing());
         }
-        let read = cx.engine.store().get::<FunctionRecord>(&tenant(cx), &self.id()).await;
+        let read = find(cx.engine.store(), &tenant(cx), &self.qualified_arn()).await;
         read.map_err(Fault::internal)?.ok_or_else(|| self.missing())
     }
 
@@ -96,6 +102,11 @@ impl Reference {
     pub(super) fn here(self) -> Result<Reference, Fault> {
         if self.elsewhere { Err(self.missing()) } else { Ok(self) }
     }
+}
+
+/// AWS: an alias cannot look like a number (CreateAlias, `Name`).
+pub(super) fn is_alias(qualifier: &str) -> bool {
+    qualifier != LATEST && !qualifier.bytes().all(|b| b.is_ascii_digit())
 }
 
 pub(super) fn arn(region: &str, account: &str, name: &str) -> String {

@@ -25,6 +25,8 @@ pub(super) struct Settings {
     pub(super) ephemeral_mb: u32,
     /// The number of the last published version, 0 before the first.
     pub(super) published: u64,
+    /// Of a version: its description is its own, not the function's.
+    pub(super) described: bool,
     /// Of the resource-based policy, in order of adding.
     pub(super) statements: Vec<serde_json::Value>,
 }
@@ -39,6 +41,7 @@ impl Default for Settings {
             architecture: Architecture::X86_64.as_str().to_owned(),
             ephemeral_mb: 512,
             published: 0,
+            described: false,
             statements: Vec::new(),
         }
     }

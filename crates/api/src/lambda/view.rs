@@ -101,7 +101,7 @@ fn last_modified(millis: i64) -> String {
 }
 
 /// Digests are kept in hex and shown in base64.
-fn base64_of_hex(hex: &str) -> String {
+pub(super) fn base64_of_hex(hex: &str) -> String {
     let bytes: Vec<u8> = (0..hex.len() / 2)
         .filter_map(|i| u8::from_str_radix(hex.get(2 * i..2 * i + 2)?, 16).ok())
         .collect();

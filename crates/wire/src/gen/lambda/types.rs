@@ -29,6 +29,19 @@ structure! { #[derive(Default)] pub struct AddPermissionResponse {
     statement: Option<String> = "Statement",
 } }
 
+structure! { #[derive(Default)] pub struct AliasConfiguration {
+    alias_arn: Option<String> = "AliasArn",
+    name: Option<String> = "Name",
+    function_version: Option<String> = "FunctionVersion",
+    description: Option<String> = "Description",
+    routing_config: Option<AliasRoutingConfiguration> = "RoutingConfig",
+    revision_id: Option<String> = "RevisionId",
+} }
+
+structure! { #[derive(Default)] pub struct AliasRoutingConfiguration {
+    additional_version_weights: Option<BTreeMap<String, f64>> = "AdditionalVersionWeights",
+} }
+
 enumeration! { pub enum ApplicationLogLevel {
     Trace = "TRACE",
     Debug = "DEBUG",
@@ -49,6 +62,14 @@ structure! { pub struct CapacityProviderConfig {
 
 structure! { #[derive(Default)] pub struct Concurrency {
     reserved_concurrent_executions: Option<i64> = "ReservedConcurrentExecutions",
+} }
+
+structure! { pub struct CreateAliasRequest {
+    function_name: String = "FunctionName",
+    name: String = "Name",
+    function_version: String = "FunctionVersion",
+    description: Option<String> = "Description",
+    routing_config: Option<AliasRoutingConfiguration> = "RoutingConfig",
 } }
 
 structure! { pub struct CreateFunctionRequest {
@@ -86,6 +107,11 @@ structure! { pub struct CreateFunctionRequest {
 
 structure! { #[derive(Default)] pub struct DeadLetterConfig {
     target_arn: Option<String> = "TargetArn",
+} }
+
+structure! { pub struct DeleteAliasRequest {
+    function_name: String = "FunctionName",
+    name: String = "Name",
 } }
 
 structure! { pub struct DeleteFunctionRequest {
@@ -221,6 +247,11 @@ enumeration! { pub enum FunctionVersionLatestPublished {
     LatestPublished = "LATEST_PUBLISHED",
 } }
 
+structure! { pub struct GetAliasRequest {
+    function_name: String = "FunctionName",
+    name: String = "Name",
+} }
+
 structure! { pub struct GetFunctionConfigurationRequest {
     function_name: String = "FunctionName",
     qualifier: Option<String> = "Qualifier",
@@ -350,6 +381,18 @@ structure! { #[derive(Default)] pub struct Layer {
     signing_job_arn: Option<String> = "SigningJobArn",
 } }
 
+structure! { pub struct ListAliasesRequest {
+    function_name: String = "FunctionName",
+    function_version: Option<String> = "FunctionVersion",
+    marker: Option<String> = "Marker",
+    max_items: Option<i64> = "MaxItems",
+} }
+
+structure! { #[derive(Default)] pub struct ListAliasesResponse {
+    next_marker: Option<String> = "NextMarker",
+    aliases: Option<Vec<AliasConfiguration>> = "Aliases",
+} }
+
 structure! { #[derive(Default)] pub struct ListFunctionsRequest {
     master_region: Option<String> = "MasterRegion",
     function_version: Option<FunctionVersion> = "FunctionVersion",
@@ -368,6 +411,17 @@ structure! { pub struct ListTagsRequest {
 
 structure! { #[derive(Default)] pub struct ListTagsResponse {
     tags: Option<BTreeMap<String, String>> = "Tags",
+} }
+
+structure! { pub struct ListVersionsByFunctionRequest {
+    function_name: String = "FunctionName",
+    marker: Option<String> = "Marker",
+    max_items: Option<i64> = "MaxItems",
+} }
+
+structure! { #[derive(Default)] pub struct ListVersionsByFunctionResponse {
+    next_marker: Option<String> = "NextMarker",
+    versions: Option<Vec<FunctionConfiguration>> = "Versions",
 } }
 
 enumeration! { pub enum LogFormat {
@@ -390,6 +444,14 @@ structure! { #[derive(Default)] pub struct LoggingConfig {
 enumeration! { pub enum PackageType {
     Zip = "Zip",
     Image = "Image",
+} }
+
+structure! { pub struct PublishVersionRequest {
+    function_name: String = "FunctionName",
+    code_sha256: Option<String> = "CodeSha256",
+    description: Option<String> = "Description",
+    revision_id: Option<String> = "RevisionId",
+    publish_to: Option<FunctionVersionLatestPublished> = "PublishTo",
 } }
 
 structure! { pub struct RemovePermissionRequest {
@@ -593,6 +655,15 @@ enumeration! { pub enum TracingMode {
 structure! { pub struct UntagResourceRequest {
     resource: String = "Resource",
     tag_keys: Vec<String> = "TagKeys",
+} }
+
+structure! { pub struct UpdateAliasRequest {
+    function_name: String = "FunctionName",
+    name: String = "Name",
+    function_version: Option<String> = "FunctionVersion",
+    description: Option<String> = "Description",
+    routing_config: Option<AliasRoutingConfiguration> = "RoutingConfig",
+    revision_id: Option<String> = "RevisionId",
 } }
 
 structure! { pub struct UpdateFunctionCodeRequest {
