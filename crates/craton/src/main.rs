@@ -15,7 +15,7 @@ use mimalloc::MiMalloc;
 
 /// A turn makes thousands of small allocations, and frees them on another thread than made them.
 /// Measured on agent turns at 64 in flight: 20 % less CPU than with the C library's allocator.
-//#[global_allocator]
+#[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A self-hosted agent runtime that speaks the AWS wire.
