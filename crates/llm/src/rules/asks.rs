@@ -40,8 +40,10 @@ pub(super) enum Asked {
 struct Acts {
     /// Verbs that say it alone, such as `cancel`.
     strong: Vec<String>,
-    /// No known verb says it alone: the thing must be named too.
+    /// No verb says it alone: the thing must be named too.
     vague: bool,
+    /// The first word of a name without a known verb.
+    own: Vec<String>,
     /// All its verbs and those of their kind.
     verbs: Vec<String>,
     /// What the name says it is done to.
@@ -59,16 +61,19 @@ fn acts(known: &Known<'_>) -> Acts {
     let words = split_name(name);
     let told = tokens(known.tool.description.split(". ").next().unwrap_or_default());
     let described = told.iter().find(|t| t.is_content()).map(|t| t.stem.clone());
+    // A "shipping address" is a thing; "ship_order" is not.
     let acts = |(i, w): (usize, &String)| {
         let s = stem(w);
-        // A "shipping address" is a thing; "ship_order" is not. The first word of a change acts.
         let verb = WRITE.contains(&s.as_str()) && (i == 0 || !w.ends_with("ing"));
-        (s, verb || i == 0 && words.len() > 1 && known.class == Class::Write)
+        (s, verb)
     };
     let (verbs, objects): (Vec<_>, Vec<_>) =
         words.iter().enumerate().map(acts).partition(|(_, verb)| *verb);
     let mut verbs: Vec<String> = verbs.into_iter().map(|(s, _)| s).collect();
     let mut objects: Vec<String> = objects.into_iter().map(|(s, _)| s).collect();
+    // `toggle_lamp` acts by a verb of its own; `lamps_create` does not begin with one.
+    let unknown = verbs.is_empty() && objects.len() > 1 && known.class == Class::Write;
+    let own: Vec<String> = unknown.then(|| objects.remove(0)).into_iter().collect();
     match described {
         Some(d) if WRITE.contains(&d.as_str()) => verbs.push(d),
         Some(d) => objects.push(d),
@@ -76,7 +81,6 @@ fn acts(known: &Known<'_>) -> Acts {
     }
     let strong: Vec<String> =
         verbs.iter().filter(|v| !EMPTY.contains(&v.as_str())).cloned().collect();
-    let vague = !strong.iter().any(|v| is_verb(v));
     let updates = verbs.iter().any(|v| KINDS[1].contains(&v.as_str()));
     let kinds = KINDS.iter().filter(|k| verbs.iter().any(|v| k.contains(&v.as_str())));
     let kinds: Vec<String> = kinds.flat_map(|k| k.iter().map(|v| (*v).to_owned())).collect();
@@ -84,8 +88,9 @@ fn acts(known: &Known<'_>) -> Acts {
     let around =
         told.iter().filter(|t| t.is_content() && !is_verb(&t.stem) && !t.text.ends_with("'s"));
     Acts {
+        vague: strong.is_empty(),
         strong,
-        vague,
+        own,
         around: around.map(|t| t.stem.clone()).filter(|s| !verbs.contains(s)).collect(),
         settings: known
             .params
@@ -128,7 +133,7 @@ pub(super) fn asks(words: &[Token], known: &Known<'_>, context: &[String]) -> As
 fn refuses_in(clause: &[Token], acts: &Acts) -> bool {
     let Some(at) = clause.iter().position(is_refusal) else { return false };
     let mut verbs = clause[at..].iter().filter(|t| is_verb(&t.stem)).peekable();
-    let own = |t: &Token| acts.verbs.iter().chain(&acts.strong).any(|v| is_kin(&t.stem, v));
+    let own = |t: &Token| acts.verbs.iter().chain(&acts.own).any(|v| is_kin(&t.stem, v));
     let bare = |t: &Token| t.is(&["it", "that", "so", "anything", "do"]);
     match verbs.peek() {
         Some(_) => verbs.any(own),
@@ -151,7 +156,7 @@ fn asks_in(clause: &[Token], acts: &Acts, context: &[String]) -> Asked {
     let named = acts.objects.iter().any(says) || meant(clause, acts, context);
     let ordered = requests(clause, &acts.verbs);
     let sets = requests(clause, &acts.attributes);
-    if named && (sets || acts.vague && ordered) {
+    if named && (sets || acts.vague && ordered || requests(clause, &acts.own)) {
         return Asked::Plainly;
     }
     let valued = clause.iter().any(|t| t.kind == Kind::Word && has_digit(&t.text))

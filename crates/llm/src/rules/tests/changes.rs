@@ -37,10 +37,16 @@ fn club() -> Vec<Tool> {
             &["pass_id"],
         ),
         tool(
-            "repaint_locker",
-            "Fresh paint.",
+            "lockers_assign",
+            "Assigns a locker.",
             json!({"locker_number": {"type": "integer"}}),
             &["locker_number"],
+        ),
+        tool(
+            "repaint_gate",
+            "Fresh paint.",
+            json!({"gate_number": {"type": "integer"}}),
+            &["gate_number"],
         ),
     ]
 }
@@ -93,7 +99,8 @@ fn what_is_told_wondered_or_refused_changes_nothing() {
             "I was going to waive FEE-12 but don't do it",
             "Waive FEE-12. No, don't!",
             "We haven't decided, so do not revoke pass P-7",
-            "we repainted locker 12 last week",
+            "we repainted gate 12 last week",
+            "Lockers near number 12 please",
             "Revoke all passes from last week",
             "Add a member named Bo on 2026-05-01",
         ],
@@ -112,7 +119,9 @@ fn what_is_told_wondered_or_refused_changes_nothing() {
             → get_fees_feeId {"feeId":"FEE-12"}
             We haven't decided, so do not revoke pass P-7
             -
-            we repainted locker 12 last week
+            we repainted gate 12 last week
+            -
+            Lockers near number 12 please
             -
             Revoke all passes from last week
             -
