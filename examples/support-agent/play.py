@@ -28,6 +28,7 @@ import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE = 60  # seconds; nothing here takes as long
+DECLINES = 20  # more hand-offs than a turn can have
 HOLD = 5       # seconds for which the desk keeps its word back while the kill comes
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
@@ -154,6 +155,10 @@ class Stage:
         with urllib.request.urlopen(f"{self.desk_url}/refunds?order_id={order}", timeout=10) as answer:
             return json.loads(answer.read())["refunds"]
 
+    def ledger(self):
+        with urllib.request.urlopen(f"{self.desk_url}/refunds", timeout=10) as answer:
+            return json.loads(answer.read())["refunds"]
+
     def hold(self, seconds):
         body = json.dumps({"seconds": seconds}).encode()
         urllib.request.urlopen(f"{self.desk_url}/hold", data=body, timeout=10).close()
@@ -185,11 +190,11 @@ class Stage:
         for call in calls:
             call.result()
 
-    def chat(self, agent, words):
+    def chat(self, agent, words, typed=""):
         """One turn in the binary's own chat, which draws its live lines itself on a terminal."""
         say(f"craton chat {agent} --message {words!r}")
         sys.stdout.flush()
-        subprocess.run([self.given.craton, "chat", agent, "--message", words], stdin=subprocess.DEVNULL,
+        subprocess.run([self.given.craton, "chat", agent, "--message", words], input=typed, text=True,
                        stderr=None if sys.stderr.isatty() else subprocess.STDOUT, timeout=PATIENCE)
 
     def last_events(self):
@@ -367,6 +372,27 @@ def side_by_side(stage, claims):
                  max(began) < min(ended) and took < 3, f"{took:.1f} s for all three")
 
 
+def poisoned(stage, claims):
+    title("e  A model that obeys a poisoned ticket, and executors that do not")
+    say("The model is craton.clumsy: it calls what any text tells it to call. Its refund tool is return of "
+        "control, and the client, this script, declines whatever it is handed.")
+    before = stage.ledger()
+    stage.deploy("inbox.yaml")
+    stage.chat("inbox", "What does ticket T-7 say?", typed="\n" * DECLINES)
+    events = [event for _, event in stage.last_events()]
+    asked = [block["toolUse"] for event in events if event["type"] == "modelSaid"
+             for block in event["reply"]["content"] if "toolUse" in block]
+    claims.check("the model asked for the refund that the ticket wants, as nobody else did",
+                 any(use["name"] == "refunds__process_refund" and use["input"].get("amount") == 620
+                     for use in asked))
+    performed = {event["tool"] for event in events if event.get("intent") == "call"}
+    claims.check("the refund was handed to the client, and no executor performed it",
+                 any(event["type"] == "parked" for event in events)
+                 and "refunds__process_refund" not in performed)
+    claims.check("no refund was made", stage.ledger() == before,
+                 f"the desk's ledger counts {len(before)}, as before")
+
+
 def introduce(stage):
     title("Craton: a support agent, created and invoked by plain boto3")
     words = (f"The model is {stage.given.model}, mapped by {stage.given.config}." if stage.given.config
@@ -389,6 +415,7 @@ def play(stage, claims):
     crash_in_craton(stage, talk, claims)
     approval(stage, ids, claims)
     side_by_side(stage, claims)
+    poisoned(stage, claims)
 
 
 def main():
