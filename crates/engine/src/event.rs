@@ -76,6 +76,8 @@ struct Event {
     failures: u32,
     /// Attempts that did not reach it.
     delays: u32,
+    /// When the next attempt may begin.
+    not_before: i64,
 }
 
 impl Record for Event {
@@ -87,8 +89,8 @@ impl Record for Event {
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Done,
-    /// At this time.
-    Again(i64),
+    /// At this time, for this reason.
+    Again(i64, String),
     /// For this reason.
     GivenUp(String),
 }
@@ -180,6 +182,7 @@ impl Engine {
             patience,
             failures: 0,
             delays: 0,
+            not_before: now,
         };
         let mut batch = Batch::new(&tenant, now);
         batch.add(COUNTER, 1, None, Some(self.0.limits.waiting_events));
@@ -242,6 +245,10 @@ async fn perform(flight: &Flight) -> Result<(), CommitError> {
         return store.commit(batch).await;
     };
     let mut event = found.value;
+    if engine.now() < event.not_before {
+        // It was found due just before the attempt that put it off ended.
+        return Ok(());
+    }
     let outcome = match event.is_too_old(engine.now()) {
         true => Next::GivenUp("it waited for too long".to_owned()),
         false => {
@@ -253,10 +260,11 @@ async fn perform(flight: &Flight) -> Result<(), CommitError> {
             event.after(&outcome, engine.now())
         }
     };
-    tell(id, &event, &outcome);
+    tell(id, &event.function, &outcome, engine.now());
     let mut batch = Batch::new(tenant, engine.now());
     match outcome {
-        Next::Again(at) => {
+        Next::Again(at, _) => {
+            event.not_before = at;
             batch.put(id, &event).timer(&timer(id), at, event.function.clone());
         }
         Next::Done | Next::GivenUp(_) => {
@@ -272,13 +280,12 @@ fn is_stopping(engine: &Engine, outcome: &Result<Invoked, ToolError>) -> bool {
         && matches!(outcome, Err(ToolError::Exec(ExecError::Lost(_) | ExecError::NotSent(_))))
 }
 
-fn tell(id: &str, event: &Event, next: &Next) {
-    let function = &event.function;
+fn tell(id: &str, function: &str, next: &Next, now: i64) {
     match next {
         Next::Done => tracing::info!(function, request = id, "an event was performed"),
-        Next::Again(at) => {
-            let (failures, delays) = (event.failures, event.delays);
-            tracing::warn!(function, request = id, failures, delays, at, "an event is tried again");
+        Next::Again(at, why) => {
+            let seconds = (at - now) / 1000;
+            tracing::warn!(function, request = id, why, "an event is tried again in {seconds} s");
         }
         Next::GivenUp(why) => {
             tracing::error!(function, request = id, why, "an event was given up and is dropped");
@@ -344,7 +351,7 @@ impl Event {
     fn again(&self, at: i64, why: &str) -> Next {
         match self.is_too_old(at) {
             true => Next::GivenUp(format!("it would be too old for another attempt, last: {why}")),
-            false => Next::Again(at),
+            false => Next::Again(at, why.to_owned()),
         }
     }
 }
@@ -381,11 +388,12 @@ mod tests {
             patience,
             failures: 0,
             delays: 0,
+            not_before: 0,
         };
         let (mut now, mut seen) = (0, Vec::new());
         let end = loop {
             match event.after(&outcome(), now) {
-                Next::Again(at) => {
+                Next::Again(at, _) => {
                     seen.push(((at - now) / 1000).to_string());
                     now = at;
                 }
