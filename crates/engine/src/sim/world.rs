@@ -36,6 +36,8 @@ pub(crate) struct Model {
     script: Vec<Reply>,
     /// Failures of the next calls, before or after the first piece of text.
     failures: Mutex<VecDeque<(ModelErrorKind, bool)>>,
+    /// How long it asks to be left alone when it fails.
+    pub(crate) retry_after: Mutex<Option<Duration>>,
     pub(crate) calls: AtomicUsize,
     running: AtomicUsize,
     /// The most calls that were under way at once.
@@ -48,6 +50,7 @@ impl Model {
         Model {
             script,
             failures: Mutex::default(),
+            retry_after: Mutex::default(),
             calls: AtomicUsize::default(),
             running: AtomicUsize::default(),
             most: AtomicUsize::default(),
@@ -90,7 +93,10 @@ impl Provider for Model {
             let deltas: Vec<_> = llm::deltas(self.next(call), 0).into_iter().map(Ok).collect();
             match failure {
                 None => Ok(futures_util::stream::iter(deltas).boxed()),
-                Some((kind, false)) => Err(ModelError::new(kind, "the model is away")),
+                Some((kind, false)) => Err(ModelError {
+                    retry_after: *self.retry_after.lock().expect("no panic"),
+                    ..ModelError::new(kind, "the model is away")
+                }),
                 Some((kind, true)) => {
                     let text = Delta::Text { index: 0, text: "<answer>half of ".to_owned() };
                     let broken = Err(ModelError::new(kind, "the model broke off"));

@@ -29,6 +29,21 @@ async fn a_model_that_is_away_for_a_moment_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_asks_for_time_gets_it_unless_it_asks_for_too_much() {
+    let bench = Bench::new(&[]).await;
+    let wait = |seconds| Some(std::time::Duration::from_secs(seconds));
+    *bench.model.retry_after.lock().expect("no panic") = wait(7);
+    bench.model.fail(Throttled, false);
+    let began = tokio::time::Instant::now();
+    assert_eq!(bench.ask("go").await, "[heard 1]");
+    assert!((7..9).contains(&began.elapsed().as_secs()));
+    *bench.model.retry_after.lock().expect("no panic") = wait(60);
+    bench.model.fail(Throttled, false);
+    assert_eq!(bench.ask("go").await, "[ThrottlingException: the model is away]");
+    assert_eq!(bench.model.calls.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_is_asked_three_times_at_most_and_not_at_all_for_what_will_not_pass() {
     let bench = Bench::new(&[]).await;
     for _ in 0..3 {
