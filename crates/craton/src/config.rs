@@ -17,6 +17,7 @@ pub(crate) struct Config {
     hosts: Vec<String>,
     origins: Vec<String>,
     drain_seconds: Option<u64>,
+    forward: BTreeMap<String, front::Forward>,
     providers: BTreeMap<String, llm::ProviderConfig>,
     models: Vec<llm::ModelRule>,
     pub(crate) functions: exec::Config,
@@ -63,6 +64,7 @@ impl Config {
             hosts: self.hosts.clone(),
             origins: self.origins.clone(),
             drain_seconds: self.drain_seconds.unwrap_or(default.drain_seconds),
+            forward: self.forward.clone(),
         }
     }
 
@@ -97,8 +99,9 @@ mod tests {
     const PAGE: &str = include_str!("../../../docs/craton-toml.md");
 
     /// A place for a key of each section, with what must stand there beside it.
-    const SECTIONS: [&str; 10] = [
+    const SECTIONS: [&str; 11] = [
         "",
+        "[forward.s3]\n",
         "[functions]\n",
         "[limits.turn]\n",
         "[limits.engine]\n",

@@ -176,9 +176,9 @@ impl Auth {
              identity-based policy allows the {action} action",
             caller.arn
         );
-        // AWS: the text, and the shorter code of iam and sts (observed on bedrock and sts)
+        // AWS: the text, and the shorter code of services that speak XML (observed on bedrock, sts, s3)
         match action.split_once(':') {
-            Some(("iam" | "sts", _)) => Err(Fault::new("AccessDenied", 403, text)),
+            Some(("iam" | "sts" | "s3", _)) => Err(Fault::new("AccessDenied", 403, text)),
             _ => Err(Fault::access_denied(text)),
         }
     }

@@ -1,11 +1,11 @@
 //! Bodies: a request's, read whole within its operation's limit; an answer's, whole or streamed.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream as _;
 use http::header::EXPECT;
 use http::{HeaderMap, Version, request};
 use http_body_util::BodyExt;
@@ -19,21 +19,27 @@ use crate::stream::EventBody;
 pub(crate) enum Body {
     Whole(Bytes),
     Events(Box<EventBody>),
+    /// Of an answer that another server gave.
+    Passed(Box<net::Body>),
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = net::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, net::Error>>> {
         match self.get_mut() {
             Body::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Body::Events(events) => {
                 events.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Body::Passed(body) => {
+                let piece = Pin::new(&mut **body).poll_next(cx);
+                piece.map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
             }
         }
     }
@@ -45,7 +51,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Events(_) => SizeHint::default(),
+            Body::Events(_) | Body::Passed(_) => SizeHint::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::answer::{self, Place, REQUEST_ID};
 use crate::auth::{Auth, Proof};
 use crate::body::{self, Body, Room};
 use crate::foreign::Foreign;
+use crate::forward::{self, Forwards, Route};
 use crate::origin::{self, Names};
 use crate::route::{self, Head, Plan, Routed};
 use crate::sigv4::{Payload, Signed};
@@ -32,6 +33,7 @@ pub(crate) struct Front {
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) names: Names,
     pub(crate) auth: Auth,
+    pub(crate) forwards: Forwards,
     /// Finds the function of an operation.
     pub(crate) operations: fn(&str, &str) -> Option<Handler>,
     pub(crate) engine: Engine,
@@ -68,7 +70,8 @@ impl Front {
             Call::refused(Place::default().fault(&Fault::internal(panic), &id))
         });
         if let Ok(value) = HeaderValue::from_str(&id) {
-            call.response.headers_mut().insert(REQUEST_ID, value);
+            // An answer that was passed on has the id of whoever gave it.
+            call.response.headers_mut().entry(REQUEST_ID).or_insert(value);
         }
         tracing::info!(
             request_id = %id,
@@ -109,7 +112,11 @@ fn options() -> Response<Body> {
 async fn aws(front: &Front, parts: &request::Parts, incoming: Incoming, id: &str) -> Call {
     let head = head(parts);
     let claimed = Auth::read(head.headers, head.query).unwrap_or(Proof::None);
-    match route::plan(claimed.scope(), &head) {
+    let plan = route::plan(claimed.scope(), &head);
+    if let Some((found, route)) = passed_on(front, &plan, &head) {
+        return pass_on(front, (parts, incoming), found, route, id).await;
+    }
+    match plan {
         Plan::Operation(routed) => {
             let limit = limits::body(routed.service.name, routed.operation.name);
             let place = place(&routed);
@@ -180,6 +187,55 @@ async fn foreign(
     call.service = foreign.name().into();
     call.operation = foreign.operation(&head).into();
     call
+}
+
+/// The service and the way, if the request is for one that `[forward]` names.
+fn passed_on<'a>(
+    front: &'a Front,
+    plan: &Plan<'a>,
+    head: &Head<'_>,
+) -> Option<(Foreign<'a>, &'a Route)> {
+    if front.forwards.is_empty() {
+        return None;
+    }
+    let found = match plan {
+        Plan::Foreign(found) => found.clone(),
+        Plan::Operation(Routed { service, .. }) | Plan::Form(Some(service)) => {
+            Foreign::signed(service.signing, head)
+        }
+        Plan::Form(None) | Plan::Unknown => return None,
+    };
+    let route = front.forwards.route(&found)?;
+    Some((found, route))
+}
+
+async fn pass_on(
+    front: &Front,
+    (parts, incoming): (&request::Parts, Incoming),
+    mut foreign: Foreign<'_>,
+    route: &Route,
+    id: &str,
+) -> Call {
+    let (head, place) = (head(parts), foreign.place());
+    let mut account = String::new();
+    let answer = async {
+        if forward::is_loop(head.headers) {
+            return Err(forward::looped());
+        }
+        let admitted = admit(front, parts, incoming, place, limits::BODY_FORWARD).await?;
+        if foreign.is_unread_form() {
+            foreign.read_form(&admitted.body);
+        }
+        let Admitted { caller, body, room: _room } = admitted;
+        account.clone_from(&caller.account);
+        front.auth.authorize(&caller, &foreign.action(&head), &"*")?;
+        let (request, now) = ((parts, head.bucket), front.engine.now());
+        front.forwards.send(route, &foreign, request, (&caller, body), now).await
+    };
+    let answer = answer.await;
+    let response = answer.unwrap_or_else(|fault| foreign.fault(&fault, id));
+    let (service, operation) = (foreign.name().into(), foreign.operation(&head).into());
+    Call { response, service, operation, account }
 }
 
 /// Establishes the caller of a request whose body is not read, because nothing is done with it.

@@ -1,10 +1,12 @@
 //! Who may call, and under which names the server is known. Part of `craton.toml`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 
+use crate::forward::{Forward, Forwards};
 use crate::limits;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -22,6 +24,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// How long open requests and streams may take to finish when the server stops.
     pub drain_seconds: u64,
+    /// Services that are passed on, by AWS's name of each (`s3`, `dynamodb`).
+    pub forward: BTreeMap<String, Forward>,
 }
 
 impl Default for Config {
@@ -32,6 +36,7 @@ impl Default for Config {
             hosts: Vec::new(),
             origins: Vec::new(),
             drain_seconds: limits::DRAIN_SECONDS,
+            forward: BTreeMap::new(),
         }
     }
 }
@@ -89,6 +94,20 @@ pub enum ConfigError {
     BadAccount { key: String, account: String },
     #[error("key {0} is listed twice")]
     TwiceListed(String),
+    #[error(
+        "[forward] names {0:?}, which is no service of AWS's: use its name in SDKs, such as s3"
+    )]
+    ForwardUnknown(String),
+    #[error(
+        "[forward.{service}] signs with the environment variable {variable}, which is unset: set \
+         it, or name another with access_key_env and secret_key_env"
+    )]
+    ForwardUnset { service: String, variable: String },
+    #[error(
+        "[forward.{service}] has the endpoint {endpoint:?}, which is no address: write it as in \
+         http://127.0.0.1:9000"
+    )]
+    ForwardEndpoint { service: String, endpoint: String },
 }
 
 impl Config {
@@ -106,7 +125,7 @@ impl Config {
             }
             key.check()?;
         }
-        Ok(())
+        Forwards::open(&self.forward).map(drop)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::route::{self, Head};
 const ADVICE: &str = "the service is not part of craton; keep it on AWS with the lines of \
                       `craton env`, or name it in [forward] of craton.toml";
 
+#[derive(Clone)]
 pub(crate) struct Foreign<'a> {
     /// All that fit equally well (rds, docdb and neptune are one to the wire); none where the table
     /// has no such service.
@@ -86,6 +87,33 @@ impl<'a> Foreign<'a> {
             [] => self.signing.to_owned(),
             services => services.iter().map(|s| s.name).collect::<Vec<_>>().join(" or "),
         }
+    }
+
+    pub(crate) fn service(&self) -> Option<&'static Service> {
+        self.services.first().copied()
+    }
+
+    /// Whether craton.toml means it by `name`. One signing name of ours is that of several
+    /// services, so there only a service's own name counts.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        let mut services = self.services.iter();
+        services.any(|service| {
+            service.name == name
+                || service.signing == name && wire::model::service(service.name).is_none()
+        })
+    }
+
+    /// IAM's name of the permission to have it passed on.
+    // AWS: the prefix of a service's actions is mostly its signing name; these differ (Service
+    // Authorization Reference)
+    pub(crate) fn action(&self, head: &Head<'_>) -> String {
+        let prefix = match self.signing {
+            "monitoring" => "cloudwatch",
+            "email" => "ses",
+            "s3express" | "s3-object-lambda" => "s3",
+            signing => signing,
+        };
+        format!("{prefix}:{}", self.operation(head))
     }
 
     pub(crate) fn operation(&self, head: &Head<'_>) -> String {

@@ -3,7 +3,8 @@
 //! A request goes through `server` (connections, HTTP/1.1 and h2c), `origin` (is it meant for us),
 //! `route` (which operation), `body` (bounded), `auth` and `sigv4` (who, and may they), wire's
 //! decoder, the operation's function in `api`, wire's encoder, and `stream` where the answer is an
-//! event stream. `admin` is Craton's own door. Nothing here knows what an operation does.
+//! event stream. `foreign` refuses AWS's other services, or `forward` passes
+//! them on. `admin` is Craton's own door. Nothing here knows what an operation does.
 
 mod admin;
 mod answer;
@@ -11,8 +12,10 @@ mod auth;
 mod bearer;
 mod body;
 mod call;
+mod chunked;
 mod config;
 mod foreign;
+mod forward;
 mod limits;
 mod origin;
 mod route;
@@ -30,6 +33,7 @@ use engine::Engine;
 use tokio::net::TcpListener;
 
 pub use config::{Config, ConfigError, Key};
+pub use forward::Forward;
 
 /// Serves until `shutdown` resolves and what is open then has finished, or its time is up.
 pub async fn serve(
@@ -45,6 +49,7 @@ pub async fn serve(
         closing: tokio::sync::watch::Sender::new(false),
         names: origin::Names::new(&config, listen.ip()),
         auth: auth::Auth::new(&config).map_err(io::Error::other)?,
+        forwards: forward::Forwards::open(&config.forward).map_err(io::Error::other)?,
         operations: api::ops::find,
         engine,
     };

@@ -45,6 +45,12 @@ pub(crate) const BODY_MODEL: usize = 25_000_000;
 /// Everything else. Ours; the largest documents of the control planes are a few hundred KB.
 pub(crate) const BODY_OTHER: usize = 6 * 1024 * 1024;
 
+/// A request that is passed on, held whole to be signed. Ours; larger objects go up in parts.
+pub(crate) const BODY_FORWARD: usize = 64 * 1024 * 1024;
+
+/// For a request that is passed on, until its answer's last byte. Ours.
+pub(crate) const FORWARD_TIME: Duration = Duration::from_secs(15 * 60);
+
 /// How far a signature's time may be from ours.
 // AWS: "(20180710T071714Z - 5 min.)" in the message of an expired signature (observed)
 pub(crate) const SKEW_MS: i64 = 5 * 60 * 1000;

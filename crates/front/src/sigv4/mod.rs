@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq;
 
 use crate::limits;
 use canonical::canonical_request;
+pub(crate) use presigned::stripped;
 pub use refusal::Refusal;
 pub use sign::{Signer, Unsigned};
 

@@ -43,6 +43,20 @@ pub(super) fn unsigned(query: &str) -> String {
     without(query, |name| name == SIGNATURE)
 }
 
+/// The query string without what authenticates it.
+pub(crate) fn stripped(query: &str) -> String {
+    const AUTHENTICATION: [&str; 7] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Security-Token",
+        SIGNATURE,
+    ];
+    without(query, |name| AUTHENTICATION.contains(&name))
+}
+
 fn without(query: &str, drop: impl Fn(&str) -> bool) -> String {
     let kept: Vec<&str> =
         query.split('&').filter(|pair| !drop(pair.split('=').next().unwrap_or(""))).collect();

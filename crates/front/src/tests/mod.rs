@@ -99,6 +99,7 @@ impl Server {
             closing: tokio::sync::watch::Sender::new(false),
             names: Names::new(&config, address.ip()),
             auth: Auth::new(&config).unwrap(),
+            forwards: crate::forward::Forwards::open(&config.forward).unwrap(),
             operations,
             engine: engine().await,
         };

@@ -1,0 +1,212 @@
+"""`[forward]`: named services are passed on, signed by the operator. T5."""
+
+import os
+import socket
+import subprocess
+import urllib.request
+
+import pytest
+from botocore.exceptions import ClientError
+
+from support.agents import refused
+from support.objects import KEY, REGION as OBJECTS_REGION, SECRET, ObjectServer
+from support.server import Craton, binary
+
+PEER = """
+dev = false
+
+[[keys]]
+access_key = "AKIAPEER"
+secret_key = "peer-secret"
+account = "999999999999"
+"""
+CALLERS = """
+dev = false
+
+[[keys]]
+access_key = "AKIACALLER"
+secret_key = "caller-secret"
+account = "111111111111"
+
+[[keys]]
+access_key = "AKIAREADER"
+secret_key = "reader-secret"
+account = "111111111111"
+actions = ["s3:GetObject", "bedrock:*"]
+"""
+FORWARD = """
+[forward.sts]
+endpoint = "{peer}"
+access_key_env = "PEER_KEY"
+secret_key_env = "PEER_SECRET"
+
+[forward.iam]
+endpoint = "{peer}/"
+access_key_env = "PEER_KEY"
+secret_key_env = "PEER_SECRET"
+
+[forward.s3]
+endpoint = "{objects}"
+region = "{region}"
+access_key_env = "OBJECTS_KEY"
+secret_key_env = "OBJECTS_SECRET"
+
+[forward.dynamodb]
+endpoint = "http://127.0.0.1:{nobody}"
+access_key_env = "PEER_KEY"
+secret_key_env = "PEER_SECRET"
+"""
+VARIABLES = {"PEER_KEY": "AKIAPEER", "PEER_SECRET": "peer-secret",
+             "OBJECTS_KEY": KEY, "OBJECTS_SECRET": SECRET}
+
+
+@pytest.fixture(scope="module")
+def objects():
+    server = ObjectServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory, objects):
+    """Passes sts and iam on to another Craton, s3 to the object server, dynamodb to nobody."""
+    peer = Craton(tmp_path_factory.mktemp("peer"), PEER).start()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        settings = FORWARD.format(peer=peer.url, objects=objects.url, region=OBJECTS_REGION,
+                                  nobody=taken.getsockname()[1])
+        os.environ.update(VARIABLES)
+        try:
+            server = Craton(tmp_path_factory.mktemp("front"), CALLERS + settings).start()
+        finally:
+            for name in VARIABLES:
+                del os.environ[name]
+        server.peer = peer
+        yield server
+        server.stop()
+        peer.stop()
+
+
+def caller(server, service, **config):
+    return server.client(service, "AKIACALLER", "caller-secret",
+                         **{"retries": {"total_max_attempts": 1}, **config})
+
+
+def test_the_operator_signs_what_is_passed_on(front):
+    """The peer takes its own key alone; the caller's account stays behind."""
+    assert caller(front, "sts").get_caller_identity()["Account"] == "999999999999"
+    role = caller(front, "iam").create_role(RoleName="passed", AssumeRolePolicyDocument="""
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+         "Principal": {"Service": "bedrock.amazonaws.com"}}]}""")["Role"]
+    assert role["Arn"] == "arn:aws:iam::999999999999:role/passed"
+    there = front.peer.client("iam", "AKIAPEER", "peer-secret").get_role(RoleName="passed")
+    assert there["Role"]["RoleId"] == role["RoleId"]
+    with refused("NoSuchEntity"):
+        caller(front, "iam").get_role(RoleName="nobody")
+
+
+def test_a_presigned_link_is_signed_anew(front):
+    url = caller(front, "sts").generate_presigned_url("get_caller_identity", HttpMethod="GET")
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert b"999999999999" in answer.read()
+
+
+@pytest.mark.parametrize("key", ["plain", "a b/c+d//e~f", "ünïcode", "dots/../kept/./so"])
+def test_objects_go_there_and_come_back(front, objects, key):
+    s3 = caller(front, "s3")
+    body = os.urandom(3 << 20)
+    assert s3.put_object(Bucket="bucket", Key=key, Body=body, ContentType="text/x-own",
+                         Metadata={"colour": "blue"})["ETag"] == '"tag"'
+    assert objects.objects[f"/bucket/{key}"] == body
+    headers = {name.lower(): value for name, value in objects.requests[-1][2].items()}
+    assert headers["content-type"] == "text/x-own" and headers["x-amz-meta-colour"] == "blue"
+    assert "AKIACALLER" not in str(headers)
+    got = s3.get_object(Bucket="bucket", Key=key)
+    assert got["Body"].read() == body
+    assert got["ResponseMetadata"]["RequestId"] == "of-the-object-server"
+    assert s3.head_object(Bucket="bucket", Key=key)["ContentLength"] == len(body)
+    with pytest.raises(ClientError, match="NoSuchKey.*gone"):
+        s3.get_object(Bucket="bucket", Key=key + ".not")
+
+
+def test_chunks_that_the_caller_signed_leave_as_one_body(front, objects):
+    """As SDKs for Java and older ones send objects over http."""
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    framed = b"5;chunk-signature=a\r\nhello\r\n0;chunk-signature=b\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"
+    request = AWSRequest("PUT", f"{front.url}/bucket/chunked", data=framed, headers={
+        "Content-Encoding": "aws-chunked", "X-Amz-Decoded-Content-Length": "5",
+        "X-Amz-Trailer": "x-amz-checksum-crc32"})
+
+    class Chunked(S3SigV4Auth):
+        def payload(self, _):
+            return "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+
+    Chunked(Credentials("AKIACALLER", "caller-secret"), "s3", "us-east-1").add_auth(request)
+    sent = urllib.request.Request(request.url, framed, dict(request.headers), method="PUT")
+    with urllib.request.urlopen(sent, timeout=10) as answer:
+        assert answer.status == 200
+    *_, headers, body = objects.requests[-1]
+    headers = {name.lower(): value for name, value in headers.items()}
+    assert body == b"hello" and headers["x-amz-checksum-crc32"] == "NhCmhg=="
+    assert not {"content-encoding", "x-amz-trailer", "x-amz-decoded-content-length"} & set(headers)
+
+
+def test_only_callers_that_may_are_passed_on(front, objects):
+    came = len(objects.requests)
+    for key, secret, code in [("AKIACALLER", "guess", "SignatureDoesNotMatch"),
+                              ("AKIANOBODY", "x", "InvalidClientTokenId"),
+                              ("AKIAREADER", "reader-secret", "AccessDenied")]:
+        with pytest.raises(ClientError) as caught:
+            front.client("s3", key, secret).put_object(Bucket="bucket", Key="k", Body=b"x")
+        assert caught.value.response["Error"]["Code"] == code
+    assert len(objects.requests) == came
+    objects.objects["/bucket/readable"] = b"x"
+    reader = front.client("s3", "AKIAREADER", "reader-secret")
+    assert reader.get_object(Bucket="bucket", Key="readable")["Body"].read() == b"x"
+
+
+def test_a_body_past_its_limit_is_refused_in_the_services_tongue(front):
+    with pytest.raises(ClientError) as caught:
+        caller(front, "s3").put_object(Bucket="bucket", Key="k", Body=b"x" * (65 << 20))
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+
+
+def test_a_peer_that_is_not_there_is_said_so(front):
+    with pytest.raises(ClientError) as caught:
+        caller(front, "dynamodb").list_tables()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert "dynamodb is passed on" in str(caught.value)
+
+
+def test_other_services_are_refused_as_ever(front):
+    with pytest.raises(ClientError, match="NotImplementedException.*sqs ListQueues"):
+        caller(front, "sqs").list_queues()
+
+
+def test_an_endpoint_that_leads_back_ends(tmp_path, monkeypatch):
+    """A loop is refused at its second turn."""
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    server = Craton(tmp_path)
+    server.config.write_text(f'[forward.sqs]\nendpoint = "{server.url}"\n'
+                             'access_key_env = "PEER_KEY"\nsecret_key_env = "PEER_SECRET"\n')
+    server.start()
+    with pytest.raises(ClientError) as caught:
+        server.client("sqs", retries={"total_max_attempts": 1}).list_queues()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 508
+    server.stop()
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ("[forward.s4]", "s4"),
+    ('[forward.s3]\naccess_key_env = "UNSET_KEY"\nsecret_key_env = "UNSET"', "UNSET_KEY"),
+    ('[forward.s3]\nendpoint = "minio"\naccess_key_env = "HOME"\nsecret_key_env = "HOME"', "minio"),
+])
+def test_a_section_that_cannot_work_keeps_the_server_from_starting(tmp_path, settings, words):
+    (tmp_path / "craton.toml").write_text(settings)
+    ended = subprocess.run([binary(), "up", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data",
+                            "--config", tmp_path / "craton.toml"],
+                           capture_output=True, text=True, timeout=20)
+    assert ended.returncode != 0 and words in ended.stderr and "[forward" in ended.stderr
