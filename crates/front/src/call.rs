@@ -21,7 +21,7 @@ use crate::answer::{self, Place, REQUEST_ID};
 use crate::auth::{Auth, Proof};
 use crate::body::{self, Body, Room};
 use crate::foreign::Foreign;
-use crate::forward::{self, Forwards, Route};
+use crate::forward::{self, Forwards, Passing, Route};
 use crate::origin::{self, Names};
 use crate::route::{self, Head, Plan, Routed};
 use crate::sigv4::{Payload, Signed};
@@ -69,9 +69,10 @@ impl Front {
         let mut call = task.await.unwrap_or_else(|panic| {
             Call::refused(Place::default().fault(&Fault::internal(panic), &id))
         });
-        if let Ok(value) = HeaderValue::from_str(&id) {
-            // An answer that was passed on has the id of whoever gave it.
-            call.response.headers_mut().entry(REQUEST_ID).or_insert(value);
+        // An answer that was passed on has the id of whoever gave it.
+        let is_ours = !matches!(call.response.body(), Body::Passed(_));
+        if let (true, Ok(value)) = (is_ours, HeaderValue::from_str(&id)) {
+            call.response.headers_mut().insert(REQUEST_ID, value);
         }
         tracing::info!(
             request_id = %id,
@@ -229,8 +230,9 @@ async fn pass_on(
         let Admitted { caller, body, room: _room } = admitted;
         account.clone_from(&caller.account);
         front.auth.authorize(&caller, &foreign.action(&head), &"*")?;
-        let (request, now) = ((parts, head.bucket), front.engine.now());
-        front.forwards.send(route, &foreign, request, (&caller, body), now).await
+        let (bucket, now_ms) = (head.bucket, front.engine.now());
+        let passing = Passing { parts, bucket, caller, body, now_ms };
+        front.forwards.send(route, &foreign, passing).await
     };
     let answer = answer.await;
     let response = answer.unwrap_or_else(|fault| foreign.fault(&fault, id));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::Caller;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response, Uri, request};
+use http::{Method, Request, Response, Uri, request};
 use serde::Deserialize;
 use wire::fault::Fault;
 use wire::foreign::{self, Service};
@@ -53,9 +53,19 @@ pub(crate) struct Route {
     timeout: Duration,
 }
 
+/// A request whose sender may have it passed on.
+pub(crate) struct Passing<'a> {
+    pub(crate) parts: &'a request::Parts,
+    /// What S3's clients put before the host.
+    pub(crate) bucket: Option<&'a str>,
+    pub(crate) caller: Caller,
+    pub(crate) body: Bytes,
+    pub(crate) now_ms: i64,
+}
+
 /// What leaves, before it is signed.
-struct Outgoing<'a> {
-    parts: &'a request::Parts,
+struct Outgoing {
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -83,12 +93,11 @@ impl Forwards {
         &self,
         route: &Route,
         foreign: &Foreign<'_>,
-        (parts, bucket): (&request::Parts, Option<&str>),
-        (caller, body): (&Caller, Bytes),
-        now_ms: i64,
+        passing: Passing<'_>,
     ) -> Result<Response<Body>, Fault> {
         let service = foreign.service().ok_or_else(|| Fault::internal("no service to pass on"))?;
-        let outgoing = route.outgoing(service, (parts, bucket), caller, body)?;
+        let now_ms = passing.now_ms;
+        let outgoing = route.outgoing(service, passing)?;
         let request = route.signed(outgoing, now_ms)?;
         let host = request.uri().host().unwrap_or_default().to_owned();
         let answer = self.net.send(request, route.timeout).await.map_err(|error| {
@@ -166,13 +175,8 @@ fn endpoint(service: &str, text: &str) -> Result<Uri, ConfigError> {
 }
 
 impl Route {
-    fn outgoing<'a>(
-        &self,
-        service: &'static Service,
-        (parts, bucket): (&'a request::Parts, Option<&str>),
-        caller: &Caller,
-        body: Bytes,
-    ) -> Result<Outgoing<'a>, Fault> {
+    fn outgoing(&self, service: &'static Service, passing: Passing<'_>) -> Result<Outgoing, Fault> {
+        let Passing { parts, bucket, caller, body, .. } = passing;
         let region = self.region.as_ref().unwrap_or(&caller.region);
         let aws = service.endpoint(region);
         let (base, region) = match &self.endpoint {
@@ -187,11 +191,11 @@ impl Route {
         let uri = uri.parse().map_err(|_| Fault::new("InvalidURI", 400, "no URI to pass on"))?;
         let mut headers = end_to_end(&parts.headers);
         let body = payload(&mut headers, body)?;
-        Ok(Outgoing { parts, uri, headers, body, service, region })
+        Ok(Outgoing { method: parts.method.clone(), uri, headers, body, service, region })
     }
 
-    fn signed(&self, outgoing: Outgoing<'_>, now_ms: i64) -> Result<Request<Bytes>, Fault> {
-        let Outgoing { parts, uri, mut headers, body, service, region } = outgoing;
+    fn signed(&self, outgoing: Outgoing, now_ms: i64) -> Result<Request<Bytes>, Fault> {
+        let Outgoing { method, uri, mut headers, body, service, region } = outgoing;
         let signer = Signer {
             access_key: &self.access_key,
             secret_key: &self.secret_key,
@@ -200,7 +204,7 @@ impl Route {
             service: service.signing,
         };
         let unsigned = Unsigned {
-            method: parts.method.as_str(),
+            method: method.as_str(),
             host: uri.authority().map_or("", http::uri::Authority::as_str),
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
@@ -213,7 +217,7 @@ impl Route {
         headers.extend(added);
         headers.insert(header::VIA, HeaderValue::from_static("1.1 craton"));
         let mut request = Request::new(body);
-        *request.method_mut() = parts.method.clone();
+        *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         Ok(request)
