@@ -196,20 +196,26 @@ fn read(tool: &Tool, invoked: &Invoked) -> Outcome {
             ),
         };
     }
-    match tool::read_response(tool, &invoked.payload) {
-        Ok(answer) => match answer.state {
-            tool::State::Success => Outcome::Answered {
-                body: answer.body,
-                session_attributes: answer.session_attributes,
-                prompt_session_attributes: answer.prompt_session_attributes,
-                ignored: answer.ignored,
-            },
-            tool::State::Reprompt => Outcome::Reprompt { body: answer.body },
-            tool::State::Failure => Outcome::Failure { message: answer.body },
+    let answer = match tool::read_response(tool, &invoked.payload) {
+        Ok(answer) => answer,
+        Err(message) => {
+            tracing::warn!(tool = tool.name, why = message, "a tool's answer cannot be read");
+            return Outcome::Error { message };
+        }
+    };
+    if !answer.ignored.is_empty() {
+        let ignored = answer.ignored.join(", ");
+        tracing::info!(tool = tool.name, ignored, "members of a tool's answer had no effect");
+    }
+    match answer.state {
+        tool::State::Success => Outcome::Answered {
+            body: answer.body,
+            session_attributes: answer.session_attributes,
+            prompt_session_attributes: answer.prompt_session_attributes,
+            ignored: answer.ignored,
         },
-        Err(why) => Outcome::Error {
-            message: tool::short_error("malformed_response", &why, "tell the user"),
-        },
+        tool::State::Reprompt => Outcome::Reprompt { body: answer.body },
+        tool::State::Failure => Outcome::Failure { message: answer.body },
     }
 }
 

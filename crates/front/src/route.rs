@@ -156,6 +156,9 @@ impl Routed {
     pub(crate) fn unserved(&self) -> Option<Fault> {
         let why = match self.operation.state {
             State::Served => return None,
+            State::Later if self.operation.name.starts_with("InvokeModel") => {
+                "it is planned, not built; Converse and ConverseStream reach the same models"
+            }
             State::Later => "it is planned, not built",
             State::Refused(why) => why,
         };

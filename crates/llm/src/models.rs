@@ -192,7 +192,12 @@ impl Models {
     }
 
     fn not_mapped(&self, id: &str) -> ModelError {
-        let mut message = format!("no provider is mapped to model {id:?}; add to craton.toml:\n");
+        let mut message = format!("no provider is mapped to model {id:?}");
+        let mapped: Vec<_> = self.0.rules.iter().take(SHOWN).map(|rule| &rule.pattern).collect();
+        if !mapped.is_empty() {
+            message.push_str(&format!(", only to {mapped:?}"));
+        }
+        message.push_str("; add to craton.toml:\n");
         if self.0.example.is_none() {
             message.push_str(EXAMPLE_PROVIDER);
         }
@@ -203,6 +208,9 @@ impl Models {
         ModelError::new(ModelErrorKind::NotMapped, message)
     }
 }
+
+/// Patterns of the map that a message shows, in which a misspelt id is seen at once.
+const SHOWN: usize = 5;
 
 const EXAMPLE_PROVIDER: &str =
     "[providers.local]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:11434/v1\"\n";

@@ -13,6 +13,7 @@ pub(crate) use store::Versioned;
 use store::{Record, StoreError, Tenant};
 use wire::fault::Fault;
 
+use super::agent_alias;
 use crate::cx::Cx;
 
 /// The working draft's version, and the built-in alias that runs it.
@@ -251,7 +252,24 @@ pub(crate) async fn alias(
     alias_id: &str,
 ) -> Result<Versioned<AgentAlias>, Fault> {
     let key = AgentAlias::key(agent_id, alias_id);
-    found(cx.engine.store().get(&tenant(cx), &key).await, "agent alias", &key)
+    let read = cx.engine.store().get(&tenant(cx), &key).await.map_err(Fault::internal)?;
+    match read {
+        Some(alias) => Ok(alias),
+        None => Err(no_alias(cx, agent_id, alias_id).await),
+    }
+}
+
+/// Names the alias that was meant, where somebody gave its name, or the draft's version.
+async fn no_alias(cx: &Cx, agent_id: &str, given: &str) -> Fault {
+    let mut message = absence("agent alias", &AgentAlias::key(agent_id, given));
+    let is_meant = |alias: &AgentAlias| {
+        alias.name == given || (given == DRAFT && alias.alias_id == TEST_ALIAS)
+    };
+    let aliases = agent_alias::all(cx, agent_id).await.unwrap_or_default();
+    if let Some(meant) = aliases.iter().find(|alias| is_meant(&alias.value)) {
+        message.push_str(&format!(" The id of alias {given} is {}.", meant.value.alias_id));
+    }
+    not_found(message)
 }
 
 fn found<T>(
@@ -263,10 +281,17 @@ fn found<T>(
 }
 
 pub(crate) fn missing(kind: &str, id: &str) -> Fault {
+    not_found(absence(kind, id))
+}
+
+fn not_found(message: String) -> Fault {
+    Fault::new("ResourceNotFoundException", 404, message)
+}
+
+fn absence(kind: &str, id: &str) -> String {
     // AWS: the advice of the second sentence (github.com/acwwat/amazon-bedrock-agent-test-ui issue 1).
-    let message = format!(
+    format!(
         "Failed to retrieve {kind} {id} because it doesn't exist. Retry the request with a \
          different resource identifier."
-    );
-    Fault::new("ResourceNotFoundException", 404, message)
+    )
 }

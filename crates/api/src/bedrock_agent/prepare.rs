@@ -3,7 +3,7 @@
 //! INVARIANT: turns never read the draft. They run a pinned configuration, which only a prepare
 //! and the cutting of a version make.
 
-use craton_core::agent::config::AgentConfig;
+use craton_core::agent::config::{AgentConfig, Executor};
 use craton_core::agent::turn;
 use engine::record::Pinned;
 use store::Batch;
@@ -15,6 +15,7 @@ use super::action_group::runnable;
 use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
 use super::write::{self, Stop, retry};
 use crate::cx::Cx;
+use crate::lambda::permission;
 
 pub(crate) async fn prepare(
     cx: &Cx,
@@ -50,7 +51,23 @@ async fn try_prepare(cx: &Cx, id: &str) -> Result<i64, Stop> {
     }
     batch.expect_version::<Agent>(id, version).put(id, &agent);
     cx.engine.store().commit(batch).await?;
+    warn_of_policies(cx, &pinned).await;
     Ok(now)
+}
+
+/// What runs here and would be refused on AWS is said where it is found first.
+async fn warn_of_policies(cx: &Cx, pinned: &Pinned) {
+    for group in &pinned.config.groups {
+        let Executor::Lambda(function) = &group.executor else { continue };
+        if permission::lets_bedrock_call(cx, function).await == Some(false) {
+            tracing::warn!(
+                agent = pinned.config.agent_id,
+                function,
+                "AWS would refuse the agent's calls: the function's policy does not name \
+                 bedrock.amazonaws.com; add it with AddPermission"
+            );
+        }
+    }
 }
 
 /// Lets the test alias run the configuration.

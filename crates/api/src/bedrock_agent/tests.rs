@@ -174,6 +174,25 @@ async fn tags_are_set_at_creation_and_changed_by_arn() {
     assert!(fault.starts_with("ResourceNotFoundException"), "{fault}");
 }
 
+#[tokio::test]
+async fn an_alias_asked_for_by_its_name_is_not_found_and_its_id_is_told() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "support").await;
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let input = json!({"agentId": agent, "agentAliasName": "live"});
+    let made = done(&cx, "CreateAgentAlias", input).await;
+    let id = made["agentAlias"]["agentAliasId"].as_str().unwrap();
+    for (given, end) in [
+        ("live", format!("The id of alias live is {id}.")),
+        ("DRAFT", "The id of alias DRAFT is TSTALIASID.".to_owned()),
+        ("OTHER", "Retry the request with a different resource identifier.".to_owned()),
+    ] {
+        let input = json!({"agentId": agent, "agentAliasId": given});
+        let fault = refused(&cx, "GetAgentAlias", input).await;
+        assert!(fault.ends_with(&end), "{fault}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn aliases_made_at_once_cut_versions_of_their_own() {
     let cx = cx([]).await;

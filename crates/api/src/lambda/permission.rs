@@ -66,6 +66,18 @@ pub(crate) async fn get(cx: &Cx, input: GetPolicyRequest) -> Result<GetPolicyRes
     Ok(GetPolicyResponse { policy, revision_id: Some(settings.revision) })
 }
 
+/// Whether the function's policy lets Bedrock call it, as AWS demands; `None` if there is no such
+/// function here.
+pub(crate) async fn lets_bedrock_call(cx: &Cx, function: &str) -> Option<bool> {
+    let reference = Reference::read(cx, function, None).ok()?;
+    let settings = Settings::of(&reference.load(cx).await.ok()?.value).ok()?;
+    let allows = |statement: &Json| {
+        let principal = &statement["Principal"];
+        *principal == json!("*") || principal["Service"] == json!("bedrock.amazonaws.com")
+    };
+    Some(settings.statements.iter().any(allows))
+}
+
 fn policy_of(cx: &Cx, name: &str, qualifier: Option<&str>) -> Result<Reference, Fault> {
     let reference = Reference::read(cx, name, qualifier)?.here()?;
     if reference.qualifier.as_deref() == Some(LATEST) {

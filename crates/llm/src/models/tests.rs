@@ -81,7 +81,7 @@ fn an_unmapped_id_names_the_lines_to_add() {
         MAP,
         "meta.llama3-v1:0",
         expect![[r#"
-        NotMapped: no provider is mapped to model "meta.llama3-v1:0"; add to craton.toml:
+        NotMapped: no provider is mapped to model "meta.llama3-v1:0", only to ["anthropic.claude-*-haiku-*", "anthropic.claude-*", "eu.meta.*", "house.?"]; add to craton.toml:
         [[models]]
         match = "meta.llama3-v1:0"
         provider = "cloud"

@@ -37,6 +37,10 @@ pub enum State {
     Reprompt,
 }
 
+/// A handler for API Gateway or a function URL is what most functions were written as before.
+const OF_API_GATEWAY: &str = "the answer is one for API Gateway (statusCode, body); a function of \
+    an action group answers {\"messageVersion\": \"1.0\", \"response\": {\"actionGroup\": …}}";
+
 /// Reads a payload, or says in a short structured line why it cannot be used.
 pub fn read_response(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
     if payload.len() > limits::TOOL_ANSWER_BYTES {
@@ -51,7 +55,7 @@ pub fn read_response(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
             "ask for fewer results or a smaller range",
         ));
     }
-    read(tool, payload).map_err(|what| short_error("response_malformed", &what, ""))
+    read(tool, payload).map_err(|what| short_error("response_malformed", &what, "tell the user"))
 }
 
 fn read(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
@@ -61,6 +65,9 @@ fn read(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
         return Err(format!("the answer must be a JSON object, got {}", kind_of(&parsed)));
     };
     let mut ignored = Vec::new();
+    if envelope.contains_key("statusCode") && !envelope.contains_key("response") {
+        return Err(OF_API_GATEWAY.to_owned());
+    }
     version(envelope.remove("messageVersion"))?;
     let mut response = object(envelope.remove("response"), "response")?;
     echoes(tool, &mut response)?;

@@ -259,46 +259,59 @@ fn a_malformed_answer_says_why_without_the_payload() {
     answer(
         &refund,
         &json!("done"),
-        &expect!["response_malformed: the answer must be a JSON object, got string"],
+        &expect!["response_malformed: the answer must be a JSON object, got string; tell the user"],
     );
     answer(
         &refund,
         &json!({"response": {}}),
-        &expect![[r#"response_malformed: messageVersion is missing, it must be "1.0""#]],
+        &expect![[
+            r#"response_malformed: messageVersion is missing, it must be "1.0"; tell the user"#
+        ]],
     );
     answer(
         &refund,
         &json!({"messageVersion": "1.0", "body": "x"}),
-        &expect!["response_malformed: response is missing"],
+        &expect!["response_malformed: response is missing; tell the user"],
+    );
+    answer(
+        &refund,
+        &json!({"statusCode": 200, "body": "{}"}),
+        &expect![[
+            r#"response_malformed: the answer is one for API Gateway (statusCode, body); a function of an action group answers {"messageVersion": "1.0", "response": {"actionGroup": …}}; tell the user"#
+        ]],
     );
     answer(
         &refund,
         &json!({"messageVersion": "1.0", "response": {"actionGroup": "other"}}),
         &expect![[
-            r#"response_malformed: response.actionGroup does not match the request: expected "orders", got "other""#
+            r#"response_malformed: response.actionGroup does not match the request: expected "orders", got "other"; tell the user"#
         ]],
     );
     answer(
         &refund,
         &function_answer(&json!({"responseBody": {}})),
-        &expect!["response_malformed: response.functionResponse.responseBody.TEXT.body is missing"],
+        &expect![
+            "response_malformed: response.functionResponse.responseBody.TEXT.body is missing; tell the user"
+        ],
     );
     answer(
         &refund,
         &function_answer(&json!({"responseBody": {"TEXT": {"body": null}}})),
-        &expect!["response_malformed: response.functionResponse.responseBody.TEXT.body is missing"],
+        &expect![
+            "response_malformed: response.functionResponse.responseBody.TEXT.body is missing; tell the user"
+        ],
     );
     answer(
         &refund,
         &function_answer(&json!({"responseBody": {"TEXT": {"body": "x"}}, "responseState": "OK"})),
         &expect![[
-            r#"response_malformed: response.functionResponse.responseState must be FAILURE or REPROMPT, got "OK""#
+            r#"response_malformed: response.functionResponse.responseState must be FAILURE or REPROMPT, got "OK"; tell the user"#
         ]],
     );
     answer(
         &place_order(),
         &api_answer(&json!({"httpStatusCode": 200})),
-        &expect!["response_malformed: response.responseBody is missing"],
+        &expect!["response_malformed: response.responseBody is missing; tell the user"],
     );
     answer(
         &refund,

@@ -1,0 +1,14 @@
+import os, uuid
+import boto3
+
+client = boto3.client("bedrock-agent-runtime")
+
+response = client.invoke_agent(
+    agentId=os.environ["AGENT_ID"],
+    agentAliasId=os.environ["AGENT_ALIAS_ID"],
+    sessionId=str(uuid.uuid4()),
+    inputText="Hello",
+)
+print("events:", [list(event) for event in response["completion"]])
+answer = "".join(event["chunk"]["bytes"].decode() for event in response["completion"])
+print("answer:", answer)

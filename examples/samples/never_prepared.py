@@ -1,0 +1,17 @@
+import os, uuid
+import boto3
+
+bedrock_agent = boto3.client("bedrock-agent")
+runtime = boto3.client("bedrock-agent-runtime")
+
+agent = bedrock_agent.create_agent(
+    agentName=f"quickstart-{uuid.uuid4().hex[:6]}",
+    foundationModel="anthropic.claude-3-haiku-20240307-v1:0",
+    instruction="You are a friendly assistant that answers questions about our products.",
+    agentResourceRoleArn=os.environ["ROLE_ARN"],
+)["agent"]
+
+response = runtime.invoke_agent(
+    agentId=agent["agentId"], agentAliasId="TSTALIASID", sessionId="session-1", inputText="Hello")
+for event in response["completion"]:
+    print(event["chunk"]["bytes"].decode())

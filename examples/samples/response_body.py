@@ -1,0 +1,13 @@
+import json, os, uuid
+import boto3
+
+client = boto3.client("bedrock-agent-runtime")
+
+response = client.invoke_agent(
+    agentId=os.environ["AGENT_ID"],
+    agentAliasId=os.environ["AGENT_ALIAS_ID"],
+    sessionId=str(uuid.uuid4()),
+    inputText="Hello",
+)
+result = json.loads(response["body"].read())
+print(result["completion"])
