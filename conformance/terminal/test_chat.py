@@ -69,7 +69,7 @@ def test_a_session_that_is_named_goes_on(craton, agent, model):
 def test_trace_shows_the_latest_run(craton, agent, model):
     model.turn(Say("ok"))
     done = chat(craton, agent().prepare(), said="/trace\nhello there\n/trace\n/nope\n/quit\nnot said\n")
-    assert "there is no run yet" in done.stderr
+    assert "there is no run to show" in done.stderr
     assert "user     hello there" in done.stderr and "answer   ok" in done.stderr
     assert "there is no command /nope; there are /new, /trace and /quit" in done.stderr
     assert len(model.requests) == 1
@@ -131,6 +131,16 @@ def test_a_failed_turn_says_what_to_do_and_the_chat_goes_on(craton, agent, model
     assert (done.stdout, done.returncode) == ("ok\n", 1)
     assert "the model is out of order" in done.stderr and "craton trace" in done.stderr
     assert "1 of 2 turns failed" in done.stderr
+
+
+def test_a_turn_that_is_refused_at_once_does_not_name_the_run_before(craton, agent, model, cp):
+    """The alias goes away between two turns: what is said of the second is not said of the first."""
+    one = agent().prepare()
+    alias = one.alias("live")
+    model.turn(Say("ok", before=lambda: cp.delete_agent_alias(agentId=one.id, agentAliasId=alias)))
+    done = chat(craton, one, "--alias", "live", said="first\nsecond\n")
+    assert (done.stdout, done.returncode) == ("ok\n", 1)
+    assert "ResourceNotFoundException" in done.stderr and "craton trace" not in done.stderr
 
 
 def test_without_a_server_the_message_says_how_to_start_one():

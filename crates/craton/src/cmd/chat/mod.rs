@@ -135,7 +135,8 @@ impl Chat {
                     self.screen.note("/quit or Ctrl-D ends the chat");
                     continue;
                 }
-                Line::Interrupted | Line::End => break,
+                Line::Interrupted => return Err("interrupted".to_owned()),
+                Line::End => break,
             };
             match Command::of(&line) {
                 Command::Nothing => {}
@@ -182,7 +183,7 @@ impl Chat {
 
     async fn show_trace(&mut self) {
         let Some(run) = &self.run else {
-            return self.screen.note("there is no run yet; say something first");
+            return self.screen.note("there is no run to show; say something first");
         };
         match self.client.get("craton", &format!("/_craton/v1/runs/{run}")).await {
             Ok(view) => super::trace::lines(&view).iter().for_each(|l| self.screen.line(l)),
@@ -193,6 +194,8 @@ impl Chat {
     /// One turn to its end, with the person's results in between where the agent asks for them.
     async fn say(&mut self, text: &str) -> Spoken {
         let mut body = json!({"inputText": text});
+        // What is said of a run from here on is said of this turn's.
+        self.run = None;
         loop {
             let ended = self.turn(body).await;
             self.screen.end_turn();
