@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use crate::shell::{succeed, target};
 use crate::{Outcome, root};
 
-/// Installs what pip would, in parallel: CrewAI and its 150 packages take 13 s instead of 150 s.
-/// From PyPI as all the rest; MIT or Apache-2.0.
+/// Installs what pip would, in parallel: the 110 packages of the frameworks take 23 s instead of
+/// 92 s, measured without caches. From PyPI as all the rest; MIT or Apache-2.0.
 const UV: &str = "uv==0.13.8";
 
 /// The Python that has what conformance/requirements.txt pins.
