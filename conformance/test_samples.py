@@ -126,7 +126,7 @@ TABLE = [
         "Converse", "ResourceNotFoundException",
         'no provider is mapped to model "antropic.claude-3-haiku-20240307-v1:0", only to ["anthropic.claude-*"]; '
         'add to craton.toml:\n[[models]]\nmatch = "antropic.claude-3-haiku-20240307-v1:0"\nprovider = "test"\n'
-        'model = "NAME OF THE MODEL THERE"'),
+        'model = "NAME OF THE MODEL THERE"\n# (CR0010)'),
         "Spell the id as `craton.toml` maps it, or map it."),
     Sample("converse_with_plain_text.py",
            "ParamValidationError: Parameter validation failed:\nInvalid type for parameter messages[0].content, "

@@ -3,7 +3,7 @@
 //!
 //! It reads files and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("hyper-rustls", &["net"]),
     ("jsonschema", &["core"]),
     ("clap", &["craton"]),
+    ("clap_complete", &["craton"]),
     ("tracing-subscriber", &["craton"]),
 ];
 
@@ -60,6 +61,7 @@ pub(crate) fn run() -> Outcome {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md"))?;
     problems.extend(paths_named(&page));
     problems.extend(tests_named(&page, &files)?);
+    problems.extend(numbers(&files)?);
     if problems.is_empty() {
         println!("tidy: {} files, nothing to say", files.len());
         return Ok(());
@@ -130,6 +132,31 @@ fn said(path: &str, text: &str, words: &[&str]) -> Vec<String> {
     let found =
         lines.filter_map(|(at, line)| Some((at, words.iter().find(|w| line.contains(**w))?)));
     found.map(|(at, word)| format!("{path}:{}: {word:?} has no place here", at + 1)).collect()
+}
+
+/// Messages end with a number, `(CR0007)`, whose page is docs/errors/CR0007.md: none without a page,
+/// and no page without a message.
+fn numbers(files: &BTreeMap<String, String>) -> std::io::Result<Vec<String>> {
+    let pages = sources(&root().join("docs/errors"), "md")?;
+    let page = |number: &str| format!("docs/errors/{number}.md");
+    let (mut problems, mut used) = (Vec::new(), BTreeSet::new());
+    for (path, text) in files.iter().filter(|(path, _)| !is_test(path)) {
+        let code = text.split("#[cfg(test)]").next().unwrap_or(text);
+        for (at, _) in code.match_indices("(CR") {
+            let Some(number) = code.get(at + 1..at + 7) else { continue };
+            if !code[at + 7..].starts_with(')') || !number[2..].bytes().all(|b| b.is_ascii_digit())
+            {
+                continue;
+            }
+            used.insert(page(number));
+            if !pages.contains_key(&page(number)) {
+                problems.push(format!("{path}: {number} has no page; write {}", page(number)));
+            }
+        }
+    }
+    let unused = pages.keys().filter(|page| !page.ends_with("README.md") && !used.contains(*page));
+    problems.extend(unused.map(|page| format!("{page}: no message has this number")));
+    Ok(problems)
 }
 
 fn is_test(path: &str) -> bool {

@@ -131,7 +131,7 @@ fn rest(
         .uri(format!("{endpoint}{path}{query}"))
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/json");
-    request.body(body).map_err(|e| format!("{endpoint} is no URL: {e}"))
+    request.body(body).map_err(|e| format!("{endpoint} is no URL: {e} (CR0022)"))
 }
 
 fn form(
@@ -148,7 +148,7 @@ fn form(
         .method("POST")
         .uri(format!("{endpoint}/"))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-    request.body(Bytes::from(form)).map_err(|e| format!("{endpoint} is no URL: {e}"))
+    request.body(Bytes::from(form)).map_err(|e| format!("{endpoint} is no URL: {e} (CR0022)"))
 }
 
 fn text(value: &Json) -> String {

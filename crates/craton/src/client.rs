@@ -56,7 +56,7 @@ impl Client {
         let json: Json = json.map_err(|_| self.foreign(status))?;
         if !status.is_success() {
             let why = json["message"].as_str().unwrap_or("no reason given");
-            return Err(format!("{} answered {status}: {why}", self.endpoint));
+            return Err(format!("{} answered {status}: {why} (CR0021)", self.endpoint));
         }
         Ok(json)
     }
@@ -108,7 +108,7 @@ impl Client {
         let url = format!("{}{path}", self.endpoint);
         let request =
             Request::builder().method(method).uri(&url).header(header::ACCEPT, "application/json");
-        let request = request.body(body).map_err(|e| format!("{url} is no URL: {e}"))?;
+        let request = request.body(body).map_err(|e| format!("{url} is no URL: {e} (CR0022)"))?;
         signed(service, request)
     }
 
@@ -128,11 +128,11 @@ impl Client {
 
     /// What to say of an answer that this client cannot read.
     pub(crate) fn foreign(&self, status: StatusCode) -> String {
-        format!("{} answered {status} without JSON; is it craton?", self.endpoint)
+        format!("{} answered {status} without JSON; is it craton? (CR0020)", self.endpoint)
     }
 
     pub(crate) fn unreachable(&self, error: &net::Error) -> String {
-        format!("no answer from {}: {error}; is `craton up` running there?", self.endpoint)
+        format!("no answer from {}: {error}; is `craton up` running there? (CR0019)", self.endpoint)
     }
 }
 
@@ -161,7 +161,8 @@ fn signed(service: &str, mut request: Request<Bytes>) -> Result<Request<Bytes>, 
         body: request.body(),
     };
     let signed = signer.sign(&unsigned, System::default().now());
-    let signed = signed.map_err(|refusal| format!("the request cannot be signed: {refusal:?}"))?;
+    let signed =
+        signed.map_err(|refusal| format!("the request cannot be signed: {refusal:?} (CR0022)"))?;
     request.headers_mut().extend(signed);
     Ok(request)
 }

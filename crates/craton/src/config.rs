@@ -42,10 +42,13 @@ pub(crate) struct Limits {
 impl Config {
     pub(crate) fn read(path: Option<&Path>) -> Result<Config, String> {
         let Some(path) = path else { return Ok(Config::default()) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| format!("the configuration {} cannot be read: {e}", path.display()))?;
-        let mut config = Config::parse(&text)
-            .map_err(|e| format!("the configuration {} is not valid: {e}", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            format!("the configuration {} cannot be read: {e} (CR0001)", path.display())
+        })?;
+        let mut config = Config::parse(&text).map_err(|e| {
+            let e = e.trim_end();
+            format!("the configuration {} is not valid: {e} (CR0002)", path.display())
+        })?;
         config.base_dir = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(config)
     }

@@ -40,8 +40,12 @@ enum Verb {
     Doctor(cmd::doctor::Args),
     /// Prints the variables that send the served services here and leave others on AWS.
     Env(cmd::env::Args),
+    /// Explains the number at the end of a message.
+    Explain(cmd::explain::Args),
     /// Shows what a run did, step by step.
     Trace(cmd::trace::Args),
+    /// Writes what a shell needs to complete verbs and flags.
+    Completion(cmd::completion::Args),
 }
 
 const EXAMPLES: &str = "\
@@ -49,10 +53,12 @@ Examples:
   craton up                              listen on 127.0.0.1:4747, any credentials
   craton up --config craton.toml         with your providers and access keys
   craton demo                            a support agent to talk with, in a minute
+  craton deploy agent.yaml               make agents and functions what a file says
   craton chat support                    talk with the agent named support
   eval \"$(craton env)\"                   this shell's AWS code calls Craton
   craton trace --last                    the latest run
-  craton trace my-session                the latest run of a session";
+  craton doctor                          what is missing
+  craton explain CR0013                  the number at the end of a message";
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
@@ -62,7 +68,9 @@ fn main() -> ExitCode {
         Verb::Demo(args) => cmd::demo::run(args),
         Verb::Doctor(args) => cmd::doctor::run(&args),
         Verb::Env(args) => cmd::env::run(&args),
+        Verb::Explain(args) => cmd::explain::run(&args),
         Verb::Trace(args) => cmd::trace::run(&args),
+        Verb::Completion(args) => cmd::completion::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,5 +78,30 @@ fn main() -> ExitCode {
             telemetry::complain(&message);
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+    use expect_test::expect_file;
+
+    use super::*;
+
+    fn help(command: &mut Command, all: &mut String) {
+        let name = command.get_bin_name().unwrap_or("craton").to_owned();
+        all.push_str(&format!("$ {name} --help\n{}\n", command.render_help()));
+        let verbs = command.get_subcommands_mut();
+        verbs.filter(|verb| verb.get_name() != "help").for_each(|verb| help(verb, all));
+    }
+
+    /// The whole face of the binary in one file: what changes in it is seen in a review.
+    #[test]
+    fn the_help_of_every_verb_reads_so() {
+        let (mut all, mut command) = (String::new(), Cli::command());
+        command.build();
+        help(&mut command, &mut all);
+        let plain: Vec<&str> = all.lines().map(str::trim_end).collect();
+        expect_file!["help.txt"].assert_eq(&(plain.join("\n").trim_end().to_owned() + "\n"));
     }
 }

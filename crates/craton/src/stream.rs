@@ -17,9 +17,19 @@ pub(crate) enum Failure {
     Broken(String),
 }
 
+impl Failure {
+    /// As the last word of a verb: an answer that broke off has its number already.
+    pub(crate) fn coded(&self) -> String {
+        match self {
+            Failure::Refused { .. } => format!("{self} (CR0021)"),
+            Failure::Broken(why) => why.clone(),
+        }
+    }
+}
+
 impl From<FrameError> for Failure {
     fn from(error: FrameError) -> Self {
-        Failure::Broken(format!("the answer cannot be read: {error}"))
+        Failure::Broken(format!("the answer cannot be read: {error} (CR0020)"))
     }
 }
 
@@ -49,7 +59,9 @@ impl Events {
             match self.body.chunk().await {
                 Ok(Some(bytes)) => self.frames.push(&bytes),
                 Ok(None) => return Ok(self.frames.finish().map(|()| None)?),
-                Err(error) => return Err(Failure::Broken(error.to_string())),
+                Err(error) => {
+                    return Err(Failure::Broken(format!("the answer broke off: {error} (CR0019)")));
+                }
             }
         }
     }
@@ -67,6 +79,6 @@ fn read(frame: &Frame) -> Result<Event, Failure> {
         Some("error") => {
             Err(Failure::Refused { code: header(":error-code"), message: header(":error-message") })
         }
-        other => Err(Failure::Broken(format!("a message of an unknown type: {other:?}"))),
+        other => Err(Failure::Broken(format!("a message of an unknown type: {other:?} (CR0020)"))),
     }
 }

@@ -25,7 +25,7 @@ fn filter() -> EnvFilter {
 /// The same log in a file of its own, for a verb that has the terminal for something else.
 pub(crate) fn start_log_in(path: &Path) -> Result<(), String> {
     let file = File::create(path)
-        .map_err(|e| format!("the log {} cannot be written: {e}", path.display()))?;
+        .map_err(|e| format!("the log {} cannot be written: {e} (CR0023)", path.display()))?;
     tracing_subscriber::fmt().with_env_filter(filter()).with_writer(file).json().init();
     Ok(())
 }

@@ -69,7 +69,8 @@ mod tests {
         let events = vec![Stamped { at: 1, event: Event::Finished { text: "done".to_owned() } }];
         assert_eq!(decode("r", &entry(EVENTS, encode(&events))), Ok(events));
         let newer = decode("r", &entry(EVENTS + 1, encode(&[]))).unwrap_err();
-        let said = "journal entry r/7 cannot be read: its form is 2, this craton knows up to 1";
+        let said =
+            "journal entry r/7 cannot be read: its form is 2, this craton knows up to 1 (CR0006)";
         assert_eq!(newer.to_string(), said);
         let unknown = br#"[{"at":1,"event":{"type":"fromTheFuture"}}]"#;
         assert!(decode("r", &entry(EVENTS, Bytes::from_static(unknown))).is_err());

@@ -55,8 +55,9 @@ impl Interpreter {
         let mut command = Command::new(&program);
         command.args(self.kind.probe);
         let advice = self.kind.advice;
-        let wrong =
-            |what: String| format!("{} cannot run functions: {what}; {advice}", program.display());
+        let wrong = |what: String| {
+            format!("{} cannot run functions: {what}; {advice} (CR0017)", program.display())
+        };
         let output = run(command, limits::PROBE).await.map_err(wrong)?;
         let text = String::from_utf8_lossy(&output.stdout);
         let found = parse(&text).ok_or_else(|| wrong(format!("it says {text:?}")))?;

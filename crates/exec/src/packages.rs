@@ -95,7 +95,7 @@ impl ManagedPackages {
             tracing::warn!(requirement = self.requirement, cause, "packages were not installed");
             format!(
                 "craton could not install {}: {cause}; to do without, package it with the \
-                 function: pip install -t . boto3",
+                 function: pip install -t . boto3 (CR0018)",
                 self.requirement
             )
         })

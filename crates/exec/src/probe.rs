@@ -31,7 +31,7 @@ pub async fn probe(config: &Config) -> Vec<Probe> {
         let found = found.map_err(|why| {
             format!(
                 "{why}; {} cannot be installed for handlers: install Python's venv (Debian: \
-                 apt-get install python3-venv), or package boto3 with the function",
+                 apt-get install python3-venv), or package boto3 with the function (CR0018)",
                 config.boto3
             )
         });

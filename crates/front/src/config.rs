@@ -79,20 +79,24 @@ impl fmt::Debug for Key {
 pub enum ConfigError {
     #[error(
         "dev mode accepts every caller, so craton does not listen on {0}: listen on 127.0.0.1, \
-         or set dev = false and list [[keys]] in craton.toml"
+         or set dev = false and list [[keys]] in craton.toml (CR0007)"
     )]
     DevBeyondLoopback(IpAddr),
-    #[error("dev is false and there are no [[keys]]: nobody could call; add a key to craton.toml")]
+    #[error(
+        "dev is false and there are no [[keys]]: nobody could call; add a key to craton.toml (CR0007)"
+    )]
     NoKeys,
-    #[error("key {0} has no secret: set secret_key_env, secret_key, bearer_env or bearer")]
+    #[error("key {0} has no secret: set secret_key_env, secret_key, bearer_env or bearer (CR0007)")]
     NoSecret(String),
-    #[error("key {key} has both {name}_env and {name}: remove one")]
+    #[error("key {key} has both {name}_env and {name}: remove one (CR0007)")]
     TwoSecrets { key: String, name: &'static str },
-    #[error("key {key} takes its secret from the environment variable {variable}, which is unset")]
+    #[error(
+        "key {key} takes its secret from the environment variable {variable}, which is unset (CR0007)"
+    )]
     SecretUnset { key: String, variable: String },
-    #[error("key {key} has account {account:?}: an account is twelve digits")]
+    #[error("key {key} has account {account:?}: an account is twelve digits (CR0007)")]
     BadAccount { key: String, account: String },
-    #[error("key {0} is listed twice")]
+    #[error("key {0} is listed twice (CR0007)")]
     TwiceListed(String),
     #[error(
         "[forward] names {0:?}, which is no service of AWS's: use its name in SDKs, such as s3"

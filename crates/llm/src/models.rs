@@ -97,7 +97,7 @@ fn asked_for() -> String {
 
 /// A mistake in the configuration; the message names the place and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+#[error("{0} (CR0008)")]
 pub struct ConfigError(pub(crate) String);
 
 /// The open model map. Cheap to clone.

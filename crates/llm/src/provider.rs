@@ -37,6 +37,19 @@ pub enum ModelErrorKind {
     Malformed,
 }
 
+impl ModelErrorKind {
+    fn number(self) -> &'static str {
+        match self {
+            ModelErrorKind::NotMapped => "(CR0010)",
+            ModelErrorKind::Refused => "(CR0011)",
+            ModelErrorKind::Throttled => "(CR0012)",
+            ModelErrorKind::Unavailable => "(CR0013)",
+            ModelErrorKind::TimedOut => "(CR0014)",
+            ModelErrorKind::Malformed => "(CR0015)",
+        }
+    }
+}
+
 /// `message` is public: it names provider and variable, and never holds a key.
 #[derive(Debug)]
 pub struct ModelError {
@@ -48,8 +61,13 @@ pub struct ModelError {
 }
 
 impl ModelError {
+    /// `message` gets the number of its kind's page for operators. Lines to be copied into
+    /// craton.toml stay such: there it is a comment.
     pub fn new(kind: ModelErrorKind, message: impl Into<String>) -> Self {
-        ModelError { kind, message: message.into(), retry_after: None, cause: None }
+        let mut message: String = message.into();
+        message.push_str(if message.contains('\n') { "\n# " } else { " " });
+        message.push_str(kind.number());
+        ModelError { kind, message, retry_after: None, cause: None }
     }
 
     #[must_use]

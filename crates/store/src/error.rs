@@ -7,29 +7,29 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     #[error(
-        "data directory {} is in use by another craton process; stop it or choose another directory",
+        "data directory {} is in use by another craton process; stop it or choose another directory (CR0004)",
         .0.display()
     )]
     InUse(PathBuf),
     #[error(
-        "data directory {} has schema version {found}, this craton knows up to {known}; run the newer craton",
+        "data directory {} has schema version {found}, this craton knows up to {known}; run the newer craton (CR0005)",
         .dir.display()
     )]
     Newer { dir: PathBuf, found: i64, known: i64 },
-    #[error("data directory {}: {cause}", .dir.display())]
+    #[error("data directory {}: {cause} (CR0003)", .dir.display())]
     Directory { dir: PathBuf, cause: String },
     /// It stopped: shut down, or a sync failed and nothing after it could be trusted.
-    #[error("the store is closed")]
+    #[error("the store is closed (CR0006)")]
     Closed,
-    #[error("{kind} {id} cannot be read: {cause}")]
+    #[error("{kind} {id} cannot be read: {cause} (CR0006)")]
     Unreadable { kind: String, id: String, cause: String },
-    #[error("{kind} {id} cannot be written: {cause}")]
+    #[error("{kind} {id} cannot be written: {cause} (CR0006)")]
     Unwritable { kind: String, id: String, cause: String },
-    #[error("journal of run {run} does not verify at entry {seq}: {cause}")]
+    #[error("journal of run {run} does not verify at entry {seq}: {cause} (CR0006)")]
     Broken { run: String, seq: u64, cause: String },
     #[error("a page of {asked} rows was asked for, {most} is the most; read page by page")]
     PageTooLarge { asked: usize, most: usize },
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {0} (CR0006)")]
     Database(String),
     #[error("only a memory store can {0}")]
     NotInMemory(&'static str),

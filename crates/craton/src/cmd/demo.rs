@@ -60,11 +60,12 @@ const QUESTIONS: [&str; 3] = [
 
 pub(crate) fn run(args: Args) -> Done {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| format!("the runtime did not start: {e}"))?;
+    let runtime = runtime.map_err(|e| format!("the runtime did not start: {e} (CR0023)"))?;
     let home = tempfile::Builder::new().prefix("craton-demo-").tempdir();
     let home = home.map_err(|e| {
         format!(
-            "no temporary directory can be made: {e}; set TMPDIR to a directory that can be written"
+            "no temporary directory can be made: {e}; set TMPDIR to a directory that can be written \
+             (CR0023)"
         )
     })?;
     let done = runtime.block_on(play(args, home.path()));
@@ -77,16 +78,17 @@ fn leave(home: TempDir, done: Done) -> Done {
     match done {
         Ok(()) => {
             telemetry::aside(&format!("the demo's data in {} is deleted", home.path().display()));
-            home.close().map_err(|e| format!("the demo's data cannot be deleted: {e}"))
+            home.close().map_err(|e| format!("the demo's data cannot be deleted: {e} (CR0023)"))
         }
-        Err(why) => Err(format!("{why}; data and log are in {}", home.keep().display())),
+        Err(why) => Err(format!("{why}; data and log are in {} (CR0032)", home.keep().display())),
     }
 }
 
 async fn play(args: Args, home: &Path) -> Done {
     telemetry::start_log_in(&home.join("craton.log"))?;
     let listener = listen().await?;
-    let address = listener.local_addr().map_err(|e| format!("the listener has no address: {e}"))?;
+    let address =
+        listener.local_addr().map_err(|e| format!("the listener has no address: {e} (CR0023)"))?;
     let endpoint = format!("http://{address}");
     let config = Config::default();
     let front = front::Config { drain_seconds: DRAIN_SECONDS, ..config.front(true) };
@@ -100,7 +102,7 @@ async fn play(args: Args, home: &Path) -> Done {
         () = told_to_stop() => Err("the demo was told to stop".to_owned()),
     };
     drop(stop);
-    serving.await.map_err(|e| format!("the server stopped: {e}"))??;
+    serving.await.map_err(|e| format!("the server stopped: {e} (CR0023)"))??;
     talked
 }
 
@@ -109,7 +111,7 @@ async fn listen() -> Result<TcpListener, String> {
         Ok(listener) => Ok(listener),
         Err(_) => TcpListener::bind(("127.0.0.1", 0)).await,
     };
-    listener.map_err(|e| format!("no port of 127.0.0.1 can be listened on: {e}"))
+    listener.map_err(|e| format!("no port of 127.0.0.1 can be listened on: {e} (CR0009)"))
 }
 
 /// Ends the demo in order when its terminal closes or somebody asks for it, so that its programs end

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Done {
         .contains(|c: char| c.is_whitespace() || c.is_control() || "'\"`$\\;".contains(c))
     {
         return Err(format!(
-            "{:?} is no address; give one like http://127.0.0.1:4747",
+            "{:?} is no address; give one like http://127.0.0.1:4747 (CR0022)",
             args.endpoint
         ));
     }

@@ -1,10 +1,12 @@
 //! The verbs. Each returns what went wrong as a sentence for the person at the terminal.
 
 pub(crate) mod chat;
+pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod explain;
 pub(crate) mod trace;
 pub(crate) mod up;
 
@@ -15,6 +17,6 @@ pub(crate) fn wait_for<T>(verb: impl Future<Output = Result<T, String>>) -> Resu
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| format!("the runtime did not start: {e}"))?
+        .map_err(|e| format!("the runtime did not start: {e} (CR0023)"))?
         .block_on(verb)
 }

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::telemetry::say;
 
 #[derive(Parser)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A run's id, the id of a request, or of a session (its latest run).
     #[arg(required_unless_present = "last", value_name = "RUN | REQUEST_ID | SESSION_ID")]
@@ -16,12 +17,23 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "id")]
     last: bool,
     /// The server to ask.
-    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4747")]
+    #[arg(
+        long,
+        env = "AWS_ENDPOINT_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:4747"
+    )]
     endpoint: String,
     /// The whole run as JSON.
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  craton trace --last                    the latest run
+  craton trace my-session                the latest run of a session
+  craton trace --last --json             all of it, for programs";
 
 pub(crate) fn run(args: &Args) -> Done {
     let view = super::wait_for(fetch(args))?;
@@ -42,7 +54,7 @@ async fn fetch(args: &Args) -> Result<Json, String> {
         None => {
             let latest = client.get("craton", "/_craton/v1/runs?last=1").await?;
             let id = latest["runs"][0]["run"].as_str().map(str::to_owned);
-            id.ok_or("there is no run yet; invoke an agent first")?
+            id.ok_or("there is no run yet; invoke an agent first (CR0024)")?
         }
     };
     client.get("craton", &format!("/_craton/v1/runs/{id}")).await

@@ -20,6 +20,7 @@ use crate::data;
 use crate::telemetry::{say, start_log};
 
 #[derive(Parser)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:4747", value_name = "HOST:PORT")]
@@ -35,12 +36,20 @@ pub(crate) struct Args {
     dev: bool,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  craton up                                        127.0.0.1:4747, any credentials
+  craton up --config craton.toml                   with your providers and access keys
+  craton up --data-dir ./data --listen 127.0.0.1:8080
+
+What `craton doctor` with the same flags finds missing, this would too.";
+
 pub(crate) fn run(args: Args) -> Done {
     start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| format!("the runtime did not start: {e}"))?;
+        .map_err(|e| format!("the runtime did not start: {e} (CR0023)"))?;
     let done = runtime.block_on(serve(args));
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
@@ -48,10 +57,11 @@ pub(crate) fn run(args: Args) -> Done {
 
 async fn serve(args: Args) -> Done {
     let config = Config::read(args.config.as_deref())?;
-    let listener = TcpListener::bind(&args.listen)
-        .await
-        .map_err(|e| format!("cannot listen on {}: {e}; choose another --listen", args.listen))?;
-    let address = listener.local_addr().map_err(|e| format!("the listener has no address: {e}"))?;
+    let listener = TcpListener::bind(&args.listen).await.map_err(|e| {
+        format!("cannot listen on {}: {e}; choose another --listen (CR0009)", args.listen)
+    })?;
+    let address =
+        listener.local_addr().map_err(|e| format!("the listener has no address: {e} (CR0023)"))?;
     let dev =
         args.dev || config.dev.unwrap_or_else(|| address.ip().is_loopback() && !config.has_keys());
     let front = config.front(dev);
@@ -82,10 +92,12 @@ impl Server {
         listener: TcpListener,
         data_dir: &Path,
     ) -> Result<Server, String> {
-        std::fs::create_dir_all(data_dir)
-            .map_err(|e| format!("cannot make the data directory {}: {e}", data_dir.display()))?;
+        std::fs::create_dir_all(data_dir).map_err(|e| {
+            let dir = data_dir.display();
+            format!("cannot make the data directory {dir}: {e}; choose another --data-dir (CR0003)")
+        })?;
         let address = listener.local_addr();
-        let address = address.map_err(|e| format!("the listener has no address: {e}"))?;
+        let address = address.map_err(|e| format!("the listener has no address: {e} (CR0023)"))?;
         let (engine, functions) = assemble(config, front.dev, address, data_dir).await?;
         Ok(Server { listener, front, engine, functions })
     }
@@ -98,7 +110,7 @@ impl Server {
         let served = front::serve(listener, front, engine.clone(), stopped).await;
         let left = engine.drain(drain).await;
         functions.shutdown().await;
-        served.map_err(|e| format!("the server stopped: {e}"))?;
+        served.map_err(|e| format!("the server stopped: {e} (CR0023)"))?;
         Ok(left)
     }
 }
@@ -118,7 +130,7 @@ async fn assemble(
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
     let functions = Functions::open(functions)
-        .map_err(|e| format!("the functions' directory cannot be used: {e}"))?;
+        .map_err(|e| format!("the functions' directory cannot be used: {e} (CR0016)"))?;
     let system = Arc::new(System::default());
     let tools: SharedTools = Arc::new(Executors {
         store: store.clone(),

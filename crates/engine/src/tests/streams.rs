@@ -49,9 +49,9 @@ async fn a_model_is_asked_three_times_at_most_and_not_at_all_for_what_will_not_p
     for _ in 0..3 {
         bench.model.fail(Throttled, false);
     }
-    assert_eq!(bench.ask("go").await, "[ThrottlingException: the model is away]");
+    assert_eq!(bench.ask("go").await, "[ThrottlingException: the model is away (CR0012)]");
     bench.model.fail(Malformed, false);
-    assert_eq!(bench.ask("go").await, "[DependencyFailedException: the model is away]");
+    assert_eq!(bench.ask("go").await, "[DependencyFailedException: the model is away (CR0015)]");
     assert_eq!(bench.model.calls.load(Ordering::SeqCst), 4);
     assert_eq!(bench.ask("go").await, "[heard 1]", "three questions in one message");
 }
@@ -61,7 +61,7 @@ async fn once_text_has_gone_out_the_model_is_not_asked_again() {
     let bench = Bench::new(&[]).await;
     bench.model.fail(Unavailable, true);
     let told = bench.hear(streaming(&bench)).await;
-    assert_eq!(told, "[half of][DependencyFailedException: the model broke off]");
+    assert_eq!(told, "[half of][DependencyFailedException: the model broke off (CR0013)]");
     // Nobody hears the text while it is made: then it may be asked again.
     bench.model.fail(Unavailable, true);
     assert_eq!(bench.ask("go").await, "[heard 1]");

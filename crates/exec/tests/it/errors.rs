@@ -159,7 +159,7 @@ async fn a_function_that_cannot_run_is_refused_before_it_is_sent() {
     let mut function = bench.function("def handler(e, c): return 1").await;
     let refused = bench.call(&function, json!({})).await.unwrap_err();
     assert!(matches!(&refused, ExecError::Refused(_)));
-    let advice = "; install Python 3, or set functions.python in craton.toml";
+    let advice = "; install Python 3, or set functions.python in craton.toml (CR0017)";
     assert!(refused.to_string().ends_with(advice), "{refused}");
     function.runtime = "java21".to_owned();
     let refused = bench.call(&function, json!({})).await.unwrap_err();

@@ -278,7 +278,7 @@ async fn where_node_is_missing_the_error_says_what_to_do() {
     let function = bench.other("nodejs20.x", &[("index.js", CJS)], "index.handler").await;
     let refused = bench.call(&function, json!({})).await.unwrap_err();
     assert!(matches!(&refused, ExecError::Refused(_)));
-    let advice = "; install Node.js 18 or later, or set functions.node in craton.toml";
+    let advice = "; install Node.js 18 or later, or set functions.node in craton.toml (CR0017)";
     assert!(refused.to_string().ends_with(advice), "{refused}");
 }
 

@@ -324,7 +324,7 @@ fn a_stream_ends_with_its_reason_or_is_broken_off() {
     check_stream(
         &words(),
         expect![[
-            r#"Malformed: model provider "claude" (https://api.anthropic.com): the answer broke off before its end"#
+            r#"Malformed: model provider "claude" (https://api.anthropic.com): the answer broke off before its end (CR0015)"#
         ]],
     );
     let [said] = words();
@@ -339,31 +339,31 @@ fn a_stream_ends_with_its_reason_or_is_broken_off() {
     check_stream(
         &[start(json!({})), error("overloaded_error")],
         expect![[
-            r#"Unavailable: model provider "claude" (https://api.anthropic.com) broke off: so sorry"#
+            r#"Unavailable: model provider "claude" (https://api.anthropic.com) broke off: so sorry (CR0013)"#
         ]],
     );
     check_stream(
         &[error("rate_limit_error")],
         expect![[
-            r#"Throttled: model provider "claude" (https://api.anthropic.com) broke off: so sorry"#
+            r#"Throttled: model provider "claude" (https://api.anthropic.com) broke off: so sorry (CR0012)"#
         ]],
     );
     check_stream(
         &[error("invalid_request_error")],
         expect![[
-            r#"Refused: model provider "claude" (https://api.anthropic.com) broke off: so sorry"#
+            r#"Refused: model provider "claude" (https://api.anthropic.com) broke off: so sorry (CR0011)"#
         ]],
     );
     check_stream(
         &[error("timeout_error")],
         expect![[
-            r#"TimedOut: model provider "claude" (https://api.anthropic.com) broke off: so sorry"#
+            r#"TimedOut: model provider "claude" (https://api.anthropic.com) broke off: so sorry (CR0014)"#
         ]],
     );
     check_stream(
         &[json!({ "type": "content_block_start" })],
         expect![[
-            r#"Malformed: model provider "claude" (https://api.anthropic.com): a block of the answer has no number"#
+            r#"Malformed: model provider "claude" (https://api.anthropic.com): a block of the answer has no number (CR0015)"#
         ]],
     );
 }
@@ -379,7 +379,7 @@ fn an_answer_in_one_piece_is_the_same() {
         ],
     });
     expect![[r#"{"content":[{"reasoningContent":{"reasoningText":{"signature":"c2ln","text":"hm"}}},{"toolUse":{"toolUseId":"toolu_1","name":"f","input":{"a":1}}}],"stopReason":"tool_use","usage":{"inputTokens":1,"outputTokens":2}}"#]].assert_eq(&told(assembler().whole(message.to_string().as_bytes())));
-    expect![[r#"Malformed: model provider "claude" (https://api.anthropic.com): the answer is not a message: it has no content"#]].assert_eq(&told(assembler().whole(b"{\"object\":\"surprise\"}")));
+    expect![[r#"Malformed: model provider "claude" (https://api.anthropic.com): the answer is not a message: it has no content (CR0015)"#]].assert_eq(&told(assembler().whole(b"{\"object\":\"surprise\"}")));
 }
 
 #[test]
@@ -404,15 +404,15 @@ fn a_refusal_names_provider_and_variable_and_how_long_to_wait() {
         refusal(529, "overloaded_error", "Overloaded", None),
     ];
     expect![[r#"
-        Refused: model provider "claude" (https://api.anthropic.com): HTTP 400 Bad Request: max_tokens: too large (its key is the environment variable CLAUDE_KEY)
-        Refused: model provider "claude" (https://api.anthropic.com): HTTP 401 Unauthorized: invalid x-api-key ***; check the key: its key is the environment variable CLAUDE_KEY
-        Refused: model provider "claude" (https://api.anthropic.com): HTTP 403 Forbidden: not yours; check the key: its key is the environment variable CLAUDE_KEY
-        Refused: model provider "claude" (https://api.anthropic.com): HTTP 404 Not Found: model: claude-tiny; check base_url and the model name "claude-tiny" (its key is the environment variable CLAUDE_KEY)
-        Refused: model provider "claude" (https://api.anthropic.com): HTTP 413 Payload Too Large: too large (its key is the environment variable CLAUDE_KEY)
-        Throttled: model provider "claude" (https://api.anthropic.com): HTTP 429 Too Many Requests: slow down (its key is the environment variable CLAUDE_KEY); it asks to wait 12 s
-        Unavailable: model provider "claude" (https://api.anthropic.com): HTTP 500 Internal Server Error: oh no
-        TimedOut: model provider "claude" (https://api.anthropic.com): HTTP 504 Gateway Timeout: too slow
-        Unavailable: model provider "claude" (https://api.anthropic.com): HTTP 529 <unknown status code>: Overloaded
+        Refused: model provider "claude" (https://api.anthropic.com): HTTP 400 Bad Request: max_tokens: too large (its key is the environment variable CLAUDE_KEY) (CR0011)
+        Refused: model provider "claude" (https://api.anthropic.com): HTTP 401 Unauthorized: invalid x-api-key ***; check the key: its key is the environment variable CLAUDE_KEY (CR0011)
+        Refused: model provider "claude" (https://api.anthropic.com): HTTP 403 Forbidden: not yours; check the key: its key is the environment variable CLAUDE_KEY (CR0011)
+        Refused: model provider "claude" (https://api.anthropic.com): HTTP 404 Not Found: model: claude-tiny; check base_url and the model name "claude-tiny" (its key is the environment variable CLAUDE_KEY) (CR0011)
+        Refused: model provider "claude" (https://api.anthropic.com): HTTP 413 Payload Too Large: too large (its key is the environment variable CLAUDE_KEY) (CR0011)
+        Throttled: model provider "claude" (https://api.anthropic.com): HTTP 429 Too Many Requests: slow down (its key is the environment variable CLAUDE_KEY) (CR0012); it asks to wait 12 s
+        Unavailable: model provider "claude" (https://api.anthropic.com): HTTP 500 Internal Server Error: oh no (CR0013)
+        TimedOut: model provider "claude" (https://api.anthropic.com): HTTP 504 Gateway Timeout: too slow (CR0014)
+        Unavailable: model provider "claude" (https://api.anthropic.com): HTTP 529 <unknown status code>: Overloaded (CR0013)
     "#]].assert_eq(&seen.concat());
 }
 
@@ -429,7 +429,7 @@ async fn the_key_goes_in_its_own_header_and_a_bad_one_is_named_before_anything_i
     provider.remote.variable = |_| Some("two\nlines".to_owned());
     let error = provider.converse(&call(json!({}))).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind, ModelErrorKind::Refused);
-    expect![[r#"model provider "claude" (http://127.0.0.1:9): the environment variable CLAUDE_KEY, named by its api_key_env, holds characters that no key has; nothing was sent"#]].assert_eq(&error.message);
+    expect![[r#"model provider "claude" (http://127.0.0.1:9): the environment variable CLAUDE_KEY, named by its api_key_env, holds characters that no key has; nothing was sent (CR0011)"#]].assert_eq(&error.message);
     let wrong = Anthropic::open("claude", config("api.anthropic.com"), client()).map(|_| ());
-    expect![[r#"[providers.claude] base_url = "api.anthropic.com": not an http or https URL; write it as in "https://api.anthropic.com""#]].assert_eq(&wrong.unwrap_err().to_string());
+    expect![[r#"[providers.claude] base_url = "api.anthropic.com": not an http or https URL; write it as in "https://api.anthropic.com" (CR0008)"#]].assert_eq(&wrong.unwrap_err().to_string());
 }

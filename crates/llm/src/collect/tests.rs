@@ -62,19 +62,22 @@ fn tool_input_that_is_not_json_stays_as_text_and_an_empty_one_is_an_object() {
 
 #[test]
 fn a_reply_without_a_stop_is_no_reply() {
-    check(vec![text(0, "half a sen")], expect!["the model's reply broke off before its end"]);
+    check(
+        vec![text(0, "half a sen")],
+        expect!["the model's reply broke off before its end (CR0015)"],
+    );
 }
 
 #[test]
 fn a_block_of_two_kinds_and_a_reply_without_end_are_refused() {
     check(
         vec![start(0), text(0, "x"), Delta::Stop(StopReason::EndTurn)],
-        expect!["the model's reply is unusable: one block holds two kinds of content"],
+        expect!["the model's reply is unusable: one block holds two kinds of content (CR0015)"],
     );
     let endless = (0..=REPLY_BLOCKS).map(|index| text(index, "x"));
     check(
         endless.chain([Delta::Stop(StopReason::EndTurn)]).collect(),
-        expect!["the model's reply is unusable: it has too many blocks"],
+        expect!["the model's reply is unusable: it has too many blocks (CR0015)"],
     );
 }
 

@@ -81,24 +81,26 @@ fn an_unmapped_id_names_the_lines_to_add() {
         MAP,
         "meta.llama3-v1:0",
         expect![[r#"
-        NotMapped: no provider is mapped to model "meta.llama3-v1:0", only to ["anthropic.claude-*-haiku-*", "anthropic.claude-*", "eu.meta.*", "house.?"]; add to craton.toml:
-        [[models]]
-        match = "meta.llama3-v1:0"
-        provider = "cloud"
-        model = "NAME OF THE MODEL THERE""#]],
+            NotMapped: no provider is mapped to model "meta.llama3-v1:0", only to ["anthropic.claude-*-haiku-*", "anthropic.claude-*", "eu.meta.*", "house.?"]; add to craton.toml:
+            [[models]]
+            match = "meta.llama3-v1:0"
+            provider = "cloud"
+            model = "NAME OF THE MODEL THERE"
+            # (CR0010)"#]],
     );
     check(
         "",
         "meta.llama3-v1:0",
         expect![[r#"
-        NotMapped: no provider is mapped to model "meta.llama3-v1:0"; add to craton.toml:
-        [providers.local]
-        kind = "openai"
-        base_url = "http://127.0.0.1:11434/v1"
-        [[models]]
-        match = "meta.llama3-v1:0"
-        provider = "local"
-        model = "NAME OF THE MODEL THERE""#]],
+            NotMapped: no provider is mapped to model "meta.llama3-v1:0"; add to craton.toml:
+            [providers.local]
+            kind = "openai"
+            base_url = "http://127.0.0.1:11434/v1"
+            [[models]]
+            match = "meta.llama3-v1:0"
+            provider = "local"
+            model = "NAME OF THE MODEL THERE"
+            # (CR0010)"#]],
     );
 }
 
@@ -131,14 +133,14 @@ fn a_mistake_in_the_configuration_names_its_place() {
         "[providers.x]\nkind = \"openai\"\nbase_url = \"localhost:1\"",
         "m",
         expect![[
-            r#"configuration: [providers.x] base_url = "localhost:1": not an http or https URL; write it as in "http://127.0.0.1:11434/v1""#
+            r#"configuration: [providers.x] base_url = "localhost:1": not an http or https URL; write it as in "http://127.0.0.1:11434/v1" (CR0008)"#
         ]],
     );
     check(
         "[[models]]\nmatch = \"*\"\nprovider = \"gone\"",
         "m",
         expect![[
-            r#"configuration: [[models]] match = "*": there is no provider "gone"; add [providers.gone] or use one of: clumsy, rules"#
+            r#"configuration: [[models]] match = "*": there is no provider "gone"; add [providers.gone] or use one of: clumsy, rules (CR0008)"#
         ]],
     );
 }
@@ -151,7 +153,7 @@ fn the_embedded_rules_are_named_so_whatever_the_configuration_calls_them() {
         "[providers.rules]\nkind = \"openai\"",
         "m",
         expect![
-            "configuration: [providers.rules]: that name is the embedded provider's; choose another"
+            "configuration: [providers.rules]: that name is the embedded provider's; choose another (CR0008)"
         ],
     );
 }
@@ -171,14 +173,14 @@ fn clumsy_takes_its_seed_from_the_id_or_from_the_configuration() {
         "",
         "craton.clumsy",
         expect![[
-            r#"NotMapped: "craton.clumsy" is no model; craton.clumsy takes a seed, a whole number, as in "craton.clumsy:7""#
+            r#"NotMapped: "craton.clumsy" is no model; craton.clumsy takes a seed, a whole number, as in "craton.clumsy:7" (CR0010)"#
         ]],
     );
     check(
         "",
         "craton.clumsy:seven",
         expect![[
-            r#"NotMapped: "craton.clumsy:seven" is no model; craton.clumsy takes a seed, a whole number, as in "craton.clumsy:7""#
+            r#"NotMapped: "craton.clumsy:seven" is no model; craton.clumsy takes a seed, a whole number, as in "craton.clumsy:7" (CR0010)"#
         ]],
     );
     let named = "[providers.gpt]\nkind = \"clumsy\"\nseed = 3\n[[models]]\nmatch = \"*\"\nprovider = \"gpt\"";

@@ -143,20 +143,20 @@ fn a_stream_may_leave_out_its_last_empty_line_but_not_its_end() {
     check_stream(
         "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n",
         expect![[
-            r#"Malformed: model provider "cloud" (https://models.example/v1): the answer broke off before its end"#
+            r#"Malformed: model provider "cloud" (https://models.example/v1): the answer broke off before its end (CR0015)"#
         ]],
     );
     let broken = "data: {\"error\":{\"message\":\"out of memory\",\"code\":503}}\n\n";
     check_stream(
         broken,
         expect![[
-            r#"Unavailable: model provider "cloud" (https://models.example/v1) broke off: out of memory"#
+            r#"Unavailable: model provider "cloud" (https://models.example/v1) broke off: out of memory (CR0013)"#
         ]],
     );
     check_stream(
         "data: {\"choices\":7}\n\n",
         expect![[
-            r#"Malformed: model provider "cloud" (https://models.example/v1): the answer is not a chat completion: invalid type: integer `7`, expected a sequence at line 1 column 12"#
+            r#"Malformed: model provider "cloud" (https://models.example/v1): the answer is not a chat completion: invalid type: integer `7`, expected a sequence at line 1 column 12 (CR0015)"#
         ]],
     );
 }
@@ -184,28 +184,28 @@ fn a_refusal_names_provider_status_and_variable_and_never_the_key() {
         401,
         body,
         expect![[
-            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 401 Unauthorized: Incorrect API key: *** or *** Sorry; check the key: its key is the environment variable CLOUD_KEY"#
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 401 Unauthorized: Incorrect API key: *** or *** Sorry; check the key: its key is the environment variable CLOUD_KEY (CR0011)"#
         ]],
     );
     check_refusal(
         404,
         r#"{"error":"model not found"}"#,
         expect![[
-            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 404 Not Found: model not found; check base_url and the model name "tiny" (its key is the environment variable CLOUD_KEY)"#
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 404 Not Found: model not found; check base_url and the model name "tiny" (its key is the environment variable CLOUD_KEY) (CR0011)"#
         ]],
     );
     check_refusal(
         400,
         r#"{"detail":[{"loc":["tools"]}]}"#,
         expect![[
-            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 400 Bad Request: [{"loc":["tools"]}] (its key is the environment variable CLOUD_KEY)"#
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 400 Bad Request: [{"loc":["tools"]}] (its key is the environment variable CLOUD_KEY) (CR0011)"#
         ]],
     );
     check_refusal(
         429,
         r#"{"error":{"message":"slow down"}}"#,
         expect![[
-            r#"Throttled: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: slow down (its key is the environment variable CLOUD_KEY)"#
+            r#"Throttled: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: slow down (its key is the environment variable CLOUD_KEY) (CR0012)"#
         ]],
     );
     let empty = r#"{"error":{"message":"no funds","code":"insufficient_quota"}}"#;
@@ -213,21 +213,21 @@ fn a_refusal_names_provider_status_and_variable_and_never_the_key() {
         429,
         empty,
         expect![[
-            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: no funds (its key is the environment variable CLOUD_KEY)"#
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 429 Too Many Requests: no funds (its key is the environment variable CLOUD_KEY) (CR0011)"#
         ]],
     );
     check_refusal(
         502,
         "<html>bad gateway</html>",
         expect![[
-            r#"Unavailable: model provider "cloud" (https://models.example/v1): HTTP 502 Bad Gateway: <html>bad gateway</html>"#
+            r#"Unavailable: model provider "cloud" (https://models.example/v1): HTTP 502 Bad Gateway: <html>bad gateway</html> (CR0013)"#
         ]],
     );
     check_refusal(
         308,
         "",
         expect![[
-            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 308 Permanent Redirect: (no message); check base_url: redirects are not followed"#
+            r#"Refused: model provider "cloud" (https://models.example/v1): HTTP 308 Permanent Redirect: (no message); check base_url: redirects are not followed (CR0011)"#
         ]],
     );
     let long = "x".repeat(5000);
@@ -254,10 +254,10 @@ async fn check_call(provider: OpenAi, expected: Expect) {
 async fn a_missing_key_is_named_before_anything_is_sent() {
     let mut provider = open("http://127.0.0.1:9/v1", Some("CLOUD_KEY"), None);
     provider.remote.variable = |_| None;
-    check_call(provider, expect![[r#"Refused: model provider "cloud" (http://127.0.0.1:9/v1): the environment variable CLOUD_KEY, named by its api_key_env, is not set; nothing was sent"#]]).await;
+    check_call(provider, expect![[r#"Refused: model provider "cloud" (http://127.0.0.1:9/v1): the environment variable CLOUD_KEY, named by its api_key_env, is not set; nothing was sent (CR0011)"#]]).await;
     let mut provider = open("http://127.0.0.1:9/v1", Some("CLOUD_KEY"), None);
     provider.remote.variable = |_| Some("two\nlines".to_owned());
-    check_call(provider, expect![[r#"Refused: model provider "cloud" (http://127.0.0.1:9/v1): the environment variable CLOUD_KEY, named by its api_key_env, holds characters that no key has; nothing was sent"#]]).await;
+    check_call(provider, expect![[r#"Refused: model provider "cloud" (http://127.0.0.1:9/v1): the environment variable CLOUD_KEY, named by its api_key_env, holds characters that no key has; nothing was sent (CR0011)"#]]).await;
 }
 
 #[tokio::test]

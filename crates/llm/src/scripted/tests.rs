@@ -69,7 +69,7 @@ async fn steps_in_code_follow_one_another_and_see_the_results() {
     "#]]).await;
     check(Scripted::from_steps(steps().into_iter().take(1)), "go", expect![[r#"
         ToolUse [{"toolUse":{"toolUseId":"tooluse_0","name":"first","input":{"deep":[{"said":"go"}]}}}]
-        Refused: script in code: no rule answers "go" after 1 model calls and 1 tool results"#]]).await;
+        Refused: script in code: no rule answers "go" after 1 model calls and 1 tool results (CR0011)"#]]).await;
 }
 
 #[tokio::test]
@@ -105,13 +105,11 @@ rules:
     "#]],
     )
     .await;
-    check(scripted(script), "busy", expect!["Throttled: slow down"]).await;
+    check(scripted(script), "busy", expect!["Throttled: slow down (CR0012)"]).await;
     check(
         scripted(script),
         "else",
-        expect![[
-            r#"Refused: script test: no rule answers "else" after 0 model calls and 0 tool results"#
-        ]],
+        expect![[r#"Refused: script test: no rule answers "else" after 0 model calls and 0 tool results (CR0011)"#]],
     )
     .await;
 }
@@ -129,6 +127,6 @@ fn a_mistake_in_a_script_names_its_place() {
         error: unclosed group at line 1 column 21"#]]
     .assert_eq(&wrong("{\"rules\": [{\"when\": {\"said\": \"(\"}, \"reply\": {}}]}"));
     let gone = Scripted::open(Path::new("/nowhere/x.yaml")).map(|_| ()).unwrap_err();
-    expect!["script /nowhere/x.yaml: No such file or directory (os error 2)"]
+    expect!["script /nowhere/x.yaml: No such file or directory (os error 2) (CR0008)"]
         .assert_eq(&gone.to_string());
 }

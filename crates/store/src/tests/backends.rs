@@ -39,7 +39,7 @@ fn a_file_that_is_no_database_is_named() {
     std::fs::write(dir.path().join("craton.db"), [b'x'; 4096]).unwrap();
     let error = Store::open(dir.path()).err().unwrap().to_string();
     let dir = dir.path().display();
-    let said = "its craton.db cannot be used: file is not a database";
+    let said = "its craton.db cannot be used: file is not a database (CR0003)";
     assert_eq!(error, format!("data directory {dir}: {said}"));
 }
 
@@ -186,7 +186,7 @@ fn a_document_of_a_newer_form_is_not_misread() {
     let error = block_on(store.get::<OlderNote>(&tenant(), "new")).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "note new cannot be read: its form is 2, this craton knows up to 1"
+        "note new cannot be read: its form is 2, this craton knows up to 1 (CR0006)"
     );
 }
 

@@ -73,7 +73,7 @@ fn edit(asked: &mpsc::Receiver<Ask>) {
             }
             Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
             Err(ReadlineError::Eof) => Ok(Line::End),
-            Err(error) => Err(format!("the terminal cannot be read: {error}")),
+            Err(error) => Err(format!("the terminal cannot be read: {error} (CR0023)")),
         };
         let _ = answer.send(line);
     }
@@ -88,15 +88,16 @@ fn read(asked: &mpsc::Receiver<Ask>) {
 fn next_line() -> Answer {
     let mut line = Vec::new();
     let read = std::io::stdin().lock().take(LINE_BYTES + 1).read_until(b'\n', &mut line);
-    let read = read.map_err(|e| format!("standard input cannot be read: {e}"))?;
+    let read = read.map_err(|e| format!("standard input cannot be read: {e} (CR0023)"))?;
     if read as u64 > LINE_BYTES {
         return Err(format!(
-            "a line of more than {LINE_BYTES} bytes; an agent takes no longer one"
+            "a line of more than {LINE_BYTES} bytes; an agent takes no longer one (CR0031)"
         ));
     }
     if read == 0 {
         return Ok(Line::End);
     }
-    let line = String::from_utf8(line).map_err(|_| "a line is not UTF-8; convert the input")?;
+    let line =
+        String::from_utf8(line).map_err(|_| "a line is not UTF-8; convert the input (CR0031)")?;
     Ok(Line::Text(line.trim_end_matches(['\r', '\n']).to_owned()))
 }

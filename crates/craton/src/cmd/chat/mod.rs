@@ -41,7 +41,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
     /// The server to speak to.
-    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4747")]
+    #[arg(
+        long,
+        env = "AWS_ENDPOINT_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:4747"
+    )]
     endpoint: String,
 }
 
@@ -58,7 +63,7 @@ fn session_id(given: &str) -> Result<String, String> {
     if (2..=100).contains(&given.len()) && given.chars().all(known) {
         return Ok(given.to_owned());
     }
-    Err("a session's id is 2 to 100 letters, digits, dots, colons, underscores or dashes"
+    Err("a session's id is 2 to 100 letters, digits, dots, colons, underscores or dashes (CR0031)"
         .to_owned())
 }
 
@@ -120,8 +125,10 @@ impl Chat {
         if let Some(text) = message {
             return match self.say(&text).await {
                 Spoken::Answered => Ok(()),
-                Spoken::Failed => Err("the turn failed; what to do is said above".to_owned()),
-                Spoken::Left => Err("left before the answer came".to_owned()),
+                Spoken::Failed => {
+                    Err("the turn failed; what to do is said above (CR0030)".to_owned())
+                }
+                Spoken::Left => Err("left before the answer came (CR0030)".to_owned()),
             };
         }
         if self.input.is_person() {
@@ -152,14 +159,16 @@ impl Chat {
                     match self.say(text).await {
                         Spoken::Answered => {}
                         Spoken::Left if self.input.is_person() => {}
-                        Spoken::Left => return Err("left before the answer came".to_owned()),
+                        Spoken::Left => {
+                            return Err("left before the answer came (CR0030)".to_owned());
+                        }
                         Spoken::Failed => failed += 1,
                     }
                 }
             }
         }
         if failed > 0 && !self.input.is_person() {
-            return Err(format!("{failed} of {turns} turns failed"));
+            return Err(format!("{failed} of {turns} turns failed (CR0030)"));
         }
         Ok(())
     }

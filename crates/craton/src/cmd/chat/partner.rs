@@ -64,7 +64,7 @@ async fn list(
     input["maxResults"] = json!(PAGE);
     for _ in 0..PAGES {
         let page = client.call("bedrock-agent", operation, input.clone()).await;
-        let page = page.map_err(|failure| failure.to_string())?;
+        let page = page.map_err(|failure| failure.coded())?;
         let text = |one: &Json, field| one[field].as_str().unwrap_or_default().to_owned();
         let listed = page[member].as_array().into_iter().flatten();
         all.extend(listed.map(|one| Named { id: text(one, id), name: text(one, name) }));
@@ -90,7 +90,9 @@ fn choose<'a>(kind: &str, wanted: &str, all: &'a [Named]) -> Result<&'a Named, S
             [one] => return Ok(one),
             several => {
                 let shown = shown(several.iter().copied());
-                return Err(format!("{wanted} may be any of these: {shown}; give the {kind}'s id"));
+                return Err(format!(
+                    "{wanted} may be any of these: {shown}; give the {kind}'s id (CR0029)"
+                ));
             }
         }
     }
@@ -100,7 +102,7 @@ fn choose<'a>(kind: &str, wanted: &str, all: &'a [Named]) -> Result<&'a Named, S
 fn not_found(kind: &str, wanted: &str, all: &[Named]) -> String {
     if all.is_empty() {
         let deploy = if kind == "agent" { "; `craton deploy FILE` makes one" } else { "" };
-        return format!("there is no {kind} {wanted}, nor any other{deploy}");
+        return format!("there is no {kind} {wanted}, nor any other{deploy} (CR0029)");
     }
     let lower = wanted.to_lowercase();
     let likeness = |one: &Named| {
@@ -112,10 +114,10 @@ fn not_found(kind: &str, wanted: &str, all: &[Named]) -> String {
     near.retain(|(likeness, _)| *likeness >= NEAR);
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     if near.is_empty() {
-        return format!("there is no {kind} {wanted}; there are: {}", shown(all.iter()));
+        return format!("there is no {kind} {wanted}; there are: {} (CR0029)", shown(all.iter()));
     }
     let near = near.into_iter().map(|(_, one)| one);
-    format!("there is no {kind} {wanted}; did you mean {}?", shown(near))
+    format!("there is no {kind} {wanted}; did you mean {}? (CR0029)", shown(near))
 }
 
 fn shown<'a>(all: impl Iterator<Item = &'a Named>) -> String {
@@ -159,25 +161,25 @@ mod tests {
         check(
             "WEATHER",
             &expect![
-                "WEATHER may be any of these: weather (CCCCCCCCCC), Weather (DDDDDDDDDD); give the agent's id"
+                "WEATHER may be any of these: weather (CCCCCCCCCC), Weather (DDDDDDDDDD); give the agent's id (CR0029)"
             ],
         );
         check(
             "suport",
             &expect![
-                "there is no agent suport; did you mean support (AAAAAAAAAA), Support-EU (BBBBBBBBBB)?"
+                "there is no agent suport; did you mean support (AAAAAAAAAA), Support-EU (BBBBBBBBBB)? (CR0029)"
             ],
         );
         check(
             "",
             &expect![
-                "there is no agent ; there are: support (AAAAAAAAAA), Support-EU (BBBBBBBBBB), weather (CCCCCCCCCC), Weather (DDDDDDDDDD)"
+                "there is no agent ; there are: support (AAAAAAAAAA), Support-EU (BBBBBBBBBB), weather (CCCCCCCCCC), Weather (DDDDDDDDDD) (CR0029)"
             ],
         );
         check(
             "zzz",
             &expect![
-                "there is no agent zzz; there are: support (AAAAAAAAAA), Support-EU (BBBBBBBBBB), weather (CCCCCCCCCC), Weather (DDDDDDDDDD)"
+                "there is no agent zzz; there are: support (AAAAAAAAAA), Support-EU (BBBBBBBBBB), weather (CCCCCCCCCC), Weather (DDDDDDDDDD) (CR0029)"
             ],
         );
     }

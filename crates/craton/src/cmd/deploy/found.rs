@@ -189,7 +189,9 @@ async fn all(
             token => asked["nextToken"] = token,
         }
     }
-    Err(Failure::Broken(format!("{operation} has more than {PAGES} pages; the server is broken")))
+    Err(Failure::Broken(format!(
+        "{operation} has more than {PAGES} pages; the server is broken (CR0020)"
+    )))
 }
 
 fn as_tags(json: &Json) -> Tags {

@@ -41,7 +41,12 @@ pub(crate) struct Args {
     #[arg(long, short)]
     yes: bool,
     /// The server to deploy to.
-    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4747")]
+    #[arg(
+        long,
+        env = "AWS_ENDPOINT_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:4747"
+    )]
     endpoint: String,
 }
 
@@ -68,8 +73,9 @@ pub(crate) fn run(args: &Args) -> Done {
 
 async fn deploy(args: &Args) -> Done {
     let name = args.file.display().to_string();
-    let text = std::fs::read_to_string(&args.file)
-        .map_err(|e| format!("{name} cannot be read: {e}; give the path of a deploy file"))?;
+    let text = std::fs::read_to_string(&args.file).map_err(|e| {
+        format!("{name} cannot be read: {e}; give the path of a deploy file (CR0025)")
+    })?;
     let source = Source {
         name: &name,
         text: &text,
@@ -115,7 +121,7 @@ async fn carry_out(
     let wish = wish::read(source).map_err(|mistakes| refusal(source.name, &mistakes))?;
     let found = found::look(client, &wish)
         .await
-        .map_err(|e| format!("what the server has could not be read: {e}"))?;
+        .map_err(|e| format!("what the server has could not be read: {e} (CR0027)"))?;
     let steps = plan::plan(&wish, &found);
     let changes = steps.iter().filter(|step| step.act.is_some()).count();
     shown(&steps, source.name, client.endpoint()).iter().for_each(|line| tell(line));
@@ -132,14 +138,14 @@ async fn carry_out(
         actor.perform(act).await.map_err(|failure| {
             format!(
                 "{} could not be {}: {failure}; what was done before stays, and the same command \
-                 goes on from there",
+                 goes on from there (CR0027)",
                 step.what,
                 done(step.mark)
             )
         })?;
         tell(&format!("{} {}", done(step.mark), step.what));
     }
-    deployed(client, &wish).await.map(Some).map_err(|e| e.to_string())
+    deployed(client, &wish).await.map(Some).map_err(|e| e.coded())
 }
 
 fn refusal(name: &str, mistakes: &[Mistake]) -> String {
@@ -148,7 +154,7 @@ fn refusal(name: &str, mistakes: &[Mistake]) -> String {
         None => format!("{name}: {}", mistake.what),
     };
     let lines: Vec<String> = mistakes.iter().map(line).collect();
-    format!("the file cannot be deployed, and nothing was changed\n{}", lines.join("\n"))
+    format!("the file cannot be deployed, and nothing was changed:\n{}\n(CR0026)", lines.join("\n"))
 }
 
 fn done(mark: Mark) -> &'static str {
@@ -189,10 +195,10 @@ fn shown(steps: &[Step], name: &str, endpoint: &str) -> Vec<String> {
 fn agreed(_: &[Step]) -> Result<bool, String> {
     let mut out = std::io::stdout().lock();
     let asked = write!(out, "carry it out? [y/N] ").and_then(|()| out.flush());
-    asked.map_err(|e| format!("the terminal cannot be written to: {e}; use --yes"))?;
+    asked.map_err(|e| format!("the terminal cannot be written to: {e}; use --yes (CR0023)"))?;
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
-    read.map_err(|e| format!("the terminal cannot be read: {e}; use --yes"))?;
+    read.map_err(|e| format!("the terminal cannot be read: {e}; use --yes (CR0023)"))?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 

@@ -33,7 +33,11 @@ pub(super) async fn port(address: SocketAddr, findings: &mut Vec<Finding>) -> bo
         return true;
     }
     let says = format!("cannot be listened on: {taken}");
-    findings.push(Finding::fail(what, says, "stop what has it, or choose another --listen"));
+    findings.push(Finding::fail(
+        what,
+        says,
+        "stop what has it, or choose another --listen (CR0009)",
+    ));
     false
 }
 
@@ -43,18 +47,18 @@ pub(super) fn data_directory(dir: &Path, answers: bool, findings: &mut Vec<Findi
         findings.push(Finding::fail(
             what,
             "no part of the path exists",
-            "choose another --data-dir",
+            "choose another --data-dir (CR0003)",
         ));
         return;
     };
     if !there.is_dir() {
         let says = format!("{} is a file", there.display());
-        findings.push(Finding::fail(what, says, "choose another --data-dir"));
+        findings.push(Finding::fail(what, says, "choose another --data-dir (CR0003)"));
         return;
     }
     if let Err(why) = access(&there, Access::WRITE_OK | Access::EXEC_OK) {
         let says = format!("{} cannot be written to: {why}", there.display());
-        let fix = "give this user the right to write there, or choose another --data-dir";
+        let fix = "give this user the right to write there, or choose another --data-dir (CR0003)";
         findings.push(Finding::fail(what, says, fix));
         return;
     }
@@ -65,7 +69,7 @@ pub(super) fn data_directory(dir: &Path, answers: bool, findings: &mut Vec<Findi
             false => Finding::fail(
                 what,
                 "another craton has it open, and none answers at this address",
-                "stop that one, or give --listen the address that it has",
+                "stop that one, or give --listen the address that it has (CR0004)",
             ),
         });
     }

@@ -83,9 +83,10 @@ pub(crate) fn run(args: &Args) -> Done {
             say(&format!("{ok} ok, {warnings} to look at, nothing failed"));
             Ok(())
         }
-        _ => {
-            Err(format!("{fails} of {} checks failed; each says above what to do", findings.len()))
-        }
+        _ => Err(format!(
+            "{fails} of {} checks failed; each says above what to do (CR0028)",
+            findings.len()
+        )),
     }
 }
 
