@@ -184,6 +184,14 @@ def test_interpreters_and_urls_of_functions_are_tried(doctor):
     assert line(lines, "functions.map orders").startswith("FAIL")
 
 
+def test_folders_of_buckets_have_to_be_there(doctor, tmp_path):
+    (tmp_path / "there").mkdir()
+    lines, code = doctor('[buckets]\ncode = "there"\nschemas = "gone"\n')
+    assert code == 1
+    assert line(lines, "buckets code").startswith("ok")
+    assert line(lines, "buckets schemas").startswith("FAIL")
+
+
 def test_a_data_directory_that_is_a_file_fails(doctor, tmp_path):
     (tmp_path / "file").write_text("")
     lines, code = doctor("", "--data-dir", str(tmp_path / "file"))

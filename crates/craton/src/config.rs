@@ -81,8 +81,11 @@ impl Config {
     }
 
     pub(crate) fn buckets(&self) -> exec::Buckets {
-        let folder = |(name, path): (&String, &PathBuf)| (name.clone(), self.base_dir.join(path));
-        exec::Buckets::new(self.buckets.iter().map(folder).collect())
+        exec::Buckets::new(self.bucket_folders().collect())
+    }
+
+    pub(crate) fn bucket_folders(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        self.buckets.iter().map(|(name, path)| (name.clone(), self.base_dir.join(path)))
     }
 
     pub(crate) fn has_keys(&self) -> bool {

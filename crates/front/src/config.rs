@@ -99,17 +99,18 @@ pub enum ConfigError {
     #[error("key {0} is listed twice (CR0007)")]
     TwiceListed(String),
     #[error(
-        "[forward] names {0:?}, which is no service of AWS's: use its name in SDKs, such as s3"
+        "[forward] names {0:?}, which is no service of AWS's: use its name in SDKs, such as s3 \
+         (CR0002)"
     )]
     ForwardUnknown(String),
     #[error(
         "[forward.{service}] signs with the environment variable {variable}, which is unset: set \
-         it, or name another with access_key_env and secret_key_env"
+         it, or name another with access_key_env and secret_key_env (CR0002)"
     )]
     ForwardUnset { service: String, variable: String },
     #[error(
         "[forward.{service}] has the endpoint {endpoint:?}, which is no address: write it as in \
-         http://127.0.0.1:9000"
+         http://127.0.0.1:9000 (CR0002)"
     )]
     ForwardEndpoint { service: String, endpoint: String },
 }

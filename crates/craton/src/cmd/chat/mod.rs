@@ -142,7 +142,9 @@ impl Chat {
                     self.screen.note("/quit or Ctrl-D ends the chat");
                     continue;
                 }
-                Line::Interrupted => return Err("interrupted".to_owned()),
+                Line::Interrupted => {
+                    return Err("interrupted before the input ended (CR0030)".to_owned());
+                }
                 Line::End => break,
             };
             match Command::of(&line) {

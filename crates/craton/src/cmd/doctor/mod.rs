@@ -145,7 +145,11 @@ fn keys(config: &Config, dev: bool, address: Option<SocketAddr>, findings: &mut 
     match config.front(dev).check(address) {
         Ok(()) if dev => findings.push(Finding::ok(what, "any credentials (dev mode)")),
         Ok(()) => findings.push(Finding::ok(what, "the access keys in craton.toml")),
-        Err(why) => findings.push(Finding::fail(what, why.to_string(), "see docs/access.md")),
+        Err(why) => findings.push(Finding::fail(
+            what,
+            why.to_string(),
+            "see docs/access.md and docs/craton-toml.md",
+        )),
     }
 }
 

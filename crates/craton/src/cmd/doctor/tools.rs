@@ -1,4 +1,5 @@
-//! What functions and tools need: interpreters, and somebody at the URLs of `[functions.map]`.
+//! What functions and tools need: interpreters, the folders of `[buckets]`, and somebody at the
+//! URLs of `[functions.map]`.
 
 use std::time::Duration;
 
@@ -21,6 +22,16 @@ pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) {
                     true => Finding::fail(probe.what, says, fix),
                     false => Finding::warn(probe.what, says, fix),
                 }
+            }
+        });
+    }
+    for (bucket, folder) in config.bucket_folders() {
+        let (what, shown) = (format!("buckets {bucket}"), folder.display().to_string());
+        findings.push(match std::fs::read_dir(&folder) {
+            Ok(_) => Finding::ok(what, shown),
+            Err(why) => {
+                let fix = "make the folder, or correct its path under [buckets]";
+                Finding::fail(what, format!("{shown} is no folder to read: {why}"), fix)
             }
         });
     }
