@@ -39,7 +39,7 @@ async fn a_model_that_asks_for_time_gets_it_unless_it_asks_for_too_much() {
     assert!((7..9).contains(&began.elapsed().as_secs()));
     *bench.model.retry_after.lock().expect("no panic") = wait(60);
     bench.model.fail(Throttled, false);
-    assert_eq!(bench.ask("go").await, "[ThrottlingException: the model is away]");
+    assert_eq!(bench.ask("go").await, "[ThrottlingException: the model is away (CR0012)]");
     assert_eq!(bench.model.calls.load(Ordering::SeqCst), 3);
 }
 
