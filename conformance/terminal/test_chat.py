@@ -1,7 +1,9 @@
 """`craton chat`: an agent in the terminal, by pipes and on a terminal."""
 
+import json
 import subprocess
 import threading
+import unicodedata
 
 import pytest
 
@@ -207,3 +209,19 @@ def test_a_models_words_cannot_steer_the_terminal(agent, model, terminal):
     screen.until("you> ").type("hi\r").until("before ").until("after")
     assert "\x1b[31m" not in screen.raw and "\x1b]0" not in screen.raw
     assert screen.until("you> ").type("\x04").end() == 0
+
+
+def test_a_trace_cannot_steer_the_terminal_either(craton, agent, model):
+    poison = "before \x1b[2J\x1b]52;c;eA==\x07\x9b31m\x7fafter"
+    model.turn(Say("Looking.", [("shop__get_order", {"order_id": "A-1"})]), Say(poison))
+    one = agent().serve(lambda e: poison)
+    one.group(GET_ORDER, executor=READ)
+    session = unique("session")
+    assert chat(craton, one.prepare(), "--session", session, "--message", "hi").returncode == 0
+    shown = run("trace", session, url=craton.url).stdout
+    assert shown.count("before [2J]52;c;eA==31mafter") == 3
+    assert not [c for c in shown if unicodedata.category(c) == "Cc" and c != "\n"]
+    whole = run("trace", session, "--json", url=craton.url).stdout
+    assert not [c for c in whole if unicodedata.category(c) == "Cc" and c != "\n"]
+    finished = [e["event"] for e in json.loads(whole)["events"] if e["event"]["type"] == "finished"]
+    assert [event["text"] for event in finished] == [poison]

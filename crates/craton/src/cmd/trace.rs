@@ -38,13 +38,26 @@ Examples:
 pub(crate) fn run(args: &Args) -> Done {
     let view = super::wait_for(fetch(args))?;
     if args.json {
-        say(&serde_json::to_string_pretty(&view).expect("a JSON value prints"));
+        say(&json(&view));
     } else {
         for line in lines(&view) {
             say(&line);
         }
     }
     Ok(())
+}
+
+/// For programs, so nothing is left out: what a terminal would obey is escaped, as JSON may.
+fn json(view: &Json) -> String {
+    let text = serde_json::to_string_pretty(view).expect("a JSON value prints");
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\x7f'..='\u{9f}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 async fn fetch(args: &Args) -> Result<Json, String> {

@@ -1,8 +1,8 @@
 //! Where a conversation is shown: live lines on a terminal, plain lines anywhere else.
 //!
 //! The answer goes to standard output; steps, notes and complaints go to standard error, so that
-//! a script that reads the answer reads nothing else. What models and tools say is shown without
-//! control characters: nobody's text moves the cursor here.
+//! a script that reads the answer reads nothing else. Every text loses its control characters
+//! on the way (`telemetry::clean`).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::steps::Change;
-use crate::telemetry::aside;
+use crate::telemetry::{aside, clean};
 
 const TICK: Duration = Duration::from_millis(80);
 
@@ -159,8 +159,4 @@ fn ended(what: &str, millis: u128, well: bool, said: &str) -> String {
         let _ = write!(line, " → {said}");
     }
     line
-}
-
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
