@@ -103,7 +103,7 @@ def test_a_call_that_is_handed_out_takes_its_result_from_the_person(craton, agen
     model.turn(Say(calls=[("shop__refund", {"order_id": n, "amount": 5}) for n in "ab"]), Say("Done."))
     one = agent()
     one.group(REFUND)
-    done = chat(craton, one.prepare(), said='refund both\n{"paid": true}\nno such order\n')
+    done = chat(craton, one.prepare(), said='refund both\nresult: {"paid": true}\nresult:no such order\n')
     assert (done.stdout, done.returncode) == ("Done.\n", 0), done.stderr
     assert "the agent hands you 2 calls" in done.stderr
     assert "shop.refund(amount=5, order_id=a)" in done.stderr
@@ -117,6 +117,38 @@ def test_an_empty_line_declines_a_call(craton, agent, model):
     done = chat(craton, one.prepare(), said="refund a\n\n")
     assert (done.stdout, done.returncode) == ("I did not.\n", 0)
     assert "call_declined: a person refused this call" in tool_results(model.requests[1])[0]
+
+
+def test_the_next_question_of_a_pipe_is_no_result(craton, agent, model):
+    """It was written before anybody knew of the call: it declines those that are left, and is asked."""
+    model.turn(Say(calls=[("shop__refund", {"order_id": n, "amount": 5}) for n in "abc"]),
+               Say("I could not."), said="refund all").turn(Say("Shipped."), said="Where is A-1002?")
+    one = agent()
+    one.group(REFUND)
+    done = chat(craton, one.prepare(), said="refund all\nresult: paid\nWhere is A-1002?\n")
+    assert (done.stdout, done.returncode) == ("I could not.\nShipped.\n", 0), done.stderr
+    assert "give a line `result: JSON or text`; any other line declines" in done.stderr
+    first, *others = tool_results(model.requests[1])
+    assert first == "paid" and len(others) == 2
+    assert all(other.startswith("call_declined: nobody was there") for other in others)
+    assert "Where is A-1002?" not in str(model.requests[1]["messages"])
+
+
+def test_a_command_is_one_where_a_result_is_waited_for(agent, model, terminal):
+    model.turn(Say(calls=[("shop__refund", {"order_id": "a", "amount": 5})]), Say("Done."))
+    one = agent()
+    one.group(REFUND)
+    screen = terminal("chat", one.prepare().name)
+    screen.until("you> ").type("refund a\r")
+    screen.until("result> ").type("/trace\r").until("handed   to the client")
+    screen.until("result> ").type("/nope\r").until("as a result it is `result: /nope`")
+    screen.until("result> ").type("/new\r").until("still waits for the results").until("a new session")
+    screen.until("you> ").type("refund a\r")
+    screen.until("result> ").type("paid /quit\r").until("Done.")
+    assert tool_results(model.requests[2]) == ["paid /quit"]
+    screen.until("you> ").type("refund a\r")
+    screen.until("result> ").type("/quit\r").until("still waits for the results")
+    assert screen.end() == 0
 
 
 def test_a_call_that_nobody_answers_is_a_failure_that_says_how_to_go_on(craton, agent, model):

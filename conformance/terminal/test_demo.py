@@ -26,7 +26,7 @@ def test_one_question_is_answered_and_nothing_stays(demo, tmp_path):
 def test_refunds_are_made_and_approvals_are_the_persons(demo):
     done = demo(said="Please refund $42.50 for order A-1001\n"
                      "Please refund $620 for order A-1003 because the desk arrived broken\n"
-                     '{"approved": true, "refund_id": "R-77"}\n'
+                     'result: {"approved": true, "refund_id": "R-77"}\n'
                      "Was my order A-1001 refunded?\n")
     assert done.returncode == 0, done.stderr
     first, approved, asked = done.stdout.splitlines()
@@ -35,7 +35,7 @@ def test_refunds_are_made_and_approvals_are_the_persons(demo):
 
 
 def test_without_python_the_person_is_the_function(demo, tmp_path):
-    done = demo(said="Where is my order A-1001?\n" '{"status": "shipped"}\n', PATH=str(tmp_path))
+    done = demo(said="Where is my order A-1001?\n" 'result: {"status": "shipped"}\n', PATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "the function needs Python 3 (python3: No such file or directory" in done.stderr
     assert "orders.get_order(order_id=A-1001)" in done.stderr and "shipped" in done.stdout

@@ -1,5 +1,8 @@
-//! Return of control at a terminal: shows the calls that the agent wants from its client, and takes
-//! their results from the person.
+//! Return of control: shows the calls that the agent wants from its client, and takes their results
+//! from the person, or from lines of a pipe that say that they are one.
+//!
+//! A pipe holds questions, written before anybody knew of the call: a line without the mark is never
+//! taken for a result. Commands are commands here too.
 //!
 //! AWS: the results name the group and the function or operation of each input, and travel with
 //! the invocation's id in `sessionState`; text beside them is ignored (user guide, "Return control
@@ -7,32 +10,75 @@
 
 use serde_json::{Value as Json, json};
 
-use super::Chat;
 use super::input::Line;
 use super::steps::{arguments, call};
+use super::{Chat, Command};
 
+/// What a result begins with in a pipe, and at a terminal where it would be a command.
+const MARK: &str = "result:";
 /// What the model reads where the person does not want the call to happen.
 const DECLINED: &str = "call_declined: a person refused this call and it was not performed; do not ask \
                         for it again, tell the user";
+/// What it reads where the client goes on without.
+const UNATTENDED: &str = "call_declined: nobody was there to perform this call and it was not performed; \
+                          do not ask for it again, tell the user";
+
+/// What a line means while a result is waited for.
+#[derive(Debug, PartialEq)]
+enum Reply<'a> {
+    Result(&'a str),
+    Declined,
+    Trace,
+    Unknown(&'a str),
+    /// `/new` and `/quit`: the hand-off stays unanswered.
+    Leave,
+    /// The next question of a pipe.
+    Question,
+}
+
+impl<'a> Reply<'a> {
+    fn of(line: &'a str, is_person: bool) -> Self {
+        if let Some(result) = line.trim().strip_prefix(MARK) {
+            return Reply::Result(result.trim_start());
+        }
+        match Command::of(line) {
+            Command::Nothing => Reply::Declined,
+            Command::Trace => Reply::Trace,
+            Command::New | Command::Quit => Reply::Leave,
+            Command::Unknown(word) => Reply::Unknown(word),
+            Command::Say(_) if is_person => Reply::Result(line),
+            Command::Say(_) => Reply::Question,
+        }
+    }
+}
+
+/// What became of one call.
+enum Answer {
+    Given(String),
+    /// This call and those behind it are declined: the chat has something else to say.
+    GoOn,
+    Left,
+}
 
 impl Chat {
     /// The body that answers a hand-off.
     pub(super) async fn results(&mut self, control: &Json) -> Result<Json, String> {
         let inputs = control["invocationInputs"].as_array().cloned().unwrap_or_default();
-        let (calls, them) = if inputs.len() == 1 { ("call", "it") } else { ("calls", "them") };
-        self.screen.note(&format!(
-            "the agent hands you {} {calls}; perform {them} and give the result as JSON or text, \
-             an empty line declines",
-            inputs.len()
-        ));
+        self.tell_how(inputs.len());
         let mut results = Vec::new();
+        let mut goes_on = false;
         for input in &inputs {
             let wanted = Wanted::of(input);
             self.screen.call(&wanted.shown());
-            let said = match self.input.line("result> ").await? {
-                Line::Text(line) if line.trim().is_empty() => DECLINED.to_owned(),
-                Line::Text(line) => line,
-                Line::Interrupted | Line::End => return Err(self.unanswered(control)),
+            let answer = if goes_on { Answer::GoOn } else { self.answer().await? };
+            let said = match answer {
+                Answer::Given(said) => said,
+                Answer::GoOn => {
+                    goes_on = true;
+                    self.screen.note("declined: the next line is no result");
+                    UNATTENDED.to_owned()
+                }
+                Answer::Left => return Err(self.unanswered(control)),
             };
             results.push(wanted.result(&said));
         }
@@ -40,6 +86,43 @@ impl Chat {
             "invocationId": control["invocationId"],
             "returnControlInvocationResults": results,
         }}))
+    }
+
+    fn tell_how(&mut self, count: usize) {
+        let (calls, them) = if count == 1 { ("call", "it") } else { ("calls", "them") };
+        let how = match self.input.is_person() {
+            true => "the result as JSON or text, an empty line declines",
+            false => "a line `result: JSON or text`; any other line declines",
+        };
+        self.screen
+            .note(&format!("the agent hands you {count} {calls}; perform {them} and give {how}"));
+    }
+
+    /// The next line that says something of a call. One that is for the chat goes back to it.
+    async fn answer(&mut self) -> Result<Answer, String> {
+        loop {
+            let line = match self.input.line("result> ").await? {
+                Line::Text(line) => line,
+                Line::Interrupted | Line::End => return Ok(Answer::Left),
+            };
+            match Reply::of(&line, self.input.is_person()) {
+                Reply::Result(said) => return Ok(Answer::Given(said.to_owned())),
+                Reply::Declined => return Ok(Answer::Given(DECLINED.to_owned())),
+                Reply::Trace => self.show_trace().await,
+                Reply::Unknown(word) => {
+                    self.no_command(word);
+                    self.screen.note(&format!("as a result it is `{MARK} {word}`"));
+                }
+                Reply::Leave => {
+                    self.input.put_back(line);
+                    return Ok(Answer::Left);
+                }
+                Reply::Question => {
+                    self.input.put_back(line);
+                    return Ok(Answer::GoOn);
+                }
+            }
+        }
     }
 
     fn unanswered(&self, control: &Json) -> String {
@@ -117,6 +200,24 @@ mod tests {
     fn check(input: &Json, said: &str, expected: &Expect) {
         let wanted = Wanted::of(input);
         expected.assert_eq(&format!("{}\n{}", wanted.shown(), wanted.result(said)));
+    }
+
+    #[test]
+    fn in_a_pipe_a_line_is_a_result_only_if_it_says_so() {
+        for is_person in [true, false] {
+            assert_eq!(
+                Reply::of(" result: {\"paid\": 1} ", is_person),
+                Reply::Result("{\"paid\": 1}")
+            );
+            assert_eq!(Reply::of("result:/quit", is_person), Reply::Result("/quit"));
+            assert_eq!(Reply::of("  ", is_person), Reply::Declined);
+            assert_eq!(Reply::of("/trace", is_person), Reply::Trace);
+            assert_eq!(Reply::of("/new", is_person), Reply::Leave);
+            assert_eq!(Reply::of("/quit", is_person), Reply::Leave);
+            assert_eq!(Reply::of("/nope", is_person), Reply::Unknown("/nope"));
+        }
+        assert_eq!(Reply::of("And A-1002?", true), Reply::Result("And A-1002?"));
+        assert_eq!(Reply::of("And A-1002?", false), Reply::Question);
     }
 
     #[test]

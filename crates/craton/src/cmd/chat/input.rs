@@ -31,19 +31,29 @@ pub(super) struct Input {
     /// Whether a person types at a terminal.
     person: bool,
     asks: Option<mpsc::Sender<Ask>>,
+    /// A line that was read too soon.
+    back: Option<String>,
 }
 
 impl Input {
     pub(super) fn new() -> Self {
         let person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-        Input { person, asks: None }
+        Input { person, asks: None, back: None }
     }
 
     pub(super) fn is_person(&self) -> bool {
         self.person
     }
 
+    /// The line is the next one again.
+    pub(super) fn put_back(&mut self, line: String) {
+        self.back = Some(line);
+    }
+
     pub(super) async fn line(&mut self, prompt: &str) -> Answer {
+        if let Some(line) = self.back.take() {
+            return Ok(Line::Text(line));
+        }
         let person = self.person;
         let asks = self.asks.get_or_insert_with(|| {
             let (asks, asked) = mpsc::channel();

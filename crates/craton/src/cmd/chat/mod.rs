@@ -152,10 +152,7 @@ impl Chat {
                 Command::Quit => break,
                 Command::New => self.start_over(),
                 Command::Trace => self.show_trace().await,
-                Command::Unknown(word) => {
-                    let known = "/new, /trace and /quit";
-                    self.screen.note(&format!("there is no command {word}; there are {known}"));
-                }
+                Command::Unknown(word) => self.no_command(word),
                 Command::Say(text) => {
                     turns += 1;
                     match self.say(text).await {
@@ -185,6 +182,11 @@ impl Chat {
         for words in suggested {
             self.screen.note(&format!("  {words}"));
         }
+    }
+
+    fn no_command(&mut self, word: &str) {
+        let known = "/new, /trace and /quit";
+        self.screen.note(&format!("there is no command {word}; there are {known}"));
     }
 
     fn start_over(&mut self) {
