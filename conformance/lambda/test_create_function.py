@@ -46,7 +46,7 @@ def test_a_name_is_unique(lam, functions):
 
 @pytest.mark.parametrize(("fields", "code", "words"), [
     ({"Code": {"ZipFile": b"no zip at all"}}, "InvalidParameterValueException", "(?i)zip"),
-    ({"Runtime": "ruby3.3"}, "InvalidParameterValueException", "ruby3.3"),
+    ({"Runtime": "java21"}, "InvalidParameterValueException", "java21"),
     ({"Code": {"S3Bucket": "bucket", "S3Key": "key"}}, "InvalidParameterValueException", "S3"),
     ({"Timeout": 901}, None, "900|Timeout|timeout"),
     ({"MemorySize": 64}, None, "128"),

@@ -103,7 +103,9 @@ async fn ask(models: &Models, call: &Call) -> Result<Reply, ModelError> {
         let again = once(models, &Call { stream, ..call.clone() }).await;
         match (&whole, &again) {
             (Ok(whole), Ok(again)) => assert_eq!(whole, again),
-            (Err(whole), Err(again)) => assert_eq!(whole.kind, again.kind),
+            (Err(whole), Err(again)) => {
+                assert_eq!(whole.kind, again.kind, "{whole}; as a stream or again: {again}");
+            }
             (whole, again) => panic!("{whole:?} and {again:?} to the same call"),
         }
     }
