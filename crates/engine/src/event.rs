@@ -77,6 +77,7 @@ struct Event {
     /// Attempts that did not reach it.
     delays: u32,
     /// When the next attempt may begin.
+    #[serde(default)]
     not_before: i64,
 }
 
@@ -239,12 +240,18 @@ pub(crate) async fn perform_due(engine: &Engine) -> Result<(), StoreError> {
 async fn perform(flight: &Flight) -> Result<(), CommitError> {
     let Flight { engine, key: (tenant, id), .. } = flight;
     let store = &engine.0.store;
-    let Some(found) = store.get::<Event>(tenant, id).await? else {
-        let mut batch = Batch::new(tenant, engine.now());
-        batch.clear_timer(&timer(id));
-        return store.commit(batch).await;
+    let mut event = match store.get::<Event>(tenant, id).await {
+        Ok(Some(found)) => found.value,
+        Ok(None) => return store.commit(forget(engine, tenant, id)).await,
+        Err(StoreError::Unreadable { cause, .. }) => {
+            // It would be due each second for ever, and its place in the count never come back.
+            tracing::error!(request = id, cause, "an event cannot be read and is dropped");
+            let mut batch = forget(engine, tenant, id);
+            batch.delete::<Event>(id).add(COUNTER, -1, Some(0), None);
+            return store.commit(batch).await;
+        }
+        Err(error) => return Err(error.into()),
     };
-    let mut event = found.value;
     if engine.now() < event.not_before {
         // It was found due just before the attempt that put it off ended.
         return Ok(());
@@ -272,6 +279,12 @@ async fn perform(flight: &Flight) -> Result<(), CommitError> {
         }
     }
     store.commit(batch).await
+}
+
+fn forget(engine: &Engine, tenant: &Tenant, id: &str) -> Batch {
+    let mut batch = Batch::new(tenant, engine.now());
+    batch.clear_timer(&timer(id));
+    batch
 }
 
 /// A call that the end of this process broke off says nothing about its function.

@@ -23,13 +23,14 @@ pub enum BucketError {
          \"path\""
     )]
     NoBucket(String),
-    #[error("{0}")]
+    #[error("there is no file {0} in the bucket's folder")]
     NoKey(String),
     #[error("the key {0} leaves the bucket's folder, by dots or by a link")]
     Outside(String),
     #[error("the object {key} has more than {limit} bytes")]
     TooLarge { key: String, limit: u64 },
-    #[error("reading the object {key}: {cause}")]
+    /// The cause is the operator's: it may name folders of this machine.
+    #[error("the server cannot read the object {key}; its log says why")]
     Io { key: String, cause: io::Error },
 }
 
@@ -43,9 +44,13 @@ impl Buckets {
         let folder = self.0.get(bucket).ok_or_else(|| BucketError::NoBucket(bucket.to_owned()))?;
         let (folder, name) = (folder.clone(), key.to_owned());
         let read = tokio::task::spawn_blocking(move || object(&folder, &name, limit)).await;
-        read.unwrap_or_else(|stopped| {
+        let read = read.unwrap_or_else(|stopped| {
             Err(BucketError::Io { key: key.to_owned(), cause: io::Error::other(stopped) })
-        })
+        });
+        if let Err(BucketError::Io { key, cause }) = &read {
+            tracing::error!(bucket, key, %cause, "an object of a bucket's folder cannot be read");
+        }
+        read
     }
 }
 
@@ -59,8 +64,7 @@ fn object(folder: &Path, key: &str, limit: u64) -> Result<Bytes, BucketError> {
         let what = format!("the bucket's folder {}: {cause}", folder.display());
         failed(io::Error::other(what))
     })?;
-    let missing =
-        || BucketError::NoKey(format!("there is no file {key} in the folder {}", root.display()));
+    let missing = || BucketError::NoKey(key.to_owned());
     // S3 keeps keys such as `/a` and `a//b` apart from `a` and `a/b`; a folder cannot.
     if key.is_empty() || key.contains('\0') || key.split('/').any(str::is_empty) {
         return Err(missing());

@@ -55,11 +55,14 @@ impl ManagedPackages {
     ) -> Result<watch::Receiver<Option<Result<PathBuf, String>>>, String> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &*state {
-            State::Installing(receiver) => return Ok(receiver.clone()),
+            // A sender that is gone without a word was dropped by a panic: begin anew.
+            State::Installing(receiver) if receiver.has_changed().is_ok() => {
+                return Ok(receiver.clone());
+            }
             State::Failed { at, message } if at.elapsed() < limits::INSTALL_RETRY => {
                 return Err(message.clone());
             }
-            State::Failed { .. } | State::NotAsked => {}
+            State::Installing(_) | State::Failed { .. } | State::NotAsked => {}
         }
         let (sender, receiver) = watch::channel(None);
         *state = State::Installing(receiver.clone());

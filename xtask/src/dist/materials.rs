@@ -21,6 +21,7 @@ pub(super) struct Material {
     version: String,
     /// An SPDX expression.
     licence: String,
+    authors: Vec<String>,
     /// SHA-256 of the published package; `None` for our own.
     checksum: Option<String>,
     folder: PathBuf,
@@ -37,8 +38,8 @@ struct Package {
     id: String,
     name: String,
     version: String,
-    #[serde(default)]
     license: Option<String>,
+    authors: Vec<String>,
     source: Option<String>,
     manifest_path: PathBuf,
 }
@@ -87,7 +88,8 @@ pub(super) fn read(triple: &str) -> Result<Vec<Material>> {
     let lock: Lock = toml::from_str(&fs::read_to_string(root().join("Cargo.lock"))?)?;
     let reached = reached(&metadata)?;
     let linked = metadata.packages.iter().filter(|package| reached.contains(&package.id));
-    let mut materials: Vec<Material> = linked.map(|package| material(package, &lock)).collect();
+    let mut materials: Vec<Material> =
+        linked.map(|package| material(package, &lock)).collect::<Result<_>>()?;
     materials.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     Ok(materials)
 }
@@ -110,15 +112,17 @@ fn reached(metadata: &Metadata) -> Result<BTreeSet<String>> {
     Ok(reached)
 }
 
-fn material(package: &Package, lock: &Lock) -> Material {
+fn material(package: &Package, lock: &Lock) -> Result<Material> {
     let same = |locked: &&Locked| locked.name == package.name && locked.version == package.version;
-    Material {
+    let licence = package.license.clone();
+    Ok(Material {
         name: package.name.clone(),
         version: package.version.clone(),
-        licence: package.license.clone().unwrap_or_else(|| "Apache-2.0".to_owned()),
+        licence: licence.ok_or_else(|| format!("{} declares no licence", package.name))?,
+        authors: package.authors.clone(),
         checksum: lock.package.iter().find(same).and_then(|locked| locked.checksum.clone()),
         folder: package.manifest_path.parent().unwrap_or(Path::new("")).to_owned(),
-    }
+    })
 }
 
 /// The bill in CycloneDX 1.5.
@@ -152,20 +156,52 @@ fn component(material: &Material) -> Json {
     component
 }
 
-/// The texts that the linked crates ship with, each under the crate's name.
+/// The texts of the linked crates' licences, each under the crate's name.
 pub(super) fn notices(materials: &[Material]) -> Result<String> {
     let mut text = String::from("Craton contains the following software, under these licences.\n");
     for material in materials.iter().filter(|material| material.checksum.is_some()) {
         let Material { name, version, licence, .. } = material;
         let rule = "=".repeat(78);
         text.push_str(&format!("\n{rule}\n{name} {version}: {licence}\n{rule}\n"));
-        for file in licence_files(&material.folder)? {
-            text.push_str(&String::from_utf8_lossy(&fs::read(file)?));
-            text.push('\n');
-        }
+        text.push_str(&licence_text(material)?);
     }
     Ok(text)
 }
+
+/// What the crate ships, or the text that its licence is known by.
+fn licence_text(material: &Material) -> Result<String> {
+    let mut text = String::new();
+    for file in licence_files(&material.folder)? {
+        text.push_str(&String::from_utf8_lossy(&fs::read(file)?));
+        text.push('\n');
+    }
+    if text.is_empty() && material.licence.split([' ', '/']).any(|name| name == "MIT") {
+        text = format!("Copyright (c) {}\n\n{MIT}", material.authors.join(", "));
+    }
+    if text.is_empty() {
+        let Material { name, licence, .. } = material;
+        return Err(format!("{name} ships no text of its licence, {licence}").into());
+    }
+    Ok(text)
+}
+
+/// SPDX: the text of the licence `MIT`.
+const MIT: &str = "\
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the \"Software\"), to deal in the Software without restriction,
+including without limitation the rights to use, copy, modify, merge, publish, distribute,
+sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or
+substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED \"AS IS\", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES
+OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+";
 
 fn licence_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -203,8 +239,28 @@ mod tests {
 
     #[test]
     fn every_foreign_crate_brings_the_text_of_its_licence() {
-        let notices = notices(&read("x86_64-unknown-linux-gnu").unwrap()).unwrap();
-        assert!(notices.contains("Permission is hereby granted"));
-        assert!(!notices.contains("\nengine 0"));
+        let materials = read("x86_64-unknown-linux-gnu").unwrap();
+        let notices = notices(&materials).unwrap();
+        for material in &materials {
+            let title = format!("\n{} {}: ", material.name, material.version);
+            assert_eq!(notices.contains(&title), material.checksum.is_some(), "{title}");
+        }
+    }
+
+    #[test]
+    fn a_crate_whose_licence_has_no_text_is_an_error() {
+        let crate_of = |licence: &str| Material {
+            name: "bare".to_owned(),
+            version: "1.0.0".to_owned(),
+            licence: licence.to_owned(),
+            authors: vec!["Ann".to_owned()],
+            checksum: Some(String::new()),
+            folder: root().join("models"),
+        };
+        assert!(
+            licence_text(&crate_of("MIT OR Apache-2.0")).unwrap().starts_with("Copyright (c) Ann")
+        );
+        let refused = licence_text(&crate_of("BSD-3-Clause")).unwrap_err();
+        assert_eq!(refused.to_string(), "bare ships no text of its licence, BSD-3-Clause");
     }
 }

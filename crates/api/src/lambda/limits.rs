@@ -29,6 +29,9 @@ pub(super) fn page(asked: Option<i64>) -> usize {
     usize::try_from(asked.unwrap_or(PAGE).clamp(1, PAGE)).unwrap_or(1)
 }
 
+/// Numbers looked at for one page of versions, of which deleted ones give nothing. Ours.
+pub(super) const VERSION_READS: usize = 1_000;
+
 /// AWS: 6 MB for a synchronous request (Lambda quotas).
 pub(super) const REQUEST_BYTES: usize = exec::limits::REQUEST_BYTES;
 

@@ -76,6 +76,8 @@ pub(crate) struct Reader<A> {
     events: Events,
     assembler: A,
     ready: VecDeque<Delta>,
+    /// What broke the stream, told after the words that came before it.
+    failed: Option<ModelError>,
     done: bool,
     origin: Arc<Origin>,
 }
@@ -87,6 +89,7 @@ impl<A: Assemble> Reader<A> {
             events: Events::default(),
             assembler,
             ready: VecDeque::new(),
+            failed: None,
             done: false,
             origin,
         }
@@ -98,19 +101,17 @@ impl<A: Assemble> Reader<A> {
             if let Some(delta) = self.ready.pop_front() {
                 return Some(Ok(delta));
             }
+            if let Some(error) = self.failed.take() {
+                return Some(Err(error));
+            }
             let Some(body) = self.body.as_mut().filter(|_| !self.done) else {
                 self.retire();
                 return None;
             };
-            let read = body.chunk().await.map_err(|error| self.origin.net(error));
-            let outcome = match read {
+            match body.chunk().await {
                 Ok(Some(bytes)) => self.absorb(&bytes),
                 Ok(None) => self.finish(),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome {
-                self.body = None;
-                return Some(Err(error));
+                Err(error) => self.fail(self.origin.net(error)),
             }
         }
     }
@@ -122,14 +123,21 @@ impl<A: Assemble> Reader<A> {
         }
     }
 
-    fn absorb(&mut self, bytes: &[u8]) -> Result<(), ModelError> {
+    fn fail(&mut self, error: ModelError) {
+        self.body = None;
+        self.failed = Some(error);
+    }
+
+    fn absorb(&mut self, bytes: &[u8]) {
         let (mut out, assembler, done) = (Vec::new(), &mut self.assembler, &mut self.done);
         let fed = self.events.feed(bytes, |data| event(data, assembler, done, &mut out));
         self.ready.extend(out);
-        fed.map_err(|fault| self.origin.fault(fault))
+        if let Err(fault) = fed {
+            self.fail(self.origin.fault(fault));
+        }
     }
 
-    fn finish(&mut self) -> Result<(), ModelError> {
+    fn finish(&mut self) {
         self.body = None;
         let (mut out, assembler, done) = (Vec::new(), &mut self.assembler, &mut self.done);
         let mut ended = self.events.end(|data| event(data, assembler, done, &mut out));
@@ -137,7 +145,9 @@ impl<A: Assemble> Reader<A> {
             ended = assembler.broke_off(&mut out);
         }
         self.ready.extend(out);
-        ended.map_err(|fault| self.origin.fault(fault))
+        if let Err(fault) = ended {
+            self.fail(self.origin.fault(fault));
+        }
     }
 }
 
@@ -169,4 +179,51 @@ pub(crate) fn read<A: Assemble>(
         assembler.broke_off(&mut out)?;
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every event is a word, but for one that is not JSON.
+    struct Words;
+
+    impl Assemble for Words {
+        fn event(&mut self, data: &[u8], out: &mut Vec<Delta>) -> Result<bool, Fault> {
+            let text = serde_json::from_slice(data).map_err(|e| Fault::Malformed(e.to_string()))?;
+            out.push(Delta::Text { index: 0, text });
+            Ok(false)
+        }
+
+        fn whole(self, _: &[u8]) -> Result<Vec<Delta>, Fault> {
+            Ok(Vec::new())
+        }
+
+        fn broke_off(&mut self, _: &mut Vec<Delta>) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn words_that_came_with_an_error_are_heard_before_it() {
+        let origin = Origin {
+            provider: "p".to_owned(),
+            base_url: "http://p".to_owned(),
+            key_variable: None,
+        };
+        let mut reader = Reader {
+            body: None,
+            events: Events::default(),
+            assembler: Words,
+            ready: VecDeque::new(),
+            failed: None,
+            done: false,
+            origin: Arc::new(origin),
+        };
+        reader.absorb(b"data: \"half\"\n\ndata: broken\n\n");
+        let first = reader.next().await;
+        assert!(matches!(first, Some(Ok(Delta::Text { text, .. })) if text == "half"));
+        assert!(matches!(reader.next().await, Some(Err(_))));
+        assert!(reader.next().await.is_none());
+    }
 }
