@@ -5,6 +5,7 @@ mod client;
 mod cmd;
 mod config;
 mod data;
+mod endpoint;
 mod stream;
 mod telemetry;
 

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use wire::model::{SERVICES, State};
 
 use super::Done;
+use crate::endpoint::{self, HERE};
 use crate::telemetry::say;
 
 #[derive(Parser)]
@@ -16,7 +17,7 @@ Examples:
   eval \"$(craton env --unset)\"                      and AWS again")]
 pub(crate) struct Args {
     /// The server to point at.
-    #[arg(long, default_value = "http://127.0.0.1:4747", value_name = "URL")]
+    #[arg(long, default_value = HERE, value_name = "URL")]
     endpoint: String,
     /// Prints the lines that take it back.
     #[arg(long)]
@@ -35,33 +36,28 @@ enum Shell {
 }
 
 pub(crate) fn run(args: &Args) -> Done {
-    // It goes into a line that a shell evaluates.
-    if args
-        .endpoint
-        .contains(|c: char| c.is_whitespace() || c.is_control() || "'\"`$\\;".contains(c))
-    {
-        return Err(format!(
-            "{:?} is no address; give one like http://127.0.0.1:4747 (CR0022)",
-            args.endpoint
-        ));
-    }
+    let endpoint = address(&args.endpoint)?;
     for name in names() {
-        let endpoint = (!args.unset).then_some(args.endpoint.trim_end_matches('/'));
-        say(&line(args.shell, &name, endpoint));
+        say(&line(args.shell, &name, (!args.unset).then_some(&*endpoint)));
     }
     Ok(())
 }
 
+/// It goes into a line that a shell evaluates.
+fn address(text: &str) -> Result<String, String> {
+    let evaluated = |c: char| c.is_whitespace() || c.is_control() || "'\"`$\\;".contains(c);
+    if text.contains(evaluated) {
+        return Err(format!("--endpoint: {text:?} is no address; give one like {HERE} (CR0022)"));
+    }
+    endpoint::checked("--endpoint", text)
+}
+
 /// The variables of the services that have an operation served.
-// AWS: service id in upper case with underscores (SDKs and tools reference, service-specific
-// endpoints); botocore's names of these services are their ids in lower case with hyphens
 fn names() -> impl Iterator<Item = String> {
     let served = SERVICES.iter().filter(|service| {
         service.operations.iter().any(|operation| operation.state == State::Served)
     });
-    served.map(|service| {
-        format!("AWS_ENDPOINT_URL_{}", service.name.replace('-', "_").to_ascii_uppercase())
-    })
+    served.map(|service| endpoint::variable_of(service.name))
 }
 
 fn line(shell: Shell, name: &str, endpoint: Option<&str>) -> String {
@@ -99,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_run_is_no_address() {
-        for endpoint in ["http://a; rm -rf x", "http://a'b", "$(id)", "http://a\nb"] {
-            let args = Args { endpoint: endpoint.into(), unset: false, shell: Shell::Sh };
-            assert!(run(&args).is_err(), "{endpoint}");
+    fn what_a_shell_would_run_and_what_is_no_url_are_no_addresses() {
+        for text in ["http://a;rm", "http://a'b", "http://a/$(id)", "http://a\nb", "foo", ""] {
+            let args = Args { endpoint: text.into(), unset: false, shell: Shell::Sh };
+            assert!(run(&args).is_err(), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use clap::Parser;
 use serde_json::Value as Json;
 
 use super::Done;
-use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::telemetry::say;
 
 #[derive(Parser)]
@@ -16,14 +16,8 @@ pub(crate) struct Args {
     /// The latest run.
     #[arg(long, conflicts_with = "id")]
     last: bool,
-    /// The server to ask.
-    #[arg(
-        long,
-        env = "AWS_ENDPOINT_URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:4747"
-    )]
-    endpoint: String,
+    #[command(flatten)]
+    endpoint: Endpoint,
     /// The whole run as JSON.
     #[arg(long)]
     json: bool,
@@ -61,7 +55,7 @@ fn json(view: &Json) -> String {
 }
 
 async fn fetch(args: &Args) -> Result<Json, String> {
-    let client = Client::new(&args.endpoint);
+    let client = args.endpoint.client("bedrock-agent-runtime")?;
     let id = match &args.id {
         Some(id) => id.clone(),
         None => {

@@ -24,6 +24,7 @@ use self::screen::Screen;
 use self::turn::Ended;
 use super::Done;
 use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::stream::Failure;
 
 #[derive(Parser)]
@@ -40,14 +41,8 @@ pub(crate) struct Args {
     /// One turn with this text; its answer alone goes to standard output.
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
-    /// The server to speak to.
-    #[arg(
-        long,
-        env = "AWS_ENDPOINT_URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:4747"
-    )]
-    endpoint: String,
+    #[command(flatten)]
+    endpoint: Endpoint,
 }
 
 const EXAMPLES: &str = "\
@@ -69,7 +64,7 @@ fn session_id(given: &str) -> Result<String, String> {
 
 pub(crate) fn run(args: Args) -> Done {
     super::wait_for(async move {
-        let client = Client::new(&args.endpoint);
+        let client = args.endpoint.client("bedrock-agent-runtime")?;
         let partner = partner::find(&client, &args.agent, args.alias.as_deref()).await?;
         Chat::new(client, partner, args.session).hold(args.message, &[]).await
     })

@@ -23,6 +23,7 @@ use self::plan::{Known, Mark, Step};
 use self::wish::Wish;
 use super::Done;
 use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::stream::Failure;
 use crate::telemetry::say;
 
@@ -40,14 +41,8 @@ pub(crate) struct Args {
     /// Do not ask. Without a terminal nobody is asked.
     #[arg(long, short)]
     yes: bool,
-    /// The server to deploy to.
-    #[arg(
-        long,
-        env = "AWS_ENDPOINT_URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:4747"
-    )]
-    endpoint: String,
+    #[command(flatten)]
+    endpoint: Endpoint,
 }
 
 const EXAMPLES: &str = "\
@@ -82,7 +77,7 @@ async fn deploy(args: &Args) -> Done {
         folder: args.file.parent().unwrap_or(Path::new("")),
         variable: &|name| std::env::var(name).ok(),
     };
-    let client = Client::new(&args.endpoint);
+    let client = args.endpoint.client("bedrock-agent")?;
     let ask = !args.yes && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let go = |steps: &[Step]| {
         if args.plan {

@@ -1,26 +1,23 @@
 //! Whether AWS's SDKs and the CLI, started from here, would come to this server.
 
 use super::Finding;
+use crate::endpoint;
 
 type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 pub(super) fn examine(listen: &str, variable: Variable<'_>, findings: &mut Vec<Finding>) {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let here = format!("http://{listen}");
-    // AWS: a service's own variable goes before the general one (SDKs and Tools Reference Guide,
-    // service-specific endpoints).
-    let endpoint =
-        set("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME").or_else(|| set("AWS_ENDPOINT_URL"));
-    let export = format!("export AWS_ENDPOINT_URL={here}");
-    findings.push(match endpoint {
+    findings.push(match endpoint::configured("bedrock-agent-runtime", variable) {
         None => Finding::warn(
             "AWS_ENDPOINT_URL",
             "is not set in this shell, so SDKs started here go to AWS itself",
-            export,
+            format!("export AWS_ENDPOINT_URL={here}"),
         ),
-        Some(url) if same(&url, &here) => Finding::ok("AWS_ENDPOINT_URL", "leads here"),
-        Some(url) => {
-            Finding::warn("AWS_ENDPOINT_URL", format!("leads to {url}, not to {here}"), export)
+        Some((name, url)) if same(&url, &here) => Finding::ok(name, "leads here"),
+        Some((name, url)) => {
+            let fix = format!("export {name}={here}");
+            Finding::warn(name, format!("leads to {url}, not to {here}"), fix)
         }
     });
     findings.push(match set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")) {
@@ -94,6 +91,15 @@ mod tests {
             &with("http://localhost:4747/"),
             expect![[r"
                 Ok AWS_ENDPOINT_URL: leads here
+                Ok region: r
+                Ok credentials: AWS_ACCESS_KEY_ID is set
+            "]],
+        );
+        let own = ("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME", "http://127.0.0.1:4747");
+        check(
+            &[&with("http://localhost:4566")[..], &[own]].concat(),
+            expect![[r"
+                Ok AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME: leads here
                 Ok region: r
                 Ok credentials: AWS_ACCESS_KEY_ID is set
             "]],
