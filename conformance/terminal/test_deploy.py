@@ -299,6 +299,11 @@ def test_several_documents_and_agents_with_openapi_and_a_zip(project):
     ('"${SHOP:-here}"', '"${NOT_SET_HERE}"', "NOT_SET_HERE", "NOT_SET_HERE is not set"),
     ("approve:\n", f"{'a' * 70}:\n", "approvals:", "64"),
     ("      amount: {", "      amount: decimal\n              x: {", "decimal", "TYPE required"),
+    ("aliases: [live]", 'aliases: {live: {description: ""}}', "live", "greater than or equal to 1"),
+    ("aliases: [live]", f"aliases: {{live: {{description: {'a' * 300}}}}}", "live", "equal to 200"),
+    ("aliases: [live]", "aliases: {live: {version: 123456}}", "live", "'routingConfiguration"),
+    ("executor: return_control", "executor: arn:aws:lambda:x", "approvals:", "'actionGroupExecutor"),
+    ("    timeout: 20", "    timeout: 20\n    tags: {a&b: c}", "NAME-orders:", "'tags"),
     ("            description: Asks for an approval\n", "            effect: read\n", "approve:",
      "effect can be said of tools of a function in this file"),
 ])

@@ -239,13 +239,7 @@ impl Actor<'_> {
         let (name, wish) = (&self.wish.agents[agent].name, &self.wish.agents[agent].aliases[alias]);
         let follows = wish.version.is_none();
         let version = version.or_else(|| self.known.versions.get(name).map(String::as_str));
-        let mut body = json!({"agentId": self.id(agent), "agentAliasName": wish.name});
-        if let Some(description) = &wish.description {
-            body["description"] = json!(description);
-        }
-        if let Some(version) = version {
-            body["routingConfiguration"] = json!([{"agentVersion": version}]);
-        }
+        let mut body = with(&wish.body(version), &[("agentId", self.id(agent))]);
         let made = match id {
             None => self.client.call(AGENT, "CreateAgentAlias", body).await?,
             Some(id) => {

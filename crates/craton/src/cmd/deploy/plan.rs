@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::found::{Content, DRAFT, Found, FoundAgent};
 use super::wish::{
-    AgentWish, AliasWish, Executor, FunctionWish, GroupWish, Role, Tags, Wish, with,
+    AgentWish, AliasWish, Executor, FunctionWish, GroupWish, Role, Tags, Wish, together, with,
 };
 
 pub(super) struct Step {
@@ -115,13 +115,7 @@ impl Known {
     }
 
     fn executor(&self, executor: &Executor) -> Json {
-        match executor {
-            Executor::ReturnControl => json!({"customControl": "RETURN_CONTROL"}),
-            Executor::Arn(arn) => json!({"lambda": arn}),
-            Executor::Function(name) => {
-                json!({"lambda": self.functions.get(name).map_or(TO_COME, String::as_str)})
-            }
-        }
+        executor.json(|name| self.functions.get(name).map_or(TO_COME, String::as_str))
     }
 
     pub(super) fn function(&self, wish: &FunctionWish) -> Json {
@@ -216,9 +210,7 @@ fn files(wish: &FunctionWish) -> String {
 
 /// All tags of a function that the file speaks of.
 pub(super) fn tags(wish: &FunctionWish) -> Tags {
-    let mut tags = wish.tags.clone().unwrap_or_default();
-    tags.extend(wish.effects.clone());
-    tags
+    together(wish.tags.as_ref(), &wish.effects)
 }
 
 /// What has to change about tags, and the lines that say so. Of surplus tags only `ours` go.

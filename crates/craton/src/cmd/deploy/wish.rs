@@ -91,8 +91,10 @@ const TIMEOUT: u32 = 3;
 const MEMORY: u32 = 128;
 /// AWS: the length of a role's name (IAM, CreateRole).
 const ROLE_NAME: usize = 64;
-/// Stands for the ARN of a role that is not made yet, where a request is only checked.
+/// These stand for what is not made yet, where a request is only checked.
 const SOME_ROLE: &str = "arn:aws:iam::000000000000:role/made-by-deploy";
+const SOME_FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:made-by-deploy";
+const SOME_AGENT: &str = "A234567890";
 
 /// Everything that is wrong with the file, or what it asks for.
 pub(super) fn read(source: &Source<'_>) -> Result<Wish, Vec<Mistake>> {
@@ -139,10 +141,11 @@ impl Reader<'_> {
         let role = self.role(&way, given.role.as_deref(), || {
             Role::Own(role_name(name, "function"), "lambda.amazonaws.com")
         });
-        let whole = with(&body, &[("Role", role.arn_or(SOME_ROLE)), ("Code", json!({}))]);
-        self.checked(&way, "lambda", "CreateFunction", &whole);
         let tags = given.tags.as_ref().map(plain);
         let effects = self.effects(name, given);
+        let whole = with(&body, &[("Role", role.arn_or(SOME_ROLE)), ("Code", json!({}))]);
+        let whole = with(&whole, &[("Tags", json!(together(tags.as_ref(), &effects)))]);
+        self.checked(&way, "lambda", "CreateFunction", &whole);
         match package(&self.source.folder.join(&given.code)) {
             Ok(package) => {
                 Some(FunctionWish { name: name.to_owned(), body, role, package, tags, effects })
@@ -238,10 +241,11 @@ impl Reader<'_> {
             "functionSchema": functions,
             "apiSchema": api,
         }));
-        let whole =
-            with(&body, &[("agentId", json!("A234567890")), ("agentVersion", json!("DRAFT"))]);
-        self.checked(way, "bedrock-agent", "CreateAgentActionGroup", &whole);
         let executor = executor.unwrap_or(Executor::ReturnControl);
+        let whole =
+            with(&body, &[("agentId", json!(SOME_AGENT)), ("agentVersion", json!("DRAFT"))]);
+        let whole = with(&whole, &[("actionGroupExecutor", executor.json(|_| SOME_FUNCTION))]);
+        self.checked(way, "bedrock-agent", "CreateAgentActionGroup", &whole);
         GroupWish { name: name.to_owned(), body, executor }
     }
 
@@ -304,17 +308,18 @@ impl Reader<'_> {
 
     fn alias(&mut self, agent: &str, name: &str, given: Option<&file::Alias>) -> AliasWish {
         let way = ["agents", agent, "aliases", name];
-        let whole = json!({"agentId": "A234567890", "agentAliasName": name});
+        let wish = AliasWish {
+            name: name.to_owned(),
+            description: given.and_then(|given| given.description.clone()),
+            version: given.and_then(|given| given.version).map(|number| number.to_string()),
+        };
+        let whole = with(&wish.body(wish.version.as_deref()), &[("agentId", json!(SOME_AGENT))]);
         self.checked(&way, "bedrock-agent", "CreateAgentAlias", &whole);
         // AWS: the alias that every agent has; it always runs the working draft.
         if name == "AgentTestAlias" {
             self.wrong(&way, "that alias is always there and cannot be changed; choose another");
         }
-        AliasWish {
-            name: name.to_owned(),
-            description: given.and_then(|given| given.description.clone()),
-            version: given.and_then(|given| given.version).map(|number| number.to_string()),
-        }
+        wish
     }
 
     /// The compiler that turns use says now what it would say at prepare.
@@ -391,6 +396,36 @@ impl Role {
             Role::Own(..) => json!(other),
         }
     }
+}
+
+impl Executor {
+    /// As requests have it. `arn` knows the functions of the file.
+    pub(super) fn json<'a>(&'a self, arn: impl FnOnce(&str) -> &'a str) -> Json {
+        match self {
+            Executor::ReturnControl => json!({"customControl": "RETURN_CONTROL"}),
+            Executor::Arn(given) => json!({"lambda": given}),
+            Executor::Function(name) => json!({"lambda": arn(name)}),
+        }
+    }
+}
+
+impl AliasWish {
+    /// CreateAgentAlias without the agent.
+    pub(super) fn body(&self, version: Option<&str>) -> Json {
+        let route = version.map(|version| json!([{"agentVersion": version}]));
+        without_nulls(json!({
+            "agentAliasName": self.name,
+            "description": self.description,
+            "routingConfiguration": route,
+        }))
+    }
+}
+
+/// The tags of a function: what the file says, and the effects of its tools.
+pub(super) fn together(tags: Option<&Tags>, effects: &Tags) -> Tags {
+    let mut all = tags.cloned().unwrap_or_default();
+    all.extend(effects.clone());
+    all
 }
 
 /// `NAME-agent`, cut so that IAM takes it and different names stay different.
