@@ -174,9 +174,9 @@ fn greeting(address: SocketAddr, data_dir: &Path, dev: bool, config: &Config) ->
         format!("  export AWS_ENDPOINT_URL=http://{address}"),
     ];
     if dev {
-        let keys =
-            "  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1";
-        lines.push(keys.to_owned());
+        lines.push("  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test".to_owned());
+        // AWS: boto3 and the CLI 1 read the second alone, most other SDKs the first.
+        lines.push("  export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1".to_owned());
     }
     lines
 }

@@ -20,14 +20,7 @@ pub(super) fn examine(listen: &str, variable: Variable<'_>, findings: &mut Vec<F
             Finding::warn(name, format!("leads to {url}, not to {here}"), fix)
         }
     });
-    findings.push(match set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")) {
-        Some(region) => Finding::ok("region", region),
-        None => Finding::warn(
-            "region",
-            "neither AWS_REGION nor AWS_DEFAULT_REGION is set; boto3 makes no client without",
-            "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1",
-        ),
-    });
+    findings.push(region(set("AWS_REGION"), set("AWS_DEFAULT_REGION")));
     let named = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK"];
     findings.push(match named.into_iter().find(|name| set(name).is_some()) {
         Some(name) => Finding::ok("credentials", format!("{name} is set")),
@@ -50,6 +43,37 @@ pub(super) fn examine(listen: &str, variable: Variable<'_>, findings: &mut Vec<F
 fn same(url: &str, here: &str) -> bool {
     let plain = |url: &str| url.trim_end_matches('/').replace("//localhost:", "//127.0.0.1:");
     plain(url) == plain(here)
+}
+
+/// AWS: boto3 and the CLI 1 read `AWS_DEFAULT_REGION` alone, most other SDKs `AWS_REGION` (SDKs and
+/// tools reference guide, "AWS Region").
+fn region(own: Option<String>, default: Option<String>) -> Finding {
+    let both = |region: &str| format!("export AWS_REGION={region} AWS_DEFAULT_REGION={region}");
+    match (own, default) {
+        (Some(own), Some(default)) if own == default => Finding::ok("region", own),
+        (Some(own), Some(default)) => Finding::warn(
+            "region",
+            format!(
+                "AWS_REGION is {own} and AWS_DEFAULT_REGION {default}; SDKs differ in which they read"
+            ),
+            both(&own),
+        ),
+        (Some(own), None) => Finding::warn(
+            "region",
+            "AWS_DEFAULT_REGION is not set, and boto3 reads no other",
+            both(&own),
+        ),
+        (None, Some(default)) => Finding::warn(
+            "region",
+            "AWS_REGION is not set, and SDKs other than boto3 read no other",
+            both(&default),
+        ),
+        (None, None) => Finding::warn(
+            "region",
+            "neither AWS_REGION nor AWS_DEFAULT_REGION is set; SDKs make no client without",
+            both("us-east-1"),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -76,16 +100,32 @@ mod tests {
             &[],
             expect![[r"
                 Warn AWS_ENDPOINT_URL: is not set in this shell, so SDKs started here go to AWS itself
-                Warn region: neither AWS_REGION nor AWS_DEFAULT_REGION is set; boto3 makes no client without
+                Warn region: neither AWS_REGION nor AWS_DEFAULT_REGION is set; SDKs make no client without
                 Warn credentials: no credentials are in this shell's environment; SDKs sign nothing without
             "]],
         );
     }
 
     #[test]
+    fn a_region_that_some_sdks_do_not_read_is_no_region_for_all() {
+        check(
+            &[("AWS_REGION", "r"), ("AWS_PROFILE", "p")],
+            expect![[r"
+                Warn AWS_ENDPOINT_URL: is not set in this shell, so SDKs started here go to AWS itself
+                Warn region: AWS_DEFAULT_REGION is not set, and boto3 reads no other
+                Ok credentials: AWS_PROFILE is set
+            "]],
+        );
+    }
+
+    #[test]
     fn an_environment_that_leads_here_is_fine_and_another_is_shown() {
-        let keys =
-            [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_REGION", "r")];
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_REGION", "r"),
+            ("AWS_DEFAULT_REGION", "r"),
+        ];
         let with = |url| [&[("AWS_ENDPOINT_URL", url)], &keys[..]].concat();
         check(
             &with("http://localhost:4747/"),
@@ -108,7 +148,7 @@ mod tests {
             &with("http://localhost:4566")[..2],
             expect![[r"
                 Warn AWS_ENDPOINT_URL: leads to http://localhost:4566, not to http://127.0.0.1:4747
-                Warn region: neither AWS_REGION nor AWS_DEFAULT_REGION is set; boto3 makes no client without
+                Warn region: neither AWS_REGION nor AWS_DEFAULT_REGION is set; SDKs make no client without
                 Ok credentials: AWS_ACCESS_KEY_ID is set
                 Warn credentials: AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY
             "]],
