@@ -33,6 +33,18 @@ access_key = "AKIAREADER"
 secret_key = "reader-secret"
 account = "111111111111"
 actions = ["s3:GetObject", "bedrock:*"]
+
+[[keys]]
+access_key = "AKIAWRITER"
+secret_key = "writer-secret"
+account = "111111111111"
+actions = ["s3:PutObject"]
+
+[[keys]]
+access_key = "AKIACOPIER"
+secret_key = "copier-secret"
+account = "111111111111"
+actions = ["s3:CopyObject", "s3:GetObject"]
 """
 FORWARD = """
 [forward.sts]
@@ -210,3 +222,142 @@ def test_a_section_that_cannot_work_keeps_the_server_from_starting(tmp_path, set
                             "--config", tmp_path / "craton.toml"],
                            capture_output=True, text=True, timeout=20)
     assert ended.returncode != 0 and words in ended.stderr and "[forward" in ended.stderr
+
+
+def signed(server, method, target, service="s3", headers=None, data=b"", key="AKIAREADER",
+           secret="reader-secret", region="us-east-1", leave_out=()):
+    """What curl gets for a request that is rightly signed, whatever it says: status and body.
+    `leave_out` names headers that are sent without being signed."""
+    from botocore.auth import S3SigV4Auth, SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    headers = dict(headers or {})
+    covered = {name: value for name, value in headers.items() if name not in leave_out}
+    request = AWSRequest(method, server.url + target, data=data, headers=covered)
+    auth = S3SigV4Auth if service == "s3" else SigV4Auth
+    auth(Credentials(key, secret), service, region).add_auth(request)
+    return sent(server, method, target, {**headers, **dict(request.headers)}, data)
+
+
+def sent(server, method, target, headers, data=b""):
+    """Bytes on a socket: no library tidies the target or the headers."""
+    import http.client
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    lines = headers.items() if isinstance(headers, dict) else headers
+    connection.putrequest(method, target, skip_host=any(n.lower() == "host" for n, _ in lines),
+                          skip_accept_encoding=True)
+    for name, value in lines:
+        connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(data)))
+    connection.endheaders(data)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode(errors="replace")
+
+
+@pytest.mark.parametrize(("method", "target", "headers"), [
+    ("PUT", "/bucket/k?x-id=GetObject", {}),
+    ("PUT", "/bucket/k", {"X-Amz-Target": "x.GetObject"}),
+    ("PUT", "/bucket/service/x/operation/GetObject", {}),
+    ("PUT", "/bucket/k?Action=GetObject", {}),
+    ("PUT", "/bucket/k", {"Content-Type": "application/x-www-form-urlencoded"}),
+    ("GET", "/bucket/k", {"X-HTTP-Method-Override": "PUT"}),
+    ("GET", "/bucket/k?versionId=1", {}),
+    ("GET", "/bucket/..", {}),
+    ("GET", "/minio/admin/v3/list-users", {}),
+    ("GET", "/_internal/state", {}),
+    ("OPTION", "/bucket/k", {}),
+])
+def test_the_operation_is_what_the_service_would_read(front, objects, method, target, headers):
+    """Whoever may `s3:GetObject` alone gets nothing else by naming it."""
+    came = len(objects.requests)
+    status, body = signed(front, method, target, headers=headers, data=b"Action=GetObject")
+    assert status == 403 and "calculated" not in body, body
+    assert len(objects.requests) == came
+
+
+@pytest.mark.parametrize(("method", "target", "data", "headers"), [
+    ("POST", "/?Action=GetCallerIdentity&Version=2011-06-15", b"Action=GetSessionToken&Version=2011-06-15", {}),
+    ("POST", "/", b"Action=GetCallerIdentity&Version=2011-06-15&Action=GetSessionToken", {}),
+    ("POST", "/", b"Action=GetCallerIdentity&Version=2011-06-15&%41ction=GetSessionToken", {}),
+    ("POST", "/", b"Action=GetCallerIdentity&Version=2011-06-15&x=1;Action=GetSessionToken", {}),
+    ("POST", "/", b"Action=GetSessionToken&Version=2011-06-15", {"X-Amz-Target": "x.GetCallerIdentity"}),
+    ("POST", "/service/sts/operation/GetCallerIdentity", b"Action=GetSessionToken&Version=2011-06-15", {}),
+    ("POST", "/", b"Action=GetCallerIdentity&Version=2011-06-15",
+     {"Content-Type": "application/x-www-form-urlencoded; charset=ibm037"}),
+    ("POST", "/", b"Version=2011-06-15", {}),
+])
+def test_a_form_names_its_action_once(front, method, target, data, headers):
+    """`GetCallerIdentity` is everybody's; nothing else is of the reader's key."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    status, body = signed(front, method, target, "sts", headers, data)
+    assert status == 403 and "calculated" not in body, body
+    plain = signed(front, "POST", "/", "sts", {"Content-Type": "application/x-www-form-urlencoded"},
+                   b"Action=GetCallerIdentity&Version=2011-06-15")
+    assert plain[0] == 200 and "999999999999" in plain[1]
+
+
+@pytest.mark.parametrize("region", ["evil.example#", "evil.example?", "a@b", "us_east", "A", "x" * 33])
+def test_a_region_is_a_name(front, region):
+    """It would be part of the host that a request leaves for."""
+    status, body = signed(front, "GET", "/bucket/k", region=region)
+    assert status == 403 and "Credential should be scoped to a valid region" in body
+
+
+def test_a_copy_reads_what_it_names(front, objects):
+    came = len(objects.requests)
+    writer = ("AKIAWRITER", "writer-secret")
+    put = {"key": writer[0], "secret": writer[1], "data": b"x"}
+    source = {"x-amz-copy-source": "/other/secret"}
+    assert signed(front, "PUT", "/bucket/k", headers=source, **put)[0] == 403
+    assert signed(front, "PUT", "/bucket/k?x-amz-copy-source=/other/secret", **put)[0] == 403
+    assert signed(front, "PUT", "/bucket/k", headers={"x-amz-acl": "public-read"}, **put)[0] == 403
+    named = {**source, "Connection": "x-amz-copy-source"}
+    assert signed(front, "PUT", "/bucket/k", headers=named, key="AKIACOPIER", secret="copier-secret",
+                  data=b"x")[0] == 403
+    assert len(objects.requests) == came
+    assert signed(front, "PUT", "/bucket/k", **put)[0] == 200
+    signed(front, "PUT", "/bucket/k", headers=source, key="AKIACOPIER", secret="copier-secret")
+    assert objects.requests[-1][2]["x-amz-copy-source"] == "/other/secret"
+
+
+def test_a_header_that_was_not_signed_adds_nothing(front, objects):
+    """A link to put one object copies no other."""
+    s3 = caller(front, "s3", signature_version="s3v4")
+    url = s3.generate_presigned_url("put_object", {"Bucket": "bucket", "Key": "k"})
+    target = url.removeprefix(front.url)
+    host = ("Host", f"127.0.0.1:{front.port}")
+    came = len(objects.requests)
+    status, body = sent(front, "PUT", target, [host, ("x-amz-copy-source", "/other/secret")])
+    assert status == 403 and "not signed" in body
+    assert len(objects.requests) == came
+    assert sent(front, "PUT", target, [host], b"x")[0] == 200
+
+
+def test_a_bucket_in_the_host_is_a_name(front, objects):
+    came = len(objects.requests)
+    for bucket in ("b?policy=", "b/..", "b#", "..", "_x"):
+        host = {"Host": f"{bucket}.localhost:{front.port}"}
+        assert signed(front, "GET", "/k", headers=host)[0] == 403, bucket
+    assert len(objects.requests) == came
+
+
+def test_what_is_passed_back_is_no_page_of_ours(front, objects):
+    """An object is shown in a sandbox: its scripts do not speak as the server."""
+    objects.objects["/bucket/page"] = b"<script>alert(1)</script>"
+    s3 = caller(front, "s3", signature_version="s3v4")
+    url = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "page"})
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.headers["Content-Security-Policy"] == "sandbox"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    request = urllib.request.Request(url, headers={"Cookie": "session=1"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+    assert "session=1" not in str(objects.requests[-1][2])
+
+
+def test_a_page_elsewhere_fetches_nothing_in_dev_mode(craton):
+    """Browsers say so where they send no Origin, as for images and links."""
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        headers = {"Sec-Fetch-Site": site, "Host": f"127.0.0.1:{craton.port}"}
+        got, body = sent(craton, "GET", "/?Action=GetCallerIdentity&Version=2011-06-15", headers)
+        assert got == status, (site, body)

@@ -20,12 +20,12 @@ use wire::fault::Fault;
 use crate::answer::{self, Place, REQUEST_ID};
 use crate::auth::{Auth, Proof};
 use crate::body::{self, Body, Room};
-use crate::foreign::Foreign;
-use crate::forward::{self, Forwards, Passing, Route};
+use crate::foreign::{self, Foreign};
+use crate::forward::{self, Forwards, Route};
 use crate::origin::{self, Names};
 use crate::route::{self, Head, Plan, Routed};
 use crate::sigv4::{Payload, Signed};
-use crate::{admin, bearer, limits};
+use crate::{admin, bearer, limits, reading};
 
 pub(crate) struct Front {
     pub(crate) room: Room,
@@ -224,15 +224,16 @@ async fn pass_on(
             return Err(forward::looped());
         }
         let admitted = admit(front, parts, incoming, place, limits::BODY_FORWARD).await?;
-        if foreign.is_unread_form() {
-            foreign.read_form(&admitted.body);
-        }
         let Admitted { caller, body, room: _room } = admitted;
         account.clone_from(&caller.account);
-        front.auth.authorize(&caller, &foreign.action(&head), &"*")?;
-        let (bucket, now_ms) = (head.bucket, front.engine.now());
-        let passing = Passing { parts, bucket, caller, body, now_ms };
-        front.forwards.send(route, &foreign, passing).await
+        let leaving = route.leaving(parts, head.bucket, body)?;
+        let reading = reading::of(&route.candidates(&foreign), &leaving)?;
+        foreign.settle(&reading);
+        for operation in &reading.operations {
+            let action = foreign::permission(reading.service, operation);
+            front.auth.authorize(&caller, &action, &"*")?;
+        }
+        front.forwards.send(route, &reading, leaving, (&caller, front.engine.now())).await
     };
     let answer = answer.await;
     let response = answer.unwrap_or_else(|fault| foreign.fault(&fault, id));

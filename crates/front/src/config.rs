@@ -113,6 +113,11 @@ pub enum ConfigError {
          http://127.0.0.1:9000 (CR0002)"
     )]
     ForwardEndpoint { service: String, endpoint: String },
+    #[error(
+        "[forward.{service}] has the region {region:?}, which is no region: write it as in \
+         eu-west-1"
+    )]
+    ForwardRegion { service: String, region: String },
 }
 
 impl Config {

@@ -4,6 +4,8 @@
 //! It judges by what stands in the head, in the order of certainty: RPC v2's path, `X-Amz-Target`,
 //! a form, then method and path over wire's table. It decodes no body but a form's `Action`.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 use wire::fault::Fault;
@@ -11,6 +13,7 @@ use wire::foreign::{self, Asked, LITERAL, Service, Tongue};
 
 use crate::answer::{self, Place};
 use crate::body::Body;
+use crate::reading::Reading;
 use crate::route::{self, Head};
 
 /// What a refusal suggests.
@@ -89,31 +92,20 @@ impl<'a> Foreign<'a> {
         }
     }
 
-    pub(crate) fn service(&self) -> Option<&'static Service> {
-        self.services.first().copied()
-    }
-
-    /// Whether craton.toml means it by `name`. One signing name of ours is that of several
-    /// services, so there only a service's own name counts.
+    /// Whether craton.toml means it by `name`.
     pub(crate) fn is(&self, name: &str) -> bool {
-        let mut services = self.services.iter();
-        services.any(|service| {
-            service.name == name
-                || service.signing == name && wire::model::service(service.name).is_none()
-        })
+        self.services.iter().any(|service| is_named(service, name))
     }
 
-    /// IAM's name of the permission to have it passed on.
-    // AWS: the prefix of a service's actions is mostly its signing name; these differ (Service
-    // Authorization Reference)
-    pub(crate) fn action(&self, head: &Head<'_>) -> String {
-        let prefix = match self.signing {
-            "monitoring" => "cloudwatch",
-            "email" => "ses",
-            "s3express" | "s3-object-lambda" => "s3",
-            signing => signing,
-        };
-        format!("{prefix}:{}", self.operation(head))
+    /// All that the signature may be for, whatever else the request says.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = &'static Service> {
+        foreign::signed_as(self.signing)
+    }
+
+    /// Takes over what stands beyond doubt.
+    pub(crate) fn settle(&mut self, reading: &Reading) {
+        self.services = vec![reading.service];
+        self.operation = Some(reading.operations.join("+"));
     }
 
     pub(crate) fn operation(&self, head: &Head<'_>) -> String {
@@ -194,6 +186,27 @@ impl<'a> Foreign<'a> {
     }
 }
 
+/// Whether craton.toml means `service` by `name`. One signing name of ours is that of several
+/// services, so there only a service's own name counts.
+pub(crate) fn is_named(service: &Service, name: &str) -> bool {
+    service.name == name || service.signing == name && wire::model::service(service.name).is_none()
+}
+
+/// IAM's name of the permission to have an operation passed on.
+// AWS: the prefix of a service's actions is mostly its signing name; these differ (Service
+// Authorization Reference)
+pub(crate) fn permission(service: &Service, operation: &str) -> Cow<'static, str> {
+    if wire::model::service(service.name).is_some() {
+        return route::permission(service.name, service.signing, operation);
+    }
+    let prefix = match service.signing {
+        "monitoring" => "cloudwatch",
+        "email" => "ses",
+        signing => signing,
+    };
+    format!("{prefix}:{operation}").into()
+}
+
 fn whose(status: StatusCode) -> &'static str {
     if status.is_server_error() { "Receiver" } else { "Sender" }
 }
@@ -264,7 +277,7 @@ fn json_of(content_type: Option<&str>) -> Tongue {
 /// A form in the body, or an `Action` in the query string. Clients of a service that has left the
 /// query protocol (sqs) may be older than that.
 fn form(services: &[&'static Service], head: &Head<'_>) -> Option<Foreign<'static>> {
-    let first = services.iter().copied().find(|service| is_form(service));
+    let first = services.iter().copied().find(|service| service.is_form());
     let first = first.or_else(|| services.first().copied())?;
     let query = head.query.as_bytes();
     let action = route::field(query, "Action");
@@ -282,11 +295,7 @@ fn of_version(
     services: impl Iterator<Item = &'static Service>,
     version: &str,
 ) -> Vec<&'static Service> {
-    services.filter(|service| is_form(service) && service.version == version).collect()
-}
-
-fn is_form(service: &Service) -> bool {
-    service.speaks("query") || service.speaks("ec2")
+    services.filter(|service| service.is_form() && service.version == version).collect()
 }
 
 fn tongue_of_form(service: &Service) -> Tongue {

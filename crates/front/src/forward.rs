@@ -1,7 +1,7 @@
 //! Services that are passed on: to AWS, or to whatever speaks its wire (MinIO, LocalStack).
 //!
-//! The caller is judged as for any operation, by its own signature and actions. The request then
-//! leaves signed anew, by the operator's credentials; nothing of the caller's goes along. The answer
+//! The caller is judged as for any operation, by its own signature and actions; what is judged is
+//! what will leave (`reading`). The request then leaves signed anew, by the operator's credentials; nothing of the caller's goes along. The answer
 //! comes back as it is, streamed. Nothing is repeated and nothing is followed.
 
 use std::collections::BTreeMap;
@@ -18,9 +18,10 @@ use wire::foreign::{self, Service};
 use crate::body::Body;
 use crate::chunked;
 use crate::config::ConfigError;
-use crate::foreign::Foreign;
+use crate::foreign::{Foreign, is_named};
 use crate::limits;
-use crate::sigv4::{CONTENT_SHA256, Signer, Unsigned, stripped};
+use crate::reading::{Leaving, Reading};
+use crate::sigv4::{CONTENT_SHA256, Signer, Unsigned, is_region, stripped};
 
 /// One service of `[forward]`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -45,22 +46,14 @@ pub(crate) struct Forwards {
 }
 
 pub(crate) struct Route {
+    /// That the section names.
+    services: Vec<&'static Service>,
     endpoint: Option<Uri>,
     region: Option<String>,
     access_key: String,
     secret_key: String,
     session_token: Option<String>,
     timeout: Duration,
-}
-
-/// A request whose sender may have it passed on.
-pub(crate) struct Passing<'a> {
-    pub(crate) parts: &'a request::Parts,
-    /// What S3's clients put before the host.
-    pub(crate) bucket: Option<&'a str>,
-    pub(crate) caller: Caller,
-    pub(crate) body: Bytes,
-    pub(crate) now_ms: i64,
 }
 
 /// What leaves, before it is signed.
@@ -88,16 +81,16 @@ impl Forwards {
         self.routes.iter().find(|(name, _)| foreign.is(name)).map(|(_, route)| route)
     }
 
-    /// Sends the request on and returns the answer as it came.
+    /// Sends the request on and returns the answer as it came. Who sent it may have this done.
     pub(crate) async fn send(
         &self,
         route: &Route,
-        foreign: &Foreign<'_>,
-        passing: Passing<'_>,
+        reading: &Reading,
+        leaving: Leaving<'_>,
+        (caller, now_ms): (&Caller, i64),
     ) -> Result<Response<Body>, Fault> {
-        let service = foreign.service().ok_or_else(|| Fault::internal("no service to pass on"))?;
-        let now_ms = passing.now_ms;
-        let outgoing = route.outgoing(service, passing)?;
+        let service = reading.service;
+        let outgoing = route.outgoing(service, leaving, &caller.region)?;
         let request = route.signed(outgoing, now_ms)?;
         let host = request.uri().host().unwrap_or_default().to_owned();
         let answer = self.net.send(request, route.timeout).await.map_err(|error| {
@@ -110,7 +103,7 @@ impl Forwards {
         let (head, body) = answer.into_parts();
         let mut answer = Response::new(Body::Passed(Box::new(body)));
         *answer.status_mut() = head.status;
-        *answer.headers_mut() = end_to_end(&head.headers);
+        *answer.headers_mut() = passed_back(&head.headers);
         Ok(answer)
     }
 }
@@ -137,9 +130,14 @@ fn unreachable(service: &Service, error: &net::Error) -> Fault {
 
 impl Forward {
     fn open(&self, name: &str) -> Result<Route, ConfigError> {
-        let known = |service: &'static Service| service.name == name || service.signing == name;
-        if !foreign::services().any(known) {
+        let services = foreign::services().filter(|service| is_named(service, name));
+        let services: Vec<&'static Service> = services.collect();
+        if services.is_empty() {
             return Err(ConfigError::ForwardUnknown(name.to_owned()));
+        }
+        if let Some(region) = self.region.as_ref().filter(|region| !is_region(region)) {
+            let (service, region) = (name.to_owned(), region.clone());
+            return Err(ConfigError::ForwardRegion { service, region });
         }
         let variable = |own: &Option<String>, usual: &str| {
             let variable = own.clone().unwrap_or_else(|| usual.to_owned());
@@ -155,6 +153,7 @@ impl Forward {
             (None, false) => variable(&None, "AWS_SESSION_TOKEN").ok(),
         };
         Ok(Route {
+            services,
             endpoint: self.endpoint.as_deref().map(|text| endpoint(name, text)).transpose()?,
             region: self.region.clone(),
             access_key: variable(&self.access_key_env, "AWS_ACCESS_KEY_ID")?,
@@ -175,23 +174,47 @@ fn endpoint(service: &str, text: &str) -> Result<Uri, ConfigError> {
 }
 
 impl Route {
-    fn outgoing(&self, service: &'static Service, passing: Passing<'_>) -> Result<Outgoing, Fault> {
-        let Passing { parts, bucket, caller, body, .. } = passing;
-        let region = self.region.as_ref().unwrap_or(&caller.region);
-        let aws = service.endpoint(region);
-        let (base, region) = match &self.endpoint {
-            Some(own) => (own.to_string().trim_end_matches('/').to_owned(), region.clone()),
-            None => (format!("https://{}", aws.host), aws.region),
-        };
-        let bucket = bucket.filter(|_| service.name == "s3");
-        let bucket = bucket.map_or(String::new(), |bucket| format!("/{bucket}"));
+    /// What `request` may ask for: services that the section names, under the name that signed.
+    pub(crate) fn candidates(&self, foreign: &Foreign<'_>) -> Vec<&'static Service> {
+        let named = |service: &&Service| self.services.iter().any(|own| own.name == service.name);
+        foreign.candidates().filter(named).collect()
+    }
+
+    /// The request without what is the caller's and the connection's.
+    pub(crate) fn leaving<'a>(
+        &self,
+        parts: &'a request::Parts,
+        bucket: Option<&'a str>,
+        body: Bytes,
+    ) -> Result<Leaving<'a>, Fault> {
+        let (method, path) = (&parts.method, parts.uri.path());
         let query = stripped(parts.uri.query().unwrap_or_default());
-        let query = if query.is_empty() { query } else { format!("?{query}") };
-        let uri = format!("{base}{bucket}{}{query}", parts.uri.path());
-        let uri = uri.parse().map_err(|_| Fault::new("InvalidURI", 400, "no URI to pass on"))?;
         let mut headers = end_to_end(&parts.headers);
         let body = payload(&mut headers, body)?;
-        Ok(Outgoing { method: parts.method.clone(), uri, headers, body, service, region })
+        let elsewhere = self.endpoint.is_some();
+        Ok(Leaving { method, path, query, headers, body, bucket, elsewhere })
+    }
+
+    fn outgoing(
+        &self,
+        service: &'static Service,
+        leaving: Leaving<'_>,
+        callers: &str,
+    ) -> Result<Outgoing, Fault> {
+        let region = self.region.as_deref().unwrap_or(callers);
+        let path = leaving.path_at(service);
+        let (uri, region) = match &self.endpoint {
+            Some(own) => (below(own, &path, &leaving.query), region.to_owned()),
+            None => {
+                let aws = service.endpoint(region);
+                let root = Uri::builder().scheme("https").authority(aws.host).path_and_query("/");
+                let root = root.build().map_err(Fault::internal)?;
+                (below(&root, &path, &leaving.query), aws.region)
+            }
+        };
+        let uri = uri.ok_or_else(|| Fault::new("InvalidURI", 400, "no URI to pass on"))?;
+        let Leaving { method, headers, body, .. } = leaving;
+        Ok(Outgoing { method: method.clone(), uri, headers, body, service, region })
     }
 
     fn signed(&self, outgoing: Outgoing, now_ms: i64) -> Result<Request<Bytes>, Fault> {
@@ -224,9 +247,29 @@ impl Route {
     }
 }
 
+/// `path` and `query` at `base`, as they stand: nothing in them becomes another part of the URI.
+fn below(base: &Uri, path: &str, query: &str) -> Option<Uri> {
+    let path = format!("{}{path}", base.path().trim_end_matches('/'));
+    let target = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    let uri = Uri::from_parts(parts).ok()?;
+    (uri.path() == path && uri.query().unwrap_or_default() == query).then_some(uri)
+}
+
+/// The headers of an answer. A browser that shows it as a page does so apart from this server's
+/// own pages: what stands in an object is not said by Craton.
+fn passed_back(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = end_to_end(headers);
+    headers.remove(header::SET_COOKIE);
+    headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}
+
 /// Without what belongs to one connection, and without the caller's own authentication.
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    const LEFT_OUT: [HeaderName; 9] = [
+    const LEFT_OUT: [HeaderName; 10] = [
         header::CONNECTION,
         header::TRANSFER_ENCODING,
         header::TE,
@@ -235,6 +278,7 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
         header::EXPECT,
         header::HOST,
         header::AUTHORIZATION,
+        header::COOKIE,
         header::PROXY_AUTHORIZATION,
     ];
     const MORE: [&str; 4] =

@@ -18,6 +18,7 @@ mod foreign;
 mod forward;
 mod limits;
 mod origin;
+mod reading;
 mod route;
 mod server;
 pub mod sigv4;

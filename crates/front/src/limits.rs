@@ -51,6 +51,9 @@ pub(crate) const BODY_FORWARD: usize = 64 * 1024 * 1024;
 /// For a request that is passed on, until its answer's last byte. Ours.
 pub(crate) const FORWARD_TIME: Duration = Duration::from_secs(15 * 60);
 
+/// The longest name of a region. Ours; AWS's have 16 characters at most.
+pub(crate) const REGION: usize = 32;
+
 /// How far a signature's time may be from ours.
 // AWS: "(20180710T071714Z - 5 min.)" in the message of an expired signature (observed)
 pub(crate) const SKEW_MS: i64 = 5 * 60 * 1000;

@@ -1,5 +1,5 @@
 //! Refuses requests that a browser was tricked into: a foreign `Host` (DNS rebinding), a foreign
-//! `Origin` (a page that posts to a loopback port). Runs before anything else looks at a request.
+//! `Origin` (a page that posts to a loopback port), in dev mode a foreign page that fetches. Runs before anything else looks at a request.
 
 use std::net::IpAddr;
 
@@ -17,6 +17,8 @@ pub(crate) struct Names {
     /// Listening on all addresses: any address literal names this server, and no name can be
     /// rebound to a literal.
     any_address: bool,
+    /// Nobody signs, so that a page could call as anybody.
+    dev: bool,
 }
 
 impl Names {
@@ -28,7 +30,12 @@ impl Names {
         });
         hosts.extend(config.hosts.iter().map(|host| host.to_ascii_lowercase()));
         let origins = config.origins.iter().map(|o| o.trim_end_matches('/').to_lowercase());
-        Names { hosts, origins: origins.collect(), any_address: listen.is_unspecified() }
+        Names {
+            hosts,
+            origins: origins.collect(),
+            any_address: listen.is_unspecified(),
+            dev: config.dev,
+        }
     }
 
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
@@ -44,6 +51,12 @@ impl Names {
             return Err(Fault::access_denied(format!(
                 "craton does not answer for host {host:?}: add it to hosts in craton.toml"
             )));
+        }
+        if self.dev && !headers.contains_key(ORIGIN) && is_elsewhere(headers) {
+            return Err(Fault::access_denied(
+                "craton does not answer pages of other sites in dev mode, and the browser says \
+                 that one asks",
+            ));
         }
         for origin in headers.get_all(ORIGIN) {
             if !origin.to_str().is_ok_and(|origin| self.trusts(origin)) {
@@ -70,6 +83,12 @@ impl Names {
     }
 }
 
+/// For images, links and forms with GET, browsers send no `Origin` but this (Fetch Metadata).
+fn is_elsewhere(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+}
+
 /// HTTP/2 carries it as `:authority`, HTTP/1.1 as a header.
 pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     match headers.get(HOST) {
@@ -83,7 +102,9 @@ pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> 
 pub(crate) fn bucket(authority: &str) -> Option<&str> {
     let name = without_port(authority);
     let (before, last) = name.rsplit_once('.')?;
-    (last.eq_ignore_ascii_case("localhost") && !before.is_empty()).then_some(before)
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(plain);
+    (last.eq_ignore_ascii_case("localhost") && before.split('.').all(is_label)).then_some(before)
 }
 
 fn without_port(authority: &str) -> &str {
@@ -125,6 +146,10 @@ mod tests {
             "evil.example",
             "localhost.evil.example:4747",
             ".localhost",
+            "b?policy=.localhost",
+            "b/...localhost",
+            "a..localhost",
+            "b#.localhost",
             "10.0.0.9",
             "",
             "127.0.0.1:x",

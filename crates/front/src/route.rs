@@ -167,25 +167,30 @@ impl Routed {
 
     /// IAM's name of the permission.
     pub(crate) fn action(&self) -> Cow<'static, str> {
-        // AWS: where an operation needs the permission of another name (Service Authorization
-        // Reference; the Converse and Invoke pages of the API references)
-        match (self.service.name, self.operation.name) {
-            ("bedrock-runtime", "Converse" | "StartAsyncInvoke") => "bedrock:InvokeModel".into(),
-            ("bedrock-runtime", "ConverseStream") => "bedrock:InvokeModelWithResponseStream".into(),
-            ("bedrock-agent-runtime", "RetrieveAndGenerateStream") => {
-                "bedrock:RetrieveAndGenerate".into()
-            }
-            ("lambda", "Invoke" | "InvokeAsync" | "InvokeWithResponseStream") => {
-                "lambda:InvokeFunction".into()
-            }
-            ("lambda", "GetLayerVersionByArn") => "lambda:GetLayerVersion".into(),
-            (_, operation) => format!("{}:{operation}", self.service.signing).into(),
-        }
+        permission(self.service.name, self.service.signing, self.operation.name)
     }
 
     /// What a call is about, for the message of a denial.
     pub(crate) fn resource<'a>(&'a self, caller: &'a Caller) -> Resource<'a> {
         Resource { routed: self, caller }
+    }
+}
+
+/// IAM's name of the permission for an operation of ours.
+pub(crate) fn permission(service: &str, signing: &str, operation: &str) -> Cow<'static, str> {
+    // AWS: where an operation needs the permission of another name (Service Authorization
+    // Reference; the Converse and Invoke pages of the API references)
+    match (service, operation) {
+        ("bedrock-runtime", "Converse" | "StartAsyncInvoke") => "bedrock:InvokeModel".into(),
+        ("bedrock-runtime", "ConverseStream") => "bedrock:InvokeModelWithResponseStream".into(),
+        ("bedrock-agent-runtime", "RetrieveAndGenerateStream") => {
+            "bedrock:RetrieveAndGenerate".into()
+        }
+        ("lambda", "Invoke" | "InvokeAsync" | "InvokeWithResponseStream") => {
+            "lambda:InvokeFunction".into()
+        }
+        ("lambda", "GetLayerVersionByArn") => "lambda:GetLayerVersion".into(),
+        _ => format!("{signing}:{operation}").into(),
     }
 }
 

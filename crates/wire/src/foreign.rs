@@ -7,6 +7,8 @@
 
 use std::sync::LazyLock;
 
+use percent_encoding::percent_decode_str;
+
 const TABLE: &str = include_str!("../../../models/foreign.txt");
 
 static SERVICES: LazyLock<Vec<Service>> =
@@ -57,6 +59,23 @@ pub struct Asked<'a> {
     pub has_header: &'a dyn Fn(&str) -> bool,
 }
 
+/// An operation whose path and conditions hold.
+struct Fit {
+    name: &'static str,
+    /// As in the table: `list-type=2&:x-header`.
+    conditions: &'static str,
+    literal: usize,
+}
+
+impl Fit {
+    /// Asks for less than `other` does.
+    fn is_part_of(&self, other: &Fit) -> bool {
+        let of = |fit: &Fit| fit.conditions.split('&').filter(|c| !c.is_empty()).count();
+        let mut mine = self.conditions.split('&').filter(|condition| !condition.is_empty());
+        of(self) < of(other) && mine.all(|one| other.conditions.split('&').any(|c| c == one))
+    }
+}
+
 /// Where AWS serves a service.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -100,6 +119,16 @@ impl Service {
     pub fn speaks(&self, protocol: &str) -> bool {
         let names = self.protocols.split('+').next().unwrap_or_default();
         names.split(',').any(|name| name.starts_with(protocol))
+    }
+
+    /// Its operations are named in a form.
+    pub fn is_form(&self) -> bool {
+        self.speaks("query") || self.speaks("ec2")
+    }
+
+    /// AWS serves both at one address.
+    pub fn shares_hosts(&self, other: &Service) -> bool {
+        (self.prefix, self.hosts) == (other.prefix, other.hosts)
     }
 
     /// Clients read codes of the query protocol from a header.
@@ -155,6 +184,41 @@ impl Service {
             }
         }
         best
+    }
+
+    /// Every operation that the service may read in `asked`: of the most literal path those whose
+    /// conditions hold and are no part of another's. Where it is one, there is no doubt.
+    pub fn readings(&self, asked: &Asked<'_>) -> Vec<&'static str> {
+        let mut readings = Vec::new();
+        let fits: Vec<Fit> = self.fits(asked).collect();
+        let literal = fits.iter().map(|fit| fit.literal).max();
+        let fits: Vec<Fit> = fits.into_iter().filter(|fit| Some(fit.literal) == literal).collect();
+        for fit in &fits {
+            let part = fits.iter().any(|other| fit.is_part_of(other));
+            if !part && !readings.contains(&fit.name) {
+                readings.push(fit.name);
+            }
+        }
+        readings
+    }
+
+    fn fits(&self, asked: &Asked<'_>) -> impl Iterator<Item = Fit> {
+        let toggled = match asked.path.strip_suffix('/') {
+            Some(path) => path.to_owned(),
+            None => format!("{}/", asked.path),
+        };
+        let asked = *asked;
+        self.operations.lines().flat_map(move |line| {
+            let (path, operations) = line.split_once(' ').unwrap_or((line, ""));
+            let literal = fit(path, asked.path).or_else(|| fit(path, &toggled));
+            let words: Vec<&'static str> = operations.split(' ').collect();
+            let fits = words.chunks_exact(2).filter_map(|pair| {
+                fulfilled(pair[0], &asked)?;
+                let conditions = pair[0].split_once('?').map_or("", |(_, conditions)| conditions);
+                Some(Fit { name: pair[1], conditions, literal: literal? })
+            });
+            fits.collect::<Vec<_>>()
+        })
     }
 
     /// The endpoint that a plain client uses in `region`.
@@ -233,11 +297,16 @@ fn holds(condition: &str, asked: &Asked<'_>) -> bool {
     if let Some(header) = condition.strip_prefix(':') {
         return (asked.has_header)(header);
     }
-    let mut given = asked.query.split('&');
-    match condition.contains('=') {
-        true => given.any(|pair| pair == condition),
-        false => given.any(|pair| pair.split('=').next() == Some(condition)),
-    }
+    let (name, value) = condition.split_once('=').unzip();
+    asked.query.split('&').any(|pair| {
+        let (given, text) = pair.split_once('=').unwrap_or((pair, ""));
+        decodes_to(given, name.unwrap_or(condition))
+            && value.is_none_or(|value| decodes_to(text, value))
+    })
+}
+
+fn decodes_to(raw: &str, text: &str) -> bool {
+    percent_decode_str(raw).eq(text.bytes())
 }
 
 #[cfg(test)]
@@ -295,6 +364,28 @@ mod tests {
                 "GetResource - UpdateRestApi ChangeResourceRecordSets ListClusters ListClusters AssociateBrowserSettings UpdatePortal -"
             ],
         );
+    }
+
+    #[test]
+    fn what_may_be_read_in_two_ways_is_read_in_both() {
+        let readings = |method: &str, target: &str, headers: &[&str]| {
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let has_header = |name: &str| headers.contains(&name);
+            let asked = Asked { method, path, query, has_header: &has_header };
+            let s3 = services().find(|service| service.name == "s3").expect("in the table");
+            s3.readings(&asked).join(" ")
+        };
+        let copy = &["x-amz-copy-source"][..];
+        assert_eq!(readings("PUT", "/b/k", &[]), "PutObject");
+        assert_eq!(readings("PUT", "/b/k", copy), "CopyObject");
+        assert_eq!(readings("PUT", "/b/k?uploadId=1&partNumber=1", copy), "UploadPartCopy");
+        assert_eq!(readings("PUT", "/b/k?acl&tagging", &[]), "PutObjectAcl PutObjectTagging");
+        assert_eq!(readings("PUT", "/b/k?acl", copy), "CopyObject PutObjectAcl");
+        assert_eq!(readings("PUT", "/b?%70olicy", &[]), "PutBucketPolicy");
+        assert_eq!(readings("GET", "/b?list-type=%32", &[]), "ListObjectsV2");
+        assert_eq!(readings("GET", "/b/", &[]), "ListObjects");
+        assert_eq!(readings("GET", "/b?analytics&id=1", &[]), "GetBucketAnalyticsConfiguration");
+        assert_eq!(readings("PATCH", "/b", &[]), "");
     }
 
     #[test]

@@ -136,6 +136,9 @@ impl<'a> Claim<'a> {
         payload: Payload<'_>,
         secret: &str,
     ) -> Result<(), Refusal> {
+        if let Some(name) = self.unsigned_header(request.headers) {
+            return Err(Refusal::HeaderUnsigned(name.to_owned()));
+        }
         let without_signature;
         let query = match self.form {
             Form::Header => request.query,
@@ -154,6 +157,19 @@ impl<'a> Claim<'a> {
         } else {
             Err(Refusal::Mismatch)
         }
+    }
+
+    /// A header that tells the service what to do and was not signed: whoever holds a link, or
+    /// stands between, may have added it.
+    // AWS: every x-amz-* header has to be signed (S3: "There were headers present in the request
+    // which were not signed"). Without effect here: date and digest, which the signature covers
+    // in its own ways, the token, and what only names the client.
+    fn unsigned_header<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        const FREE: [&str; 4] =
+            ["x-amz-date", CONTENT_SHA256, "x-amz-security-token", "x-amz-user-agent"];
+        let names = headers.keys().map(http::HeaderName::as_str);
+        let mut told = names.filter(|name| name.starts_with("x-amz-") && !FREE.contains(name));
+        told.find(|name| !self.signs(name))
     }
 
     /// When it was signed. In a header, what dates it has to be signed as well.
@@ -224,15 +240,25 @@ impl<'a> Claim<'a> {
 }
 
 fn credential(text: Cow<'_, str>) -> Result<Credential<'_>, Refusal> {
-    match text {
-        Cow::Borrowed(text) => scope(text).ok_or_else(malformed),
+    let found = match text {
+        Cow::Borrowed(text) => scope(text).ok_or_else(malformed)?,
         Cow::Owned(text) => scope(&text).ok_or_else(malformed).map(|found| Credential {
             access_key: found.access_key.into_owned().into(),
             date: found.date.into_owned().into(),
             region: found.region.into_owned().into(),
             service: found.service.into_owned().into(),
-        }),
+        })?,
+    };
+    match is_region(&found.region) {
+        true => Ok(found),
+        false => Err(Refusal::Region(found.region.into_owned())),
     }
+}
+
+/// A region becomes part of ARNs and of the hosts that requests are passed on to.
+pub(crate) fn is_region(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=limits::REGION).contains(&text.len()) && text.bytes().all(plain)
 }
 
 fn scope(text: &str) -> Option<Credential<'_>> {

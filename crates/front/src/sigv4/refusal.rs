@@ -21,6 +21,9 @@ pub enum Refusal {
     HostUnsigned,
     DateUnsigned(&'static str),
     HeaderAbsent(String),
+    HeaderUnsigned(String),
+    /// Of the credential scope.
+    Region(String),
     ScopeDate {
         scope: String,
         stamp: String,
@@ -93,6 +96,15 @@ impl Refusal {
             Refusal::HeaderAbsent(name) => {
                 format!("header {name} is in SignedHeaders but not in the request.")
             }
+            // AWS: S3's text
+            Refusal::HeaderUnsigned(name) => {
+                format!("There were headers present in the request which were not signed: {name}.")
+            }
+            // AWS: sts (observed)
+            Refusal::Region(region) => format!(
+                "Credential should be scoped to a valid region, not '{}'.",
+                region.escape_debug()
+            ),
             Refusal::ScopeDate { scope, stamp } => format!(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date \
                  from HTTP: '{scope}' != '{}', from '{stamp}'.",
