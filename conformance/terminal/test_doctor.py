@@ -112,6 +112,13 @@ def test_a_model_whose_name_was_made_up_only_warns_when_it_is_refused(doctor):
     assert code == 0 and line(lines, "provider cloud").startswith("warn")
 
 
+def test_a_number_in_an_address_is_no_status(doctor):
+    body = b'{"error": {"message": "no such model, of the 401 and 403 that there are"}}'
+    with answering(404, body) as url:
+        lines, code = doctor(provider(url + "/401", model=""))
+    assert code == 0 and line(lines, "provider cloud").startswith("warn")
+
+
 def test_a_provider_that_never_answers_fails_after_five_seconds(doctor):
     import socket
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -190,6 +197,24 @@ def test_folders_of_buckets_have_to_be_there(doctor, tmp_path):
     assert code == 1
     assert line(lines, "buckets code").startswith("ok")
     assert line(lines, "buckets schemas").startswith("FAIL")
+
+
+def test_endpoints_of_forward_are_tried(doctor):
+    gone = f"http://127.0.0.1:{free_port()}"
+    with answering(200) as url:
+        config = f'[forward.s3]\nendpoint = "{url}"\n[forward.dynamodb]\nendpoint = "{gone}"\n' \
+                 f'[forward.sqs]\n'
+        lines, code = doctor(config)
+    assert code == 1
+    assert line(lines, "forward s3") == f"ok    forward s3: {url} takes connections"
+    assert line(lines, "forward dynamodb").startswith("FAIL") and gone in line(lines, "forward dynamodb")
+    assert not any("forward sqs" in text for text in lines)
+
+
+def test_dev_is_a_flag_as_of_up(doctor):
+    keys = '[[keys]]\naccess_key = "AKIAX"\nsecret_key = "s"\naccount = "111122223333"\n'
+    assert line(doctor(keys)[0], "callers") == "ok    callers: the access keys in craton.toml"
+    assert line(doctor(keys, "--dev")[0], "callers") == "ok    callers: any credentials (dev mode)"
 
 
 def test_a_data_directory_that_is_a_file_fails(doctor, tmp_path):

@@ -88,6 +88,11 @@ impl Config {
         self.buckets.iter().map(|(name, path)| (name.clone(), self.base_dir.join(path)))
     }
 
+    /// Services of `[forward]` that do not go to AWS.
+    pub(crate) fn forward_endpoints(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.forward.iter().filter_map(|(name, to)| Some((name.as_str(), to.endpoint.as_deref()?)))
+    }
+
     pub(crate) fn has_keys(&self) -> bool {
         !self.keys.is_empty()
     }

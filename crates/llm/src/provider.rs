@@ -55,6 +55,8 @@ impl ModelErrorKind {
 pub struct ModelError {
     pub kind: ModelErrorKind,
     pub message: String,
+    /// Of the provider's answer, if one came and was a failure from its first line.
+    pub status: Option<u16>,
     /// How long the provider asked to be left alone.
     pub retry_after: Option<Duration>,
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
@@ -67,7 +69,7 @@ impl ModelError {
         let mut message: String = message.into();
         message.push_str(if message.contains('\n') { "\n# " } else { " " });
         message.push_str(kind.number());
-        ModelError { kind, message, retry_after: None, cause: None }
+        ModelError { kind, message, status: None, retry_after: None, cause: None }
     }
 
     #[must_use]

@@ -79,7 +79,9 @@ impl Origin {
             .unwrap_or_else(|_| Json::String(String::from_utf8_lossy(body).into_owned()));
         let text = bounded(&message_in(&json), key);
         let advice = self.advice(status, model);
-        ModelError::new(kind(status, &json), format!("{self}: HTTP {status}: {text}{advice}"))
+        let message = format!("{self}: HTTP {status}: {text}{advice}");
+        let error = ModelError::new(kind(status, &json), message);
+        ModelError { status: Some(status.as_u16()), ..error }
     }
 
     fn advice(&self, status: StatusCode, model: &str) -> String {

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Address that `craton up` listens on.
     #[arg(long, default_value = "127.0.0.1:4747", value_name = "HOST:PORT")]
     listen: String,
+    /// Accept any credentials, as `craton up --dev` does.
+    #[arg(long)]
+    dev: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -111,7 +114,7 @@ async fn examine(args: &Args) -> Vec<Finding> {
     machine::files(&mut findings);
     if let Some(config) = config {
         let loopback = listen.is_none_or(|address| address.ip().is_loopback());
-        let dev = config.dev.unwrap_or(loopback && !config.has_keys());
+        let dev = args.dev || config.dev.unwrap_or(loopback && !config.has_keys());
         keys(&config, dev, listen, &mut findings);
         providers::examine(&config, dev, &mut findings).await;
         tools::examine(&config, &mut findings).await;

@@ -97,16 +97,18 @@ async fn ask(name: &str, rules: &[ModelRule], open: &Models) -> Finding {
         ModelErrorKind::Malformed => "see whether kind and base_url in craton.toml fit it",
         ModelErrorKind::NotMapped => "add a line to [[models]]",
     };
-    let guessed = !way.certain && error.kind == ModelErrorKind::Refused && !is_about_key(&error);
+    let guessed = !way.certain && is_about_model(&error);
     match guessed || error.kind == ModelErrorKind::Throttled {
         true => Finding::warn(what, error.message, fix),
         false => Finding::fail(what, error.message, fix),
     }
 }
 
-/// Where the model's name was made up, a refusal says little unless it is of the key.
-fn is_about_key(error: &ModelError) -> bool {
-    ["401", "403", "environment variable"].iter().any(|word| error.message.contains(word))
+/// The provider was asked and would not answer, and not for the key's sake: where the model's name
+/// was made up, that says little.
+fn is_about_model(error: &ModelError) -> bool {
+    let about_key = |status| matches!(status, 401 | 403);
+    error.kind == ModelErrorKind::Refused && error.status.is_some_and(|status| !about_key(status))
 }
 
 async fn speak(resolved: Resolved) -> Result<(), ModelError> {

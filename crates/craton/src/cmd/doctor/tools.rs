@@ -1,5 +1,5 @@
 //! What functions and tools need: interpreters, the folders of `[buckets]`, and somebody at the
-//! URLs of `[functions.map]`.
+//! URLs of `[functions.map]` and the endpoints of `[forward]`.
 
 use std::time::Duration;
 
@@ -36,14 +36,19 @@ pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) {
         });
     }
     for (function, url) in &config.functions.map {
-        let what = format!("functions.map {function}");
-        findings.push(match reach(url).await {
-            Ok(()) => Finding::ok(what, format!("{url} takes connections")),
-            Err(why) => {
-                let fix = "start what serves the function, or correct the URL";
-                Finding::fail(what, format!("{url}: {why}"), fix)
-            }
-        });
+        let fix = "start what serves the function, or correct the URL";
+        findings.push(somebody_at(url, format!("functions.map {function}"), fix).await);
+    }
+    for (service, endpoint) in config.forward_endpoints() {
+        let fix = "start what serves it, or correct its endpoint";
+        findings.push(somebody_at(endpoint, format!("forward {service}"), fix).await);
+    }
+}
+
+async fn somebody_at(url: &str, what: String, fix: &str) -> Finding {
+    match reach(url).await {
+        Ok(()) => Finding::ok(what, format!("{url} takes connections")),
+        Err(why) => Finding::fail(what, format!("{url}: {why}"), fix),
     }
 }
 
