@@ -221,11 +221,8 @@ fn event(call: &Call) -> Reply {
 
 async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error: bool) -> Reply {
     let kind = error_type(request.headers());
-    let posted = read(request).await;
-    if matches!(posted, Posted::Broken) {
-        // It died in the middle of its answer: what it has in hand stays so, and its end decides.
-        return broken();
-    }
+    // It died in the middle of its answer: what it has in hand stays so, and its end decides.
+    let Some(posted) = read(request).await else { return broken() };
     let in_hand = {
         let mut slot = shared.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
         slot.take_if(|in_hand| in_hand.request_id == id)
@@ -239,7 +236,7 @@ async fn answer(shared: &Shared, id: &str, request: Request<Incoming>, is_error:
             Some(error) => (Answer::Error(error), accepted()),
             None => (Answer::Response(body), accepted()),
         },
-        Posted::TooLarge | Posted::Broken => (Answer::TooLarge, too_large()),
+        Posted::TooLarge => (Answer::TooLarge, too_large()),
     };
     // Nobody waits any more when the call has timed out; the process is being killed then.
     let _ = in_hand.answer.send(answer);
@@ -275,12 +272,12 @@ fn broken_off(trailers: &HeaderMap) -> Option<Bytes> {
 async fn init_error(shared: &Shared, request: Request<Incoming>) -> Reply {
     let kind = error_type(request.headers());
     match read(request).await {
-        Posted::Whole(body, _) => {
+        Some(Posted::Whole(body, _)) => {
             shared.phase.send_replace(Phase::Failed(told(body, kind)));
             accepted()
         }
-        Posted::TooLarge => too_large(),
-        Posted::Broken => broken(),
+        Some(Posted::TooLarge) => too_large(),
+        None => broken(),
     }
 }
 
@@ -327,16 +324,15 @@ enum Posted {
     /// With what came after the body.
     Whole(Bytes, HeaderMap),
     TooLarge,
-    /// The connection ended first.
-    Broken,
 }
 
 /// Reads a body; what exceeds the limit is thrown away but read, so that the process survives it.
-async fn read(request: Request<Incoming>) -> Posted {
+/// Nothing if the connection ended first.
+async fn read(request: Request<Incoming>) -> Option<Posted> {
     let (mut body, mut kept, mut total) = (request.into_body(), BytesMut::new(), 0);
     let mut trailers = HeaderMap::new();
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Posted::Broken };
+        let frame = frame.ok()?;
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(frame) => {
@@ -352,9 +348,9 @@ async fn read(request: Request<Incoming>) -> Posted {
         }
     }
     if total > limits::RESPONSE_BYTES {
-        return Posted::TooLarge;
+        return Some(Posted::TooLarge);
     }
-    Posted::Whole(kept.freeze(), trailers)
+    Some(Posted::Whole(kept.freeze(), trailers))
 }
 
 /// AWS: 413 for a response that exceeds the limit (Runtime API, invocation response).
