@@ -54,7 +54,7 @@ def test_the_verbs_go_where_it_leads(plain, tmp_path):
     assert f"at {plain.url}\n" in run("deploy", str(file), "--plan").stdout
     assert "there is no agent nobody-made-this" in run("chat", "nobody-made-this").stderr
     traced = run("trace", "no-such-run")
-    assert traced.returncode == 1 and f"{plain.url} answered 404" in traced.stderr
+    assert traced.returncode == 1 and f"{plain.url} says: " in traced.stderr
     here = run("doctor", "--listen", plain.url.removeprefix("http://")).stdout
     assert "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME: leads here" in here
 

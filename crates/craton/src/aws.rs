@@ -5,16 +5,22 @@
 //! services, and of the query protocol (IAM, STS) what has flat members.
 
 use bytes::Bytes;
+use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, Request, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::events::Event;
 use serde_json::{Map, Value as Json, json};
 use wire::model::{self, Kind, Location, Operation, Protocol, Service};
 
-use crate::client::{ANSWER_BYTES, Client};
+use crate::client::{self, Client};
 use crate::stream::Failure;
 
+/// The service of agents, by botocore's name.
+pub(crate) const AGENT: &str = "bedrock-agent";
+/// AWS: `maxResults` is at most 1000 (API reference, ListAgents).
+const PAGE: usize = 1000;
+/// Pages of one list. AWS's quotas end long before; a server that pages for ever is broken.
+const PAGES: usize = 1000;
 /// RFC 3986's unreserved characters stay as they are.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -55,34 +61,36 @@ impl Client {
             Protocol::Query => form(self.endpoint(), service, operation, &input),
         };
         let request = request.map_err(Failure::Broken)?;
-        let response =
-            self.sign_and_send(service.signing, request).await.map_err(Failure::Broken)?;
-        let (head, body) = response.into_parts();
-        let body = body.bytes(ANSWER_BYTES).await;
-        let body = body.map_err(|e| Failure::Broken(self.unreachable(&e)))?;
-        let read = match service.protocol {
-            Protocol::RestJson if body.is_empty() => Some(Json::Null),
-            Protocol::RestJson => serde_json::from_slice(&body).ok(),
+        let (head, body) = self.whole(service.signing, request).await?;
+        let answer = match service.protocol {
+            Protocol::RestJson => client::json(&body),
             Protocol::Query => leaves(&body),
         };
-        let Some(answer) = read else {
-            return Err(Failure::Broken(self.foreign(head.status)));
-        };
-        if head.status.is_success() {
-            return Ok(answer);
-        }
-        Err(refused(head.status, &head.headers, &answer))
+        self.read(&head, answer)
     }
-}
 
-fn refused(status: StatusCode, headers: &HeaderMap, answer: &Json) -> Failure {
-    let header = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
-    let code = header.or_else(|| answer["Code"].as_str()).unwrap_or(status.as_str());
-    let message = ["message", "Message"].iter().find_map(|name| answer[*name].as_str());
-    Failure::Refused {
-        // AWS: the code may be followed by a colon and an address.
-        code: code.split(':').next().unwrap_or(code).to_owned(),
-        message: message.unwrap_or("no reason given").to_owned(),
+    /// All pages of a list of Bedrock's agents: what is in `member` of each.
+    pub(crate) async fn list(
+        &self,
+        name: &str,
+        mut input: Json,
+        member: &str,
+    ) -> Result<Vec<Json>, Failure> {
+        let mut found = Vec::new();
+        input["maxResults"] = json!(PAGE);
+        for _ in 0..PAGES {
+            let mut page = self.call(AGENT, name, input.clone()).await?;
+            if let Json::Array(items) = page[member].take() {
+                found.extend(items);
+            }
+            match page["nextToken"].take() {
+                Json::Null => return Ok(found),
+                token => input["nextToken"] = token,
+            }
+        }
+        Err(Failure::Broken(format!(
+            "{name} has more than {PAGES} pages; the server is broken (CR0020)"
+        )))
     }
 }
 

@@ -7,14 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::env::{Clock as _, System};
 use front::sigv4::{Signer, Unsigned};
-use http::{Method, Request, Response, StatusCode, header};
+use http::response::Parts;
+use http::{Method, Request, header};
 use serde_json::Value as Json;
 
 use crate::stream::{Events, Failure};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A journal is text of at most some megabytes.
-pub(crate) const ANSWER_BYTES: usize = 64 << 20;
+const ANSWER_BYTES: usize = 64 << 20;
 
 /// A server, by its address.
 pub(crate) struct Client {
@@ -36,29 +37,15 @@ impl Client {
 
     /// What `GET path` answers, as JSON. `service` is the name that the signature's scope gets.
     pub(crate) async fn get(&self, service: &str, path: &str) -> Result<Json, String> {
-        self.json(service, Method::GET, path, None).await
-    }
-
-    /// Sends a JSON body, or none, and reads JSON (null for an empty answer).
-    pub(crate) async fn json(
-        &self,
-        service: &str,
-        method: Method,
-        path: &str,
-        body: Option<&Json>,
-    ) -> Result<Json, String> {
-        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let response = self.send(service, method, path, body).await?;
-        let status = response.status();
-        let bytes = response.into_body().bytes(ANSWER_BYTES).await;
-        let bytes = bytes.map_err(|e| self.unreachable(&e))?;
-        let json = if bytes.is_empty() { Ok(Json::Null) } else { serde_json::from_slice(&bytes) };
-        let json: Json = json.map_err(|_| self.foreign(status))?;
-        if !status.is_success() {
-            let why = json["message"].as_str().unwrap_or("no reason given");
-            return Err(format!("{} answered {status}: {why} (CR0021)", self.endpoint));
-        }
-        Ok(json)
+        let request = self.request(Method::GET, path, Bytes::new()).map_err(Failure::Broken);
+        let got = async {
+            let (head, body) = self.whole(service, request?).await?;
+            self.read(&head, json(&body))
+        };
+        got.await.map_err(|failure| match failure {
+            Failure::Refused { .. } => format!("{} says: {}", self.endpoint, failure.coded()),
+            Failure::Broken(why) => why,
+        })
     }
 
     /// Begins a streaming operation with a JSON body. `within` covers all of it, up to the last
@@ -70,70 +57,79 @@ impl Client {
         body: &Json,
         within: Duration,
     ) -> Result<Opened, Failure> {
-        let request = self.request(service, Method::POST, path, body.to_string().into());
-        let request = request.map_err(Failure::Broken)?;
-        let response = self.net.send(request, within).await;
-        let response = response.map_err(|e| Failure::Broken(self.unreachable(&e)))?;
-        let (head, body) = response.into_parts();
+        let request = self.request(Method::POST, path, body.to_string().into());
+        let request = request.and_then(|request| signed(service, request));
+        let response = self.net.send(request.map_err(Failure::Broken)?, within).await;
+        let (head, body) = response.map_err(|e| self.unreachable(&e))?.into_parts();
         if head.status.is_success() {
             return Ok(Opened { headers: head.headers, events: Events::new(body) });
         }
-        let bytes = body.bytes(ANSWER_BYTES).await.unwrap_or_default();
-        let body: Json = serde_json::from_slice(&bytes).unwrap_or(Json::Null);
-        let code = head.headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
-        let code = code.map_or_else(|| head.status.to_string(), str::to_owned);
-        let message = body["message"].as_str().unwrap_or("no reason given").to_owned();
-        Err(Failure::Refused { code, message })
+        let body = body.bytes(ANSWER_BYTES).await.map_err(|e| self.unreachable(&e))?;
+        Err(self.refusal(&head, json(&body)))
     }
 
-    /// The raw answer, whatever its status.
-    pub(crate) async fn send(
-        &self,
-        service: &str,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Response<net::Body>, String> {
-        let request = self.request(service, method, path, body)?;
-        self.net.send(request, PATIENCE).await.map_err(|e| self.unreachable(&e))
-    }
-
-    fn request(
-        &self,
-        service: &str,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Request<Bytes>, String> {
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Bytes>, String> {
         let url = format!("{}{path}", self.endpoint);
         let request =
             Request::builder().method(method).uri(&url).header(header::ACCEPT, "application/json");
-        let request = request.body(body).map_err(|e| format!("{url} is no URL: {e} (CR0022)"))?;
-        signed(service, request)
+        request.body(body).map_err(|e| format!("{url} is no URL: {e} (CR0022)"))
     }
 
-    /// Signs a request that stands but for that, and sends it.
-    pub(crate) async fn sign_and_send(
+    /// Signs and sends a request that stands but for that, and reads the answer to its end.
+    pub(crate) async fn whole(
         &self,
         service: &str,
         request: Request<Bytes>,
-    ) -> Result<Response<net::Body>, String> {
-        let request = signed(service, request)?;
-        self.net.send(request, PATIENCE).await.map_err(|e| self.unreachable(&e))
+    ) -> Result<(Parts, Bytes), Failure> {
+        let request = signed(service, request).map_err(Failure::Broken)?;
+        let response = self.net.send(request, PATIENCE).await;
+        let (head, body) = response.map_err(|e| self.unreachable(&e))?.into_parts();
+        let body = body.bytes(ANSWER_BYTES).await.map_err(|e| self.unreachable(&e))?;
+        Ok((head, body))
+    }
+
+    /// An answer whose body was read as its protocol says, or could not be.
+    pub(crate) fn read(&self, head: &Parts, answer: Option<Json>) -> Result<Json, Failure> {
+        match answer {
+            Some(answer) if head.status.is_success() => Ok(answer),
+            answer => Err(self.refusal(head, answer)),
+        }
+    }
+
+    /// What the server says against a request.
+    fn refusal(&self, head: &Parts, answer: Option<Json>) -> Failure {
+        let Some(answer) = answer else {
+            let (endpoint, status) = (&self.endpoint, head.status);
+            return Failure::Broken(format!(
+                "{endpoint} answered {status} in no form that is known here; is it craton? (CR0020)"
+            ));
+        };
+        let header = head.headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
+        let code = header.or_else(|| answer["Code"].as_str());
+        let code = code.map_or_else(|| head.status.to_string(), str::to_owned);
+        let message = ["message", "Message"].iter().find_map(|name| answer[*name].as_str());
+        Failure::Refused {
+            // AWS: the code may be followed by a colon and an address.
+            code: code.split(':').next().unwrap_or(&code).to_owned(),
+            message: message.unwrap_or("no reason given").to_owned(),
+        }
     }
 
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// What to say of an answer that this client cannot read.
-    pub(crate) fn foreign(&self, status: StatusCode) -> String {
-        format!("{} answered {status} without JSON; is it craton? (CR0020)", self.endpoint)
+    fn unreachable(&self, error: &net::Error) -> Failure {
+        let endpoint = &self.endpoint;
+        Failure::Broken(format!(
+            "no answer from {endpoint}: {error}; is `craton up` running there? (CR0019)"
+        ))
     }
+}
 
-    pub(crate) fn unreachable(&self, error: &net::Error) -> String {
-        format!("no answer from {}: {error}; is `craton up` running there? (CR0019)", self.endpoint)
-    }
+/// A body of JSON; an empty one is null.
+pub(crate) fn json(body: &[u8]) -> Option<Json> {
+    if body.is_empty() { Some(Json::Null) } else { serde_json::from_slice(body).ok() }
 }
 
 /// Signs with the keys of the environment. Where there are none any will do: a server in dev mode
@@ -165,4 +161,57 @@ fn signed(service: &str, mut request: Request<Bytes>) -> Result<Request<Bytes>, 
         signed.map_err(|refusal| format!("the request cannot be signed: {refusal:?} (CR0022)"))?;
     request.headers_mut().extend(signed);
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "a test's literal")]
+    fn check(status: u16, errortype: Option<&str>, body: &str, wanted: Expect) {
+        let mut response = http::Response::builder().status(status);
+        if let Some(errortype) = errortype {
+            response = response.header("x-amzn-errortype", errortype);
+        }
+        let (head, ()) = response.body(()).unwrap().into_parts();
+        let read = Client::new("http://here").read(&head, json(body.as_bytes()));
+        wanted.assert_eq(&read.map_or_else(|failure| failure.coded(), |json| json.to_string()));
+    }
+
+    #[test]
+    fn a_refusal_has_its_code_and_its_reason_however_it_came() {
+        let address = "GoneException:http://internal.amazon.com/";
+        check(404, Some(address), r#"{"message":"no"}"#, expect!["no (GoneException) (CR0021)"]);
+        check(
+            400,
+            None,
+            r#"{"Code":"NoSuchEntity","Message":"no"}"#,
+            expect!["no (NoSuchEntity) (CR0021)"],
+        );
+        check(503, None, "", expect!["no reason given (503 Service Unavailable) (CR0021)"]);
+        check(
+            502,
+            None,
+            "<html>",
+            expect![
+                "http://here answered 502 Bad Gateway in no form that is known here; is it craton? (CR0020)"
+            ],
+        );
+    }
+
+    #[test]
+    fn an_answer_is_json_or_nothing() {
+        check(200, None, r#"{"a":1}"#, expect![[r#"{"a":1}"#]]);
+        check(202, None, "", expect!["null"]);
+        check(
+            200,
+            None,
+            "hello",
+            expect![
+                "http://here answered 200 OK in no form that is known here; is it craton? (CR0020)"
+            ],
+        );
+    }
 }

@@ -7,10 +7,6 @@ use std::time::Duration;
 pub(super) const TURN: Duration = Duration::from_secs(3600);
 /// AWS: `inputText` is at most 25,000,000 characters (API reference, InvokeAgent).
 pub(super) const LINE_BYTES: u64 = 25_000_000;
-/// Pages of agents or aliases that a name is looked for in, of `PAGE` each.
-pub(super) const PAGES: usize = 20;
-/// AWS: `maxResults` is at most 1000 (API reference, ListAgents).
-pub(super) const PAGE: usize = 1000;
 /// Names that an error shows.
 pub(super) const NAMES_SHOWN: usize = 8;
 /// Characters of a tool's answer, or of one argument, that a line shows.

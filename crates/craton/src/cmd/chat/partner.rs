@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::limits::{NAMES_SHOWN, PAGE, PAGES};
+use super::limits::NAMES_SHOWN;
 use crate::client::Client;
 
 /// AWS: the alias that every agent has, which leads to its prepared draft (user guide, "Test and
@@ -57,23 +57,12 @@ pub(crate) async fn find(
 async fn list(
     client: &Client,
     operation: &str,
-    mut input: Json,
+    of: Json,
     [member, id, name]: [&str; 3],
 ) -> Result<Vec<Named>, String> {
-    let mut all = Vec::new();
-    input["maxResults"] = json!(PAGE);
-    for _ in 0..PAGES {
-        let page = client.call("bedrock-agent", operation, input.clone()).await;
-        let page = page.map_err(|failure| failure.coded())?;
-        let text = |one: &Json, field| one[field].as_str().unwrap_or_default().to_owned();
-        let listed = page[member].as_array().into_iter().flatten();
-        all.extend(listed.map(|one| Named { id: text(one, id), name: text(one, name) }));
-        match &page["nextToken"] {
-            Json::String(token) => input["nextToken"] = json!(token),
-            _ => break,
-        }
-    }
-    Ok(all)
+    let listed = client.list(operation, of, member).await.map_err(|failure| failure.coded())?;
+    let text = |one: &Json, field| one[field].as_str().unwrap_or_default().to_owned();
+    Ok(listed.iter().map(|one| Named { id: text(one, id), name: text(one, name) }).collect())
 }
 
 /// The one that is meant: by id, by name, or by the only name that differs in case alone.

@@ -11,10 +11,10 @@ use serde_json::{Value as Json, json};
 use super::found::{DRAFT, STATEMENT};
 use super::plan::{self, Act, Known, Retag};
 use super::wish::{Wish, with};
+use crate::aws::AGENT;
 use crate::client::Client;
 use crate::stream::Failure;
 
-const AGENT: &str = "bedrock-agent";
 /// How long a thing may take to settle, and how often it is looked at.
 const SETTLES: Duration = Duration::from_secs(60);
 const LOOKS: Duration = Duration::from_millis(100);

@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::wish::{AgentWish, FunctionWish, Role, Tags, Wish};
+use crate::aws::AGENT;
 use crate::client::Client;
 use crate::stream::Failure;
 
-const AGENT: &str = "bedrock-agent";
 pub(super) const DRAFT: &str = "DRAFT";
 /// The statement by which Bedrock may call a function.
 pub(super) const STATEMENT: &str = "craton-deploy";
-/// Pages of one list. AWS's quotas end long before; a server that pages for ever is broken.
-const PAGES: usize = 1000;
 
 /// By name; what is missing has no entry.
 #[derive(Default)]
@@ -134,7 +132,7 @@ async fn agent(client: &Client, wish: &AgentWish, id: &str) -> Result<FoundAgent
 
 async fn groups(client: &Client, agent: &str, version: &str) -> Result<Vec<Json>, Failure> {
     let of = json!({"agentId": agent, "agentVersion": version});
-    let listed = all(client, "ListAgentActionGroups", of.clone(), "actionGroupSummaries").await?;
+    let listed = client.list("ListAgentActionGroups", of.clone(), "actionGroupSummaries").await?;
     let mut groups = Vec::new();
     for one in listed {
         let mut asked = of.clone();
@@ -147,7 +145,7 @@ async fn groups(client: &Client, agent: &str, version: &str) -> Result<Vec<Json>
 
 async fn aliases(client: &Client, agent: &str) -> Result<Vec<FoundAlias>, Failure> {
     let of = json!({"agentId": agent});
-    let listed = all(client, "ListAgentAliases", of, "agentAliasSummaries").await?;
+    let listed = client.list("ListAgentAliases", of, "agentAliasSummaries").await?;
     let alias = |one: &Json| FoundAlias {
         id: text(&one["agentAliasId"]),
         name: text(&one["agentAliasName"]),
@@ -159,39 +157,16 @@ async fn aliases(client: &Client, agent: &str) -> Result<Vec<FoundAlias>, Failur
 
 async fn newest(client: &Client, agent: &str) -> Result<Option<String>, Failure> {
     let of = json!({"agentId": agent});
-    let listed = all(client, "ListAgentVersions", of, "agentVersionSummaries").await?;
+    let listed = client.list("ListAgentVersions", of, "agentVersionSummaries").await?;
     let number = |one: &Json| one["agentVersion"].as_str()?.parse::<u64>().ok();
     Ok(listed.iter().filter_map(number).max().map(|number| number.to_string()))
 }
 
 /// Name to id of all agents.
 async fn agent_ids(client: &Client) -> Result<BTreeMap<String, String>, Failure> {
-    let listed = all(client, "ListAgents", json!({}), "agentSummaries").await?;
+    let listed = client.list("ListAgents", json!({}), "agentSummaries").await?;
     let agent = |one: &Json| (text(&one["agentName"]), text(&one["agentId"]));
     Ok(listed.iter().map(agent).collect())
-}
-
-/// All pages of a list.
-async fn all(
-    client: &Client,
-    operation: &str,
-    mut asked: Json,
-    member: &str,
-) -> Result<Vec<Json>, Failure> {
-    let mut found = Vec::new();
-    for _ in 0..PAGES {
-        let mut page = client.call(AGENT, operation, asked.clone()).await?;
-        if let Json::Array(items) = page[member].take() {
-            found.extend(items);
-        }
-        match page["nextToken"].take() {
-            Json::Null => return Ok(found),
-            token => asked["nextToken"] = token,
-        }
-    }
-    Err(Failure::Broken(format!(
-        "{operation} has more than {PAGES} pages; the server is broken (CR0020)"
-    )))
 }
 
 fn as_tags(json: &Json) -> Tags {

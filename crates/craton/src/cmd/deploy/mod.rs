@@ -22,6 +22,7 @@ use self::file::Mistake;
 use self::plan::{Known, Mark, Step};
 use self::wish::Wish;
 use super::Done;
+use crate::aws::AGENT;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::stream::Failure;
@@ -77,16 +78,12 @@ async fn deploy(args: &Args) -> Done {
         folder: args.file.parent().unwrap_or(Path::new("")),
         variable: &|name| std::env::var(name).ok(),
     };
-    let client = args.endpoint.client("bedrock-agent")?;
+    let client = args.endpoint.client(AGENT)?;
     let ask = !args.yes && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let go = |steps: &[Step]| {
-        if args.plan {
-            Ok(false)
-        } else if ask {
-            agreed(steps)
-        } else {
-            Ok(true)
-        }
+    let go = || match (args.plan, ask) {
+        (true, _) => Ok(false),
+        (false, true) => agreed(),
+        (false, false) => Ok(true),
     };
     match carry_out(&client, &source, &go, &|line| say(line)).await? {
         None if args.plan => {}
@@ -102,7 +99,7 @@ pub(crate) async fn apply(
     source: &Source<'_>,
     tell: &dyn Fn(&str),
 ) -> Result<Vec<Deployed>, String> {
-    let done = carry_out(client, source, &|_| Ok(true), tell).await?;
+    let done = carry_out(client, source, &|| Ok(true), tell).await?;
     Ok(done.unwrap_or_default())
 }
 
@@ -110,7 +107,7 @@ pub(crate) async fn apply(
 async fn carry_out(
     client: &Client,
     source: &Source<'_>,
-    go: &dyn Fn(&[Step]) -> Result<bool, String>,
+    go: &dyn Fn() -> Result<bool, String>,
     tell: &dyn Fn(&str),
 ) -> Result<Option<Vec<Deployed>>, String> {
     let wish = wish::read(source).map_err(|mistakes| refusal(source.name, &mistakes))?;
@@ -123,7 +120,7 @@ async fn carry_out(
     for alias in plan::left_alone(&wish, &found) {
         tell(&format!("  alias {alias} is not in the file; it stays as it is"));
     }
-    if changes > 0 && !go(&steps)? {
+    if changes > 0 && !go()? {
         return Ok(None);
     }
     let known = Known::of(&found);
@@ -187,7 +184,7 @@ fn shown(steps: &[Step], name: &str, endpoint: &str) -> Vec<String> {
     lines
 }
 
-fn agreed(_: &[Step]) -> Result<bool, String> {
+fn agreed() -> Result<bool, String> {
     let mut out = std::io::stdout().lock();
     let asked = write!(out, "carry it out? [y/N] ").and_then(|()| out.flush());
     asked.map_err(|e| format!("the terminal cannot be written to: {e}; use --yes (CR0023)"))?;

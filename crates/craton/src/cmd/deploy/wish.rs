@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::file::{self, Agent, Effect, File, Function, Group, Kind, Mistake, Names, Tool};
 use super::package::{Package, package};
-use crate::aws;
+use crate::aws::{self, AGENT};
 
 /// A file, and what it may refer to.
 pub(crate) struct Source<'a> {
@@ -201,7 +201,7 @@ impl Reader<'_> {
         let tags = given.tags.as_ref().map(plain);
         let whole = with(&body, &[("agentResourceRoleArn", role.arn_or(SOME_ROLE))]);
         let whole = with(&whole, &[("tags", json!(tags.clone().unwrap_or_default()))]);
-        self.checked(&way, "bedrock-agent", "CreateAgent", &whole);
+        self.checked(&way, AGENT, "CreateAgent", &whole);
         let groups: Vec<_> = given
             .action_groups
             .iter()
@@ -245,7 +245,7 @@ impl Reader<'_> {
         let whole =
             with(&body, &[("agentId", json!(SOME_AGENT)), ("agentVersion", json!("DRAFT"))]);
         let whole = with(&whole, &[("actionGroupExecutor", executor.json(|_| SOME_FUNCTION))]);
-        self.checked(way, "bedrock-agent", "CreateAgentActionGroup", &whole);
+        self.checked(way, AGENT, "CreateAgentActionGroup", &whole);
         GroupWish { name: name.to_owned(), body, executor }
     }
 
@@ -314,7 +314,7 @@ impl Reader<'_> {
             version: given.and_then(|given| given.version).map(|number| number.to_string()),
         };
         let whole = with(&wish.body(wish.version.as_deref()), &[("agentId", json!(SOME_AGENT))]);
-        self.checked(&way, "bedrock-agent", "CreateAgentAlias", &whole);
+        self.checked(&way, AGENT, "CreateAgentAlias", &whole);
         // AWS: the alias that every agent has; it always runs the working draft.
         if name == "AgentTestAlias" {
             self.wrong(&way, "that alias is always there and cannot be changed; choose another");
