@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     fs::create_dir_all(&folder)?;
     fs::copy(&built, folder.join(&name))?;
     let materials = materials::read(musl.as_deref().unwrap_or(&host))?;
-    fs::write(folder.join(format!("{name}.cdx.json")), materials::bill(&materials, version))?;
+    fs::write(folder.join("sbom.cdx.json"), materials::bill(&materials, version))?;
     fs::write(folder.join("THIRD-PARTY.txt"), materials::notices(&materials)?)?;
     fs::copy(root().join("LICENSE"), folder.join("LICENSE"))?;
     fs::write(folder.join("Containerfile"), container(&name))?;
