@@ -41,6 +41,12 @@ account = "111111111111"
 actions = ["s3:PutObject"]
 
 [[keys]]
+access_key = "AKIAINVOKER"
+secret_key = "invoker-secret"
+account = "111111111111"
+actions = ["lambda:InvokeFunction"]
+
+[[keys]]
 access_key = "AKIACOPIER"
 secret_key = "copier-secret"
 account = "111111111111"
@@ -54,6 +60,11 @@ secret_key_env = "PEER_SECRET"
 
 [forward.iam]
 endpoint = "{peer}/"
+access_key_env = "PEER_KEY"
+secret_key_env = "PEER_SECRET"
+
+[forward.lambda]
+endpoint = "{peer}"
 access_key_env = "PEER_KEY"
 secret_key_env = "PEER_SECRET"
 
@@ -331,6 +342,23 @@ def test_a_header_that_was_not_signed_adds_nothing(front, objects):
     assert status == 403 and "not signed" in body
     assert len(objects.requests) == came
     assert sent(front, "PUT", target, [host], b"x")[0] == 200
+
+
+def test_a_chain_with_this_server_in_it_is_a_circle(front, objects):
+    """Other proxies may have added themselves since."""
+    for via in ("1.1 craton, 1.1 varnish", "1.0 apache,1.1 craton"):
+        assert signed(front, "GET", "/bucket/k", headers={"Via": via})[0] == 508
+    objects.objects["/bucket/k"] = b"x"
+    assert signed(front, "GET", "/bucket/k", headers={"Via": "1.1 varnish"})[0] == 200
+
+
+def test_services_of_ours_are_passed_on_by_their_own_actions(front):
+    """`lambda:InvokeFunction` as ever, whoever answers."""
+    invoke = {"method": "POST", "target": "/2015-03-31/functions/f/invocations", "service": "lambda"}
+    status, body = signed(front, **invoke, data=b"{}")
+    assert status == 403 and "lambda:InvokeFunction" in body
+    status, body = signed(front, **invoke, data=b"{}", key="AKIAINVOKER", secret="invoker-secret")
+    assert status == 404 and "function:f" in body
 
 
 def test_a_bucket_in_the_host_is_a_name(front, objects):

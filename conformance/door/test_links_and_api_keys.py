@@ -6,7 +6,7 @@ import urllib.request
 
 import boto3
 import pytest
-from botocore.auth import SigV4QueryAuth
+from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -24,6 +24,7 @@ secret_key = "full-secret"
 account = "111111111111"
 bearer = "ABSKbG9uZy10ZXJt"
 region = "eu-west-1"
+actions = ["*", "craton:*"]
 
 [[keys]]
 access_key = "AKIAMODELS"
@@ -180,12 +181,31 @@ def test_an_api_key_is_bedrocks_alone(secured):
     status, body = call(secured, "PUT", "/agents/", "ABSKbW9kZWxz")
     assert status == 403 and "bedrock:CreateAgent" in body
     assert call(secured, "GET", "/2015-03-31/functions/", "ABSKbG9uZy10ZXJt")[0] == 404
-    assert call(secured, "GET", "/_craton/v1/runs", "ABSKbG9uZy10ZXJt")[0] == 403
+    for token in ("ABSKbG9uZy10ZXJt", short_term()):
+        status, body = call(secured, "GET", "/_craton/v1/runs", token)
+        assert status == 403 and "this door" in body
     status, body = fetch(f"{secured.url}/", "POST",
                          b"Action=GetCallerIdentity&Version=2011-06-15",
                          Authorization="Bearer ABSKbG9uZy10ZXJt",
                          content_type="application/x-www-form-urlencoded")
     assert status in (403, 404)
+
+
+@pytest.mark.parametrize("service", ["craton", "lambda", "s3"])
+def test_the_own_door_takes_no_signature_that_leaves_the_body_out(secured, service):
+    request = AWSRequest("GET", f"{secured.url}/_craton/v1/runs")
+    SigV4Auth(Credentials("AKIAFULL", "full-secret"), service, REGION).add_auth(request)
+    status, body = fetch(request.url, **request.headers)
+    assert status == (403 if service == "s3" else 200), body
+
+
+def test_a_strangers_body_is_not_read(secured):
+    """A wrong API key is refused at the head: no `100 Continue` comes."""
+    import socket
+    with socket.create_connection(("127.0.0.1", secured.port), timeout=10) as peer:
+        peer.sendall(b"POST /model/x/converse HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                     b"Authorization: Bearer wrong\r\nContent-Length: 20000000\r\n\r\n")
+        assert peer.recv(4096).startswith(b"HTTP/1.1 403")
 
 
 def test_the_region_of_an_api_key(secured):

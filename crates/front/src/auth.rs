@@ -57,6 +57,15 @@ impl Proof<'_> {
         }
     }
 
+    /// Whether the body cannot be another than its sender's.
+    pub(crate) fn covers_body(&self) -> bool {
+        match self {
+            Proof::None => true,
+            Proof::Signed(claim) => claim.covers_body(),
+            Proof::Bearer(_) => false,
+        }
+    }
+
     pub(crate) fn is_bearer(&self) -> bool {
         matches!(self, Proof::Bearer(_))
     }
@@ -103,9 +112,13 @@ impl Auth {
             return proof.or_else(unread);
         }
         let proof = proof?;
-        if let Proof::Signed(claim) = &proof {
-            self.secret(&claim.credential.access_key)?;
-            claim.check_head(headers, now_ms)?;
+        match &proof {
+            Proof::Signed(claim) => {
+                self.secret(&claim.credential.access_key)?;
+                claim.check_head(headers, now_ms)?;
+            }
+            Proof::Bearer(token) => drop(self.bearer(token, now_ms)?),
+            Proof::None => {}
         }
         Ok(proof)
     }

@@ -114,7 +114,7 @@ async fn aws(front: &Front, parts: &request::Parts, incoming: Incoming, id: &str
     let head = head(parts);
     let claimed = Auth::read(head.headers, head.query).unwrap_or(Proof::None);
     let plan = route::plan(claimed.scope(), &head);
-    if let Some((found, route)) = passed_on(front, &plan, &head) {
+    if let Some((found, route)) = passed_on(front, &plan) {
         return pass_on(front, (parts, incoming), found, route, id).await;
     }
     match plan {
@@ -191,18 +191,14 @@ async fn foreign(
 }
 
 /// The service and the way, if the request is for one that `[forward]` names.
-fn passed_on<'a>(
-    front: &'a Front,
-    plan: &Plan<'a>,
-    head: &Head<'_>,
-) -> Option<(Foreign<'a>, &'a Route)> {
+fn passed_on<'a>(front: &'a Front, plan: &Plan<'a>) -> Option<(Foreign<'a>, &'a Route)> {
     if front.forwards.is_empty() {
         return None;
     }
     let found = match plan {
         Plan::Foreign(found) => found.clone(),
         Plan::Operation(Routed { service, .. }) | Plan::Form(Some(service)) => {
-            Foreign::signed(service.signing, head)
+            Foreign::ours(service.name)?
         }
         Plan::Form(None) | Plan::Unknown => return None,
     };
@@ -289,6 +285,13 @@ async fn enter(
     id: &str,
 ) -> Result<serde_json::Value, Fault> {
     let place = Place::default();
+    let claimed = Auth::read(&parts.headers, parts.uri.query().unwrap_or_default());
+    if claimed.is_ok_and(|proof| !proof.covers_body()) {
+        return Err(Fault::access_denied(
+            "this door opens to a signature that covers the body: sign for craton or any service \
+             but s3; API keys are for models and agents",
+        ));
+    }
     let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
     let Admitted { caller, body, room: _room } = admitted;
     front.auth.authorize(&caller, admin::ACTION, &"*")?;

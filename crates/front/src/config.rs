@@ -98,6 +98,8 @@ pub enum ConfigError {
     BadAccount { key: String, account: String },
     #[error("key {0} is listed twice (CR0007)")]
     TwiceListed(String),
+    #[error("keys {0} and {1} have the same API key: give each its own (CR0007)")]
+    TwiceBearer(String, String),
     #[error(
         "[forward] names {0:?}, which is no service of AWS's: use its name in SDKs, such as s3 \
          (CR0002)"
@@ -115,7 +117,7 @@ pub enum ConfigError {
     ForwardEndpoint { service: String, endpoint: String },
     #[error(
         "[forward.{service}] has the region {region:?}, which is no region: write it as in \
-         eu-west-1"
+         eu-west-1 (CR0002)"
     )]
     ForwardRegion { service: String, region: String },
 }
@@ -134,6 +136,13 @@ impl Config {
                 return Err(ConfigError::TwiceListed(key.access_key.clone()));
             }
             key.check()?;
+            let Some(token) = key.bearer()? else { continue };
+            for earlier in &self.keys[..at] {
+                if earlier.bearer()?.as_ref() == Some(&token) {
+                    let (earlier, key) = (earlier.access_key.clone(), key.access_key.clone());
+                    return Err(ConfigError::TwiceBearer(earlier, key));
+                }
+            }
         }
         Forwards::open(&self.forward).map(drop)
     }
@@ -179,4 +188,24 @@ impl Key {
 
 pub(crate) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_key_belongs_to_one_key() {
+        let key = |access_key: &str, bearer: &str| Key {
+            access_key: access_key.into(),
+            bearer: Some(bearer.into()),
+            account: "123456789012".into(),
+            ..Key::default()
+        };
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let check = |keys| Config { dev: false, keys, ..Config::default() }.check(listen);
+        check(vec![key("A", "one"), key("B", "two")]).unwrap();
+        let error = check(vec![key("A", "one"), key("B", "one")]).unwrap_err().to_string();
+        assert_eq!(error, "keys A and B have the same API key: give each its own (CR0007)");
+    }
 }

@@ -62,6 +62,13 @@ impl<'a> Foreign<'a> {
         by_name(&services, head, true).or_else(|| rest(&by_path, head, 1))
     }
 
+    /// One of ours, where it is passed on in place of being served.
+    pub(crate) fn ours(name: &str) -> Option<Self> {
+        let service = foreign::services().find(|service| service.name == name)?;
+        let (signing, tongue) = (service.signing, service.tongue());
+        Some(Foreign { services: vec![service], signing, tongue, operation: None })
+    }
+
     /// A form that names a version which is not one of our services'.
     pub(crate) fn form(action: &str, version: &str) -> Option<Self> {
         let services = of_version(foreign::services(), version);
@@ -97,9 +104,14 @@ impl<'a> Foreign<'a> {
         self.services.iter().any(|service| is_named(service, name))
     }
 
-    /// All that the signature may be for, whatever else the request says.
-    pub(crate) fn candidates(&self) -> impl Iterator<Item = &'static Service> {
-        foreign::signed_as(self.signing)
+    /// All that the signature may be for, whatever else the request says. One of ours was told
+    /// from those of the same name by its operation.
+    pub(crate) fn candidates(&self) -> Vec<&'static Service> {
+        let ours = |service: &&'static Service| wire::model::service(service.name).is_some();
+        match self.services.iter().any(ours) {
+            true => self.services.clone(),
+            false => foreign::signed_as(self.signing).collect(),
+        }
     }
 
     /// Takes over what stands beyond doubt.

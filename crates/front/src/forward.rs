@@ -23,6 +23,9 @@ use crate::limits;
 use crate::reading::{Leaving, Reading};
 use crate::sigv4::{CONTENT_SHA256, Signer, Unsigned, is_region, stripped};
 
+/// How this server names itself in the chain of a request.
+const VIA: &str = "1.1 craton";
+
 /// One service of `[forward]`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -110,8 +113,8 @@ impl Forwards {
 
 /// The server is asked by somebody who asked it: an endpoint of `[forward]` is this server.
 pub(crate) fn is_loop(headers: &HeaderMap) -> bool {
-    let mut via = headers.get_all(header::VIA).iter();
-    via.any(|value| value.as_bytes().ends_with(b" craton"))
+    let chains = headers.get_all(header::VIA).iter().filter_map(|value| value.to_str().ok());
+    chains.flat_map(|chain| chain.split(',')).any(|hop| hop.trim() == VIA)
 }
 
 pub(crate) fn looped() -> Fault {
@@ -177,7 +180,7 @@ impl Route {
     /// What `request` may ask for: services that the section names, under the name that signed.
     pub(crate) fn candidates(&self, foreign: &Foreign<'_>) -> Vec<&'static Service> {
         let named = |service: &&Service| self.services.iter().any(|own| own.name == service.name);
-        foreign.candidates().filter(named).collect()
+        foreign.candidates().into_iter().filter(named).collect()
     }
 
     /// The request without what is the caller's and the connection's.
@@ -238,7 +241,7 @@ impl Route {
             Fault::internal(format!("a request could not be signed: {refusal:?}"))
         })?;
         headers.extend(added);
-        headers.insert(header::VIA, HeaderValue::from_static("1.1 craton"));
+        headers.append(header::VIA, HeaderValue::from_static(VIA));
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;

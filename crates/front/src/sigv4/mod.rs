@@ -181,6 +181,11 @@ impl<'a> Claim<'a> {
         if self.signs(name) { Ok(time) } else { Err(Refusal::DateUnsigned(name)) }
     }
 
+    /// Only S3 may leave it out.
+    pub(crate) fn covers_body(&self) -> bool {
+        !canonical::is_s3(&self.credential.service)
+    }
+
     /// How long ago a presigned request was signed.
     pub fn age_ms(&self, now_ms: i64) -> i64 {
         match self.form {
