@@ -41,11 +41,11 @@ fn one(done: &Done, request: &str, class: Option<Class>) -> String {
         return format!(
             "I cannot tell whether {} took effect, so I will not repeat it: {}",
             label(verbs::own_name(&done.tool).1),
-            sentence(&message(&done.result))
+            sentence(&unadvised(&message(&done.result)))
         );
     }
     if done.failed {
-        return format!("{}: {}", failure(done), sentence(&message(&done.result)));
+        return format!("{}: {}", failure(done), sentence(&unadvised(&message(&done.result))));
     }
     let text = success(done, request);
     let settled = !text_of(&done.result).to_lowercase().contains("pending");
@@ -66,7 +66,8 @@ fn failure(done: &Done) -> String {
 
 fn unknown_outcome(result: &Json) -> bool {
     let text = text_of(result).to_lowercase();
-    text.contains("outcome unknown")
+    text.starts_with("unknown_outcome: ")
+        || text.contains("outcome unknown")
         || text.contains("outcome is unknown")
         || text.contains("do not repeat")
 }
@@ -85,6 +86,42 @@ fn message(result: &Json) -> String {
         })
     };
     object(result).unwrap_or_else(|| cut(&text_of(result)))
+}
+
+/// An error without what it tells the model to do: `…; tell the user` and the like. What the model is
+/// to tell the user is told.
+fn unadvised(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    let mut joint = "";
+    while !rest.is_empty() {
+        let marks = ["; ", ", ", ": "].iter().filter_map(|m| Some((rest.find(m)?, *m)));
+        let (at, mark) = marks.min().unwrap_or((rest.len(), ""));
+        let clause = &rest[..at];
+        let told = clause.strip_prefix("tell the user that ");
+        if told.is_some() || !is_advice(clause) {
+            out.push_str(if out.is_empty() { "" } else { joint });
+            out.push_str(told.unwrap_or(clause));
+        }
+        (joint, rest) = (mark, &rest[at + mark.len()..]);
+    }
+    // An error that is nothing but advice is still all there is to say.
+    if out.is_empty() { text.to_owned() } else { out }
+}
+
+/// What an error tells the model, and no user: to speak to the user, to call a tool or not to.
+fn is_advice(clause: &str) -> bool {
+    const LEADS: &[&str] = &[
+        "tell the user",
+        "ask the user",
+        "ask for",
+        "do not repeat",
+        "do not ask for it",
+        "it is not repeated",
+    ];
+    let clause = clause.trim_start().to_lowercase();
+    let names_tool = || clause.split(' ').nth(1).is_some_and(|w| w.contains('_'));
+    LEADS.iter().any(|lead| clause.starts_with(lead)) || clause.starts_with("use ") && names_tool()
 }
 
 fn success(done: &Done, request: &str) -> String {
@@ -276,15 +313,24 @@ pub(super) fn joined(items: &[String]) -> String {
 
 /// What a tool is for, as the continuation of "to".
 pub(super) fn purpose(tool: &Known<'_>) -> String {
+    aim(tool).unwrap_or_else(|| format!("use {}", label(verbs::own_name(&tool.tool.name).1)))
+}
+
+/// What a tool does, from a description that begins with its verb, else from the verb of its name.
+fn aim(tool: &Known<'_>) -> Option<String> {
     let first = tool.tool.description.split(['.', '\n', ';']).next().unwrap_or_default().trim();
     let (verb, rest) = first.split_once(' ').unwrap_or((first, ""));
-    let article = ["a", "an", "the", "how", "all", "up", "for"]
-        .contains(&rest.split(' ').next().unwrap_or_default());
-    if is_verb(&stem(verb)) || article && verb.ends_with('s') {
-        format!("{} {rest}", base(&verb.to_lowercase())).trim().to_owned()
-    } else {
-        format!("use {}", label(verbs::own_name(&tool.tool.name).1))
+    let next = rest.split(' ').next().unwrap_or_default();
+    let article = ["a", "an", "the", "how", "all", "up"].contains(&next);
+    // "A list of …", "Schedule of …": nouns.
+    if is_verb(&stem(verb)) && next != "of" || article && verb.ends_with('s') {
+        return Some(format!("{} {rest}", base(&verb.to_lowercase())).trim().to_owned());
     }
+    let name = split_name(verbs::own_name(&tool.tool.name).1);
+    let verb = name.first().filter(|verb| name.len() > 1 && is_verb(&stem(verb)))?;
+    let noun =
+        ["a", "an", "the"].iter().any(|a| first.to_lowercase().starts_with(&format!("{a} ")));
+    Some(if noun { format!("{verb} {}", small(first)) } else { name.join(" ") })
 }
 
 /// "looks" → "look", "searches" → "search".
@@ -349,11 +395,9 @@ pub(super) fn already(desk: &Desk<'_>, tool: usize) -> String {
 pub(super) fn rationale(desk: &Desk<'_>, calls: &[(usize, Map<String, Json>)]) -> String {
     let mut names: Vec<String> = Vec::new();
     for (tool, _) in calls {
-        let name = format!(
-            "{} to {}",
-            verbs::own_name(&desk.box_.tools[*tool].tool.name).1,
-            purpose(&desk.box_.tools[*tool])
-        );
+        let tool = &desk.box_.tools[*tool];
+        let own = verbs::own_name(&tool.tool.name).1;
+        let name = aim(tool).map_or_else(|| own.to_owned(), |aim| format!("{own} to {aim}"));
         if !names.contains(&name) {
             names.push(name);
         }

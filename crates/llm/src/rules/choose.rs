@@ -98,7 +98,7 @@ impl Desk<'_> {
     /// Whether the words give everything that the tool needs.
     fn complete(&self, at: usize, tool: usize, words: &Read) -> bool {
         let mut filled = fill(&self.box_.tools[tool], words);
-        if elliptic(words) {
+        if elliptic(&words.tokens) {
             self.recall(at, &self.box_.tools[tool], &mut filled);
         }
         filled.missing.is_empty() && !filled.input.is_empty()
@@ -106,7 +106,7 @@ impl Desk<'_> {
 
     /// "And in Rome?": the look of the turn before, with another value.
     pub(super) fn again(&self, at: usize, words: &Read) -> Option<(usize, Map<String, Json>)> {
-        if !elliptic(words) || words.tokens.len() > 8 {
+        if !elliptic(&words.tokens) || words.tokens.len() > 8 {
             return None;
         }
         let last = self.turns.get(at.checked_sub(1)?)?.done.iter().rev().find(|d| !d.failed)?;
@@ -120,7 +120,9 @@ impl Desk<'_> {
 
     /// Words of the turn before, for requests that lean on it.
     pub(super) fn context(&self, at: usize, words: &Read) -> Vec<String> {
-        let Some(before) = at.checked_sub(1).filter(|_| elliptic(words)) else { return Vec::new() };
+        let Some(before) = at.checked_sub(1).filter(|_| elliptic(&words.tokens)) else {
+            return Vec::new();
+        };
         super::schema::content(&self.request(before, 1))
     }
 
@@ -173,19 +175,18 @@ fn is_hard(span: &Span) -> bool {
 }
 
 /// Whether a request leans on what was said before.
-fn elliptic(words: &Read) -> bool {
+pub(super) fn elliptic(words: &[Token]) -> bool {
     const LEANS: &[&str] =
         &["it", "its", "it's", "that", "this", "them", "they", "one", "same", "there", "those"];
     // "Hello there" points at nobody but the listener.
-    let greeted = words.tokens.first().is_some_and(|t| t.is(&["hello", "hi", "hey"]));
-    let starts = words.tokens.first().is_some_and(|t| t.is(&["and", "also", "then", "now"]))
+    let greeted = words.first().is_some_and(|t| t.is(&["hello", "hi", "hey"]));
+    let starts = words.first().is_some_and(|t| t.is(&["and", "also", "then", "now"]))
         || words
-            .tokens
             .windows(2)
             .next()
             .is_some_and(|w| w[0].is(&["what", "how"]) && w[1].is(&["about"]));
     let leans = |t: &Token| t.is(LEANS) && !(greeted && t.is(&["there"]));
-    starts || words.tokens.iter().any(leans)
+    starts || words.iter().any(leans)
 }
 
 /// Token ranges between sentence ends and before verbs that follow "and", "then" or a comma.

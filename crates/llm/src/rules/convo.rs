@@ -145,8 +145,52 @@ fn is_coded(text: &str) -> bool {
     })
 }
 
-/// Every leaf of a result with the words of its path, nearest key first.
-pub(super) fn leaves(value: &Json) -> Vec<(Vec<String>, &Json)> {
+/// A plain value of a result or of arguments, and where it stands.
+#[derive(Debug)]
+pub(super) struct Leaf<'a> {
+    /// The keys on the way to it.
+    pub(super) path: Vec<String>,
+    pub(super) value: &'a Json,
+    place: Vec<Step>,
+    /// Which document it is of, where leaves of several are compared.
+    pub(super) source: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(String),
+    Member(usize),
+}
+
+impl Leaf<'_> {
+    /// How many steps the way to both has in common.
+    fn common(&self, other: &Leaf<'_>) -> usize {
+        self.place.iter().zip(&other.place).take_while(|(a, b)| a == b).count()
+    }
+
+    /// Whether the two belong to different members of a list.
+    pub(super) fn is_apart(&self, other: &Leaf<'_>) -> bool {
+        let at = self.common(other);
+        let member = |l: &Leaf<'_>| matches!(l.place.get(at), Some(Step::Member(_)));
+        self.source == other.source && member(self) && member(other)
+    }
+
+    /// Whether it is said of what the other is a part of: no list stands between.
+    pub(super) fn is_beside(&self, other: &Leaf<'_>) -> bool {
+        let at = if self.source == other.source { self.common(other) } else { 0 };
+        !self.place[at..].iter().any(|s| matches!(s, Step::Member(_)))
+    }
+
+    /// How deep the object lies that has this as a field and the other somewhere within, if one has.
+    pub(super) fn around(&self, other: &Leaf<'_>) -> Option<usize> {
+        let key = self.place.iter().rposition(|s| matches!(s, Step::Key(_)))?;
+        (self.source == other.source && self.common(other) >= key && key < other.place.len())
+            .then_some(key)
+    }
+}
+
+/// Every leaf of a result.
+pub(super) fn leaves(value: &Json) -> Vec<Leaf<'_>> {
     let mut out = Vec::new();
     walk(value, &mut Vec::new(), &mut out);
     out
@@ -155,20 +199,25 @@ pub(super) fn leaves(value: &Json) -> Vec<(Vec<String>, &Json)> {
 /// No result has more leaves than anybody wants to hear or search.
 const LEAVES: usize = 400;
 
-fn walk<'a>(value: &'a Json, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, &'a Json)>) {
+fn walk<'a>(value: &'a Json, place: &mut Vec<Step>, out: &mut Vec<Leaf<'a>>) {
     if out.len() >= LEAVES {
         return;
     }
+    let mut within = |step: Step, inner: &'a Json| {
+        place.push(step);
+        walk(inner, place, out);
+        place.pop();
+    };
     match value {
-        Json::Object(map) => {
-            for (key, inner) in map {
-                path.push(key.clone());
-                walk(inner, path, out);
-                path.pop();
-            }
+        Json::Object(map) => map.iter().for_each(|(k, inner)| within(Step::Key(k.clone()), inner)),
+        Json::Array(items) => {
+            items.iter().enumerate().for_each(|(i, inner)| within(Step::Member(i), inner));
         }
-        Json::Array(items) => items.iter().for_each(|inner| walk(inner, path, out)),
         Json::Null => {}
-        Json::Bool(_) | Json::Number(_) | Json::String(_) => out.push((path.clone(), value)),
+        Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            let key = |s: &Step| if let Step::Key(k) = s { Some(k.clone()) } else { None };
+            let path = place.iter().filter_map(key).collect();
+            out.push(Leaf { path, value, place: place.clone(), source: 0 });
+        }
     }
 }

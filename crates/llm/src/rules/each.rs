@@ -65,9 +65,9 @@ impl Desk<'_> {
         looks.filter(|d| !d.failed && d.result != Json::Null).find_map(|done| {
             let (_, own) = verbs::own_name(&done.tool);
             let mut values: Vec<Json> = Vec::new();
-            for (path, value) in leaves(&done.result) {
-                let value = typed(param.kind, value).filter(|v| !values.contains(v));
-                values.extend(value.filter(|_| key_match(param, &path, own) >= 0.9));
+            for leaf in leaves(&done.result) {
+                let value = typed(param.kind, leaf.value).filter(|v| !values.contains(v));
+                values.extend(value.filter(|_| key_match(param, &leaf.path, own) >= 0.9));
             }
             let looked =
                 self.box_.tools.iter().any(|t| t.tool.name == done.tool && t.class == Class::Read);

@@ -10,6 +10,7 @@
 
 mod answer;
 mod asks;
+mod belongs;
 mod choose;
 mod convo;
 mod dates;

@@ -19,7 +19,7 @@ use super::asks;
 use super::choose::CLEAR;
 use super::convo::{Done, Turn, turns};
 use super::dates;
-use super::fill::fill;
+use super::fill::{Filled, fill};
 use super::rank::{Known, Toolbox};
 use super::recall::{carry, facts};
 use super::repeat::{repeats, siblings};
@@ -90,26 +90,9 @@ impl<'a> Desk<'a> {
         if wants.is_empty() {
             return self.without(at, &whole);
         }
-        let mut calls: Vec<(usize, Map<String, Json>)> = Vec::new();
-        let mut asked = None;
-        for want in &wants {
-            match self.step(at, want) {
-                Plan::Calls(more) => calls.extend(more),
-                Plan::Answer => {}
-                other => asked = asked.or(Some(other)),
-            }
-        }
-        dedup(&mut calls);
-        let done = !self.turns[at].done.is_empty();
-        match (calls.is_empty(), asked) {
-            (false, _) => Plan::Calls(calls),
-            (true, Some(Plan::Ask { .. } | Plan::AlreadyDone(_)))
-                if done && self.failed_last(at) =>
-            {
-                Plan::Answer
-            }
-            (true, Some(other)) => other,
-            (true, None) => Plan::Answer,
+        match together(wants.iter().map(|want| self.step(at, want))) {
+            Plan::Ask { .. } | Plan::AlreadyDone(_) if self.failed_last(at) => Plan::Answer,
+            plan => plan,
         }
     }
 
@@ -179,7 +162,6 @@ impl<'a> Desk<'a> {
 
     fn step(&self, at: usize, want: &Want) -> Plan {
         let known = &self.box_.tools[want.tool];
-        let turn = &self.turns[at];
         let mut filled = fill(known, &want.read);
         for (name, value) in &want.varies {
             filled.input.entry(name.clone()).or_insert_with(|| value.clone());
@@ -188,6 +170,18 @@ impl<'a> Desk<'a> {
         if let Some(plan) = each {
             return plan;
         }
+        let listed = siblings(known, &want.read, &filled);
+        if listed.len() < 2 {
+            return self.one(at, want, filled);
+        }
+        let with = |input| self.one(at, want, Filled { input, ..filled.clone() });
+        together(listed.into_iter().map(with))
+    }
+
+    /// The next step for one thing.
+    fn one(&self, at: usize, want: &Want, mut filled: Filled) -> Plan {
+        let known = &self.box_.tools[want.tool];
+        let turn = &self.turns[at];
         self.recall(at, known, &mut filled);
         let forced = *self.choice == ToolChoice::Any || matches!(self.choice, ToolChoice::Tool(_));
         let insists = forced && turn.done.is_empty();
@@ -199,13 +193,13 @@ impl<'a> Desk<'a> {
             let helper = self.helper(at, want, &filled);
             return helper.unwrap_or(Plan::Ask { tool: want.tool, missing: filled.missing });
         }
-        if let Some(refused) =
-            turn.done.iter().rev().find(|d| d.tool == known.tool.name && d.failed)
-        {
+        let about =
+            |d: &&Done| d.tool == known.tool.name && same_ids(known, &d.input, &filled.input);
+        if let Some(refused) = turn.done.iter().rev().filter(about).find(|d| d.failed) {
             return self.opened(at, want, refused);
         }
-        let mut calls = siblings(known, &want.read, &filled);
-        if calls.len() == 1 && turn.done.is_empty() {
+        let mut calls = vec![filled.input.clone()];
+        if turn.done.is_empty() {
             calls = repeats(known, &want.read, &filled).unwrap_or(calls);
         }
         calls.retain(|input| {
@@ -283,19 +277,36 @@ impl<'a> Desk<'a> {
     }
 }
 
+/// Several steps as one: all calls beside each other, else the first that is more than an answer.
+fn together(plans: impl Iterator<Item = Plan>) -> Plan {
+    let mut calls: Vec<(usize, Map<String, Json>)> = Vec::new();
+    let mut asked = None;
+    for plan in plans {
+        match plan {
+            Plan::Calls(more) => calls.extend(more),
+            Plan::Answer => {}
+            other => asked = asked.or(Some(other)),
+        }
+    }
+    dedup(&mut calls);
+    if calls.is_empty() { asked.unwrap_or(Plan::Answer) } else { Plan::Calls(calls) }
+}
+
 /// Two changes of one thing: the same required ids, or the same arguments altogether.
 fn same_target(known: &Known<'_>, before: &Json, now: &Map<String, Json>) -> bool {
-    let ids: Vec<&str> = known
-        .params
-        .iter()
-        .filter(|p| p.required && p.role == Role::Id)
-        .map(|p| p.name.as_str())
-        .collect();
-    if ids.is_empty() {
-        *before == Json::Object(now.clone())
-    } else {
-        ids.iter().all(|id| before.get(id) == now.get(*id))
+    match ids(known).next() {
+        None => *before == Json::Object(now.clone()),
+        Some(_) => same_ids(known, before, now),
     }
+}
+
+fn same_ids(known: &Known<'_>, before: &Json, now: &Map<String, Json>) -> bool {
+    ids(known).all(|id| before.get(id) == now.get(id))
+}
+
+fn ids<'a>(known: &'a Known<'_>) -> impl Iterator<Item = &'a str> {
+    let required = known.params.iter().filter(|p| p.required && p.role == Role::Id);
+    required.map(|p| p.name.as_str())
 }
 
 pub(super) fn text_of(value: &Json) -> String {

@@ -2,74 +2,87 @@
 //!
 //! Results and arguments of earlier calls by key, attributes of the system text, defaults; and a look
 //! that may bring what is still missing. A value comes as it stands there: nothing is reckoned.
+//! INVARIANT: it comes from what is said of the same thing (`belongs`).
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::convo::{Done, leaves};
+use super::belongs::{self, Belongs, Thing};
+use super::choose::elliptic;
+use super::convo::Done;
 use super::fill::{self, Filled, fill, key_match};
 use super::plan::{Desk, Plan, Want, text_of};
 use super::rank::Known;
-use super::schema::{Role, Type};
+use super::schema::{Param, Role, Type};
 use super::spans::read;
 use super::verbs::{self, Class};
-use super::words::is_kin;
+use super::words::{is_kin, tokens};
 
 /// Tools tried for one missing argument.
 const HELPERS: usize = 2;
 
 impl Desk<'_> {
     /// Completes arguments from results, attributes and earlier turns, newest first.
+    ///
+    /// What says which thing is meant comes before what is said of it, which must be that thing's.
     pub(super) fn recall(&self, at: usize, known: &Known<'_>, filled: &mut Filled) {
-        for param in &known.params {
-            if filled.input.contains_key(&param.name)
-                || !(param.required || param.role == Role::Prose)
-            {
+        let leans = elliptic(&tokens(&self.turns[at].request));
+        let (first, then): (Vec<_>, Vec<_>) = known.params.iter().partition(|p| belongs::names(p));
+        for param in first.into_iter().chain(then) {
+            if filled.input.contains_key(&param.name) || !param.required {
                 continue;
             }
-            let told =
-                self.turns[at].done.iter().rev().find_map(|d| found(known, param.name.as_str(), d));
-            let value = match param.required {
-                true => told
-                    .or_else(|| self.fact(known, &param.name))
-                    .or_else(|| self.earlier(at, known, &param.name)),
-                false => None,
-            };
-            if let Some(value) = value.or_else(|| param.default.clone().filter(|_| param.required))
-            {
+            let thing = Thing { known, given: &filled.input, leans };
+            let told = self.turns[at].done.iter().rev().find_map(|d| found(&thing, param, d));
+            let value = told
+                .or_else(|| self.fact(&thing, param))
+                .or_else(|| self.earlier(at, &thing, param))
+                .or_else(|| param.default.clone());
+            if let Some(value) = value {
                 filled.input.insert(param.name.clone(), value);
             }
         }
         fill::missing(known, filled);
     }
 
-    fn fact(&self, known: &Known<'_>, name: &str) -> Option<Json> {
-        let param = known.params.iter().find(|p| p.name == name)?;
+    fn fact(&self, thing: &Thing<'_>, param: &Param) -> Option<Json> {
         // A sentence of the instructions is nobody's reason or message.
         if param.role == Role::Prose {
             return None;
         }
-        let by = |key: &str| key_match(param, &[key.to_owned()], "") >= 0.9;
-        let (_, text) = self.facts.iter().find(|(key, _)| by(key))?;
-        typed(param.kind, &Json::from(text.as_str()))
+        let value = |param: &Param| {
+            let by = |key: &str| key_match(param, &[key.to_owned()], "") >= 0.9;
+            let (_, text) = self.facts.iter().find(|(key, _)| by(key))?;
+            typed(param.kind, &Json::from(text.as_str()))
+        };
+        let ids = thing.known.params.iter().filter(|p| p.role == Role::Id);
+        let mut both = ids.filter_map(|p| Some((p, thing.given.get(&p.name)?, value(p)?)));
+        let others = !belongs::names(param) && both.any(|(p, a, b)| !belongs::same(p, a, &b));
+        value(param).filter(|_| !others)
     }
 
-    fn earlier(&self, at: usize, known: &Known<'_>, name: &str) -> Option<Json> {
-        let index = known.params.iter().position(|p| p.name == name)?;
+    fn earlier(&self, at: usize, thing: &Thing<'_>, param: &Param) -> Option<Json> {
         self.turns[..at].iter().rev().find_map(|turn| {
-            let done = turn.done.iter().rev().find_map(|d| found(known, name, d));
-            done.or_else(|| {
-                let words = read(&turn.request, self.today);
-                let filled = fill(known, &words);
-                let named = filled.used.iter().any(|(p, _)| *p == index);
-                filled
-                    .input
-                    .get(name)
-                    .filter(|_| named && known.params[index].role == Role::Id)
-                    .cloned()
-            })
+            let done = turn.done.iter().rev().find_map(|d| found(thing, param, d));
+            done.or_else(|| self.named(&turn.request, thing, param))
         })
+    }
+
+    /// An id that the words of an earlier turn give.
+    fn named(&self, request: &str, thing: &Thing<'_>, param: &Param) -> Option<Json> {
+        if param.role != Role::Id {
+            return None;
+        }
+        let filled = fill(thing.known, &read(request, self.today));
+        filled.used.iter().find(|(p, _)| thing.known.params[*p].name == param.name)?;
+        let said = Done {
+            tool: thing.known.tool.name.clone(),
+            input: Json::Object(filled.input),
+            result: Json::Null,
+            failed: false,
+        };
+        found(thing, param, &said)
     }
 
     /// A look that may bring what is missing, about the same thing.
@@ -87,10 +100,7 @@ impl Desk<'_> {
         }
         let mut best: Option<(f64, usize, Map<String, Json>)> = None;
         for (i, other) in self.box_.tools.iter().enumerate() {
-            if i == want.tool
-                || other.class != Class::Read
-                || self.turns[at].done.iter().any(|d| d.tool == other.tool.name)
-            {
+            if i == want.tool || other.class != Class::Read {
                 continue;
             }
             let mut given = fill(other, &want.read);
@@ -104,7 +114,10 @@ impl Desk<'_> {
                 .iter()
                 .filter(|p| known.params.iter().any(|k| k.words == p.words))
                 .count();
-            if !given.missing.is_empty() || shared == 0 {
+            let looked = |d: &Done| {
+                d.tool == other.tool.name && d.input == Json::Object(given.input.clone())
+            };
+            if !given.missing.is_empty() || shared == 0 || self.turns[at].done.iter().any(looked) {
                 continue;
             }
             let brings = lacks
@@ -150,24 +163,34 @@ pub(super) fn carry(
     fill::missing(to, given);
 }
 
-/// A parameter's value in a finished call: its result by key, then its arguments.
-pub(super) fn found(known: &Known<'_>, name: &str, done: &Done) -> Option<Json> {
-    let param = known.params.iter().find(|p| p.name == name)?;
+/// A parameter's value in a finished call about the same thing: its result by key, then its arguments.
+fn found(thing: &Thing<'_>, param: &Param, done: &Done) -> Option<Json> {
     let (_, own) = verbs::own_name(&done.tool);
-    let mut best: Option<(f64, Json)> = None;
+    let leaves = belongs::of(done);
+    let fits = leaves.iter().enumerate().filter_map(|(i, leaf)| {
+        let fit = key_match(param, &leaf.path, own);
+        Some((i, fit, typed(param.kind, leaf.value).filter(|_| fit > 0.0)?))
+    });
+    let fits: Vec<(usize, f64, Json)> = fits.collect();
+    if fits.is_empty() {
+        return None;
+    }
+    let told = thing.told(leaves, done);
+    let mut best: Option<((f64, Belongs), Json)> = None;
     let mut one = true;
-    let sources = [&done.input, &done.result];
-    for (path, value) in sources.iter().flat_map(|s| leaves(s)) {
-        let fit = key_match(param, &path, own);
-        let Some(value) = typed(param.kind, value).filter(|_| fit > 0.0) else { continue };
+    for (i, fit, value) in fits {
+        let rank = (fit, thing.has(param, &told, i));
+        if rank.1 == Belongs::No {
+            continue;
+        }
         match &best {
-            Some((b, v)) if fit == *b => one &= *v == value,
-            Some((b, _)) if fit < *b => {}
-            _ => (best, one) = (Some((fit, value)), true),
+            Some((b, v)) if rank == *b => one &= belongs::same(param, v, &value),
+            Some((b, _)) if rank < *b => {}
+            _ => (best, one) = (Some((rank, value)), true),
         }
     }
     // A change never picks one of several things by itself.
-    let picks = known.class == Class::Write && param.role == Role::Id && !one;
+    let picks = thing.known.class == Class::Write && !one;
     best.filter(|_| !picks).map(|(_, v)| v)
 }
 

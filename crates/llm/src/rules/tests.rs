@@ -210,7 +210,7 @@ fn a_code_before_a_plain_text_is_a_refusal() {
             → approvals__request_refund_approval {"amount":620,"order_id":"8000","reason":"the desk is broken"}
             = Done. Refund approval of order 8000: status approved.
             → orders__get_order {"order_id":"77"}
-            = I could not get order 77: order_not_found: no order matches 77; ask for the number again.
+            = I could not get order 77: order_not_found: no order matches 77.
             → refunds__get_refund_status {"order_id":"8000"}
             = Refund status of order 8000: status paid, refund id R-1.
         "#]],
@@ -354,7 +354,83 @@ fn errors_and_unknown_outcomes_are_reported_and_not_repeated() {
            error: outcome unknown, do not repeat: the reply was lost"#,
         expect![[r#"
             → refunds__process_refund {"amount":10,"order_id":"9"}
-            = I cannot tell whether process refund took effect, so I will not repeat it: outcome unknown, do not repeat: the reply was lost.
+            = I cannot tell whether process refund took effect, so I will not repeat it: outcome unknown: the reply was lost.
+        "#]],
+    );
+}
+
+#[test]
+fn what_an_error_tells_the_model_is_not_told_to_the_user() {
+    let lines = [
+        "tool_failed: TimeoutError: the desk is closed, come tomorrow; tell the user",
+        "tool_unavailable: no function orders; nothing was done; tell the user",
+        "order_not_found: no order matches 9; ask the user to re-check the id",
+        "approval_required: 620 is above 500; use request_refund_approval instead",
+        "unknown_outcome: the reply was lost; its outcome is unknown: do not repeat it, tell the user that a person has to look",
+    ];
+    let said = |line: &&str| {
+        let script = format!("user: Where is order 9?\nerror: {line}");
+        let played = play(call(shop(), Vec::new()), &script);
+        format!("{}\n", played.lines().last().unwrap_or_default())
+    };
+    expect![[r#"
+        = I could not get order 9: tool_failed: TimeoutError: the desk is closed, come tomorrow.
+        = I could not get order 9: tool_unavailable: no function orders; nothing was done.
+        = I could not get order 9: order_not_found: no order matches 9.
+        = I could not get order 9: approval_required: 620 is above 500.
+        = I cannot tell whether get order took effect, so I will not repeat it: unknown_outcome: the reply was lost; its outcome is unknown, a person has to look.
+    "#]]
+    .assert_eq(&lines.iter().map(said).collect::<String>());
+}
+
+#[test]
+fn a_description_without_a_verb_still_says_what_a_tool_is_for() {
+    let city = json!({"city": {"type": "string"}});
+    let named = |name: &str, about: &str| tool(name, about, city.clone(), &["city"]);
+    let purposes = [
+        named("get_weather", "The weather in a city"),
+        named("get_forecast", "What the sky will be like"),
+        named("weather", "The weather in a city"),
+    ];
+    let said = purposes.map(|tool| {
+        let mut call = call(vec![tool], Vec::new());
+        let asked = play(call.clone(), "user: What's the weather forecast?");
+        let words = Block::Text("Weather forecast in Oslo".into());
+        call.messages = vec![Message { role: Role::User, content: vec![words] }];
+        let first = reply(&call).content.into_iter().next();
+        let why = first.map(|b| if let Block::Text(t) = b { t } else { String::new() });
+        format!("{asked}{}\n", why.unwrap_or_default())
+    });
+    expect![[r#"
+        = What is the city? I need it to get the weather in a city.
+        I call get_weather to get the weather in a city.
+        → get_forecast {"city":"weather"}
+        I call get_forecast to get forecast.
+        = What is the city? I need it to use weather.
+        I call weather.
+    "#]]
+    .assert_eq(&said.concat());
+}
+
+#[test]
+fn what_was_found_of_one_thing_is_not_used_for_another() {
+    check(
+        shop(),
+        r#"user: Where is my order A-1001?
+           result: {"order_id": "A-1001", "total": 42.5, "status": "shipped"}
+           user: Refund order A-1002, please.
+           result: {"order_id": "A-1002", "total": 189.0, "status": "delivered"}
+           result: {"status": "refunded"}
+           user: and refund order A-1001
+           result: {"status": "refunded"}"#,
+        expect![[r#"
+            → orders__get_order {"order_id":"A-1001"}
+            = Order A-1001: status shipped, total 42.50.
+            → orders__get_order {"order_id":"A-1002"}
+            → refunds__process_refund {"amount":189.0,"order_id":"A-1002"}
+            = Done. Refund of order A-1002: status refunded.
+            → refunds__process_refund {"amount":42.5,"order_id":"A-1001"}
+            = Done. Refund of order A-1001: status refunded.
         "#]],
     );
 }

@@ -176,3 +176,84 @@ fn of_several_things_a_change_picks_none_by_itself() {
         "#]],
     );
 }
+
+/// A shop's till: what is paid back is looked up, in different ways of saying which order it is of.
+fn till() -> Vec<Tool> {
+    let id = json!({"type": "string", "description": "Such as A-1001"});
+    vec![
+        tool("get_order", "Shows an order.", json!({"order_id": id}), &["order_id"]),
+        tool("list_orders", "Lists the orders of the customer.", json!({}), &[]),
+        tool(
+            "refund_order",
+            "Refunds an order.",
+            json!({"order_id": id, "amount": {"type": "number"}}),
+            &["amount", "order_id"],
+        ),
+        tool(
+            "ship_order",
+            "Ships an order.",
+            json!({"order_id": id, "address": {"type": "string"}}),
+            &["order_id", "address"],
+        ),
+    ]
+}
+
+// INVARIANT: a change never takes a value of another thing.
+#[test]
+fn a_change_never_takes_a_value_of_another_thing() {
+    let before = [
+        r#"{"order_id": "A-1001", "total": 42.5}"#,
+        r#"{"total": 42.5}"#,
+        r#"{"number": "A-1001", "amount": 42.5}"#,
+        r#"{"order": {"id": "A-1001"}, "payment": {"total": 42.5}}"#,
+        r#"{"order_id": "A-1001", "total": 42.5, "replaces": {"order_id": "A-1002"}}"#,
+    ];
+    for result in before {
+        let script = format!(
+            "user: Where is order A-1001?\nresult: {result}\nuser: Refund order A-1002, please."
+        );
+        let reply = play(call(till(), Vec::new()), &script);
+        assert!(reply.ends_with("→ get_order {\"order_id\":\"A-1002\"}\n"), "{result}: {reply}");
+    }
+    for result in [
+        r#"{"order_id": "A-1001", "address": "Elm Street 3"}"#,
+        r#"{"number": "A-1001", "address": "Elm Street 3"}"#,
+        r#"[{"number": "A-1001", "address": "Elm Street 3"}, {"number": "A-1003"}]"#,
+    ] {
+        let script =
+            format!("user: List my orders\nresult: {result}\nuser: Ship order A-1002, please.");
+        let reply = play(call(till(), Vec::new()), &script);
+        assert!(!reply.contains("→ ship_order"), "{result}: {reply}");
+    }
+    let lists = [
+        r#"{"orders": [{"order_id": "A-1001", "total": 42.5}, {"order_id": "A-1002", "total": 189}], "total": 231.5}"#,
+        r#"[{"total": 42.5, "order_id": "A-1001"}, {"total": 189, "order_id": "A-1002"}]"#,
+        r#"[{"total": 42.5, "number": "A-1001"}, {"total": 189, "number": "A-1002"}]"#,
+    ];
+    for list in lists {
+        let script =
+            format!("user: List my orders\nresult: {list}\nuser: Refund order A-1002, please.");
+        let reply = play(call(till(), Vec::new()), &script);
+        let own = "→ refund_order {\"amount\":189,\"order_id\":\"A-1002\"}\n";
+        assert!(reply.ends_with(own), "{list}: {reply}");
+    }
+}
+
+#[test]
+fn changes_beside_each_other_take_each_its_own_value() {
+    check(
+        till(),
+        r#"user: Refund orders A-1001 and A-1002
+           result: {"order_id": "A-1001", "total": 42.5}
+           result: {"order_id": "A-1002", "total": 189}
+           result: refunded A-1001
+           result: refunded A-1002"#,
+        expect![[r#"
+            → get_order {"order_id":"A-1001"}
+            → get_order {"order_id":"A-1002"}
+            → refund_order {"amount":42.5,"order_id":"A-1001"}
+            → refund_order {"amount":189,"order_id":"A-1002"}
+            = Done. refunded A-1001. Done. refunded A-1002.
+        "#]],
+    );
+}
