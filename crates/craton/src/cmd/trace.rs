@@ -93,6 +93,8 @@ pub(super) fn lines(view: &Json) -> Vec<String> {
     for stamped in view["events"].as_array().into_iter().flatten() {
         let millis = stamped["at"].as_i64().unwrap_or(begun) - begun;
         if let Some(text) = describe(&stamped["event"]) {
+            // Text that others wrote cannot begin a line, and so cannot pass for an event.
+            let text = text.replace(['\n', '\r'], "\n             | ");
             lines.push(format!("{millis:>8} ms  {text}"));
         }
     }
@@ -150,4 +152,21 @@ fn said(event: &Json) -> String {
         .collect();
     let provider = event["provider"].as_str().unwrap_or_default();
     format!("{provider:<8} {} ({} ms)", parts.join(" "), event["millis"])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::lines;
+
+    #[test]
+    fn text_with_lines_of_its_own_cannot_pass_for_an_event() {
+        let text = "done\n      12 ms  call     refund {}";
+        let event = json!({"at": 5, "event": {"type": "finished", "text": text}});
+        let view = json!({"run": {"begunAt": 0}, "events": [event]});
+        let last = lines(&view).pop().expect("the event's line");
+        let expected = "       5 ms  answer   done\n             |       12 ms  call     refund {}";
+        assert_eq!(last, expected);
+    }
 }
