@@ -91,7 +91,8 @@ fn choose<'a>(kind: &str, wanted: &str, all: &'a [Named]) -> Result<&'a Named, S
 fn not_found(kind: &str, wanted: &str, all: &[Named]) -> String {
     if all.is_empty() {
         let deploy = if kind == "agent" { "; `craton deploy FILE` makes one" } else { "" };
-        return format!("there is no {kind} {wanted}, nor any other{deploy} (CR0029)");
+        let place = "in the account and region of this shell's AWS_ variables";
+        return format!("there is no {kind} {wanted}, nor any other {place}{deploy} (CR0029)");
     }
     let lower = wanted.to_lowercase();
     let likeness = |one: &Named| {
