@@ -27,6 +27,7 @@ dev = false
 access_key = "AKIACALLER"
 secret_key = "caller-secret"
 account = "111111111111"
+bearer = "ABSKY2FsbGVy"
 
 [[keys]]
 access_key = "AKIAREADER"
@@ -64,6 +65,11 @@ access_key_env = "PEER_KEY"
 secret_key_env = "PEER_SECRET"
 
 [forward.lambda]
+endpoint = "{peer}"
+access_key_env = "PEER_KEY"
+secret_key_env = "PEER_SECRET"
+
+[forward.bedrock-data-automation]
 endpoint = "{peer}"
 access_key_env = "PEER_KEY"
 secret_key_env = "PEER_SECRET"
@@ -359,6 +365,16 @@ def test_services_of_ours_are_passed_on_by_their_own_actions(front):
     assert status == 403 and "lambda:InvokeFunction" in body
     status, body = signed(front, **invoke, data=b"{}", key="AKIAINVOKER", secret="invoker-secret")
     assert status == 404 and "function:f" in body
+
+
+def test_an_api_key_is_passed_on_for_bedrocks_four_services_alone(front):
+    """Others sign as bedrock as well."""
+    status, body = sent(front, "POST", "/data-automation-projects/",
+                        {"Authorization": "Bearer ABSKY2FsbGVy", "Content-Type": "application/json"}, b"{}")
+    assert status == 403 and "API Key" in body
+    status, body = signed(front, "POST", "/data-automation-projects/", "bedrock", data=b"{}",
+                          key="AKIACALLER", secret="caller-secret")
+    assert status in (404, 501) and "API Key" not in body
 
 
 def test_a_bucket_in_the_host_is_a_name(front, objects):

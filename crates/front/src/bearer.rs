@@ -23,6 +23,11 @@ pub(crate) const SERVICE: &str = "bedrock";
 // AWS: bedrock:CallWithBearerToken (Service Authorization Reference)
 pub(crate) const PERMISSION: &str = "bedrock:CallWithBearerToken";
 
+/// Whether a service takes API keys at all. More services of AWS's sign as bedrock.
+pub(crate) fn opens(service: &str) -> bool {
+    matches!(service, "bedrock" | "bedrock-runtime" | "bedrock-agent" | "bedrock-agent-runtime")
+}
+
 /// The token of a request.
 pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(AUTHORIZATION)?.to_str().ok()?;

@@ -24,7 +24,7 @@ use crate::foreign::{self, Foreign};
 use crate::forward::{self, Forwards, Route};
 use crate::origin::{self, Names};
 use crate::route::{self, Head, Plan, Routed};
-use crate::sigv4::{Payload, Signed};
+use crate::sigv4::{Payload, Refusal, Signed};
 use crate::{admin, bearer, limits, reading};
 
 pub(crate) struct Front {
@@ -225,6 +225,9 @@ async fn pass_on(
         let leaving = route.leaving(parts, head.bucket, body)?;
         let reading = reading::of(&route.candidates(&foreign), &leaving)?;
         foreign.settle(&reading);
+        if bearer::token(head.headers).is_some() && !bearer::opens(reading.service.name) {
+            return Err(Refusal::Bearer.fault(place.protocol()));
+        }
         for operation in &reading.operations {
             let action = foreign::permission(reading.service, operation);
             front.auth.authorize(&caller, &action, &"*")?;

@@ -390,6 +390,8 @@ mod tests {
                 "HEAD /b/k?versionId=1",
                 "DELETE /b/k?versionId=1\nx-amz-bypass-governance-retention: true",
                 "PUT /b/k?acl\nx-amz-acl: private",
+                "DELETE /b/k\nx-minio-force-delete: true",
+                "GET /b/k?rgwx-uid=other",
             ],
             &expect![[r#"
                 s3 CopyObject+GetObject
@@ -401,7 +403,9 @@ mod tests {
                 s3 GetObject+GetObjectVersion
                 s3 GetObjectVersion+HeadObject
                 s3 BypassGovernanceRetention+DeleteObject+DeleteObjectVersion
-                s3 PutObjectAcl"#]],
+                s3 PutObjectAcl
+                x-minio-force-delete is none of S3's
+                rgwx-uid is none of S3's"#]],
         );
     }
 

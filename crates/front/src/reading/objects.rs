@@ -12,6 +12,10 @@ use super::{Leaving, unclear};
 /// Ceph answer there to whoever administers them, moto to its tests.
 const RESERVED: [&str; 3] = ["minio", "admin", "moto-api"];
 
+/// What starts like this asks MinIO or Ceph for more than S3 knows: to delete all below a prefix, to
+/// act as another user.
+const OF_SERVERS: [&str; 3] = ["x-minio-", "x-rgw-", "rgwx-"];
+
 /// Headers that ask for more, and the permission for it.
 // AWS: S3 user guide, required permissions for S3 API operations
 const MORE: [(&str, &str); 8] = [
@@ -42,6 +46,10 @@ pub(super) fn check(
     }
     let headers = leaving.headers.keys().map(|name| name.as_str().to_owned());
     let given: Vec<String> = headers.chain(names()).collect();
+    let beyond = given.iter().find(|name| OF_SERVERS.iter().any(|start| name.starts_with(start)));
+    if let Some(name) = beyond {
+        return Err(unclear(&format!("{name} is none of S3's")));
+    }
     let asked = MORE.iter().filter(|(name, _)| given.iter().any(|g| matches(g, name)));
     let of_bucket = operations.iter().any(|name| name.contains("Bucket"));
     let mut more: Vec<String> = asked

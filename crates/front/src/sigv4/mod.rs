@@ -163,10 +163,15 @@ impl<'a> Claim<'a> {
     /// stands between, may have added it.
     // AWS: every x-amz-* header has to be signed (S3: "There were headers present in the request
     // which were not signed"). Without effect here: date and digest, which the signature covers
-    // in its own ways, the token, and what only names the client.
+    // in its own ways, the token, and what only names a client or a proxy.
     fn unsigned_header<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        const FREE: [&str; 4] =
-            ["x-amz-date", CONTENT_SHA256, "x-amz-security-token", "x-amz-user-agent"];
+        const FREE: [&str; 5] = [
+            "x-amz-date",
+            CONTENT_SHA256,
+            "x-amz-security-token",
+            "x-amz-user-agent",
+            "x-amz-cf-id",
+        ];
         let names = headers.keys().map(http::HeaderName::as_str);
         let mut told = names.filter(|name| name.starts_with("x-amz-") && !FREE.contains(name));
         told.find(|name| !self.signs(name))
