@@ -245,10 +245,11 @@ fn by_path(candidates: &[&'static Service], leaving: &Leaving<'_>) -> Way {
     Ok(Some(Reading { service: best, operations }))
 }
 
-// AWS: botocore sends the searches of cloudsearchdomain as forms
+/// Empty where the path alone tells the operation.
+// AWS: botocore sends the searches of cloudsearchdomain as forms, with what tells a GET in the body
 fn method<'a>(service: &Service, leaving: &'a Leaving<'_>) -> &'a str {
     match service.name == "cloudsearchdomain" && leaving.is_form() {
-        true => "GET",
+        true => "",
         false => leaving.method.as_str(),
     }
 }
@@ -372,6 +373,19 @@ mod tests {
                 its path has another spelling: send it without dots and codes
                 its path has another spelling: send it without dots and codes
                 its path has another spelling: send it without dots and codes"#]],
+        );
+    }
+
+    #[test]
+    fn a_search_may_come_as_a_form() {
+        let form = "content-type: application/x-www-form-urlencoded";
+        let search = "/2013-01-01/search";
+        check(
+            "cloudsearch",
+            &[&format!("POST {search}\n{form}\n\nq=a"), &format!("POST {search}")],
+            &expect![[r#"
+                cloudsearchdomain Search
+                no operation that craton knows of has POST /2013-01-01/search"#]],
         );
     }
 

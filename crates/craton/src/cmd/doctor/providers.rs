@@ -89,7 +89,9 @@ async fn ask(name: &str, rules: &[ModelRule], open: &Models) -> Finding {
     };
     let Err(error) = said else { return Finding::ok(what, format!("answers as {model}")) };
     let fix = match error.kind {
-        ModelErrorKind::Refused => "export its key, or correct its base_url or model in craton.toml",
+        ModelErrorKind::Refused => {
+            "export its key, or correct its base_url or model in craton.toml"
+        }
         ModelErrorKind::Throttled => "it is there and has too much to do; try again later",
         ModelErrorKind::Unavailable | ModelErrorKind::TimedOut => {
             "start it, or correct its base_url in craton.toml"
