@@ -204,13 +204,14 @@ fn ratios(medians: &[Sample]) -> String {
     };
     let per_s = |peer| find(peer, 64).map(|f| f.per_s);
     let p50 = |peer| find(peer, 1).map(|f| f.p50_ms);
-    let rivals = Peer::ALL.into_iter().filter(|peer| peer.is_durable_rival());
-    let best = rivals.filter_map(per_s).max_by(f64::total_cmp);
-    format!(
-        "RATIO craton/floor@64={} craton/langgraph-sqlite@64={} craton/best-durable@64={} craton/floor-p50@1={}",
+    let mut line = format!(
+        "RATIO craton/floor@64={} craton/floor-p50@1={}",
         ratio(per_s(Peer::Craton), per_s(Peer::Floor)),
-        ratio(per_s(Peer::Craton), per_s(Peer::LANGGRAPH_SQLITE)),
-        ratio(per_s(Peer::Craton), best),
         ratio(p50(Peer::Craton), p50(Peer::Floor)),
-    )
+    );
+    for library in Peer::ALL.into_iter().filter(|peer| matches!(peer, Peer::Library(_))) {
+        let over = ratio(per_s(Peer::Craton), per_s(library));
+        line.push_str(&format!(" craton/{}@64={over}", library.name()));
+    }
+    line
 }

@@ -29,12 +29,11 @@ impl Peer {
         Peer::Craton,
         Peer::CratonRead,
         Peer::CratonPython,
-        Peer::LANGGRAPH_SQLITE,
+        Peer::Library("langgraph-sqlite"),
         Peer::Library("langgraph-postgres"),
         Peer::Library("openai-agents-sqlite"),
         Peer::Library("strands"),
     ];
-    pub(crate) const LANGGRAPH_SQLITE: Peer = Peer::Library("langgraph-sqlite");
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -44,11 +43,6 @@ impl Peer {
             Peer::CratonPython => "craton-python",
             Peer::Library(name) => name,
         }
-    }
-
-    /// Whether it stores what it did before it goes on, and is none of ours.
-    pub(crate) fn is_durable_rival(self) -> bool {
-        matches!(self, Peer::Library(name) if name != "strands")
     }
 
     /// Commits of one turn that somebody waits for, from the design: of the eight, the accepted
