@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use craton_core::agent::call;
 use craton_core::agent::event::{Call, Event, Intent, Outcome, ToolReturned};
 use craton_core::agent::state::End;
 use craton_core::agent::tool::{Effect, EventContext};
@@ -78,8 +79,7 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
 /// closed as unknown.
 fn take_up(run: &mut Run, inner: &Inner) -> Vec<Intent> {
     let mut again = Vec::new();
-    if run.turn.waits_for_model && run.pending.is_empty() {
-        let purpose = craton_core::agent::event::Purpose::Plan;
+    if let Some(purpose) = run.turn.asking.filter(|_| run.pending.is_empty()) {
         again.push(Intent::AskModel { purpose, step: run.turn.steps });
     }
     let open: Vec<Call> = run.turn.open_calls().cloned().collect();
@@ -127,10 +127,10 @@ fn changes_something(intent: &Intent) -> bool {
 fn perform(inner: &Arc<Inner>, run: &Run, intent: Intent, effects: &mut Effects) {
     let inner = inner.clone();
     match intent {
-        Intent::AskModel { step, .. } => {
+        Intent::AskModel { purpose, step } => {
             let ask = ModelCall {
                 step,
-                call: run.model_call(),
+                call: call::model_call(&run.turn, &run.agent, purpose),
                 live: run.turn.stream.then(|| run.live.clone()),
             };
             effects.push(Box::pin(async move { perform::ask_model(&inner, ask).await }));
@@ -217,21 +217,6 @@ impl Run {
     fn closing(&self, parked: Option<ParkedRun>) -> Closing<'_> {
         let ttl_seconds = self.agent.config.idle_session_ttl_seconds;
         Closing { record: &self.record, turn: &self.turn, ttl_seconds, parked }
-    }
-
-    /// The next call to the model: everything it needs stands in the turn and its configuration.
-    fn model_call(&self) -> wire::converse::Call {
-        wire::converse::Call {
-            model: self.agent.config.model.clone(),
-            system: self.turn.system.clone(),
-            messages: self.turn.messages.iter().map(|m| m.message().clone()).collect(),
-            tools: self.agent.model_tools.clone(),
-            tool_choice: wire::converse::ToolChoice::Auto,
-            inference: wire::converse::Inference::default(),
-            cache: wire::converse::CachePoints::default(),
-            additional: serde_json::Value::Null,
-            stream: self.turn.stream,
-        }
     }
 
     fn tool_call(&self, call: &Call) -> ToolCall {

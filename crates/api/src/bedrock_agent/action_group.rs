@@ -305,7 +305,12 @@ fn function(asked: Function) -> Result<config::Function, Fault> {
         (name, Parameter { kind, description: asked.description, required })
     };
     let parameters = asked.parameters.unwrap_or_default().into_iter().map(parameter).collect();
-    Ok(config::Function { name: asked.name, description: asked.description, parameters })
+    Ok(config::Function {
+        name: asked.name,
+        description: asked.description,
+        parameters,
+        confirm: false,
+    })
 }
 
 fn state(group: &ActionGroup) -> ActionGroupState {

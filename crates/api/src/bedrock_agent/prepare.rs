@@ -99,6 +99,7 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         instruction: needed(&settings.instruction, "instruction")?,
         groups: agent.groups.iter().filter(|group| group.enabled).filter_map(runnable).collect(),
         idle_session_ttl_seconds: settings.idle_session_ttl_seconds,
+        ..AgentConfig::default()
     };
     Ok(Pinned { config })
 }

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use wire::converse::Inference;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentConfig {
     pub agent_id: String,
@@ -21,6 +23,127 @@ pub struct AgentConfig {
     pub groups: Vec<ActionGroup>,
     /// 60 to 5400 seconds.
     pub idle_session_ttl_seconds: u32,
+    /// Whether an action group `AMAZON.UserInput` lets the agent ask the user for what is missing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub user_input: bool,
+    /// What differs from the defaults of a stage; at most one of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageConfig>,
+    /// The function that reads the replies of stages whose `parser` is set (`overrideLambda`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parser: Option<String>,
+    #[serde(default, skip_serializing_if = "Collaboration::is_disabled")]
+    pub collaboration: Collaboration,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collaborators: Vec<Collaborator>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryConfig>,
+    #[serde(default, skip_serializing_if = "Retention::is_default")]
+    pub retention: Retention,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A part of a turn that has a prompt of its own (`PromptType` of the build-time API).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    PreProcessing,
+    Orchestration,
+    KnowledgeBaseResponseGeneration,
+    PostProcessing,
+    MemorySummarization,
+    /// Of inline agents only: the build-time API has no such prompt.
+    RoutingClassifier,
+}
+
+/// What an agent sets for one stage; what is `None` stands at Craton's default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageConfig {
+    pub stage: Stage,
+    /// A disabled stage makes no model call.
+    pub enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<Inference>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// `additionalModelRequestFields`.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub additional: Json,
+    /// Whether [`AgentConfig::parser`] reads the replies of this stage.
+    #[serde(default)]
+    pub parser: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Collaboration {
+    #[default]
+    Disabled,
+    Supervisor,
+    SupervisorRouter,
+}
+
+impl Collaboration {
+    fn is_disabled(&self) -> bool {
+        *self == Collaboration::Disabled
+    }
+}
+
+/// An agent that a supervisor may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Collaborator {
+    /// `collaboratorName`, unique in the team.
+    pub name: String,
+    /// `collaborationInstruction`: when the supervisor asks it.
+    pub instruction: String,
+    /// Whether it reads the supervisor's conversation (`TO_COLLABORATOR`).
+    #[serde(default)]
+    pub relay: bool,
+    pub agent_id: String,
+    pub alias_id: String,
+    /// `agentDescriptor.aliasArn`.
+    pub alias_arn: String,
+    /// Digest of its pinned configuration. Empty in what is prepared: an alias leads to its version
+    /// when a turn begins, and what the turn pins has it filled in, down to the last level.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub config: String,
+}
+
+/// Memory across sessions (`memoryConfiguration`, `SESSION_SUMMARY`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryConfig {
+    /// 0 to 365.
+    pub storage_days: u32,
+    /// How many summaries a new session reads.
+    pub max_recent_sessions: u32,
+}
+
+/// What of a conversation a session keeps; each cap holds by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Retention {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchanges: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+}
+
+impl Retention {
+    fn is_default(&self) -> bool {
+        *self == Retention::default()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +183,9 @@ pub struct Function {
     pub description: Option<String>,
     #[serde(default)]
     pub parameters: BTreeMap<String, Parameter>,
+    /// The user confirms each call before it is made (`requireConfirmation`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub confirm: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -32,6 +32,10 @@ pub enum Event {
     Parked(Parked),
     /// The client's results for the calls it was handed.
     Resumed(Box<Resumed>),
+    /// A collaborator begins to work on a tool use, or on the whole turn.
+    Delegated(Box<Delegated>),
+    /// Something happened in a collaborator's turn, which is nested in this one.
+    Within(Box<Within>),
     /// The hand-off, or the whole turn, was called off.
     Cancelled {
         reason: String,
@@ -136,10 +140,41 @@ pub enum Intent {
     Call(Call),
 }
 
+/// What a model is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Purpose {
+    /// Is the input fit to be worked on?
+    PreProcess,
+    /// Which collaborator does the whole of it?
+    Route,
+    /// What comes next: tools, or the answer.
     Plan,
+    /// The answer as the user is to read it.
+    PostProcess,
+    /// What a later session is to know of this one.
+    Summarize,
+}
+
+/// A collaborator's turn begins: a turn of its own inside the supervisor's, in the same journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delegated {
+    /// The supervisor's tool use; the name of the nested turn.
+    pub tool_use_id: String,
+    /// `collaboratorName`.
+    pub collaborator: String,
+    pub accepted: Accepted,
+    pub started: Started,
+}
+
+/// An event of a nested turn. A turn may hold several; a nested turn may hold others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Within {
+    /// [`Delegated::tool_use_id`].
+    pub tool_use_id: String,
+    pub event: Event,
 }
 
 /// One tool use that an executor performs.
@@ -232,6 +267,9 @@ pub struct Parked {
     pub invocation_id: String,
     /// Tool use ids, in the order the client gets them.
     pub tool_uses: Vec<String>,
+    /// Nested turns whose parked calls the client gets as well, after its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

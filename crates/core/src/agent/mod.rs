@@ -1,5 +1,6 @@
 //! An agent turn as two pure functions over its configuration and its events.
 
+pub mod call;
 pub mod config;
 pub mod event;
 pub mod history;

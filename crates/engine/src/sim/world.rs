@@ -253,6 +253,7 @@ pub(crate) fn config() -> AgentConfig {
             "x".to_owned(),
             Parameter { kind: ParameterKind::Integer, description: None, required: true },
         )]),
+        confirm: false,
     };
     let group = |name: &str, executor, functions: &[&str]| ActionGroup {
         id: name.to_uppercase(),
@@ -273,6 +274,7 @@ pub(crate) fn config() -> AgentConfig {
             group("client", Executor::ReturnControl, &["ask"]),
         ],
         idle_session_ttl_seconds: 600,
+        ..AgentConfig::default()
     }
 }
 

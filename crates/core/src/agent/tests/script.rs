@@ -308,6 +308,7 @@ fn config() -> AgentConfig {
         name: (*name).to_owned(),
         description: None,
         parameters: BTreeMap::from([("x".to_owned(), parameter.clone())]),
+        confirm: false,
     };
     let group = |name: &str, executor, functions: &[&str]| ActionGroup {
         id: name.to_owned(),
@@ -328,5 +329,6 @@ fn config() -> AgentConfig {
             group("client", Executor::ReturnControl, &["ask"]),
         ],
         idle_session_ttl_seconds: 600,
+        ..AgentConfig::default()
     }
 }

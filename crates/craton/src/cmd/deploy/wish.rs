@@ -478,6 +478,7 @@ fn runnable(group: &GroupWish) -> Option<ActionGroup> {
                     name: text(&one["name"]).unwrap_or_default(),
                     description: text(&one["description"]),
                     parameters: parameters(&one["parameters"]),
+                    confirm: one["requireConfirmation"] == "ENABLED",
                 })
                 .collect(),
         ),

@@ -38,6 +38,7 @@ fn function(name: &str, description: Option<&str>, parameters: &[&str]) -> Funct
         name: name.to_owned(),
         description: description.map(str::to_owned),
         parameters: parameters.collect(),
+        confirm: false,
     }
 }
 

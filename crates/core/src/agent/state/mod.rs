@@ -2,17 +2,20 @@
 //!
 //! [`apply`] is what happened and never fails; nothing here decides what to do next.
 
-use std::collections::BTreeSet;
+mod team;
+mod uses;
 
-use serde_json::Value as Json;
-use wire::converse::{Block, ResultBlock, Role, StopReason, ToolResult, ToolStatus, ToolUse};
+use std::collections::BTreeMap;
 
-use super::event::{
-    Accepted, Attributes, Call, Cause, Event, HandBackState, Intent, ModelSaid, Outcome, Parked,
-    Resumed, Started, ToolReturned, UnknownEffect,
+use wire::converse::{Block, Role, StopReason, ToolStatus};
+
+pub use self::team::Member;
+pub use self::uses::{Progress, Use};
+use crate::agent::event::{
+    Accepted, Attributes, Cause, Event, HandBackState, Intent, ModelSaid, Parked, Purpose, Resumed,
+    Started, UnknownEffect,
 };
-use super::origin::{Origin, Utterance, push};
-use super::tool::{self, Effect};
+use crate::agent::origin::{Origin, Utterance, push};
 
 /// The state of one turn: a fold of its events.
 #[derive(Debug, Clone, Default)]
@@ -30,9 +33,12 @@ pub struct Turn {
     pub inherited: usize,
     /// Model calls asked for so far.
     pub steps: u32,
-    pub waits_for_model: bool,
+    /// What the model is being asked for right now.
+    pub asking: Option<Purpose>,
     /// The tool uses of the last reply.
     pub uses: Vec<Use>,
+    /// Turns of collaborators inside this one, by the tool use that each works on.
+    pub members: BTreeMap<String, Member>,
     /// Replies in a row with nothing but refused tool uses.
     pub repairs: u32,
     pub parked: Option<Parked>,
@@ -48,35 +54,6 @@ pub struct Turn {
     pub providers: Vec<String>,
 }
 
-/// One tool use of a reply and how far it is.
-#[derive(Debug, Clone)]
-pub struct Use {
-    pub tool_use: ToolUse,
-    pub stage: Stage,
-    pub call: Option<Call>,
-}
-
-impl Use {
-    fn may_have_changed_something(&self) -> bool {
-        let call = self.call.as_ref().filter(|_| self.stage == Stage::Asked);
-        call.is_some_and(|call| call.effect != Effect::Read)
-    }
-}
-
-/// What the model reads of a call whose reply nobody waited for.
-const LEFT_UNDER_WAY: &str = "unknown_outcome: the turn ended while this call was under way; do \
-                              not repeat it, tell the user that a person has to look";
-/// What the model reads where a tool said nothing.
-const EMPTY_RESULT: &str = "(the tool returned nothing)";
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Stage {
-    New,
-    Asked,
-    /// Closed with a result; `bool` is whether it was refused.
-    Closed(ToolResult, bool),
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
     Answered(String),
@@ -90,9 +67,9 @@ pub fn apply(turn: &mut Turn, event: &Event) {
     match event {
         Event::Accepted(accepted) => turn.accept(accepted),
         Event::Started(started) => turn.start(started),
-        Event::Asked(Intent::AskModel { step, .. }) => {
+        Event::Asked(Intent::AskModel { purpose, step }) => {
             turn.steps = *step;
-            turn.waits_for_model = true;
+            turn.asking = Some(*purpose);
             turn.said = None;
             turn.uses.clear();
         }
@@ -106,6 +83,8 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         }
         Event::Parked(parked) => turn.parked = Some(parked.clone()),
         Event::Resumed(resumed) => turn.resume(resumed),
+        Event::Delegated(delegated) => turn.delegate(delegated),
+        Event::Within(within) => turn.apply_within(&within.tool_use_id, &within.event),
         Event::Cancelled { reason } => {
             turn.close_all(&format!("cancelled: {reason}"));
             turn.end = Some(End::Cancelled(reason.clone()));
@@ -124,21 +103,6 @@ impl Turn {
             apply(&mut turn, event);
         }
         turn
-    }
-
-    /// The calls that were asked for and have no outcome yet.
-    pub fn open_calls(&self) -> impl Iterator<Item = &Call> {
-        self.uses.iter().filter(|u| u.stage == Stage::Asked).filter_map(|u| u.call.as_ref())
-    }
-
-    pub fn used(&self, tool_use_id: &str) -> Option<&Use> {
-        self.uses.iter().find(|u| u.tool_use.tool_use_id == tool_use_id)
-    }
-
-    /// The tool uses that the client holds, in the order it got them.
-    pub fn handed_off(&self) -> Vec<&ToolUse> {
-        let parked = self.parked.as_ref().map(|p| p.tool_uses.as_slice()).unwrap_or_default();
-        parked.iter().filter_map(|id| self.used(id)).map(|u| &u.tool_use).collect()
     }
 
     fn accept(&mut self, accepted: &Accepted) {
@@ -164,17 +128,8 @@ impl Turn {
         push(&mut self.messages, Role::User, vec![words]);
     }
 
-    fn open(&mut self, call: &Call) {
-        if let Some(used) =
-            self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == call.tool_use_id)
-        {
-            used.stage = Stage::Asked;
-            used.call = Some(call.clone());
-        }
-    }
-
     fn hear(&mut self, said: &ModelSaid) {
-        self.waits_for_model = false;
+        self.asking = None;
         self.usage.input_tokens += said.reply.usage.input_tokens;
         self.usage.output_tokens += said.reply.usage.output_tokens;
         self.usage.cache_read_input_tokens += said.reply.usage.cache_read_input_tokens;
@@ -184,43 +139,14 @@ impl Turn {
         }
         let mut content = said.reply.content.clone();
         content.retain(|block| !is_blank(block));
-        self.uses = unique_uses(&mut content, self.used_ids())
+        self.uses = uses::unique_uses(&mut content, self.used_ids())
             .into_iter()
-            .map(|tool_use| Use { tool_use, stage: Stage::New, call: None })
+            .map(|tool_use| Use { tool_use, progress: Progress::New, call: None })
             .collect();
         self.said = self.uses.is_empty().then(|| text_of(&content));
         self.filtered = said.reply.stop_reason == StopReason::ContentFiltered;
         if !content.is_empty() {
             self.say(content, &Origin::Model);
-        }
-    }
-
-    fn take(&mut self, returned: &ToolReturned) {
-        let id = &returned.tool_use_id;
-        match &returned.outcome {
-            Outcome::Answered { body, session_attributes, prompt_session_attributes, .. } => {
-                if let Some(attributes) = session_attributes {
-                    self.session_attributes = attributes.clone();
-                }
-                if let Some(attributes) = prompt_session_attributes {
-                    self.prompt_attributes = attributes.clone();
-                }
-                self.close(id, body.clone(), None, false);
-            }
-            Outcome::Reprompt { body } => {
-                self.close(id, body.clone(), Some(ToolStatus::Error), true);
-            }
-            Outcome::Error { message } => {
-                self.close(id, message.clone(), Some(ToolStatus::Error), false);
-            }
-            Outcome::Failure { message } => {
-                self.close(id, message.clone(), Some(ToolStatus::Error), false);
-                self.fail("DependencyFailedException", message);
-            }
-            Outcome::Unknown { message } => {
-                self.remember_unknown(id);
-                self.close(id, message.clone(), Some(ToolStatus::Error), false);
-            }
         }
     }
 
@@ -233,22 +159,6 @@ impl Turn {
     /// The unknown outcomes of this turn's own calls.
     pub fn own_unknown(&self) -> &[UnknownEffect] {
         self.unknown.get(self.inherited..).unwrap_or_default()
-    }
-
-    fn used_ids(&self) -> BTreeSet<String> {
-        let blocks = self.messages.iter().flat_map(|message| &message.content);
-        let used = blocks.filter_map(|block| match block {
-            Block::ToolUse(used) => Some(used.tool_use_id.clone()),
-            _ => None,
-        });
-        used.collect()
-    }
-
-    fn remember_unknown(&mut self, tool_use_id: &str) {
-        if let Some(call) = self.used(tool_use_id).and_then(|u| u.call.clone()) {
-            let arguments = tool::canonical(&call.input);
-            self.unknown.push(UnknownEffect { key: call.key, tool: call.tool, arguments });
-        }
     }
 
     fn resume(&mut self, resumed: &Resumed) {
@@ -287,75 +197,14 @@ impl Turn {
     }
 
     fn fail(&mut self, code: &str, message: &str) {
-        self.waits_for_model = false;
+        self.asking = None;
         self.close_all("failed: the turn ended before this call was made or answered");
         self.end = Some(End::Failed { code: code.to_owned(), message: message.to_owned() });
-    }
-
-    /// Closes one tool use; the results become a message when the last one is in.
-    fn close(&mut self, id: &str, body: String, status: Option<ToolStatus>, again: bool) {
-        let Some(used) = self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == id) else {
-            return;
-        };
-        if matches!(used.stage, Stage::Closed(..)) {
-            return;
-        }
-        // Models' services refuse a blank text.
-        let body = if body.trim().is_empty() { EMPTY_RESULT.to_owned() } else { body };
-        let content = vec![ResultBlock::Text(body)];
-        let result = ToolResult { tool_use_id: id.to_owned(), content, status };
-        used.stage = Stage::Closed(result, again);
-        self.settle();
-    }
-
-    /// INVARIANT: no tool use is left without a result when a turn ends, and a call that was under
-    /// way then and may have changed something counts as unknown.
-    fn close_all(&mut self, message: &str) {
-        let open = self.uses.iter().filter(|u| !matches!(u.stage, Stage::Closed(..)));
-        let open = open.map(|u| (u.tool_use.tool_use_id.clone(), u.may_have_changed_something()));
-        self.parked = None;
-        for (id, doubtful) in open.collect::<Vec<_>>() {
-            let body = if doubtful { LEFT_UNDER_WAY } else { message };
-            if doubtful {
-                self.remember_unknown(&id);
-            }
-            self.close(&id, body.to_owned(), Some(ToolStatus::Error), false);
-        }
-    }
-
-    fn settle(&mut self) {
-        let closed: Vec<(&ToolUse, &ToolResult, bool)> = self
-            .uses
-            .iter()
-            .filter_map(|u| match &u.stage {
-                Stage::Closed(result, again) => Some((&u.tool_use, result, *again)),
-                Stage::New | Stage::Asked => None,
-            })
-            .collect();
-        if closed.len() < self.uses.len() {
-            return;
-        }
-        let only_repairs = closed.iter().all(|(_, _, again)| *again);
-        let block = |(used, result, _): (&ToolUse, &ToolResult, bool)| {
-            (Block::ToolResult(result.clone()), Origin::Tool(used.name.clone()))
-        };
-        let blocks = closed.into_iter().map(block).collect();
-        self.repairs = if only_repairs { self.repairs + 1 } else { 0 };
-        push(&mut self.messages, Role::User, blocks);
     }
 
     fn say(&mut self, content: Vec<Block>, origin: &Origin) {
         let blocks = content.into_iter().map(|block| (block, origin.clone())).collect();
         push(&mut self.messages, Role::Assistant, blocks);
-    }
-
-    pub(super) fn key(&self, ordinal: usize, tool: &str, input: &Json) -> String {
-        let (tenant, run) = match &self.accepted {
-            Some(accepted) => (accepted.tenant.as_str(), accepted.run.as_str()),
-            None => ("", ""),
-        };
-        let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
-        tool::idempotency_key(tenant, run, self.steps, ordinal, tool, input)
     }
 }
 
@@ -383,25 +232,6 @@ pub fn failure_reason(cause: Cause) -> &'static str {
         Cause::NoAnswer => "the model ended without an answer",
         Cause::Withheld => "the model's content filter withheld the answer",
     }
-}
-
-/// The tool uses of a reply, each with an id of its own in the whole conversation: some models
-/// repeat or omit ids, and a model's service refuses a conversation with one id twice.
-fn unique_uses(content: &mut [Block], mut taken: BTreeSet<String>) -> Vec<ToolUse> {
-    let mut uses: Vec<ToolUse> = Vec::new();
-    for block in content {
-        if let Block::ToolUse(tool_use) = block {
-            let given = tool_use.tool_use_id.clone();
-            let mut more = uses.len();
-            while tool_use.tool_use_id.is_empty() || taken.contains(&tool_use.tool_use_id) {
-                tool_use.tool_use_id = format!("{given}_{more}");
-                more += 1;
-            }
-            taken.insert(tool_use.tool_use_id.clone());
-            uses.push(tool_use.clone());
-        }
-    }
-    uses
 }
 
 /// Models' services refuse blank texts in what they are sent.

@@ -3,22 +3,17 @@
 //! A trace part tells what happened and nothing else: it is made from the event and the turn as
 //! it stood before, live and from the journal alike, so both tell the same.
 
-use craton_core::agent::event::{
-    Call, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Refused, Resumed, ToolReturned,
-};
-use craton_core::agent::origin::Utterance;
-use craton_core::agent::prompt;
-use craton_core::agent::state::{self, Turn, text_of};
-use craton_core::agent::tool;
+mod hand_off;
+mod model;
+mod tool;
+
+use craton_core::agent::event::{Event, HandBackState, Intent, Outcome, ToolReturned};
+use craton_core::agent::state::{self, Turn};
 use craton_core::agent::turn::Agent;
-use serde_json::json;
 use wire::bedrock_agent_runtime::types::{
-    ActionGroupInvocationInput, ActionGroupInvocationOutput, Caller, FailureTrace, FinalResponse,
-    InvocationInput, InvocationInputMember, InvocationType, Metadata, ModelInvocationInput,
-    Observation, OrchestrationModelInvocationOutput, OrchestrationTrace, PromptType, Rationale,
-    RawResponse, RepromptResponse, ReturnControlPayload, Source, Trace, TracePart, Type, Usage,
+    Caller, FailureTrace, FinalResponse, Metadata, Observation, OrchestrationTrace, Trace,
+    TracePart, Type,
 };
-use wire::converse::Message;
 use wire::shape::Shape as _;
 use wire::value::{Timestamp, Value};
 
@@ -121,7 +116,9 @@ impl View<'_> {
     fn traces(&self, event: &Event) -> Vec<Trace> {
         match event {
             Event::Accepted(_) | Event::Started(_) => Vec::new(),
-            Event::Asked(Intent::AskModel { step, .. }) => vec![self.model_input(*step)],
+            Event::Asked(Intent::AskModel { purpose, step }) => {
+                vec![self.model_input(*purpose, *step)]
+            }
             Event::Asked(Intent::Call(call)) => self.call_input(call),
             Event::ModelSaid(said) => self.model_output(said),
             Event::ModelFailed(failed) => vec![self.failure(&failed.message)],
@@ -129,6 +126,7 @@ impl View<'_> {
             Event::Refused(refused) => vec![self.refusal(refused)],
             Event::Parked(parked) => self.hand_off_inputs(parked),
             Event::Resumed(resumed) => self.hand_backs(resumed),
+            Event::Delegated(_) | Event::Within(_) => Vec::new(),
             Event::Cancelled { reason } => vec![self.failure(reason)],
             Event::GaveUp(cause) => vec![self.failure(state::failure_reason(*cause))],
             Event::Finished { text } => vec![self.finish(text)],
@@ -161,6 +159,8 @@ impl View<'_> {
             | Event::ModelSaid(_)
             | Event::ToolReturned(_)
             | Event::Refused(_)
+            | Event::Delegated(_)
+            | Event::Within(_)
             | Event::Finished { .. } => None,
         }
     }
@@ -208,51 +208,6 @@ impl View<'_> {
         }
     }
 
-    fn model_input(&self, step: u32) -> Trace {
-        let messages: Vec<&Message> = self.turn.messages.iter().map(Utterance::message).collect();
-        let text = json!({"system": self.turn.system, "messages": messages});
-        let accepted = self.turn.accepted.as_ref();
-        let embedded = accepted.map(|accepted| &accepted.provider).filter(|p| llm::is_embedded(p));
-        let model = match embedded {
-            Some(provider) => format!("craton.{provider}"),
-            None => self.agent.config.model.clone(),
-        };
-        orchestration(OrchestrationTrace::ModelInvocationInput(ModelInvocationInput {
-            foundation_model: Some(model),
-            text: Some(text.to_string()),
-            trace_id: self.trace_id(step),
-            r#type: Some(PromptType::Orchestration),
-            ..ModelInvocationInput::default()
-        }))
-    }
-
-    fn model_output(&self, said: &ModelSaid) -> Vec<Trace> {
-        let raw = json!({
-            "provider": said.provider,
-            "model": said.model,
-            "content": said.reply.content,
-            "stopReason": said.reply.stop_reason,
-        });
-        let usage = Usage {
-            input_tokens: i64::try_from(said.reply.usage.input_tokens).ok(),
-            output_tokens: i64::try_from(said.reply.usage.output_tokens).ok(),
-        };
-        let output = OrchestrationModelInvocationOutput {
-            metadata: Some(Metadata { usage: Some(usage), ..self.took(said.millis) }),
-            raw_response: Some(RawResponse { content: Some(raw.to_string()) }),
-            trace_id: self.trace_id(said.step),
-            ..OrchestrationModelInvocationOutput::default()
-        };
-        let mut traces = vec![orchestration(OrchestrationTrace::ModelInvocationOutput(output))];
-        if said.reply.asks_for_tools()
-            && let Some(text) = prompt::rationale(&text_of(&said.reply.content))
-        {
-            let rationale = Rationale { text: Some(text), trace_id: self.trace_id(said.step) };
-            traces.push(orchestration(OrchestrationTrace::Rationale(rationale)));
-        }
-        traces
-    }
-
     fn took(&self, millis: u64) -> Metadata {
         let millis = i64::try_from(millis).unwrap_or(i64::MAX);
         Metadata {
@@ -262,116 +217,6 @@ impl View<'_> {
             total_time_ms: Some(millis),
             ..Metadata::default()
         }
-    }
-
-    fn call_input(&self, call: &Call) -> Vec<Trace> {
-        let id = self.use_id(&call.tool_use_id);
-        self.group_input(&call.tool, &call.input, None, id).into_iter().collect()
-    }
-
-    fn group_input(
-        &self,
-        name: &str,
-        input: &serde_json::Value,
-        invocation: Option<&str>,
-        trace_id: Option<String>,
-    ) -> Option<Trace> {
-        let tool = self.agent.tool(name)?;
-        let group = tool::trace_input(tool, input, invocation);
-        let group = ActionGroupInvocationInput::from_value(Value::from(group)).ok()?;
-        Some(orchestration(OrchestrationTrace::InvocationInput(InvocationInput {
-            action_group_invocation_input: Some(group),
-            invocation_type: Some(InvocationType::ActionGroup),
-            trace_id,
-            ..InvocationInput::default()
-        })))
-    }
-
-    fn tool_output(&self, returned: &ToolReturned) -> Trace {
-        let (text, reprompt) = match &returned.outcome {
-            Outcome::Answered { body, .. } => (body, false),
-            Outcome::Reprompt { body } => (body, true),
-            Outcome::Error { message } | Outcome::Unknown { message } => (message, false),
-            Outcome::Failure { message } => return self.failure(message),
-        };
-        let id = self.use_id(&returned.tool_use_id);
-        if reprompt {
-            return self.reprompt(text, Source::ActionGroup, id);
-        }
-        self.observe(text, Some(self.took(returned.millis)), id)
-    }
-
-    fn observe(&self, text: &str, metadata: Option<Metadata>, trace_id: Option<String>) -> Trace {
-        let output = ActionGroupInvocationOutput { metadata, text: Some(text.to_owned()) };
-        orchestration(OrchestrationTrace::Observation(Observation {
-            action_group_invocation_output: Some(output),
-            trace_id,
-            r#type: Some(Type::ActionGroup),
-            ..Observation::default()
-        }))
-    }
-
-    fn reprompt(&self, text: &str, source: Source, trace_id: Option<String>) -> Trace {
-        let response = RepromptResponse { source: Some(source), text: Some(text.to_owned()) };
-        orchestration(OrchestrationTrace::Observation(Observation {
-            reprompt_response: Some(response),
-            trace_id,
-            r#type: Some(Type::Reprompt),
-            ..Observation::default()
-        }))
-    }
-
-    fn refusal(&self, refused: &Refused) -> Trace {
-        let id = self.use_id(&refused.tool_use_id);
-        self.reprompt(&refused.message, Source::Parser, id)
-    }
-
-    fn hand_off_inputs(&self, parked: &Parked) -> Vec<Trace> {
-        let used = parked.tool_uses.iter().filter_map(|id| self.turn.used(id));
-        used.filter_map(|used| {
-            let used = &used.tool_use;
-            let id = self.use_id(&used.tool_use_id);
-            self.group_input(&used.name, &used.input, Some(&parked.invocation_id), id)
-        })
-        .collect()
-    }
-
-    fn hand_backs(&self, resumed: &Resumed) -> Vec<Trace> {
-        let observed = resumed.results.iter().map(|result| {
-            let id = self.use_id(&result.tool_use_id);
-            match result.state {
-                HandBackState::Reprompt => self.reprompt(&result.body, Source::ActionGroup, id),
-                HandBackState::Success | HandBackState::Failure => {
-                    self.observe(&result.body, None, id)
-                }
-            }
-        });
-        observed.collect()
-    }
-
-    fn return_control(&self, parked: &Parked) -> Out {
-        let members = parked.tool_uses.iter().filter_map(|id| {
-            let used = &self.turn.used(id)?.tool_use;
-            let member = tool::invocation_input(self.agent.tool(&used.name)?, &used.input);
-            let member = InvocationInputMember::from_value(Value::from(member)).ok()?;
-            Some(self.of_agent(member))
-        });
-        let payload = ReturnControlPayload {
-            invocation_id: Some(parked.invocation_id.clone()),
-            invocation_inputs: Some(members.collect()),
-        };
-        Out::ReturnControl(Box::new(payload.into_value()))
-    }
-
-    // AWS: a client that serves several agents tells them apart by `agentId` (API reference,
-    // `ApiInvocationInput`, `FunctionInvocationInput`).
-    fn of_agent(&self, mut member: InvocationInputMember) -> InvocationInputMember {
-        let agent_id = Some(self.record.agent_id.clone());
-        match &mut member {
-            InvocationInputMember::ApiInvocationInput(input) => input.agent_id = agent_id,
-            InvocationInputMember::FunctionInvocationInput(input) => input.agent_id = agent_id,
-        }
-        member
     }
 
     fn finish(&self, text: &str) -> Trace {

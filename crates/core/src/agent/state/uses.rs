@@ -1,0 +1,197 @@
+//! The tool uses of a reply: how far each is, and how they close together.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+use wire::converse::{Block, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
+
+use super::Turn;
+use crate::agent::event::{Call, Outcome, ToolReturned, UnknownEffect};
+use crate::agent::origin::{Origin, push};
+use crate::agent::tool::{self, Effect};
+
+/// One tool use of a reply and how far it is.
+#[derive(Debug, Clone)]
+pub struct Use {
+    pub tool_use: ToolUse,
+    pub progress: Progress,
+    pub call: Option<Call>,
+}
+
+impl Use {
+    fn may_have_changed_something(&self) -> bool {
+        let call = self.call.as_ref().filter(|_| self.progress == Progress::Asked);
+        call.is_some_and(|call| call.effect != Effect::Read)
+    }
+}
+
+/// What the model reads of a call whose reply nobody waited for.
+const LEFT_UNDER_WAY: &str = "unknown_outcome: the turn ended while this call was under way; do \
+                              not repeat it, tell the user that a person has to look";
+/// What the model reads where a tool said nothing.
+const EMPTY_RESULT: &str = "(the tool returned nothing)";
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    New,
+    Asked,
+    /// Closed with a result; `bool` is whether it was refused.
+    Closed(ToolResult, bool),
+}
+
+impl Turn {
+    /// The calls that were asked for and have no outcome yet.
+    pub fn open_calls(&self) -> impl Iterator<Item = &Call> {
+        self.uses.iter().filter(|u| u.progress == Progress::Asked).filter_map(|u| u.call.as_ref())
+    }
+
+    pub fn used(&self, tool_use_id: &str) -> Option<&Use> {
+        self.uses.iter().find(|u| u.tool_use.tool_use_id == tool_use_id)
+    }
+
+    /// The tool uses that the client holds, in the order it got them.
+    pub fn handed_off(&self) -> Vec<&ToolUse> {
+        let parked = self.parked.as_ref().map(|p| p.tool_uses.as_slice()).unwrap_or_default();
+        parked.iter().filter_map(|id| self.used(id)).map(|u| &u.tool_use).collect()
+    }
+
+    pub(super) fn open(&mut self, call: &Call) {
+        if let Some(used) =
+            self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == call.tool_use_id)
+        {
+            used.progress = Progress::Asked;
+            used.call = Some(call.clone());
+        }
+    }
+
+    pub(super) fn take(&mut self, returned: &ToolReturned) {
+        let id = &returned.tool_use_id;
+        match &returned.outcome {
+            Outcome::Answered { body, session_attributes, prompt_session_attributes, .. } => {
+                if let Some(attributes) = session_attributes {
+                    self.session_attributes = attributes.clone();
+                }
+                if let Some(attributes) = prompt_session_attributes {
+                    self.prompt_attributes = attributes.clone();
+                }
+                self.close(id, body.clone(), None, false);
+            }
+            Outcome::Reprompt { body } => {
+                self.close(id, body.clone(), Some(ToolStatus::Error), true);
+            }
+            Outcome::Error { message } => {
+                self.close(id, message.clone(), Some(ToolStatus::Error), false);
+            }
+            Outcome::Failure { message } => {
+                self.close(id, message.clone(), Some(ToolStatus::Error), false);
+                self.fail("DependencyFailedException", message);
+            }
+            Outcome::Unknown { message } => {
+                self.remember_unknown(id);
+                self.close(id, message.clone(), Some(ToolStatus::Error), false);
+            }
+        }
+    }
+
+    pub(super) fn used_ids(&self) -> BTreeSet<String> {
+        let blocks = self.messages.iter().flat_map(|message| &message.content);
+        let used = blocks.filter_map(|block| match block {
+            Block::ToolUse(used) => Some(used.tool_use_id.clone()),
+            _ => None,
+        });
+        used.collect()
+    }
+
+    pub(super) fn remember_unknown(&mut self, tool_use_id: &str) {
+        if let Some(call) = self.used(tool_use_id).and_then(|u| u.call.clone()) {
+            let arguments = tool::canonical(&call.input);
+            self.unknown.push(UnknownEffect { key: call.key, tool: call.tool, arguments });
+        }
+    }
+
+    /// Closes one tool use; the results become a message when the last one is in.
+    pub(super) fn close(
+        &mut self,
+        id: &str,
+        body: String,
+        status: Option<ToolStatus>,
+        again: bool,
+    ) {
+        let Some(used) = self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == id) else {
+            return;
+        };
+        if matches!(used.progress, Progress::Closed(..)) {
+            return;
+        }
+        // Models' services refuse a blank text.
+        let body = if body.trim().is_empty() { EMPTY_RESULT.to_owned() } else { body };
+        let content = vec![ResultBlock::Text(body)];
+        let result = ToolResult { tool_use_id: id.to_owned(), content, status };
+        used.progress = Progress::Closed(result, again);
+        self.settle();
+    }
+
+    /// INVARIANT: no tool use is left without a result when a turn ends, and a call that was under
+    /// way then and may have changed something counts as unknown.
+    pub(super) fn close_all(&mut self, message: &str) {
+        let open = self.uses.iter().filter(|u| !matches!(u.progress, Progress::Closed(..)));
+        let open = open.map(|u| (u.tool_use.tool_use_id.clone(), u.may_have_changed_something()));
+        self.parked = None;
+        for (id, doubtful) in open.collect::<Vec<_>>() {
+            let body = if doubtful { LEFT_UNDER_WAY } else { message };
+            if doubtful {
+                self.remember_unknown(&id);
+            }
+            self.close(&id, body.to_owned(), Some(ToolStatus::Error), false);
+        }
+    }
+
+    fn settle(&mut self) {
+        let closed: Vec<(&ToolUse, &ToolResult, bool)> = self
+            .uses
+            .iter()
+            .filter_map(|u| match &u.progress {
+                Progress::Closed(result, again) => Some((&u.tool_use, result, *again)),
+                Progress::New | Progress::Asked => None,
+            })
+            .collect();
+        if closed.len() < self.uses.len() {
+            return;
+        }
+        let only_repairs = closed.iter().all(|(_, _, again)| *again);
+        let block = |(used, result, _): (&ToolUse, &ToolResult, bool)| {
+            (Block::ToolResult(result.clone()), Origin::Tool(used.name.clone()))
+        };
+        let blocks = closed.into_iter().map(block).collect();
+        self.repairs = if only_repairs { self.repairs + 1 } else { 0 };
+        push(&mut self.messages, Role::User, blocks);
+    }
+
+    pub(in crate::agent) fn key(&self, ordinal: usize, tool: &str, input: &Json) -> String {
+        let (tenant, run) = match &self.accepted {
+            Some(accepted) => (accepted.tenant.as_str(), accepted.run.as_str()),
+            None => ("", ""),
+        };
+        let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
+        tool::idempotency_key(tenant, run, self.steps, ordinal, tool, input)
+    }
+}
+
+/// The tool uses of a reply, each with an id of its own in the whole conversation: some models
+/// repeat or omit ids, and a model's service refuses a conversation with one id twice.
+pub(super) fn unique_uses(content: &mut [Block], mut taken: BTreeSet<String>) -> Vec<ToolUse> {
+    let mut uses: Vec<ToolUse> = Vec::new();
+    for block in content {
+        if let Block::ToolUse(tool_use) = block {
+            let given = tool_use.tool_use_id.clone();
+            let mut more = uses.len();
+            while tool_use.tool_use_id.is_empty() || taken.contains(&tool_use.tool_use_id) {
+                tool_use.tool_use_id = format!("{given}_{more}");
+                more += 1;
+            }
+            taken.insert(tool_use.tool_use_id.clone());
+            uses.push(tool_use.clone());
+        }
+    }
+    uses
+}

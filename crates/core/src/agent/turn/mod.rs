@@ -1,0 +1,92 @@
+//! Decides the next move of an agent turn.
+//!
+//! The engine feeds events in and performs the intents that come out. [`decide`] runs only at the
+//! tip of a turn, so recovery applies the past without deciding it again. The same events always
+//! give the same decisions.
+
+mod hand_off;
+mod tools;
+
+use std::sync::Arc;
+
+use crate::agent::config::AgentConfig;
+use crate::agent::event::{Cause, Event, Intent, Purpose};
+use crate::agent::limits::Limits;
+use crate::agent::prompt;
+use crate::agent::state::{Progress, Turn, Use};
+use crate::agent::tool::{self, Effect, Tool};
+
+/// A configuration ready to run: the tools are compiled from its schemas once.
+#[derive(Debug)]
+pub struct Agent {
+    pub config: AgentConfig,
+    pub tools: Vec<Tool>,
+    /// The tools as the model is told of them, in the same order at every step.
+    pub model_tools: Arc<[wire::converse::Tool]>,
+}
+
+impl Agent {
+    pub fn new(config: AgentConfig) -> Result<Self, tool::SchemaProblem> {
+        let tools = tool::compile(&config.groups)?;
+        let model_tools = tools.iter().map(for_model).collect();
+        Ok(Agent { config, tools, model_tools })
+    }
+
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+}
+
+fn for_model(tool: &Tool) -> wire::converse::Tool {
+    wire::converse::Tool {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        schema: tool.input.clone(),
+    }
+}
+
+/// What the engine rules for one decision.
+pub struct Facts<'a> {
+    pub agent: &'a Agent,
+    pub limits: &'a Limits,
+    /// Draws a fresh id, for a hand-off that this decision may make.
+    pub fresh_id: &'a (dyn Fn() -> String + Sync),
+    /// The effect class of a tool, after tags and configuration.
+    pub effect: &'a (dyn Fn(&Tool) -> Effect + Sync),
+}
+
+/// What to do next. Empty while an effect is under way, and when the turn has ended.
+pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
+    if turn.end.is_some() || turn.parked.is_some() || turn.asking.is_some() {
+        return Vec::new();
+    }
+    if turn.uses.iter().any(|u| u.progress == Progress::New && !hand_off::hands_off(u, facts)) {
+        return tools::sort_out(turn, facts);
+    }
+    if turn.uses.iter().any(|u| u.progress == Progress::Asked) {
+        return Vec::new();
+    }
+    let waiting: Vec<&Use> = turn.uses.iter().filter(|u| u.progress == Progress::New).collect();
+    if !waiting.is_empty() {
+        return hand_off::hand_off(&waiting, facts);
+    }
+    if let Some(text) = &turn.said {
+        return vec![answered(turn, prompt::answer(text))];
+    }
+    if turn.repairs > facts.limits.repairs {
+        return vec![Event::GaveUp(Cause::TooManyRepairs)];
+    }
+    if turn.steps >= facts.limits.model_calls {
+        return vec![Event::GaveUp(Cause::TooManySteps)];
+    }
+    vec![Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step: turn.steps + 1 })]
+}
+
+/// A client that hears nothing could not tell an empty answer from a lost one.
+fn answered(turn: &Turn, text: String) -> Event {
+    match (text.is_empty(), turn.filtered) {
+        (false, _) => Event::Finished { text },
+        (true, false) => Event::GaveUp(Cause::NoAnswer),
+        (true, true) => Event::GaveUp(Cause::Withheld),
+    }
+}
