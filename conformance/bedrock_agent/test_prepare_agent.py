@@ -64,7 +64,7 @@ def test_an_unknown_agent_is_not_found(cp):
 
 
 def test_the_slash_tells_prepare_from_inline_invocation(craton, cp, agent):
-    """`POST /agents/{id}/` prepares, `POST /agents/{id}` is another operation."""
+    """`POST /agents/{id}/` prepares, `POST /agents/{id}` is InvokeInlineAgent."""
     import urllib.error
     import urllib.request
 
@@ -73,5 +73,5 @@ def test_the_slash_tells_prepare_from_inline_invocation(craton, cp, agent):
         urllib.request.urlopen(urllib.request.Request(
             f"{craton.url}/agents/{one.id}", data=b"{}", method="POST",
             headers={"content-type": "application/json"}))
-    assert caught.value.code == 501 and "InvokeInlineAgent" in caught.value.read().decode()
+    assert caught.value.code == 400 and "foundationModel" in caught.value.read().decode()
     assert one.status() == "NOT_PREPARED"

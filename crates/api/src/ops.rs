@@ -70,6 +70,7 @@ ops! {
     }
     "bedrock-agent-runtime": {
         InvokeAgent => bedrock_agent_runtime::invoke_agent::invoke,
+        InvokeInlineAgent => bedrock_agent_runtime::invoke_inline_agent::invoke,
     }
     "bedrock-runtime": {
         Converse => bedrock_runtime::converse::converse,

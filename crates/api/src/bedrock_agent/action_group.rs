@@ -6,12 +6,13 @@
 use craton_core::agent::config::{self, Executor, Parameter, ParameterKind, Schema};
 use craton_core::agent::tool;
 use wire::bedrock_agent::types::{
-    APISchema, ActionGroupExecutor, ActionGroupState, ActionGroupSummary, AgentActionGroup,
-    CreateAgentActionGroupRequest, CreateAgentActionGroupResponse, CustomControlMethod,
-    DeleteAgentActionGroupRequest, DeleteAgentActionGroupResponse, Function, FunctionSchema,
-    GetAgentActionGroupRequest, GetAgentActionGroupResponse, ListAgentActionGroupsRequest,
-    ListAgentActionGroupsResponse, ParameterDetail, RequireConfirmation, S3Identifier, Type,
-    UpdateAgentActionGroupRequest, UpdateAgentActionGroupResponse,
+    APISchema, ActionGroupExecutor, ActionGroupSignature, ActionGroupState, ActionGroupSummary,
+    AgentActionGroup, CreateAgentActionGroupRequest, CreateAgentActionGroupResponse,
+    CustomControlMethod, DeleteAgentActionGroupRequest, DeleteAgentActionGroupResponse, Function,
+    FunctionSchema, GetAgentActionGroupRequest, GetAgentActionGroupResponse,
+    ListAgentActionGroupsRequest, ListAgentActionGroupsResponse, ParameterDetail,
+    RequireConfirmation, S3Identifier, Type, UpdateAgentActionGroupRequest,
+    UpdateAgentActionGroupResponse,
 };
 use wire::fault::Fault;
 use wire::value::Timestamp;
@@ -27,23 +28,18 @@ pub(crate) async fn create(
     cx: &Cx,
     input: CreateAgentActionGroupRequest,
 ) -> Result<CreateAgentActionGroupResponse, Fault> {
-    feature::check_signature(input.parent_action_group_signature)?;
     let once = Once::new("CreateAgentActionGroup", input.client_token.as_deref(), input.clone());
-    let schema_from = schema_from(input.api_schema.as_ref())?;
-    let schema =
-        schema(cx, &input.action_group_name, input.api_schema, input.function_schema).await?;
-    let asked = ActionGroup {
-        id: String::new(),
+    let client_token = input.client_token;
+    let asked = Asked {
         name: input.action_group_name,
-        client_token: input.client_token,
         description: input.description,
+        signature: input.parent_action_group_signature,
         enabled: input.action_group_state != Some(ActionGroupState::Disabled),
-        executor: input.action_group_executor.map(executor),
-        schema,
-        schema_from,
-        created_at: 0,
-        updated_at: 0,
+        executor: input.action_group_executor,
+        api: input.api_schema,
+        functions: input.function_schema,
     };
+    let asked = ActionGroup { client_token, ..read(cx, asked).await? };
     check(&asked)?;
     let made = retry(|| try_create(cx, &input.agent_id, &once, &asked)).await?;
     Ok(CreateAgentActionGroupResponse { agent_action_group: shown(&input.agent_id, DRAFT, &made) })
@@ -125,22 +121,17 @@ pub(crate) async fn update(
     cx: &Cx,
     input: UpdateAgentActionGroupRequest,
 ) -> Result<UpdateAgentActionGroupResponse, Fault> {
-    feature::check_signature(input.parent_action_group_signature)?;
-    let schema_from = schema_from(input.api_schema.as_ref())?;
-    let schema =
-        schema(cx, &input.action_group_name, input.api_schema, input.function_schema).await?;
-    let asked = ActionGroup {
-        id: input.action_group_id,
+    let asked = Asked {
         name: input.action_group_name,
-        client_token: None,
         description: input.description,
+        signature: input.parent_action_group_signature,
         enabled: input.action_group_state != Some(ActionGroupState::Disabled),
-        executor: input.action_group_executor.map(executor),
-        schema,
-        schema_from,
-        created_at: 0,
-        updated_at: cx.engine.now(),
+        executor: input.action_group_executor,
+        api: input.api_schema,
+        functions: input.function_schema,
     };
+    let (id, updated_at) = (input.action_group_id, cx.engine.now());
+    let asked = ActionGroup { id, updated_at, ..read(cx, asked).await? };
     check(&asked)?;
     let made = retry(|| try_update(cx, &input.agent_id, &asked)).await?;
     Ok(UpdateAgentActionGroupResponse { agent_action_group: shown(&input.agent_id, DRAFT, &made) })
@@ -199,8 +190,39 @@ fn check_name(agent: &Agent, name: &str, except: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// An enabled group can be performed; a schema compiles, whatever the state.
-fn check(group: &ActionGroup) -> Result<(), Fault> {
+/// A group as a client describes it, in whichever of its requests.
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) signature: Option<ActionGroupSignature>,
+    pub(crate) enabled: bool,
+    pub(crate) executor: Option<ActionGroupExecutor>,
+    pub(crate) api: Option<APISchema>,
+    pub(crate) functions: Option<FunctionSchema>,
+}
+
+/// The group that is asked for, without an id or times. An enabled one can be performed; whether
+/// its schema compiles is not looked at yet.
+pub(crate) async fn read(cx: &Cx, asked: Asked) -> Result<ActionGroup, Fault> {
+    feature::check_signature(asked.signature)?;
+    let schema_from = schema_from(asked.api.as_ref())?;
+    let group = ActionGroup {
+        id: String::new(),
+        client_token: None,
+        description: asked.description,
+        enabled: asked.enabled,
+        executor: asked.executor.map(executor),
+        schema: schema(cx, &asked.name, asked.api, asked.functions).await?,
+        schema_from,
+        name: asked.name,
+        created_at: 0,
+        updated_at: 0,
+    };
+    check_complete(&group)?;
+    Ok(group)
+}
+
+fn check_complete(group: &ActionGroup) -> Result<(), Fault> {
     if group.enabled && (group.executor.is_none() || group.schema.is_none()) {
         return Err(Fault::validation(format!(
             "action group {} is enabled and needs an actionGroupExecutor, and either an apiSchema \
@@ -208,6 +230,11 @@ fn check(group: &ActionGroup) -> Result<(), Fault> {
             group.name
         )));
     }
+    Ok(())
+}
+
+/// A schema compiles, whatever the group's state.
+fn check(group: &ActionGroup) -> Result<(), Fault> {
     let Some(group) = runnable(group) else { return Ok(()) };
     match tool::compile(&[group]) {
         Ok(_) => Ok(()),

@@ -50,17 +50,9 @@ async fn try_create(
     }
     let now = cx.engine.now();
     let agent = Agent {
-        agent_id: write::new_id(cx),
         client_token: token.map(str::to_owned),
-        settings: settings.clone(),
-        groups: Vec::new(),
-        status: Status::NotPrepared,
-        failure_reasons: Vec::new(),
-        created_at: now,
-        updated_at: now,
-        prepared_at: None,
-        last_version: 0,
         tags: tags.clone(),
+        ..draft(write::new_id(cx), settings.clone(), now)
     };
     let id = &agent.agent_id;
     let mut batch = write::batch(cx);
@@ -72,6 +64,23 @@ async fn try_create(
     batch.put(&AgentAlias::key(id, &alias.alias_id), &alias);
     cx.engine.store().commit(batch).await?;
     Ok(agent)
+}
+
+/// An agent that nobody has saved yet.
+pub(crate) fn draft(agent_id: String, settings: Settings, now: i64) -> Agent {
+    Agent {
+        agent_id,
+        client_token: None,
+        settings,
+        groups: Vec::new(),
+        status: Status::NotPrepared,
+        failure_reasons: Vec::new(),
+        created_at: now,
+        updated_at: now,
+        prepared_at: None,
+        last_version: 0,
+        tags: Tags::new(),
+    }
 }
 
 fn claim_name(batch: &mut Batch, agent_id: &str, name: &str) {
@@ -203,7 +212,7 @@ async fn delete_versions(cx: &Cx, id: &str, batch: &mut Batch) -> Result<(), Sto
     }
 }
 
-fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
+pub(crate) fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
     Ok(Settings {
         name: input.agent_name.clone(),
         instruction: input.instruction.clone(),

@@ -12,10 +12,10 @@ pub(crate) mod agent_knowledge_base;
 pub(crate) mod agent_version;
 pub(crate) mod document;
 pub(crate) mod feature;
-mod limits;
+pub(crate) mod limits;
 mod page;
 pub(crate) mod prepare;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
-mod write;
+pub(crate) mod write;

@@ -2,7 +2,8 @@
 
 use engine::request::{Hearing, Input, InvokeError, TurnRequest};
 use wire::bedrock_agent_runtime::types::{
-    InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency,
+    InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency, PerformanceConfiguration,
+    PromptCreationConfigurations,
 };
 use wire::fault::Fault;
 use wire::shape::Shape as _;
@@ -39,10 +40,12 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, 
     Ok(reply(input.session_id, hearing))
 }
 
+// AWS: the content type of every answer (a response printed in
+// severity1/custom-amazon-bedrock-agent-action issue 16).
+pub(super) const CONTENT_TYPE: &str = "application/json";
+
 fn reply(session_id: String, hearing: Hearing) -> Reply {
-    // AWS: the content type of every answer (a response printed in
-    // severity1/custom-amazon-bedrock-agent-action issue 16).
-    let content_type = "application/json".to_owned();
+    let content_type = CONTENT_TYPE.to_owned();
     let head = InvokeAgentResponse { content_type, memory_id: None, session_id };
     let events = response_stream::events(hearing.outs);
     let reply = Reply::stream(head.into_value(), events).header("x-craton-run-id", hearing.run);
@@ -58,13 +61,25 @@ fn check(input: &InvokeAgentRequest) -> Result<(), Fault> {
     if let Some(arn) = &input.source_arn {
         return Err(refused("sourceArn", arn, "policies that look at the source of a request"));
     }
-    let latency = input.bedrock_model_configurations.as_ref();
-    let latency = latency.and_then(|c| c.performance_config.as_ref()).and_then(|p| p.latency);
-    if let Some(latency @ PerformanceConfigLatency::Optimized) = latency {
-        let field = "bedrockModelConfigurations.performanceConfig.latency";
-        return Err(refused(field, latency.as_str(), "latency classes of models"));
+    let models = input.bedrock_model_configurations.as_ref();
+    check_performance(models.and_then(|models| models.performance_config.as_ref()))?;
+    check_prompt_creation(input.prompt_creation_configurations.as_ref())
+}
+
+pub(super) fn check_performance(asked: Option<&PerformanceConfiguration>) -> Result<(), Fault> {
+    match asked.and_then(|asked| asked.latency) {
+        Some(latency @ PerformanceConfigLatency::Optimized) => {
+            let field = "bedrockModelConfigurations.performanceConfig.latency";
+            Err(refused(field, latency.as_str(), "latency classes of models"))
+        }
+        Some(PerformanceConfigLatency::Standard) | None => Ok(()),
     }
-    let Some(prompt) = &input.prompt_creation_configurations else { return Ok(()) };
+}
+
+pub(super) fn check_prompt_creation(
+    asked: Option<&PromptCreationConfigurations>,
+) -> Result<(), Fault> {
+    let Some(prompt) = asked else { return Ok(()) };
     let feature = "choosing how much of the conversation a prompt has";
     if let Some(turns) = prompt.previous_conversation_turns_to_include {
         let field = "promptCreationConfigurations.previousConversationTurnsToInclude";
@@ -78,7 +93,7 @@ fn check(input: &InvokeAgentRequest) -> Result<(), Fault> {
 }
 
 /// AWS: with results, `inputText` is ignored (API reference, `SessionState`).
-fn asked(
+pub(super) fn asked(
     end: Option<bool>,
     text: Option<String>,
     results: Option<session_state::Results>,
@@ -119,7 +134,7 @@ fn check_running(alias: &AgentAlias) -> Result<(), Fault> {
     Ok(())
 }
 
-fn fault(error: InvokeError) -> Fault {
+pub(super) fn fault(error: InvokeError) -> Fault {
     match error {
         InvokeError::Invalid(message) => Fault::validation(message),
         InvokeError::Conflict(message) => Fault::conflict(message),

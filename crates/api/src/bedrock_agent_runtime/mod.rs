@@ -1,9 +1,12 @@
-//! Agents for Amazon Bedrock, run time: InvokeAgent.
+//! Agents for Amazon Bedrock, run time: InvokeAgent and InvokeInlineAgent.
 //!
 //! A request is checked and turned into the engine's terms (`session_state`), the engine begins or
 //! continues a turn (`invoke_agent`), and what the turn says goes out as events
-//! (`response_stream`).
+//! (`response_stream`). An inline agent comes with its request (`inline_agent`), is pinned as a
+//! prepared one is, and takes the same way (`invoke_inline_agent`).
 
+mod inline_agent;
 pub(crate) mod invoke_agent;
+pub(crate) mod invoke_inline_agent;
 mod response_stream;
 mod session_state;

@@ -1,4 +1,4 @@
-//! What a turn says, as events of InvokeAgent's response stream.
+//! What a turn says, as events of the response streams of InvokeAgent and InvokeInlineAgent.
 
 use bytes::Bytes;
 use engine::live::Out;
@@ -13,6 +13,22 @@ use crate::reply::Events;
 
 pub(crate) fn events(outs: BoxStream<'static, Out>) -> Events {
     outs.map(event).boxed()
+}
+
+/// The same for an agent that is no resource: its trace has no names of one.
+pub(crate) fn inline_events(outs: BoxStream<'static, Out>) -> Events {
+    outs.map(|out| event(without_resource(out))).boxed()
+}
+
+/// What `TracePart` has and `InlineAgentTracePart` has not.
+fn without_resource(out: Out) -> Out {
+    let Out::Trace(mut part) = out else { return out };
+    if let Value::Map(members) = part.as_mut() {
+        for name in ["agentId", "agentAliasId", "agentVersion"] {
+            members.remove(name);
+        }
+    }
+    Out::Trace(part)
 }
 
 fn event(out: Out) -> Result<Value, Fault> {

@@ -6,8 +6,18 @@ use {bytes::Bytes, serde_json::Value as Json, std::collections::BTreeMap};
 #[allow(unused_imports)]
 use crate::{shape::{enumeration, structure, union}, value::Timestamp};
 
+union! { pub enum APISchema {
+    #[secret] Payload(String) = "payload",
+    S3(S3Identifier) = "s3",
+} }
+
 structure! { #[derive(Default)] pub struct AccessDeniedException {
     message: Option<String> = "message",
+} }
+
+union! { pub enum ActionGroupExecutor {
+    CustomControl(CustomControlMethod) = "customControl",
+    Lambda(String) = "lambda",
 } }
 
 structure! { #[derive(Default)] pub struct ActionGroupInvocationInput {
@@ -26,10 +36,34 @@ structure! { #[derive(Default)] pub struct ActionGroupInvocationOutput {
     #[secret] text: Option<String> = "text",
 } }
 
+enumeration! { pub enum ActionGroupSignature {
+    AmazonUserInput = "AMAZON.UserInput",
+    AmazonCodeInterpreter = "AMAZON.CodeInterpreter",
+    AnthropicComputer = "ANTHROPIC.Computer",
+    AnthropicBash = "ANTHROPIC.Bash",
+    AnthropicTextEditor = "ANTHROPIC.TextEditor",
+} }
+
 enumeration! { pub enum ActionInvocationType {
     Result = "RESULT",
     UserConfirmation = "USER_CONFIRMATION",
     UserConfirmationAndResult = "USER_CONFIRMATION_AND_RESULT",
+} }
+
+structure! { pub struct AgentActionGroup {
+    action_group_executor: Option<ActionGroupExecutor> = "actionGroupExecutor",
+    #[secret] action_group_name: String = "actionGroupName",
+    api_schema: Option<APISchema> = "apiSchema",
+    #[secret] description: Option<String> = "description",
+    function_schema: Option<FunctionSchema> = "functionSchema",
+    parent_action_group_signature: Option<ActionGroupSignature> = "parentActionGroupSignature",
+    parent_action_group_signature_params: Option<BTreeMap<String, String>> = "parentActionGroupSignatureParams",
+} }
+
+enumeration! { pub enum AgentCollaboration {
+    Supervisor = "SUPERVISOR",
+    SupervisorRouter = "SUPERVISOR_ROUTER",
+    Disabled = "DISABLED",
 } }
 
 structure! { #[derive(Default)] pub struct AgentCollaboratorInputPayload {
@@ -141,6 +175,27 @@ structure! { #[derive(Default)] pub struct CodeInterpreterInvocationOutput {
     #[secret] metadata: Option<Metadata> = "metadata",
 } }
 
+structure! { pub struct Collaborator {
+    action_groups: Option<Vec<AgentActionGroup>> = "actionGroups",
+    agent_collaboration: Option<AgentCollaboration> = "agentCollaboration",
+    #[secret] agent_name: Option<String> = "agentName",
+    collaborator_configurations: Option<Vec<CollaboratorConfiguration>> = "collaboratorConfigurations",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    foundation_model: String = "foundationModel",
+    guardrail_configuration: Option<GuardrailConfigurationWithArn> = "guardrailConfiguration",
+    idle_session_ttl_in_seconds: Option<i64> = "idleSessionTTLInSeconds",
+    #[secret] instruction: String = "instruction",
+    knowledge_bases: Option<Vec<KnowledgeBase>> = "knowledgeBases",
+    #[secret] prompt_override_configuration: Option<PromptOverrideConfiguration> = "promptOverrideConfiguration",
+} }
+
+structure! { pub struct CollaboratorConfiguration {
+    agent_alias_arn: Option<String> = "agentAliasArn",
+    #[secret] collaborator_instruction: String = "collaboratorInstruction",
+    #[secret] collaborator_name: String = "collaboratorName",
+    relay_conversation_history: Option<RelayConversationHistory> = "relayConversationHistory",
+} }
+
 enumeration! { pub enum ConfirmationState {
     Confirm = "CONFIRM",
     Deny = "DENY",
@@ -171,6 +226,14 @@ enumeration! { pub enum ConversationRole {
 enumeration! { pub enum CreationMode {
     Default = "DEFAULT",
     Overridden = "OVERRIDDEN",
+} }
+
+enumeration! { pub enum CustomControlMethod {
+    ReturnControl = "RETURN_CONTROL",
+} }
+
+structure! { #[derive(Default)] pub struct CustomOrchestration {
+    executor: Option<OrchestrationExecutor> = "executor",
 } }
 
 structure! { #[derive(Default)] pub struct CustomOrchestrationTrace {
@@ -233,6 +296,13 @@ structure! { #[derive(Default)] pub struct FinalResponse {
     #[secret] text: Option<String> = "text",
 } }
 
+structure! { pub struct FunctionDefinition {
+    description: Option<String> = "description",
+    #[secret] name: String = "name",
+    parameters: Option<BTreeMap<String, ParameterDetail>> = "parameters",
+    require_confirmation: Option<RequireConfirmation> = "requireConfirmation",
+} }
+
 structure! { pub struct FunctionInvocationInput {
     action_group: String = "actionGroup",
     action_invocation_type: Option<ActionInvocationType> = "actionInvocationType",
@@ -257,6 +327,10 @@ structure! { pub struct FunctionResult {
     response_state: Option<ResponseState> = "responseState",
 } }
 
+union! { pub enum FunctionSchema {
+    Functions(Vec<FunctionDefinition>) = "functions",
+} }
+
 structure! { #[derive(Default)] pub struct GeneratedResponsePart {
     #[secret] text_response_part: Option<TextResponsePart> = "textResponsePart",
 } }
@@ -271,6 +345,11 @@ structure! { #[derive(Default)] pub struct GuardrailAssessment {
     #[secret] sensitive_information_policy: Option<GuardrailSensitiveInformationPolicyAssessment> = "sensitiveInformationPolicy",
     #[secret] topic_policy: Option<GuardrailTopicPolicyAssessment> = "topicPolicy",
     #[secret] word_policy: Option<GuardrailWordPolicyAssessment> = "wordPolicy",
+} }
+
+structure! { pub struct GuardrailConfigurationWithArn {
+    guardrail_identifier: String = "guardrailIdentifier",
+    guardrail_version: String = "guardrailVersion",
 } }
 
 structure! { #[derive(Default)] pub struct GuardrailContentFilter {
@@ -439,6 +518,57 @@ structure! { #[derive(Default)] pub struct InferenceConfiguration {
     top_p: Option<f64> = "topP",
 } }
 
+structure! { #[derive(Default)] pub struct InlineAgentFilePart {
+    #[secret] files: Option<Vec<OutputFile>> = "files",
+} }
+
+structure! { #[derive(Default)] pub struct InlineAgentPayloadPart {
+    attribution: Option<Attribution> = "attribution",
+    #[secret] bytes: Option<Bytes> = "bytes",
+} }
+
+union! { pub enum InlineAgentResponseStream {
+    AccessDeniedException(AccessDeniedException) = "accessDeniedException",
+    BadGatewayException(BadGatewayException) = "badGatewayException",
+    #[secret] Chunk(InlineAgentPayloadPart) = "chunk",
+    ConflictException(ConflictException) = "conflictException",
+    DependencyFailedException(DependencyFailedException) = "dependencyFailedException",
+    Files(InlineAgentFilePart) = "files",
+    InternalServerException(InternalServerException) = "internalServerException",
+    ResourceNotFoundException(ResourceNotFoundException) = "resourceNotFoundException",
+    #[secret] ReturnControl(InlineAgentReturnControlPayload) = "returnControl",
+    ServiceQuotaExceededException(ServiceQuotaExceededException) = "serviceQuotaExceededException",
+    ThrottlingException(ThrottlingException) = "throttlingException",
+    #[secret] Trace(InlineAgentTracePart) = "trace",
+    ValidationException(ValidationException) = "validationException",
+} }
+
+structure! { #[derive(Default)] pub struct InlineAgentReturnControlPayload {
+    invocation_id: Option<String> = "invocationId",
+    invocation_inputs: Option<Vec<InvocationInputMember>> = "invocationInputs",
+} }
+
+structure! { #[derive(Default)] pub struct InlineAgentTracePart {
+    caller_chain: Option<Vec<Caller>> = "callerChain",
+    #[secret] collaborator_name: Option<String> = "collaboratorName",
+    event_time: Option<Timestamp> = "eventTime",
+    session_id: Option<String> = "sessionId",
+    #[secret] trace: Option<Trace> = "trace",
+} }
+
+structure! { #[derive(Default)] pub struct InlineBedrockModelConfigurations {
+    performance_config: Option<PerformanceConfiguration> = "performanceConfig",
+} }
+
+structure! { #[derive(Default)] pub struct InlineSessionState {
+    conversation_history: Option<ConversationHistory> = "conversationHistory",
+    files: Option<Vec<InputFile>> = "files",
+    invocation_id: Option<String> = "invocationId",
+    prompt_session_attributes: Option<BTreeMap<String, String>> = "promptSessionAttributes",
+    return_control_invocation_results: Option<Vec<InvocationResultMember>> = "returnControlInvocationResults",
+    session_attributes: Option<BTreeMap<String, String>> = "sessionAttributes",
+} }
+
 structure! { pub struct InputFile {
     name: String = "name",
     source: FileSource = "source",
@@ -496,6 +626,42 @@ structure! { pub struct InvokeAgentResponse {
     content_type: String = "contentType",
     memory_id: Option<String> = "memoryId",
     session_id: String = "sessionId",
+} }
+
+structure! { pub struct InvokeInlineAgentRequest {
+    action_groups: Option<Vec<AgentActionGroup>> = "actionGroups",
+    agent_collaboration: Option<AgentCollaboration> = "agentCollaboration",
+    #[secret] agent_name: Option<String> = "agentName",
+    bedrock_model_configurations: Option<InlineBedrockModelConfigurations> = "bedrockModelConfigurations",
+    collaborator_configurations: Option<Vec<CollaboratorConfiguration>> = "collaboratorConfigurations",
+    collaborators: Option<Vec<Collaborator>> = "collaborators",
+    custom_orchestration: Option<CustomOrchestration> = "customOrchestration",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    enable_trace: Option<bool> = "enableTrace",
+    end_session: Option<bool> = "endSession",
+    foundation_model: String = "foundationModel",
+    guardrail_configuration: Option<GuardrailConfigurationWithArn> = "guardrailConfiguration",
+    idle_session_ttl_in_seconds: Option<i64> = "idleSessionTTLInSeconds",
+    inline_session_state: Option<InlineSessionState> = "inlineSessionState",
+    #[secret] input_text: Option<String> = "inputText",
+    #[secret] instruction: String = "instruction",
+    knowledge_bases: Option<Vec<KnowledgeBase>> = "knowledgeBases",
+    orchestration_type: Option<OrchestrationType> = "orchestrationType",
+    prompt_creation_configurations: Option<PromptCreationConfigurations> = "promptCreationConfigurations",
+    #[secret] prompt_override_configuration: Option<PromptOverrideConfiguration> = "promptOverrideConfiguration",
+    session_id: String = "sessionId",
+    streaming_configurations: Option<StreamingConfigurations> = "streamingConfigurations",
+} }
+
+structure! { pub struct InvokeInlineAgentResponse {
+    content_type: String = "contentType",
+    session_id: String = "sessionId",
+} }
+
+structure! { pub struct KnowledgeBase {
+    #[secret] description: String = "description",
+    knowledge_base_id: String = "knowledgeBaseId",
+    retrieval_configuration: Option<KnowledgeBaseRetrievalConfiguration> = "retrievalConfiguration",
 } }
 
 structure! { pub struct KnowledgeBaseConfiguration {
@@ -604,6 +770,10 @@ structure! { #[derive(Default)] pub struct Observation {
     r#type: Option<Type> = "type",
 } }
 
+union! { pub enum OrchestrationExecutor {
+    Lambda(String) = "lambda",
+} }
+
 structure! { #[derive(Default)] pub struct OrchestrationModelInvocationOutput {
     #[secret] metadata: Option<Metadata> = "metadata",
     #[secret] raw_response: Option<RawResponse> = "rawResponse",
@@ -619,6 +789,11 @@ union! { pub enum OrchestrationTrace {
     #[secret] Rationale(Rationale) = "rationale",
 } }
 
+enumeration! { pub enum OrchestrationType {
+    Default = "DEFAULT",
+    CustomOrchestration = "CUSTOM_ORCHESTRATION",
+} }
+
 structure! { #[derive(Default)] pub struct OutputFile {
     #[secret] bytes: Option<Bytes> = "bytes",
     name: Option<String> = "name",
@@ -629,6 +804,20 @@ structure! { #[derive(Default)] pub struct Parameter {
     name: Option<String> = "name",
     r#type: Option<String> = "type",
     value: Option<String> = "value",
+} }
+
+structure! { pub struct ParameterDetail {
+    description: Option<String> = "description",
+    required: Option<bool> = "required",
+    r#type: ParameterType = "type",
+} }
+
+enumeration! { pub enum ParameterType {
+    String = "string",
+    Number = "number",
+    Integer = "integer",
+    Boolean = "boolean",
+    Array = "array",
 } }
 
 structure! { #[derive(Default)] pub struct PayloadPart {
@@ -685,9 +874,30 @@ union! { pub enum PreProcessingTrace {
     #[secret] ModelInvocationOutput(PreProcessingModelInvocationOutput) = "modelInvocationOutput",
 } }
 
+structure! { #[derive(Default)] pub struct PromptConfiguration {
+    additional_model_request_fields: Option<Json> = "additionalModelRequestFields",
+    #[secret] base_prompt_template: Option<String> = "basePromptTemplate",
+    foundation_model: Option<String> = "foundationModel",
+    inference_configuration: Option<InferenceConfiguration> = "inferenceConfiguration",
+    parser_mode: Option<CreationMode> = "parserMode",
+    prompt_creation_mode: Option<CreationMode> = "promptCreationMode",
+    prompt_state: Option<PromptState> = "promptState",
+    prompt_type: Option<PromptType> = "promptType",
+} }
+
 structure! { #[derive(Default)] pub struct PromptCreationConfigurations {
     exclude_previous_thinking_steps: Option<bool> = "excludePreviousThinkingSteps",
     previous_conversation_turns_to_include: Option<i64> = "previousConversationTurnsToInclude",
+} }
+
+structure! { pub struct PromptOverrideConfiguration {
+    override_lambda: Option<String> = "overrideLambda",
+    prompt_configurations: Vec<PromptConfiguration> = "promptConfigurations",
+} }
+
+enumeration! { pub enum PromptState {
+    Enabled = "ENABLED",
+    Disabled = "DISABLED",
 } }
 
 enumeration! { pub enum PromptType {
@@ -721,6 +931,11 @@ structure! { pub struct ReasoningTextBlock {
     text: String = "text",
 } }
 
+enumeration! { pub enum RelayConversationHistory {
+    ToCollaborator = "TO_COLLABORATOR",
+    Disabled = "DISABLED",
+} }
+
 structure! { #[derive(Default)] pub struct RepromptResponse {
     #[secret] source: Option<Source> = "source",
     text: Option<String> = "text",
@@ -728,6 +943,11 @@ structure! { #[derive(Default)] pub struct RepromptResponse {
 
 structure! { #[derive(Default)] pub struct RequestBody {
     content: Option<BTreeMap<String, Vec<Parameter>>> = "content",
+} }
+
+enumeration! { pub enum RequireConfirmation {
+    Enabled = "ENABLED",
+    Disabled = "DISABLED",
 } }
 
 enumeration! { pub enum RerankingMetadataSelectionMode {
@@ -914,6 +1134,11 @@ union! { pub enum RoutingClassifierTrace {
     #[secret] ModelInvocationInput(ModelInvocationInput) = "modelInvocationInput",
     #[secret] ModelInvocationOutput(RoutingClassifierModelInvocationOutput) = "modelInvocationOutput",
     #[secret] Observation(Observation) = "observation",
+} }
+
+structure! { #[derive(Default)] pub struct S3Identifier {
+    s3_bucket_name: Option<String> = "s3BucketName",
+    s3_object_key: Option<String> = "s3ObjectKey",
 } }
 
 structure! { pub struct S3ObjectFile {

@@ -1,0 +1,296 @@
+"""InvokeInlineAgent: a turn of an agent that comes with the request."""
+
+import json
+import uuid
+
+import pytest
+
+from support.agents import (
+    DRAFT_ALIAS, INSTRUCTION, function, hand_back, hear, refused, result, unique,
+)
+from support.model import Say, tool_names, tool_results
+from support.server import ACCOUNT, REGION
+from support.tools import READ
+
+CONTROL = {"customControl": "RETURN_CONTROL"}
+PAY = function("pay", "Pays", amount="number required", to="string")
+LOOK = function("look", "Looks an order up", order_id="string required")
+
+
+def group(*functions, executor=READ, name="shop", **fields):
+    given = executor if isinstance(executor, dict) else {"lambda": executor}
+    if functions:
+        fields["functionSchema"] = {"functions": list(functions)}
+    return {"actionGroupName": name, "actionGroupExecutor": given, **fields}
+
+
+class Inline:
+    """An agent as its caller describes it, again with each request."""
+
+    def __init__(self, rt, model, tools, **fields):
+        self.rt, self.model, self.tools = rt, model, tools
+        self.name = fields.setdefault("agentName", unique("inline"))
+        self.fields = {"foundationModel": model.id, "instruction": INSTRUCTION, **fields}
+
+    def invoke(self, text=None, session=None, **fields):
+        if text is not None:
+            fields["inputText"] = text
+        session = session or str(uuid.uuid4())
+        return self.rt.invoke_inline_agent(**{"sessionId": session, **self.fields, **fields})
+
+    def talk(self, text=None, session=None, trace=True, **fields):
+        return hear(self.invoke(text, session, enableTrace=trace, **fields))
+
+    def serve(self, tool):
+        self.tools.serve(self.name, tool)
+        return self
+
+    def calls(self):
+        return self.tools.calls_of(self.name)
+
+
+@pytest.fixture
+def inline(rt, model, tools):
+    return lambda **fields: Inline(rt, model, tools, **fields)
+
+
+def back(control, *results, **state):
+    """What `hand_back` gives, under the name that this operation has for it."""
+    return {"inlineSessionState": hand_back(control, *results, **state)["sessionState"]}
+
+
+def test_an_agent_answers_without_having_been_created(inline, model, cp):
+    """The head names content type and session; the model hears the instruction and the words."""
+    model.turn(Say("<answer>Good day.</answer>"))
+    before = cp.list_agents(maxResults=1000)["agentSummaries"]
+    one = inline()
+    turn = one.talk("Hello", session="inline-1")
+    assert turn.text == "Good day." and turn.order[-1] == "chunk"
+    assert turn.answer["contentType"] == "application/json"
+    assert turn.answer["sessionId"] == "inline-1"
+    system = model.requests[0]["messages"][0]
+    assert system["role"] == "system" and INSTRUCTION in system["content"]
+    assert cp.list_agents(maxResults=1000)["agentSummaries"] == before
+
+
+def test_a_function_gets_the_event_that_an_agent_sends(inline, model):
+    model.turn(Say(calls=[("shop__look", {"order_id": "ORD-1"})]), Say("It is on its way."))
+    one = inline(actionGroups=[group(LOOK, description="Orders")]).serve(lambda e: "shipped")
+    turn = one.talk("Where is ORD-1?", session="inline-event",
+                    inlineSessionState={"sessionAttributes": {"tier": "gold"},
+                                        "promptSessionAttributes": {"today": "Monday"}})
+    assert turn.text == "It is on its way." and tool_results(model.requests[1]) == ["shipped"]
+    event = one.calls()[0].event
+    assert event["agent"] == {"name": one.name, "id": "INLINE_AGENT", "alias": DRAFT_ALIAS,
+                              "version": "DRAFT"}
+    assert (event["sessionId"], event["actionGroup"], event["function"]) == (
+        "inline-event", "shop", "look")
+    assert event["sessionAttributes"] == {"tier": "gold"}
+    assert event["promptSessionAttributes"] == {"today": "Monday"}
+
+
+def test_an_openapi_schema_from_the_request_or_from_a_bucket(inline, model, bucket):
+    api = json.dumps({
+        "openapi": "3.0.0", "info": {"title": "t", "version": "1"},
+        "paths": {"/orders/{id}": {"get": {
+            "operationId": "getOrder", "description": "Shows an order",
+            "parameters": [{"name": "id", "in": "path", "required": True,
+                            "schema": {"type": "string"}}],
+            "responses": {"200": {"description": "ok"}}}}}})
+    (bucket / "inline.json").write_text(api)
+    places = {"payload": api}, {"s3": {"s3BucketName": "deployments", "s3ObjectKey": "inline.json"}}
+    model.turn(Say(calls=[("get__shop__getOrder", {"id": "7"})]), Say("Found."))
+    for place in places:
+        one = inline(actionGroups=[group(apiSchema=place)]).serve(lambda e: {"id": "7"})
+        assert one.talk("Order 7?").text == "Found."
+        assert (one.calls()[0].event["apiPath"], one.calls()[0].event["httpMethod"]) == (
+            "/orders/{id}", "GET")
+
+
+def test_the_trace_has_the_steps_of_an_agent_and_none_of_its_names(inline, model):
+    """`InlineAgentTracePart` has no agentId, alias or version; the caller chain has an ARN."""
+    model.turn(Say("I look.", [("shop__look", {"order_id": "1"})]), Say("Done."))
+    one = inline(actionGroups=[group(LOOK)]).serve(lambda e: "x")
+    turn = one.talk("Look", session="inline-trace")
+    assert turn.steps() == [
+        "modelInvocationInput", "modelInvocationOutput", "rationale", "invocationInput",
+        "observation ACTION_GROUP", "modelInvocationInput", "modelInvocationOutput",
+        "observation FINISH"]
+    arn = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:agent-alias/INLINE_AGENT/{DRAFT_ALIAS}"
+    for part in turn.parts:
+        assert part["callerChain"] == [{"agentAliasArn": arn}]
+        assert part["sessionId"] == "inline-trace"
+        assert not {"agentId", "agentAliasId", "agentVersion"} & set(part)
+    assert one.talk("Look", trace=False).parts == []
+
+
+def test_control_returns_and_the_turn_goes_on_with_what_it_began_with(inline, model):
+    """The second request describes its agent again; other tools in it are for the turn after."""
+    model.turn(Say(calls=[("desk__pay", {"amount": 5, "to": "Ada"})]), Say("Paid."))
+    one = inline(actionGroups=[group(PAY, executor=CONTROL, name="desk")])
+    turn = one.talk("Pay Ada", session="inline-roc")
+    given = turn.control["invocationInputs"][0]["functionInvocationInput"]
+    assert (given["agentId"], given["actionGroup"], given["actionInvocationType"]) == (
+        "INLINE_AGENT", "desk", "RESULT")
+    done = result(turn.control, 0, "paid", agentId="INLINE_AGENT")
+    other = inline(agentName=one.name, actionGroups=[group(LOOK)])
+    rest = other.talk("ignored beside results", session="inline-roc", **back(turn.control, done))
+    assert rest.text == "Paid." and tool_results(model.requests[1]) == ["paid"]
+    assert tool_names(model.requests[1]) == ["desk__pay"]
+    model.turn(Say("Bye."), said="bye")
+    model._turns.reverse()
+    assert other.talk("bye", session="inline-roc").text == "Bye."
+    assert tool_names(model.requests[2]) == ["shop__look"]
+
+
+def test_results_need_an_agent_and_have_to_fit(inline, model, raw_rt):
+    model.turn(Say(calls=[("desk__pay", {"amount": 5})]), Say("Paid."))
+    one = inline(actionGroups=[group(PAY, executor=CONTROL, name="desk")])
+    turn = one.talk("Pay", session="inline-fit")
+    done = back(turn.control, result(turn.control, 0, "paid"))
+    with refused("ValidationException", "foundationModel"):
+        raw_rt.invoke_inline_agent(sessionId="inline-fit", **done)
+    with refused("ValidationException"):
+        one.talk(session="inline-fit", **back({**turn.control, "invocationId": "other"},
+                                              result(turn.control, 0, "paid")))
+    assert one.talk(session="inline-fit", **done).text == "Paid."
+
+
+def test_a_session_goes_on_whatever_its_agent_becomes(inline, model):
+    """One session of the same id, though the second request has another instruction and a tool."""
+    model.turn(Say("Noted, ORD-9."), said="ORD-9")
+    model.turn(Say("You spoke of ORD-9."), said="which")
+    inline().talk("My order is ORD-9", session="inline-chat",
+                  inlineSessionState={"sessionAttributes": {"tier": "gold"}})
+    later = inline(instruction="You answer in French only, politely and with few words, always.",
+                   actionGroups=[group(LOOK)])
+    assert later.talk("which one?", session="inline-chat").text == "You spoke of ORD-9."
+    said = [m["content"] for m in model.requests[1]["messages"]]
+    assert "French" in said[0] and any("ORD-9" in text for text in said[1:])
+    assert "French" not in model.requests[0]["messages"][0]["content"]
+
+
+def test_a_session_of_an_inline_agent_is_none_of_an_agents(inline, agent, model):
+    model.turn(Say("x"))
+    inline().talk("Remember the blue one", session="inline-apart")
+    agent().prepare().talk("hi", session="inline-apart")
+    assert "blue" not in json.dumps(model.requests[1]["messages"])
+
+
+def test_end_session_forgets(inline, model):
+    model.turn(Say("ok"))
+    one = inline()
+    one.talk("The code is 4711", session="inline-end")
+    ended = one.talk(session="inline-end", endSession=True)
+    assert "endSession" in ended.text and len(model.requests) == 1
+    one.talk("hi", session="inline-end")
+    assert "4711" not in json.dumps(model.requests[1]["messages"])
+
+
+def test_the_conversation_so_far_may_come_along(inline, model):
+    model.turn(Say("x"))
+    told = [{"role": "user", "content": [{"text": "I am Ada"}]},
+            {"role": "assistant", "content": [{"text": "Hello Ada"}]}]
+    inline().talk("Who am I?", inlineSessionState={"conversationHistory": {"messages": told}})
+    heard = [m["content"] for m in model.requests[0]["messages"][1:]]
+    assert heard[:2] == ["I am Ada", "Hello Ada"]
+
+
+def test_the_answer_streams_where_it_is_asked_for(inline, model):
+    model.turn(Say(pieces=["<answer>The parcel", " is in", " Ghent.</answer>"]))
+    turn = inline().talk("Where?", trace=False,
+                         streamingConfigurations={"streamFinalResponse": True})
+    assert turn.text == "The parcel is in Ghent." and len(turn.chunks) > 1
+
+
+def test_defaults_in_full_are_taken(inline, model):
+    """As AWS's own inline-agent SDK and code samples send them."""
+    model.turn(Say("fine"))
+    turn = inline().talk(
+        "hi", idleSessionTTLInSeconds=60, agentCollaboration="DISABLED", orchestrationType="DEFAULT",
+        bedrockModelConfigurations={"performanceConfig": {"latency": "standard"}},
+        streamingConfigurations={"streamFinalResponse": False}, actionGroups=[], knowledgeBases=[],
+        promptCreationConfigurations={"excludePreviousThinkingSteps": False})
+    assert turn.text == "fine"
+
+
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{uuid.UUID(int=1)}"
+
+
+@pytest.mark.parametrize("field, value, match", [
+    ("knowledgeBases", [{"knowledgeBaseId": "KB1", "description": "faq"}], "knowledgeBases.*knowledge bases"),
+    ("guardrailConfiguration", {"guardrailIdentifier": "g1", "guardrailVersion": "1"},
+     "guardrailConfiguration.*guardrails"),
+    ("orchestrationType", "CUSTOM_ORCHESTRATION", "orchestrationType.*custom orchestration"),
+    ("customOrchestration", {"executor": {"lambda": READ}}, "customOrchestration"),
+    ("customerEncryptionKeyArn", KEY, "customerEncryptionKeyArn.*encryption"),
+    ("bedrockModelConfigurations", {"performanceConfig": {"latency": "optimized"}}, "latency"),
+])
+def test_a_feature_that_is_not_here_is_refused_by_name(inline, model, field, value, match):
+    with refused("ValidationException", match):
+        inline().talk("hi", **{field: value})
+    assert model.requests == []
+
+
+@pytest.mark.parametrize("fields, match", [
+    ({"instruction": "Too short."}, "instruction"),
+    ({"foundationModel": None}, "foundationModel"),
+    ({"idleSessionTTLInSeconds": 59}, "idleSessionTTLInSeconds"),
+    ({"idleSessionTTLInSeconds": 3601}, "idleSessionTTLInSeconds"),
+    ({"sessionId": "!"}, "sessionId"),
+    ({"agentName": "no spaces"}, "agentName"),
+    ({"agentCollaboration": "MAYBE"}, "agentCollaboration"),
+    ({"actionGroups": [{"actionGroupName": "shop"}]}, "shop.*needs an actionGroupExecutor"),
+    ({"actionGroups": [group(name="shop")]}, "shop.*needs"),
+    ({"actionGroups": [group(LOOK), group(PAY)]}, "two action groups named shop"),
+    ({"actionGroups": [group(LOOK, LOOK)]}, "look"),
+    ({"actionGroups": [group(LOOK, apiSchema={"payload": "{}"})]}, "not both"),
+    ({"actionGroups": [group(apiSchema={"payload": "nonsense"})]}, "shop"),
+    ({"actionGroups": [group(apiSchema={"s3": {"s3BucketName": "nowhere", "s3ObjectKey": "k"}})]},
+     "nowhere/k"),
+    ({"inputText": None}, "inputText"),
+    ({"inlineSessionState": {"returnControlInvocationResults": [
+        {"functionResult": {"actionGroup": "a", "function": "f"}}]}}, "invocationId"),
+    ({"inlineSessionState": {"conversationHistory": {"messages": [
+        {"role": "assistant", "content": [{"text": "hi"}]}]}}}, "alternate"),
+])
+def test_bad_input_is_refused_by_name(inline, model, raw_rt, fields, match):
+    one = inline(**{"inputText": "hi", **fields})
+    one.fields = {name: value for name, value in one.fields.items() if value is not None}
+    one.rt = raw_rt
+    with refused("ValidationException", match):
+        one.talk()
+    assert model.requests == []
+
+
+def test_too_many_action_groups_are_refused(inline):
+    groups = [group(LOOK, name=f"g{n}") for n in range(21)]
+    with refused("ServiceQuotaExceededException", "actionGroups"):
+        inline(actionGroups=groups).talk("hi")
+
+
+def test_a_repeated_request_joins_its_first_turn(craton, model):
+    """An SDK's retry of one call is one turn, as of InvokeAgent."""
+    model.turn(Say("once"))
+    client = craton.client("bedrock-agent-runtime")
+    client.meta.events.register(
+        "before-send.bedrock-agent-runtime.InvokeInlineAgent",
+        lambda request, **_: request.headers.__setitem__("amz-sdk-invocation-id", "inline-repeat"))
+    for _ in range(2):
+        answer = client.invoke_inline_agent(
+            sessionId="inline-repeat", foundationModel=model.id, instruction=INSTRUCTION,
+            inputText="hi")
+        assert hear(answer).text == "once"
+    assert len(model.requests) == 1
+
+
+def test_a_hand_off_waits_through_a_restart(fresh, model, tools):
+    """The configuration is kept with the turn, nowhere else."""
+    model.turn(Say(calls=[("desk__pay", {"amount": 620})]), Say("Paid."))
+    one = Inline(fresh.client("bedrock-agent-runtime"), model, tools,
+                 actionGroups=[group(PAY, executor=CONTROL, name="desk")])
+    turn = one.talk("Pay 620", session="inline-long")
+    fresh.kill()
+    fresh.start()
+    rest = one.talk(session="inline-long", **back(turn.control, result(turn.control, 0, "approved")))
+    assert rest.text == "Paid." and len(model.requests) == 2
