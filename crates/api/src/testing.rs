@@ -63,6 +63,7 @@ pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
         ids: Arc::new(Counted(AtomicU64::new(0))),
         turn: craton_core::agent::limits::Limits::default(),
         limits: engine::limits::Limits::default(),
+        sessions: engine::limits::SESSIONS,
     });
     let caller = Caller {
         account: "123456789012".to_owned(),

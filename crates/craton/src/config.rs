@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use craton_core::agent::config::Retention;
 use craton_core::agent::tool::Effect;
 use serde::Deserialize;
 
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     /// for one of its tools, to `read`, `keyed` or `once`.
     pub(crate) effects: BTreeMap<String, Effect>,
     pub(crate) limits: Limits,
+    /// What of a conversation sessions keep, unless an agent's tags say otherwise.
+    pub(crate) sessions: Retention,
     #[serde(skip)]
     base_dir: PathBuf,
 }
@@ -56,6 +59,7 @@ impl Config {
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.limits.engine.check()?;
+        config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
         Ok(config)
     }
 
@@ -114,6 +118,7 @@ mod tests {
         "",
         "[forward.s3]\n",
         "[functions]\n",
+        "[sessions]\n",
         "[limits.turn]\n",
         "[limits.engine]\n",
         "[[keys]]\n",
@@ -158,5 +163,7 @@ mod tests {
         let refused = Config::parse("[limits.engine]\njournal_page = 0").unwrap_err();
         assert_eq!(refused, "limits.engine.journal_page is 0; set 1 to 10000");
         assert!(Config::parse("[limits.engine]\nlease_millis = 1").is_err());
+        let refused = Config::parse("[sessions]\nhours = 0").unwrap_err();
+        assert_eq!(refused, "sessions.hours is 0; set 1 or more, or leave it out");
     }
 }

@@ -215,8 +215,7 @@ fn log(record: &crate::record::RunRecord, now: i64) {
 
 impl Run {
     fn closing(&self, parked: Option<ParkedRun>) -> Closing<'_> {
-        let ttl_seconds = self.agent.config.idle_session_ttl_seconds;
-        Closing { record: &self.record, turn: &self.turn, ttl_seconds, parked }
+        Closing { record: &self.record, turn: &self.turn, config: &self.agent.config, parked }
     }
 
     fn tool_call(&self, call: &Call) -> ToolCall {

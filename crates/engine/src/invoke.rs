@@ -170,7 +170,8 @@ impl Engine {
         let mut run = self.new_run(request, agent, live).await?;
         run.epoch = 1;
         run.record(self.now(), accepted(request, &run.record.providers[0], text));
-        run.record(self.now(), session::started(&run.turn, agent, &session.value));
+        let started = session::started(inner, &request.tenant, &run, session.value).await?;
+        run.record(self.now(), started);
         run.decide(inner);
         let mut batch = Batch::new(&request.tenant, self.now());
         let lease = Some((inner.owner.as_str(), inner.lease_until()));

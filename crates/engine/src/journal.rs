@@ -5,7 +5,7 @@ use craton_core::agent::event::Event;
 use serde::{Deserialize, Serialize};
 use store::{Entry, StoreError, Tenant};
 
-use crate::Inner;
+use crate::{Inner, past};
 
 /// Version of the journal's payload: a list of stamped events as JSON.
 pub(crate) const EVENTS: u32 = 1;
@@ -21,13 +21,14 @@ pub(crate) fn encode(events: &[Stamped]) -> Bytes {
     Bytes::from(serde_json::to_vec(events).expect("events are plain data"))
 }
 
-/// The events of a run from its journal, in order, with the next sequence number.
+/// The events of a run from its journal, in order, with the next sequence number. What the turn read
+/// of its session is filled in.
 pub(crate) async fn load(
     inner: &Inner,
     tenant: &Tenant,
     run: &str,
 ) -> Result<(Vec<Stamped>, u64), StoreError> {
-    let (mut events, mut next) = (Vec::new(), 1);
+    let (mut events, mut next): (Vec<Stamped>, u64) = (Vec::new(), 1);
     loop {
         let page = inner.store.journal(tenant, run, next, inner.limits.journal_page).await?;
         let full = page.len() == inner.limits.journal_page;
@@ -36,9 +37,15 @@ pub(crate) async fn load(
             events.extend(decode(run, &entry)?);
         }
         if !full {
-            return Ok((events, next));
+            break;
         }
     }
+    for started in events.iter_mut().filter_map(|stamped| stamped.event.started_mut()) {
+        for past in started.pasts_mut() {
+            past::fill(inner, tenant, past).await?;
+        }
+    }
+    Ok((events, next))
 }
 
 /// INVARIANT: an entry that cannot be read ends the reading. A turn folded without it could make a

@@ -156,7 +156,8 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
     };
     if run.turn.messages.is_empty() {
         let session = session::for_lane(inner, &run.tenant, &lane).await?;
-        let started = session::started(&run.turn, &run.agent, &session);
+        let started = session::started(inner, &run.tenant, &run, session).await;
+        let started = started.map_err(CommitError::Store)?;
         run.record(inner.clock.now(), started);
     } else {
         run.hear_again(&events);

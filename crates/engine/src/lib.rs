@@ -21,6 +21,7 @@ pub mod trace;
 mod drive;
 mod invoke;
 mod lane;
+mod past;
 mod perform;
 mod resume;
 mod run;
@@ -35,6 +36,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use craton_core::agent::config::{AgentConfig, Retention};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::turn::Agent;
 use store::{Store, StoreError, Tenant};
@@ -56,6 +58,8 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     pub turn: TurnLimits,
     pub limits: Limits,
+    /// What of a conversation sessions keep, where an agent says nothing else.
+    pub sessions: Retention,
 }
 
 /// A handle; clones share one engine.
@@ -71,6 +75,9 @@ pub(crate) struct Inner {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) turn: TurnLimits,
     pub(crate) limits: Limits,
+    /// Every cap is set, or left out on purpose.
+    pub(crate) sessions: Retention,
+    pub(crate) pasts: past::Pasts,
     /// This process, as the owner of leases.
     pub(crate) owner: String,
     pub(crate) live: Live,
@@ -104,6 +111,8 @@ impl Engine {
             clock: parts.clock,
             ids: parts.ids,
             turn: parts.turn,
+            pasts: past::Pasts::new(parts.limits.cached_history_bytes),
+            sessions: parts.sessions.or(&limits::SESSIONS),
             limits: parts.limits,
             owner,
             live: Live::default(),
@@ -184,6 +193,16 @@ impl Inner {
         }
         agents.insert(digest.to_owned(), agent.clone());
         Ok(Some(agent))
+    }
+
+    /// What sessions of an agent keep.
+    pub(crate) fn retention(&self, config: &AgentConfig) -> Retention {
+        config.retention.or(&self.sessions)
+    }
+
+    /// How long what was said stays in the store: the text itself, and the journals that tell of it.
+    pub(crate) fn text_millis(&self, config: &AgentConfig) -> i64 {
+        i64::from(self.retention(config).days.unwrap_or(u32::MAX)) * 24 * 3_600_000
     }
 
     pub(crate) fn lease_until(&self) -> i64 {

@@ -1,6 +1,12 @@
 //! Caps of the engine. Each number is a default that `craton.toml` may change.
 
+use craton_core::agent::config::Retention;
 use serde::{Deserialize, Serialize};
+
+/// What sessions keep unless `[sessions]` or an agent's tags say otherwise. Requirement G4: 30 days. The
+/// tokens are ours, well within what models read today.
+pub const SESSIONS: Retention =
+    Retention { exchanges: None, tokens: Some(60_000), hours: None, days: Some(30) };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +27,8 @@ pub struct Limits {
     pub waiting_events: i64,
     /// Compiled configurations kept in memory.
     pub cached_agents: usize,
+    /// Bytes of conversations kept in memory, so that a session in use is not read again. Ours.
+    pub cached_history_bytes: usize,
     /// Journal entries read at once; 1 to 10,000, the store's largest page.
     pub journal_page: usize,
 }
@@ -35,6 +43,7 @@ impl Default for Limits {
             parked_millis: 30 * 24 * 3_600_000,
             waiting_events: 10_000,
             cached_agents: 1_000,
+            cached_history_bytes: 16 << 20,
             journal_page: 500,
         }
     }

@@ -1,9 +1,11 @@
 //! The engine's own documents: pinned configurations, sessions, runs and repeated requests.
 
 use core::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use craton_core::agent::config::AgentConfig;
 use craton_core::agent::event::{Attributes, Lineage, UnknownEffect};
+use craton_core::agent::history::Past;
 use craton_core::agent::origin::Utterance;
 use craton_core::agent::state::Turn;
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,14 @@ pub struct Session {
     pub alias_id: String,
     pub session_id: String,
     pub attributes: Attributes,
+    /// Which exchanges the next turn may read.
+    #[serde(default)]
+    pub past: Past,
+    /// The same of collaborators, by the paths of their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub threads: BTreeMap<String, Past>,
+    /// What was said before exchanges were documents of their own; the next turn makes them such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Utterance>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<UnknownEffect>,

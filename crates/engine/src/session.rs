@@ -1,31 +1,49 @@
 //! Sessions between turns: what the next one starts from, and hand-offs that nobody answers.
 
-use craton_core::agent::event::{Event, Started};
-use craton_core::agent::state::Turn;
-use craton_core::agent::turn::Agent;
-use craton_core::agent::{history, prompt, state};
+use std::collections::BTreeMap;
+
+use craton_core::agent::config::AgentConfig;
+use craton_core::agent::event::{Event, Started, thread_path};
+use craton_core::agent::history::Past;
+use craton_core::agent::state::{Member, Turn};
+use craton_core::agent::{prompt, state};
 use store::{Batch, CommitError, Record as _, StoreError, Tenant, Versioned};
 
-use crate::Inner;
 use crate::journal::{self, Stamped};
+use crate::past::{Added, Left};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
+use crate::run::Run;
+use crate::{Inner, past};
 
-/// The name of the timer that calls off a run's hand-off.
 /// What the ids of hand-offs' timers begin with.
 pub(crate) const PARK_TIMERS: &str = "hand-off/";
 
+/// The name of the timer that calls off a run's hand-off.
 pub(crate) fn park_timer(run: &str) -> String {
     format!("{PARK_TIMERS}{run}")
 }
 
-/// What an accepted turn starts from.
-pub(crate) fn started(turn: &Turn, agent: &Agent, session: &Session) -> Event {
-    Event::Started(Box::new(Started {
-        system: prompt::system(&agent.config, &turn.prompt_attributes),
-        history: session.history.clone(),
-        session_attributes: session.attributes.clone(),
-        unknown: session.unknown.clone(),
-    }))
+/// What an accepted turn starts from: the session's text as far as its retention lets it be read.
+pub(crate) async fn started(
+    inner: &Inner,
+    tenant: &Tenant,
+    run: &Run,
+    session: Session,
+) -> Result<Event, StoreError> {
+    let mut started = Started {
+        system: prompt::system(&run.agent.config, &run.turn.prompt_attributes),
+        past: session.past,
+        threads: session.threads,
+        history: session.history,
+        session_attributes: session.attributes,
+        unknown: session.unknown,
+    };
+    let (retention, now) = (inner.retention(&run.agent.config), inner.clock.now());
+    for past in started.pasts_mut() {
+        past::fill(inner, tenant, past).await?;
+        past.retain(&retention, now);
+    }
+    Ok(Event::Started(Box::new(started)))
 }
 
 /// The session for a turn that begins now; a hand-off that still waits there is called off.
@@ -121,8 +139,8 @@ async fn end(
     batch.put(run, &record.of(&turn, status, Some(now)));
     batch.dequeue(run, epoch);
     let agent = inner.agent(tenant, &record.config).await.map_err(CommitError::Store)?;
-    let ttl = agent.map_or(0, |agent| agent.config.idle_session_ttl_seconds);
-    let closing = Closing { record: &record, turn: &turn, ttl_seconds: ttl, parked: None };
+    let config = agent.map(|agent| agent.config.clone()).unwrap_or_default();
+    let closing = Closing { record: &record, turn: &turn, config: &config, parked: None };
     commit(inner, tenant, batch, &closing).await
 }
 
@@ -130,7 +148,7 @@ async fn end(
 pub(crate) struct Closing<'a> {
     pub(crate) record: &'a RunRecord,
     pub(crate) turn: &'a Turn,
-    pub(crate) ttl_seconds: u32,
+    pub(crate) config: &'a AgentConfig,
     pub(crate) parked: Option<ParkedRun>,
 }
 
@@ -146,24 +164,34 @@ pub(crate) async fn commit(
     loop {
         let found = current(inner, tenant, &key).await.map_err(CommitError::Store)?;
         let now = inner.clock.now();
-        let after = after(inner, closing, found.value, now);
+        let (after, left) = after(closing, found.value, now);
         let kept = inner.limits.parked_millis + inner.limits.lease_millis;
         let mut batch = batch.clone();
         batch.expect_version::<Session>(&key, found.version);
         batch.put_until(&key, &after, after.lapses_at.unwrap_or(now + kept));
+        let until = now + inner.text_millis(closing.config);
+        for (id, exchange) in &left {
+            batch.put_until(id, exchange, until);
+        }
         match inner.store.commit(batch).await {
             Err(CommitError::Conflict(conflict)) if conflict.kind == Session::KIND => {}
-            done => return done,
+            Ok(()) => {
+                if !left.is_empty() {
+                    inner.pasts.hold(tenant, &after.past);
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// The session once this turn has ended or parked. A parked turn's messages are not history yet,
-/// and a turn that never began leaves none.
-fn after(inner: &Inner, closing: &Closing<'_>, before: Session, now: i64) -> Session {
-    let Closing { record, turn, ttl_seconds, parked } = closing;
+/// The session once this turn has ended or parked, and the exchanges that it adds. A parked turn's
+/// messages are not history yet, and a turn that never began leaves none.
+fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
+    let Closing { record, turn, config, parked } = closing;
     let lapsed = before.session_id.is_empty();
-    let mut session = before;
+    let (mut session, mut left) = (before, Left::new());
     session.agent_id = record.agent_id.clone();
     session.alias_id = record.alias_id.clone();
     session.session_id = record.session_id.clone();
@@ -179,13 +207,37 @@ fn after(inner: &Inner, closing: &Closing<'_>, before: Session, now: i64) -> Ses
         let own = turn.own_unknown().iter().filter(|effect| !known.contains(effect));
         session.unknown.extend(own.cloned());
         if parked.is_none() {
-            session.history = history::trim(turn.messages.clone(), inner.turn.history_tokens);
+            let messages = turn.carried.iter().chain(&turn.messages).cloned().collect();
+            let added = Added { run: &record.run, at: now, messages };
+            let past =
+                Past { thread: past::thread(&turn.past, added.run, ""), ..turn.past.clone() };
+            session.past = past::extended(past, &added, &mut left);
+            session.threads = threads(turn, added.run, now, &mut left);
+            session.history.clear();
         }
     }
-    let lapses_at = now + i64::from(*ttl_seconds) * 1000;
+    let lapses_at = now + i64::from(config.idle_session_ttl_seconds) * 1000;
     session.lapses_at = parked.is_none().then_some(lapses_at);
     session.parked = parked.clone();
-    session
+    (session, left)
+}
+
+/// What collaborators may read in later turns.
+fn threads(turn: &Turn, run: &str, now: i64, left: &mut Left) -> BTreeMap<String, Past> {
+    let mut threads = turn.threads.clone();
+    let mut members: Vec<(String, &Member)> =
+        turn.members.values().map(|m| (thread_path("", &m.collaborator), m)).collect();
+    while let Some((path, member)) = members.pop() {
+        let added = Added { run, at: now, messages: member.turn.messages.clone() };
+        let before = threads.remove(&path).unwrap_or_else(|| {
+            let thread = past::thread(&turn.past, run, &path);
+            Past { thread, ..Past::default() }
+        });
+        threads.insert(path.clone(), past::extended(before, &added, left));
+        let below = member.turn.members.values();
+        members.extend(below.map(|m| (thread_path(&path, &m.collaborator), m)));
+    }
+    threads
 }
 
 pub(crate) async fn run_record(

@@ -15,6 +15,7 @@ pub(crate) mod feature;
 pub(crate) mod limits;
 mod page;
 pub(crate) mod prepare;
+mod retention;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;

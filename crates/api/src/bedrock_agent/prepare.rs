@@ -13,6 +13,7 @@ use wire::value::Timestamp;
 
 use super::action_group::runnable;
 use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
+use super::retention;
 use super::write::{self, Stop, retry};
 use crate::cx::Cx;
 use crate::lambda::permission;
@@ -99,6 +100,7 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         instruction: needed(&settings.instruction, "instruction")?,
         groups: agent.groups.iter().filter(|group| group.enabled).filter_map(runnable).collect(),
         idle_session_ttl_seconds: settings.idle_session_ttl_seconds,
+        retention: retention::of(&agent.tags)?,
         ..AgentConfig::default()
     };
     Ok(Pinned { config })

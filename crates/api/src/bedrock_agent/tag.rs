@@ -1,6 +1,7 @@
 //! Tags of agents and aliases. `craton:…` tags set what AWS has no field for.
 //!
-//! A tag never changes what is prepared: tags are read when they are needed.
+//! A tag never changes what is prepared: it is read when it is needed, or when a configuration is
+//! pinned.
 
 use store::Record;
 use wire::arn::Arn;
@@ -12,6 +13,7 @@ use wire::fault::Fault;
 
 use super::document::{self, Agent, AgentAlias, Tags, Versioned, missing};
 use super::limits::TAGS;
+use super::retention;
 use super::write::{self, Stop, retry};
 use crate::cx::Cx;
 
@@ -103,5 +105,5 @@ pub(crate) fn check(tags: &Tags) -> Result<(), Fault> {
         let message = format!("{} tags are more than the {TAGS} a resource may have", tags.len());
         return Err(Fault::quota(message));
     }
-    Ok(())
+    retention::of(tags).map(|_| ())
 }

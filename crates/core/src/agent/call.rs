@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use wire::converse::{CachePoints, Call, Inference, ToolChoice};
 
 use super::event::Purpose;
+use super::history;
 use super::state::Turn;
 use super::turn::Agent;
 
@@ -25,7 +26,7 @@ fn plan(turn: &Turn, agent: &Agent) -> Call {
     Call {
         model: agent.config.model.clone(),
         system: turn.system.clone(),
-        messages: turn.messages.iter().map(|m| m.message().clone()).collect(),
+        messages: history::merged(turn.said_so_far()),
         tools: agent.model_tools.clone(),
         tool_choice: ToolChoice::Auto,
         inference: Inference::default(),

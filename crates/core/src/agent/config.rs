@@ -141,6 +141,34 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// Each cap by its name.
+    pub fn caps(&self) -> [(&'static str, Option<u32>); 4] {
+        [
+            ("exchanges", self.exchanges),
+            ("tokens", self.tokens),
+            ("hours", self.hours),
+            ("days", self.days),
+        ]
+    }
+
+    /// What no session could keep to, as a sentence for whoever wrote it.
+    pub fn check(&self) -> Result<(), String> {
+        match self.caps().into_iter().find(|(_, cap)| *cap == Some(0)) {
+            Some((name, _)) => Err(format!("{name} is 0; set 1 or more, or leave it out")),
+            None => Ok(()),
+        }
+    }
+
+    /// These caps, and another's where there is none.
+    pub fn or(&self, other: &Retention) -> Retention {
+        Retention {
+            exchanges: self.exchanges.or(other.exchanges),
+            tokens: self.tokens.or(other.tokens),
+            hours: self.hours.or(other.hours),
+            days: self.days.or(other.days),
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Retention::default()
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use wire::converse::{Message, Reply};
 
+use super::history::Past;
 use super::origin::Utterance;
 use super::tool::Effect;
 
@@ -110,17 +111,73 @@ impl Lineage {
 }
 
 /// The session as the turn found it, and the prompt that was made for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
     pub system: Vec<String>,
+    /// What was said before, where it is kept.
+    #[serde(default, skip_serializing_if = "Past::is_empty")]
+    pub past: Past,
+    /// What was said after that and is kept nowhere else; all of it in journals of the first version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Utterance>,
+    /// What collaborators heard and said in earlier turns of the session, by the path of their names
+    /// below this turn's agent ([`thread_path`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub threads: BTreeMap<String, Past>,
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub session_attributes: Attributes,
     /// Calls of earlier turns whose outcome nobody knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<UnknownEffect>,
+}
+
+impl Started {
+    /// Each stretch of a conversation that the turn and those nested in it may read.
+    pub fn pasts_mut(&mut self) -> impl Iterator<Item = &mut Past> {
+        std::iter::once(&mut self.past).chain(self.threads.values_mut())
+    }
+}
+
+/// The name of a collaborator's thread below another's: `A`, `A>B`. No collaborator's name has the
+/// sign (`collaboratorName`, API model).
+pub fn thread_path(above: &str, collaborator: &str) -> String {
+    if above.is_empty() { collaborator.to_owned() } else { format!("{above}>{collaborator}") }
+}
+
+/// The threads below a collaborator, by their paths from there.
+pub fn threads_below(
+    threads: &BTreeMap<String, Past>,
+    collaborator: &str,
+) -> BTreeMap<String, Past> {
+    let below = |(path, past): (&String, &Past)| {
+        let rest = path.strip_prefix(collaborator)?.strip_prefix('>')?;
+        Some((rest.to_owned(), past.clone()))
+    };
+    threads.iter().filter_map(below).collect()
+}
+
+impl Event {
+    /// The beginning of a turn that the event holds, at whatever depth.
+    pub fn started_mut(&mut self) -> Option<&mut Started> {
+        match self {
+            Event::Started(started) => Some(started),
+            Event::Delegated(delegated) => Some(&mut delegated.started),
+            Event::Within(within) => within.event.started_mut(),
+            Event::Accepted(_)
+            | Event::Asked(_)
+            | Event::ModelSaid(_)
+            | Event::ModelFailed(_)
+            | Event::ToolReturned(_)
+            | Event::Refused(_)
+            | Event::Parked(_)
+            | Event::Resumed(_)
+            | Event::Cancelled { .. }
+            | Event::GaveUp(_)
+            | Event::Finished { .. }
+            | Event::Failed { .. } => None,
+        }
+    }
 }
 
 /// A call that may or may not have taken effect; an identical one is refused until resolved.

@@ -1,23 +1,136 @@
-//! What a session remembers of its turns, cut to size at whole exchanges.
+//! What a session remembers of its turns: exchanges, each kept once, and which of them a turn reads.
+//!
+//! A turn reads its [`Past`] and adds messages of its own; what it added becomes exchanges when it
+//! ends. Whatever is left out is left out at whole exchanges, so that no tool use ever loses its
+//! result. Nothing here reads a clock or the store.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use wire::converse::{Block, Message, ResultBlock, Role};
 
-use super::origin::Utterance;
+use super::config::Retention;
+use super::origin::{Origin, Utterance};
 
 /// Bytes of text that count as one token: a rough figure for sizing only, never for billing.
 const BYTES_PER_TOKEN: usize = 4;
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
 
-/// Drops the oldest exchanges until the rest fits.
+/// A question and all that came of it, as the session keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exchange {
+    /// The run that said it.
+    pub run: String,
+    /// When it was over.
+    pub at: i64,
+    pub tokens: usize,
+    pub messages: Vec<Utterance>,
+}
+
+impl Exchange {
+    pub fn new(run: &str, at: i64, messages: Vec<Utterance>) -> Self {
+        let tokens = messages.iter().map(|m| tokens(m)).sum();
+        Exchange { run: run.to_owned(), at, tokens, messages }
+    }
+
+    /// Stands in a replay for an exchange whose text is gone.
+    pub fn deleted() -> Self {
+        let said = |role, text: &str| {
+            let content = vec![Block::Text(text.to_owned())];
+            Utterance::new(Message { role, content }, &Origin::Developer)
+        };
+        let messages = vec![
+            said(Role::User, "(craton: this exchange was deleted by the session's retention)"),
+            said(Role::Assistant, "(deleted)"),
+        ];
+        Exchange::new("", 0, messages)
+    }
+}
+
+/// A stretch of a conversation that came before a turn. A journal holds which; whoever reads the
+/// journal fills in the text, so that a long session does not store itself again with each turn.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Past {
+    /// The name under which the exchanges are kept; empty before the first.
+    pub thread: String,
+    /// Their numbers: `first` up to `end`, which is the number of the next.
+    pub first: u32,
+    pub end: u32,
+    #[serde(skip)]
+    pub exchanges: Vec<Arc<Exchange>>,
+}
+
+impl Past {
+    pub fn is_empty(&self) -> bool {
+        self.thread.is_empty()
+    }
+
+    /// Leaves the oldest out.
+    pub fn forget(&mut self, exchanges: usize) {
+        let gone = exchanges.min(self.exchanges.len());
+        self.exchanges.drain(..gone);
+        self.first = self.first.saturating_add(u32::try_from(gone).unwrap_or(u32::MAX));
+    }
+
+    /// Leaves out what its retention no longer lets a turn read.
+    pub fn retain(&mut self, retention: &Retention, now: i64) {
+        self.forget(surplus(&self.exchanges, retention, now));
+    }
+}
+
+/// How many of the oldest exchanges a retention drops. Each cap holds by itself. Of what is young
+/// enough, the last exchange always stays, however long it is.
+fn surplus(exchanges: &[Arc<Exchange>], retention: &Retention, now: i64) -> usize {
+    let old = |age: Option<i64>| {
+        age.map_or(0, |age| {
+            exchanges.iter().take_while(|e| e.at.saturating_add(age) <= now).count()
+        })
+    };
+    let hours = retention.hours.map(|hours| i64::from(hours).saturating_mul(HOUR));
+    let days = retention.days.map(|days| i64::from(days).saturating_mul(DAY));
+    let most = retention.exchanges.map_or(usize::MAX, |most| most as usize);
+    let too_many = exchanges.len().saturating_sub(most);
+    let too_long = retention.tokens.map_or(0, |most| too_long(exchanges, most as usize));
+    old(hours).max(old(days)).max(too_many).max(too_long)
+}
+
+fn too_long(exchanges: &[Arc<Exchange>], most: usize) -> usize {
+    let mut total = 0usize;
+    let fits = exchanges.iter().rev().take_while(|exchange| {
+        total = total.saturating_add(exchange.tokens);
+        total <= most
+    });
+    let last = usize::from(!exchanges.is_empty());
+    exchanges.len() - fits.count().max(last)
+}
+
+/// Parts messages into exchanges.
 ///
 /// INVARIANT: a cut falls only before a user message that holds no tool result, so that no tool
-/// use loses its result. The last exchange always stays.
-pub fn trim(mut messages: Vec<Utterance>, max_tokens: usize) -> Vec<Utterance> {
-    let mut total: usize = messages.iter().map(|m| tokens(m)).sum();
-    while total > max_tokens {
-        let Some(next) = (1..messages.len()).find(|&i| begins_exchange(&messages[i])) else {
-            break;
-        };
-        total -= messages.drain(..next).map(|m| tokens(&m)).sum::<usize>();
+/// use loses its result.
+pub fn exchanges(run: &str, at: i64, messages: &[Utterance]) -> Vec<Exchange> {
+    let mut parts: Vec<Vec<Utterance>> = Vec::new();
+    for message in messages {
+        match parts.last_mut() {
+            Some(part) if !begins_exchange(message) => part.push(message.clone()),
+            _ => parts.push(vec![message.clone()]),
+        }
+    }
+    parts.into_iter().map(|part| Exchange::new(run, at, part)).collect()
+}
+
+/// One conversation of several stretches: a question that follows one without an answer joins it,
+/// because Converse wants the roles to take turns.
+pub fn merged<'a>(stretches: impl Iterator<Item = &'a Utterance>) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::new();
+    for said in stretches {
+        match messages.last_mut() {
+            Some(last) if last.role == said.role => last.content.extend_from_slice(&said.content),
+            _ => messages.push(said.message().clone()),
+        }
     }
     messages
 }
@@ -27,7 +140,7 @@ fn begins_exchange(message: &Message) -> bool {
         && !message.content.iter().any(|block| matches!(block, Block::ToolResult(_)))
 }
 
-fn tokens(message: &Message) -> usize {
+pub(super) fn tokens(message: &Message) -> usize {
     message.content.iter().map(size).sum::<usize>() / BYTES_PER_TOKEN + 4
 }
 

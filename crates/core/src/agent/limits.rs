@@ -13,12 +13,10 @@ pub struct Limits {
     pub tool_uses: usize,
     /// AWS: `returnControl.invocationInputs` holds 1 to 5 items (InvocationInputs, API model).
     pub hand_offs: usize,
-    /// Estimated tokens of history that a session keeps. Ours.
-    pub history_tokens: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { model_calls: 20, repairs: 3, tool_uses: 32, hand_offs: 5, history_tokens: 60_000 }
+        Limits { model_calls: 20, repairs: 3, tool_uses: 32, hand_offs: 5 }
     }
 }

@@ -151,6 +151,7 @@ async fn assemble(
         ids: system,
         turn: config.limits.turn,
         limits: config.limits.engine,
+        sessions: config.sessions,
     };
     let engine = Engine::start(parts).await.map_err(|e| e.to_string())?;
     Ok((engine, functions))

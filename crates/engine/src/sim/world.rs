@@ -11,7 +11,6 @@ use craton_core::agent::config::{
     ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
 };
 use craton_core::agent::event::HandBackState;
-use craton_core::agent::origin::Utterance;
 use craton_core::agent::tool::Effect;
 use exec::{ExecError, Invoked};
 use futures_util::StreamExt as _;
@@ -19,7 +18,7 @@ use futures_util::future::BoxFuture;
 use llm::{Deltas, ModelError, ModelErrorKind, Provider};
 use serde_json::{Value as Json, json};
 use store::{StoreError, Tenant};
-use wire::converse::{Block, Delta, Reply, Role, StopReason, Usage};
+use wire::converse::{Block, Delta, Message, Reply, Role, StopReason, Usage};
 use wire::value::Value;
 
 use crate::Engine;
@@ -316,7 +315,7 @@ pub(crate) fn results(payload: &Value) -> Input {
 }
 
 /// No tool use without its result, and no two messages of one role in a row.
-pub(crate) fn check_history(history: &[Utterance]) {
+pub(crate) fn check_history(history: &[Message]) {
     for pair in history.windows(2) {
         assert_ne!(pair[0].role, pair[1].role);
         let used = pair[0].content.iter().filter_map(|block| match block {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use craton_core::agent::config::Retention;
 use craton_core::agent::limits::Limits as TurnLimits;
 use expect_test::Expect;
 use futures_util::StreamExt as _;
@@ -31,7 +32,8 @@ use crate::limits::Limits;
 use crate::live::Out;
 use crate::record::{Pinned, RunStatus, Session};
 use crate::request::{Hearing, Input, InvokeError, TurnRequest};
-use crate::sim::world::{self, Model, World, check_history, config, reply};
+use crate::sim::world::{Model, World, check_history, config, reply};
+use crate::sim::{self, world};
 use crate::{Engine, Parts};
 
 /// The time of the paused runtime, and ids in order.
@@ -148,6 +150,13 @@ impl Bench {
         found.map(|found| found.value).unwrap_or_default()
     }
 
+    /// All that the session holds, as the next turn would send it.
+    async fn history(&self) -> Vec<Message> {
+        let history = sim::history(&self.engine, &self.tenant, &self.session().await).await;
+        check_history(&history);
+        history
+    }
+
     async fn statuses(&self) -> Vec<RunStatus> {
         let runs = self.engine.runs(&self.tenant, None, 100).await.expect("runs");
         runs.iter().rev().map(|run| run.status).collect()
@@ -155,10 +164,9 @@ impl Bench {
 
     /// What the session holds and what the world has seen.
     async fn check(&self, expected: &Expect) {
-        let session = self.session().await;
-        check_history(&session.history);
+        let (session, history) = (self.session().await, self.history().await);
         let mut out = String::new();
-        for message in &session.history {
+        for message in &history {
             writeln!(out, "{}", spoken(message)).expect("a string takes it");
         }
         for effect in &session.unknown {
@@ -187,6 +195,7 @@ async fn start(
         ids: surroundings.clone(),
         turn: TurnLimits::default(),
         limits: limits.clone(),
+        sessions: Retention::default(),
     };
     Engine::start(parts).await.expect("the engine starts")
 }

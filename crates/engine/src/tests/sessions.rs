@@ -21,7 +21,7 @@ async fn fifty_turns_of_one_session_run_one_after_the_other() {
     let expected: Vec<String> = (1..=50).map(|n| format!("[heard {n}]")).collect();
     assert_eq!(answers, expected, "each saw all that were asked before it");
     assert_eq!(bench.model.most.load(Ordering::SeqCst), 1);
-    assert_eq!(bench.session().await.history.len(), 100);
+    assert_eq!(bench.history().await.len(), 100);
     bench.quiet().await;
 }
 

@@ -6,7 +6,6 @@ use futures_util::future::join_all;
 
 use super::{Bench, heard};
 use crate::request::{Input, TurnRequest};
-use crate::sim::world::check_history;
 
 async fn all(bench: &Arc<Bench>, requests: Vec<TurnRequest>) -> Vec<String> {
     let tasks = requests.into_iter().map(|request| {
@@ -26,7 +25,7 @@ async fn turns_of_one_session_never_interleave() {
         expected.sort();
         assert_eq!(told, expected);
         bench.quiet().await;
-        assert_eq!(bench.session().await.history.len(), 40);
+        assert_eq!(bench.history().await.len(), 40);
     }
 }
 
@@ -54,7 +53,7 @@ async fn results_and_new_texts_at_once_leave_a_valid_session() {
         assert!(brought <= 1, "{told:?}");
         assert!(told[3..].iter().all(|told| told.starts_with("[heard")), "{told:?}");
         bench.quiet().await;
-        check_history(&bench.session().await.history);
+        bench.history().await;
         let ended = bench.hear(bench.request_of(Input::EndSession)).await;
         assert!(ended.starts_with("[Session is terminated"), "{ended}");
         assert!(bench.store.queued(0, 10).await.expect("a store").is_empty());

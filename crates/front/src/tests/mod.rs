@@ -79,6 +79,7 @@ async fn engine() -> Engine {
         ids: fixed,
         turn: craton_core::agent::limits::Limits::default(),
         limits: engine::limits::Limits::default(),
+        sessions: engine::limits::SESSIONS,
     };
     Engine::start(parts).await.unwrap()
 }

@@ -15,6 +15,7 @@ use crate::agent::event::{
     Accepted, Attributes, Cause, Event, HandBackState, Intent, ModelSaid, Parked, Purpose, Resumed,
     Started, UnknownEffect,
 };
+use crate::agent::history::Past;
 use crate::agent::origin::{Origin, Utterance, push};
 
 /// The state of one turn: a fold of its events.
@@ -24,7 +25,13 @@ pub struct Turn {
     /// The request that the turn answers now: the one that began it, or brought results.
     pub request: String,
     pub system: Vec<String>,
-    /// The session's messages, then this turn's.
+    /// The session's exchanges that the turn reads.
+    pub past: Past,
+    /// What was said after them and is not kept there yet.
+    pub carried: Vec<Utterance>,
+    /// What collaborators heard and said in earlier turns, by their paths below this turn's agent.
+    pub threads: BTreeMap<String, Past>,
+    /// What this turn adds.
     pub messages: Vec<Utterance>,
     pub session_attributes: Attributes,
     pub prompt_attributes: Attributes,
@@ -105,6 +112,12 @@ impl Turn {
         turn
     }
 
+    /// All that was said, from the first exchange that the turn reads.
+    pub fn said_so_far(&self) -> impl Iterator<Item = &Utterance> {
+        let past = self.past.exchanges.iter().flat_map(|exchange| &exchange.messages);
+        past.chain(&self.carried).chain(&self.messages)
+    }
+
     fn accept(&mut self, accepted: &Accepted) {
         self.request = accepted.run.clone();
         self.prompt_attributes = accepted.prompt_session_attributes.clone();
@@ -116,8 +129,10 @@ impl Turn {
     fn start(&mut self, started: &Started) {
         let Some(accepted) = self.accepted.clone() else { return };
         self.system = started.system.clone();
-        self.messages = started.history.clone();
-        if self.messages.is_empty() {
+        self.past = started.past.clone();
+        self.carried = started.history.clone();
+        self.threads = started.threads.clone();
+        if self.past.exchanges.is_empty() && self.carried.is_empty() {
             let given = accepted.conversation.into_iter();
             self.messages = given.map(|m| Utterance::new(m, &Origin::User)).collect();
         }
@@ -139,7 +154,7 @@ impl Turn {
         }
         let mut content = said.reply.content.clone();
         content.retain(|block| !is_blank(block));
-        self.uses = uses::unique_uses(&mut content, self.used_ids())
+        self.uses = uses::unique_uses(&mut content, |id| self.has_used(id))
             .into_iter()
             .map(|tool_use| Use { tool_use, progress: Progress::New, call: None })
             .collect();

@@ -1,7 +1,5 @@
 //! The tool uses of a reply: how far each is, and how they close together.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value as Json;
 use wire::converse::{Block, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
 
@@ -93,13 +91,10 @@ impl Turn {
         }
     }
 
-    pub(super) fn used_ids(&self) -> BTreeSet<String> {
-        let blocks = self.messages.iter().flat_map(|message| &message.content);
-        let used = blocks.filter_map(|block| match block {
-            Block::ToolUse(used) => Some(used.tool_use_id.clone()),
-            _ => None,
-        });
-        used.collect()
+    /// Whether the conversation has a tool use of this id already.
+    pub(super) fn has_used(&self, id: &str) -> bool {
+        let mut blocks = self.said_so_far().flat_map(|message| &message.content);
+        blocks.any(|block| matches!(block, Block::ToolUse(used) if used.tool_use_id == id))
     }
 
     pub(super) fn remember_unknown(&mut self, tool_use_id: &str) {
@@ -179,17 +174,20 @@ impl Turn {
 
 /// The tool uses of a reply, each with an id of its own in the whole conversation: some models
 /// repeat or omit ids, and a model's service refuses a conversation with one id twice.
-pub(super) fn unique_uses(content: &mut [Block], mut taken: BTreeSet<String>) -> Vec<ToolUse> {
+pub(super) fn unique_uses(content: &mut [Block], taken: impl Fn(&str) -> bool) -> Vec<ToolUse> {
     let mut uses: Vec<ToolUse> = Vec::new();
     for block in content {
         if let Block::ToolUse(tool_use) = block {
             let given = tool_use.tool_use_id.clone();
             let mut more = uses.len();
-            while tool_use.tool_use_id.is_empty() || taken.contains(&tool_use.tool_use_id) {
+            let here = |id: &str| uses.iter().any(|used| used.tool_use_id == id);
+            while tool_use.tool_use_id.is_empty()
+                || here(&tool_use.tool_use_id)
+                || taken(&tool_use.tool_use_id)
+            {
                 tool_use.tool_use_id = format!("{given}_{more}");
                 more += 1;
             }
-            taken.insert(tool_use.tool_use_id.clone());
             uses.push(tool_use.clone());
         }
     }

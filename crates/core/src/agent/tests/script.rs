@@ -17,7 +17,7 @@ use crate::agent::config::{
 };
 use crate::agent::event::{
     Accepted, Attributes, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed, ModelSaid,
-    Outcome, Resumed, Started, ToolReturned,
+    Outcome, Resumed, ToolReturned,
 };
 use crate::agent::limits::Limits;
 use crate::agent::origin::{Origin, Utterance};
@@ -242,13 +242,7 @@ fn begin(text: &str) -> Vec<Event> {
         stream: false,
         trace: true,
     };
-    let started = Started {
-        system: Vec::new(),
-        history: Vec::new(),
-        session_attributes: Attributes::new(),
-        unknown: Vec::new(),
-    };
-    vec![Event::Accepted(Box::new(accepted)), Event::Started(Box::new(started))]
+    vec![Event::Accepted(Box::new(accepted)), Event::Started(Box::default())]
 }
 
 fn thought(text: &str) -> Block {
