@@ -26,10 +26,16 @@ type Effects = FuturesUnordered<BoxFuture<'static, Event>>;
 pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), CommitError> {
     let mut effects = Effects::new();
     let mut failure = None;
-    for intent in take_up(&mut run, inner) {
-        perform(inner, &run, intent, &mut effects);
-    }
+    let mut hold = run.live.hold.subscribe();
+    let mut taken_up = false;
     loop {
+        let ordered = run.obey(inner, *hold.borrow_and_update());
+        if !taken_up && !run.turn.paused {
+            taken_up = true;
+            for intent in take_up(&mut run, inner) {
+                perform(inner, &run, intent, &mut effects);
+            }
+        }
         run.decide(inner);
         if run.turn.end.is_some() {
             return finish(inner, run).await;
@@ -39,7 +45,10 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
         }
         let intents = intents(&run);
         if !run.pending.is_empty() {
-            let batch = run.append(inner);
+            let mut batch = run.append(inner);
+            if ordered {
+                batch.put(&run.id, &run.summary(RunStatus::Running, None));
+            }
             let durable = inner.store.submit(batch);
             run.tell();
             if intents.iter().any(changes_something) {
@@ -49,7 +58,7 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
         for intent in intents {
             perform(inner, &run, intent, &mut effects);
         }
-        if effects.is_empty() {
+        if effects.is_empty() && !run.turn.paused {
             // Nothing can move this turn any more: it must not hold its session for ever.
             tracing::error!(run = run.id, "a turn has nothing left to wait for");
             let (code, message) =
@@ -64,6 +73,7 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
                 Some(failure) => run.record(inner.clock.now(), failure),
                 None => call_off(inner, &mut run),
             },
+            _ = hold.changed() => {}
             Some(event) = effects.next() => {
                 let event = hold_failure(event, &mut failure);
                 let done = if effects.is_empty() { failure.take() } else { None };
@@ -79,7 +89,7 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
 /// closed as unknown.
 fn take_up(run: &mut Run, inner: &Inner) -> Vec<Intent> {
     let mut again = Vec::new();
-    if let Some(purpose) = run.turn.asking.filter(|_| run.pending.is_empty()) {
+    if let Some(purpose) = run.turn.asking.filter(|_| intents(run).is_empty()) {
         again.push(Intent::AskModel { purpose, step: run.turn.steps });
     }
     let open: Vec<Call> = run.turn.open_calls().cloned().collect();
@@ -128,6 +138,7 @@ fn perform(inner: &Arc<Inner>, run: &Run, intent: Intent, effects: &mut Effects)
     let inner = inner.clone();
     match intent {
         Intent::AskModel { purpose, step } => {
+            run.live.listen_to(run.counted.asked, run.epoch);
             let ask = ModelCall {
                 step,
                 call: call::model_call(&run.turn, &run.agent, purpose),
@@ -214,6 +225,16 @@ fn log(record: &crate::record::RunRecord, now: i64) {
 }
 
 impl Run {
+    /// Holds the turn or lets it go on, as an operator wants it. `true` if that is new.
+    fn obey(&mut self, inner: &Inner, hold: bool) -> bool {
+        let (at, ordered) = (inner.clock.now(), hold != self.turn.paused);
+        if ordered {
+            self.record(at, if hold { Event::Paused } else { Event::Continued });
+            self.record.paused_at = hold.then_some(at);
+        }
+        ordered
+    }
+
     fn closing(&self, parked: Option<ParkedRun>) -> Closing<'_> {
         Closing { record: &self.record, turn: &self.turn, config: &self.agent.config, parked }
     }

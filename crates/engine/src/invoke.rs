@@ -14,7 +14,7 @@ use store::{Batch, StoreError, Tenant, Versioned};
 use crate::live::{Activation, Out};
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
 use crate::request::{Hearing, Input, InvokeError, Refusal, TurnRequest};
-use crate::run::{self, Run};
+use crate::run::{self, Counted, Run};
 use crate::{Engine, journal, lane, session, trace};
 
 /// How often a repeated request looks for a run that no task here drives yet.
@@ -250,6 +250,7 @@ impl Engine {
             epoch: 0,
             next: 1,
             turn: Turn::default(),
+            counted: Counted::default(),
             agent: agent.clone(),
             effects: run::effects(inner, &request.tenant, agent).await?,
             record: RunRecord {
@@ -266,6 +267,7 @@ impl Engine {
                 usage: wire::converse::Usage::default(),
                 model_calls: 0,
                 providers: vec![resolved.provider_name],
+                paused_at: None,
             },
             live: live.clone(),
             pending: Vec::new(),

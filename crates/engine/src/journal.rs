@@ -21,31 +21,56 @@ pub(crate) fn encode(events: &[Stamped]) -> Bytes {
     Bytes::from(serde_json::to_vec(events).expect("events are plain data"))
 }
 
-/// The events of a run from its journal, in order, with the next sequence number. What the turn read
-/// of its session is filled in.
+/// One row of a run's journal: what became durable together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) seq: u64,
+    /// Which hold of the run wrote it.
+    pub(crate) epoch: u64,
+    pub(crate) events: Vec<Stamped>,
+}
+
+/// A page of a run's journal, from a sequence number on. Empty where it ends. What the turn read of
+/// its session is filled in.
+pub(crate) async fn rows(
+    inner: &Inner,
+    tenant: &Tenant,
+    run: &str,
+    from: u64,
+) -> Result<Vec<Row>, StoreError> {
+    let page = inner.store.journal(tenant, run, from, inner.limits.journal_page).await?;
+    let row = |entry: &Entry| {
+        let events = decode(run, entry)?;
+        Ok(Row { seq: entry.seq, epoch: entry.epoch, events })
+    };
+    let mut rows = page.iter().map(row).collect::<Result<Vec<Row>, StoreError>>()?;
+    let events = rows.iter_mut().flat_map(|row| &mut row.events);
+    for started in events.filter_map(|stamped| stamped.event.started_mut()) {
+        for past in started.pasts_mut() {
+            past::fill(inner, tenant, past).await?;
+        }
+    }
+    Ok(rows)
+}
+
+/// The events of a run from its journal, in order, with the next sequence number.
 pub(crate) async fn load(
     inner: &Inner,
     tenant: &Tenant,
     run: &str,
 ) -> Result<(Vec<Stamped>, u64), StoreError> {
-    let (mut events, mut next): (Vec<Stamped>, u64) = (Vec::new(), 1);
+    let (mut events, mut next) = (Vec::new(), 1);
     loop {
-        let page = inner.store.journal(tenant, run, next, inner.limits.journal_page).await?;
+        let page = rows(inner, tenant, run, next).await?;
         let full = page.len() == inner.limits.journal_page;
-        for entry in page {
-            next = entry.seq + 1;
-            events.extend(decode(run, &entry)?);
+        for row in page {
+            next = row.seq + 1;
+            events.extend(row.events);
         }
         if !full {
-            break;
+            return Ok((events, next));
         }
     }
-    for started in events.iter_mut().filter_map(|stamped| stamped.event.started_mut()) {
-        for past in started.pasts_mut() {
-            past::fill(inner, tenant, past).await?;
-        }
-    }
-    Ok((events, next))
 }
 
 /// INVARIANT: an entry that cannot be read ends the reading. A turn folded without it could make a

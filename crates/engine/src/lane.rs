@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use store::{Batch, CommitError, Queued, Tenant};
 
 use crate::live::{Activation, Out};
-use crate::run::{self, Run};
+use crate::run::{self, Counted, Run};
 use crate::{Engine, Inner, drive, journal, note, session, upkeep};
 
 /// A lease that this process holds and no task works under.
@@ -26,6 +26,7 @@ pub(crate) fn spawn(engine: &Engine, run: Run) {
     tokio::spawn(async move {
         let (tenant, id, epoch) = (run.tenant.clone(), run.id.clone(), run.epoch);
         let (lane, live) = (run.session_key(), run.live.clone());
+        live.hold.send_replace(run.turn.paused);
         live.drive();
         let inner = engine.0.clone();
         // A panic ends this run and nothing else.
@@ -148,6 +149,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         epoch: row.epoch,
         next,
         turn,
+        counted: Counted::of(events.iter().map(|stamped| &stamped.event)),
         agent,
         effects,
         record,

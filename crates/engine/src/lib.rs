@@ -16,6 +16,7 @@ pub mod limits;
 pub mod live;
 pub mod record;
 pub mod request;
+pub mod tail;
 pub mod trace;
 
 mod drive;
@@ -159,8 +160,8 @@ impl Engine {
     pub async fn drain(&self, patience: Duration) -> usize {
         self.0.draining.store(true, std::sync::atomic::Ordering::SeqCst);
         let deadline = tokio::time::Instant::now() + patience;
-        while self.running() + self.0.events.flying() > 0 && tokio::time::Instant::now() < deadline
-        {
+        let under_way = || self.0.live.moving() + self.0.events.flying();
+        while under_way() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.running()

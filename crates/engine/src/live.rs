@@ -36,24 +36,49 @@ impl Out {
 #[derive(Debug)]
 pub(crate) struct Activation {
     outs: Mutex<Vec<Out>>,
-    /// How many outputs there are, and whether these are all.
-    seen: watch::Sender<(usize, bool)>,
+    /// The text of the answer that is being made.
+    spoken: Mutex<Spoken>,
+    progress: watch::Sender<Progress>,
     driven: AtomicBool,
     pub(crate) cancel: Notify,
+    /// Whether an operator wants the run held.
+    pub(crate) hold: watch::Sender<bool>,
     /// The session whose lane the run holds or waits for.
     lane: String,
     /// The request that this stretch answers.
     pub(crate) request: String,
 }
 
+/// How far a stretch is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    outs: usize,
+    /// The last journal row that was sent to the store; it may not be durable yet.
+    pub(crate) rows: u64,
+    /// Bytes of the answer that is being made.
+    pub(crate) spoken: usize,
+    pub(crate) done: bool,
+}
+
+/// What a model says while it answers, of which the journal knows nothing yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Spoken {
+    /// The number of the event that asked for it.
+    pub(crate) event: u64,
+    /// Of the run as it asked.
+    pub(crate) epoch: u64,
+    pub(crate) text: String,
+}
+
 impl Activation {
     pub(crate) fn new(lane: &str, request: &str) -> Arc<Self> {
-        let (seen, _) = watch::channel((0, false));
         Arc::new(Activation {
             outs: Mutex::default(),
-            seen,
+            spoken: Mutex::default(),
+            progress: watch::Sender::default(),
             driven: AtomicBool::new(false),
             cancel: Notify::new(),
+            hold: watch::Sender::default(),
             lane: lane.to_owned(),
             request: request.to_owned(),
         })
@@ -74,24 +99,56 @@ impl Activation {
             outs.push(out);
             outs.len()
         };
-        self.seen.send_modify(|(seen, _)| *seen = count);
+        self.progress.send_modify(|progress| progress.outs = count);
+    }
+
+    /// A model is asked, by the event of this number, and will be heard while it answers.
+    pub(crate) fn listen_to(&self, event: u64, epoch: u64) {
+        let spoken = Spoken { event, epoch, text: String::new() };
+        *self.spoken.lock().expect("no holder of this lock panics") = spoken;
+    }
+
+    /// A piece of the answer, before the journal has it.
+    pub(crate) fn say(&self, text: String) {
+        let length = {
+            let mut spoken = self.spoken.lock().expect("no holder of this lock panics");
+            spoken.text.push_str(&text);
+            spoken.text.len()
+        };
+        self.progress.send_modify(|progress| progress.spoken = length);
+        self.push(Out::Chunk(text));
+    }
+
+    /// What was said in answer to an event, from a byte on, and in which epoch.
+    pub(crate) fn spoken_since(&self, event: u64, byte: usize) -> Option<(u64, String)> {
+        let spoken = self.spoken.lock().expect("no holder of this lock panics");
+        let here = spoken.event == event && !spoken.text.is_empty();
+        here.then(|| (spoken.epoch, spoken.text.get(byte..).unwrap_or_default().to_owned()))
+    }
+
+    /// A row of the journal is on its way to the store.
+    pub(crate) fn append(&self, row: u64) {
+        self.progress.send_modify(|progress| progress.rows = row);
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
     }
 
     fn finish(&self) {
-        self.seen.send_modify(|(_, done)| *done = true);
+        self.progress.send_modify(|progress| progress.done = true);
     }
 
     /// All outputs from the first on, as they come.
     pub(crate) fn listen(self: &Arc<Self>) -> BoxStream<'static, Out> {
-        let begin = (self.clone(), self.seen.subscribe(), 0);
-        stream::unfold(begin, |(live, mut seen, next)| async move {
-            let reached = seen.wait_for(|(count, done)| *count > next || *done).await;
-            let (count, _) = *reached.ok()?;
-            if count <= next {
+        let begin = (self.clone(), self.watch(), 0);
+        stream::unfold(begin, |(live, mut progress, next)| async move {
+            let reached = progress.wait_for(|reached| reached.outs > next || reached.done).await;
+            if reached.ok()?.outs <= next {
                 return None;
             }
             let out = live.outs.lock().expect("no holder of this lock panics")[next].clone();
-            Some((out, (live, seen, next + 1)))
+            Some((out, (live, progress, next + 1)))
         })
         .boxed()
     }
@@ -144,6 +201,11 @@ impl Live {
 
     pub(crate) fn count(&self) -> usize {
         self.table().runs.len()
+    }
+
+    /// Those that no operator holds.
+    pub(crate) fn moving(&self) -> usize {
+        self.table().runs.values().filter(|live| !*live.hold.borrow()).count()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -17,7 +17,7 @@ use wire::converse::{Delta, Reply};
 
 use crate::Inner;
 use crate::function::{ToolCall, ToolError};
-use crate::live::{Activation, Out};
+use crate::live::Activation;
 
 /// Attempts of one effect, the first included, and the longest pause before the second.
 const ATTEMPTS: u32 = 3;
@@ -88,7 +88,7 @@ async fn listen(
 fn say(live: &Activation, text: String) -> bool {
     let any = !text.is_empty();
     if any {
-        live.push(Out::Chunk(text));
+        live.say(text);
     }
     any
 }

@@ -127,6 +127,9 @@ pub struct RunRecord {
     /// Providers that answered: `rules` says that no language model spoke.
     #[serde(default)]
     pub providers: Vec<String>,
+    /// Since when an operator holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<i64>,
 }
 
 impl Record for RunRecord {
@@ -142,6 +145,9 @@ impl RunRecord {
     /// The record of the run as its turn stands.
     pub(crate) fn of(&self, turn: &Turn, status: RunStatus, ended_at: Option<i64>) -> RunRecord {
         let mut record = RunRecord { status, ended_at, ..self.clone() };
+        if ended_at.is_some() {
+            record.paused_at = None;
+        }
         record.usage = turn.usage;
         record.model_calls = turn.steps;
         if !turn.providers.is_empty() {

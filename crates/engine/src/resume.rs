@@ -12,7 +12,7 @@ use crate::invoke::Begun;
 use crate::live::Activation;
 use crate::record::{ParkedRun, RequestAlias, RunRecord, RunStatus, Session};
 use crate::request::{ClientResult, ClientTarget, InvokeError, Refusal, TurnRequest};
-use crate::run::{self, Run};
+use crate::run::{self, Counted, Run};
 use crate::{Engine, journal, lane, session};
 
 impl Engine {
@@ -69,6 +69,7 @@ impl Engine {
             epoch: parked.epoch + 1,
             next,
             turn: Turn::replay(events.iter().map(|s| &s.event)),
+            counted: Counted::of(events.iter().map(|s| &s.event)),
             effects: run::effects(inner, &request.tenant, &agent).await?,
             agent,
             record: record.value,

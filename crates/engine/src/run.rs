@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use craton_core::agent::config::Executor;
-use craton_core::agent::event::{Accepted, Event};
+use craton_core::agent::event::{Accepted, Event, Intent};
 use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::{Effect, Target, Tool};
 use craton_core::agent::turn::{self, Agent, Facts};
@@ -23,6 +23,7 @@ pub(crate) struct Run {
     /// The journal's next sequence number.
     pub(crate) next: u64,
     pub(crate) turn: Turn,
+    pub(crate) counted: Counted,
     pub(crate) agent: Arc<Agent>,
     pub(crate) effects: BTreeMap<String, Effect>,
     pub(crate) record: RunRecord,
@@ -31,6 +32,36 @@ pub(crate) struct Run {
     pub(crate) pending: Vec<Stamped>,
     /// What the client hears of the pending events.
     pub(crate) outs: Vec<Out>,
+}
+
+/// Events of a run are numbered from 1, in the order of its journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) events: u64,
+    /// The number of the last that asked a model.
+    pub(crate) asked: u64,
+}
+
+impl Counted {
+    pub(crate) fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut counted = Counted::default();
+        events.into_iter().for_each(|event| counted.count(event));
+        counted
+    }
+
+    pub(crate) fn count(&mut self, event: &Event) {
+        self.events += 1;
+        if asks_a_model(event) {
+            self.asked = self.events;
+        }
+    }
+}
+
+fn asks_a_model(event: &Event) -> bool {
+    match event {
+        Event::Within(within) => asks_a_model(&within.event),
+        event => matches!(event, Event::Asked(Intent::AskModel { .. })),
+    }
 }
 
 impl Run {
@@ -47,6 +78,7 @@ impl Run {
     pub(crate) fn record(&mut self, at: i64, event: Event) {
         self.outs.extend(trace::outs(&self.turn, &self.agent, &self.record, at, &event));
         state::apply(&mut self.turn, &event);
+        self.counted.count(&event);
         self.pending.push(Stamped { at, event });
     }
 
@@ -78,6 +110,7 @@ impl Run {
         let mut batch = Batch::new(&self.tenant, inner.clock.now());
         let payload = journal::encode(&std::mem::take(&mut self.pending));
         batch.append(&self.id, self.next, self.epoch, journal::EVENTS, "agent", payload);
+        self.live.append(self.next);
         self.next += 1;
         batch
     }

@@ -41,6 +41,10 @@ pub enum Event {
     Cancelled {
         reason: String,
     },
+    /// An operator holds the turn: what is under way ends, nothing new begins.
+    Paused,
+    /// The operator lets it go on.
+    Continued,
     GaveUp(Cause),
     Finished {
         text: String,
@@ -173,6 +177,8 @@ impl Event {
             | Event::Parked(_)
             | Event::Resumed(_)
             | Event::Cancelled { .. }
+            | Event::Paused
+            | Event::Continued
             | Event::GaveUp(_)
             | Event::Finished { .. }
             | Event::Failed { .. } => None,

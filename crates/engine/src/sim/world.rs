@@ -42,6 +42,8 @@ pub(crate) struct Model {
     /// The most calls that were under way at once.
     pub(crate) most: AtomicUsize,
     pub(crate) takes: Duration,
+    /// Between two pieces of a text; without it a text comes whole.
+    pub(crate) speaks: Mutex<Option<Duration>>,
 }
 
 impl Model {
@@ -54,6 +56,7 @@ impl Model {
             running: AtomicUsize::default(),
             most: AtomicUsize::default(),
             takes: Duration::ZERO,
+            speaks: Mutex::default(),
         }
     }
 
@@ -89,9 +92,15 @@ impl Provider for Model {
             }
             self.running.fetch_sub(1, Ordering::SeqCst);
             let failure = self.failures.lock().expect("no panic").pop_front();
-            let deltas: Vec<_> = llm::deltas(self.next(call), 0).into_iter().map(Ok).collect();
+            let pause = *self.speaks.lock().expect("no panic");
+            let piece = if pause.is_some() { 4 } else { 0 };
+            let deltas: Vec<_> = llm::deltas(self.next(call), piece).into_iter().map(Ok).collect();
+            let deltas = futures_util::stream::iter(deltas).then(move |delta| async move {
+                tokio::time::sleep(pause.unwrap_or_default()).await;
+                delta
+            });
             match failure {
-                None => Ok(futures_util::stream::iter(deltas).boxed()),
+                None => Ok(deltas.boxed()),
                 Some((kind, false)) => Err(ModelError {
                     retry_after: *self.retry_after.lock().expect("no panic"),
                     ..ModelError::new(kind, "the model is away")

@@ -5,10 +5,12 @@ mod clumsy;
 mod effects;
 mod events;
 mod hand_offs;
+mod holds;
 mod operators;
 mod repeats;
 mod sessions;
 mod streams;
+mod tails;
 mod threads;
 mod traces;
 

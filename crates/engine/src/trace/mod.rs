@@ -31,9 +31,20 @@ pub(crate) fn outs(
     at: i64,
     event: &Event,
 ) -> Vec<Out> {
+    heard(turn, agent, record, (at, event), None)
+}
+
+/// The same for somebody else than the client: `traces` overrules what the client asked for.
+pub(crate) fn heard(
+    turn: &Turn,
+    agent: &Agent,
+    record: &RunRecord,
+    (at, event): (i64, &Event),
+    traces: Option<bool>,
+) -> Vec<Out> {
     let view = View { turn, agent, record, at };
     let mut outs = Vec::new();
-    if view.traced(event) {
+    if traces.unwrap_or_else(|| view.traced(event)) {
         outs.extend(view.traces(event).into_iter().map(|trace| view.part(trace)));
     }
     outs.extend(view.answer(event));
@@ -127,6 +138,7 @@ impl View<'_> {
             Event::Parked(parked) => self.hand_off_inputs(parked),
             Event::Resumed(resumed) => self.hand_backs(resumed),
             Event::Delegated(_) | Event::Within(_) => Vec::new(),
+            Event::Paused | Event::Continued => Vec::new(),
             Event::Cancelled { reason } => vec![self.failure(reason)],
             Event::GaveUp(cause) => vec![self.failure(state::failure_reason(*cause))],
             Event::Finished { text } => vec![self.finish(text)],
@@ -161,6 +173,8 @@ impl View<'_> {
             | Event::Refused(_)
             | Event::Delegated(_)
             | Event::Within(_)
+            | Event::Paused
+            | Event::Continued
             | Event::Finished { .. } => None,
         }
     }

@@ -49,6 +49,8 @@ pub struct Turn {
     /// Replies in a row with nothing but refused tool uses.
     pub repairs: u32,
     pub parked: Option<Parked>,
+    /// An operator holds it.
+    pub paused: bool,
     pub end: Option<End>,
     /// The text of the last reply, if it asked for no tool.
     pub said: Option<String>,
@@ -96,6 +98,8 @@ pub fn apply(turn: &mut Turn, event: &Event) {
             turn.close_all(&format!("cancelled: {reason}"));
             turn.end = Some(End::Cancelled(reason.clone()));
         }
+        Event::Paused => turn.paused = true,
+        Event::Continued => turn.paused = false,
         Event::GaveUp(cause) => turn.give_up(*cause),
         Event::Finished { text } => turn.end = Some(End::Answered(text.clone())),
         Event::Failed { code, message } => turn.fail(code, message),

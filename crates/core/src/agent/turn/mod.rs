@@ -57,7 +57,8 @@ pub struct Facts<'a> {
 
 /// What to do next. Empty while an effect is under way, and when the turn has ended.
 pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
-    if turn.end.is_some() || turn.parked.is_some() || turn.asking.is_some() {
+    let waits = turn.parked.is_some() || turn.paused || turn.asking.is_some();
+    if turn.end.is_some() || waits {
         return Vec::new();
     }
     if turn.uses.iter().any(|u| u.progress == Progress::New && !hand_off::hands_off(u, facts)) {

@@ -1,5 +1,9 @@
 //! What operators see of runs, and the few things they may do to them.
 
+mod hold;
+
+pub use hold::Held;
+
 use serde::Serialize;
 use serde_json::Value as Json;
 use store::{Batch, CommitError, QueueState, StoreError, Tenant};
