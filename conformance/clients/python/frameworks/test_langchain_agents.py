@@ -1,7 +1,8 @@
-"""LangChain's BedrockAgentsRunnable: it creates the agent, invokes it and takes calls by return of control."""
+"""LangChain's runnables of agents, stored and inline: they invoke and take calls by return of control."""
 
 import pytest
-from langchain_aws.agents import BedrockAgentsRunnable
+from langchain_aws.agents import BedrockAgentsRunnable, BedrockInlineAgentsRunnable
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from support.agents import function, unique
@@ -89,3 +90,19 @@ def test_a_session_goes_on_and_ends(agent, model):
     assert "Session is terminated" in ended.return_values["output"]
     runnable.invoke({"input": "Who am I?", "session_id": "anna"})
     assert len([m for m in model.requests[-1]["messages"] if m["role"] == "user"]) == 1
+
+
+def test_an_inline_agent_hands_calls_over(model):
+    """LangChain's BedrockInlineAgentsRunnable, with messages in and out: its agent is in each request."""
+    model.turn(Say(calls=[("shop__get_order", {"order_id": "A-1"})]), Say("It has shipped."))
+    agent = BedrockInlineAgentsRunnable.create(inline_agent_config={
+        "foundation_model": model.id, "instruction": INSTRUCTION, "tools": [get_order],
+        "enable_trace": True, "idle_session_ttl_in_seconds": 600})
+    said = [HumanMessage("Where is A-1?")]
+    said.append(agent.invoke(said))
+    call, = said[-1].tool_calls
+    said.append(ToolMessage(get_order.invoke(call["args"]), tool_call_id=call["id"]))
+    said.append(agent.invoke(said))
+    assert said[-1].content == "It has shipped."
+    assert "orchestrationTrace" in said[-1].additional_kwargs["trace_log"]
+    assert tool_results(model.requests[1]) == ["A-1 has shipped"]
