@@ -3,35 +3,119 @@
 //! The engine sends what comes out here and the trace shows it, live and from the journal alike: a
 //! journal holds the recipe, and the prompt is made again from it.
 
-use serde_json::Value as Json;
-use wire::converse::{CachePoints, Call, Inference, ToolChoice};
+use std::sync::Arc;
 
+use serde_json::Value as Json;
+use wire::converse::{Block, CachePoints, Call, Message, ToolChoice};
+
+use super::config::Stage;
 use super::event::Purpose;
 use super::history;
+use super::origin::Utterance;
+use super::prompt::{self, Fill, Rendered};
 use super::state::Turn;
 use super::turn::Agent;
 
-/// The next call to the model: everything it needs stands in the turn and its configuration.
-pub fn model_call(turn: &Turn, agent: &Agent, purpose: Purpose) -> Call {
-    match purpose {
-        Purpose::Plan
-        | Purpose::PreProcess
-        | Purpose::Route
-        | Purpose::PostProcess
-        | Purpose::Summarize => plan(turn, agent),
+impl Purpose {
+    /// The stage whose prompt is rendered.
+    pub fn stage(self) -> Stage {
+        match self {
+            Purpose::PreProcess => Stage::PreProcessing,
+            Purpose::Route => Stage::RoutingClassifier,
+            Purpose::Plan => Stage::Orchestration,
+            Purpose::PostProcess => Stage::PostProcessing,
+            Purpose::Summarize => Stage::MemorySummarization,
+        }
     }
 }
 
-fn plan(turn: &Turn, agent: &Agent) -> Call {
+/// The next call to the model: everything it needs stands in the turn and its configuration.
+pub fn model_call(turn: &Turn, agent: &Agent, purpose: Purpose) -> Call {
+    let stage = purpose.stage();
+    let settings = agent.stage(stage);
+    let plans = purpose == Purpose::Plan && agent.runs(stage);
+    let Rendered { system, messages } = rendered(turn, agent, purpose);
     Call {
-        model: agent.config.model.clone(),
-        system: turn.system.clone(),
-        messages: history::merged(turn.said_so_far()),
-        tools: agent.model_tools.clone(),
+        model: settings.and_then(|s| s.model.clone()).unwrap_or_else(|| agent.config.model.clone()),
+        system,
+        messages,
+        tools: if plans { agent.model_tools.clone() } else { Arc::default() },
         tool_choice: ToolChoice::Auto,
-        inference: Inference::default(),
+        inference: settings.and_then(|s| s.inference.clone()).unwrap_or_default(),
         cache: CachePoints::default(),
-        additional: Json::Null,
-        stream: turn.stream,
+        additional: settings.map_or(Json::Null, |s| s.additional.clone()),
+        stream: purpose == Purpose::Plan && agent.streams(turn),
     }
+}
+
+fn rendered(turn: &Turn, agent: &Agent, purpose: Purpose) -> Rendered {
+    let fill = fill(turn, agent, purpose);
+    let stage = purpose.stage();
+    // AWS: a disabled orchestration sends the raw input (user guide, "Advanced prompt templates").
+    if !agent.runs(stage) && purpose == Purpose::Plan {
+        let raw = prompt::raw(&fill);
+        return Rendered { system: Vec::new(), messages: raw };
+    }
+    let template = agent.template(stage);
+    let mut rendered = prompt::render(stage, template, fill);
+    // What the turn began with stays what it was, also for a journal of an older version.
+    if purpose == Purpose::Plan && template.is_none() && keeps_its_prompt(turn) {
+        rendered.system = turn.system.clone();
+    }
+    rendered
+}
+
+/// Whether the facts about the request are those that the turn began with.
+fn keeps_its_prompt(turn: &Turn) -> bool {
+    let began = turn.accepted.as_ref().map(|accepted| &accepted.prompt_session_attributes);
+    !turn.system.is_empty() && began == Some(&turn.prompt_attributes)
+}
+
+fn fill<'a>(turn: &'a Turn, agent: &'a Agent, purpose: Purpose) -> Fill<'a> {
+    let talk = talk(turn);
+    Fill {
+        config: &agent.config,
+        tools: &agent.model_tools,
+        question: turn.accepted.as_ref().map_or("", |accepted| accepted.input_text.as_str()),
+        attachments: talk.attachments,
+        history: match purpose {
+            // A session that is over has no question any more.
+            Purpose::Summarize => history::merged(turn.said_so_far()),
+            Purpose::PreProcess | Purpose::Route | Purpose::Plan | Purpose::PostProcess => {
+                talk.history
+            }
+        },
+        own: talk.own,
+        attributes: &turn.prompt_attributes,
+        memory: &[],
+        latest: turn.said.as_deref().unwrap_or_default(),
+        last_agent: None,
+    }
+}
+
+/// A conversation, parted at the question that the turn answers.
+struct Talk {
+    history: Vec<Message>,
+    attachments: Vec<Block>,
+    own: Vec<Message>,
+}
+
+fn talk(turn: &Turn) -> Talk {
+    let (at, block) = turn.question;
+    let before = turn.said_so_far().count() - turn.messages.len() + at;
+    let mut history: Vec<Message> = messages(turn.said_so_far().take(before + 1));
+    let own = messages(turn.said_so_far().skip(before + 1));
+    let Some(mut asked) = history.pop() else {
+        return Talk { history, attachments: Vec::new(), own };
+    };
+    let attachments = asked.content.split_off((block + 1).min(asked.content.len()));
+    asked.content.truncate(block);
+    if !asked.content.is_empty() {
+        history.push(asked);
+    }
+    Talk { history, attachments, own }
+}
+
+fn messages<'a>(said: impl Iterator<Item = &'a Utterance>) -> Vec<Message> {
+    said.map(|message| message.message().clone()).collect()
 }

@@ -59,6 +59,29 @@ pub enum Stage {
     RoutingClassifier,
 }
 
+impl Stage {
+    pub const ALL: [Stage; 6] = [
+        Stage::PreProcessing,
+        Stage::Orchestration,
+        Stage::KnowledgeBaseResponseGeneration,
+        Stage::PostProcessing,
+        Stage::MemorySummarization,
+        Stage::RoutingClassifier,
+    ];
+
+    /// AWS's word for it (`PromptType`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::PreProcessing => "PRE_PROCESSING",
+            Stage::Orchestration => "ORCHESTRATION",
+            Stage::KnowledgeBaseResponseGeneration => "KNOWLEDGE_BASE_RESPONSE_GENERATION",
+            Stage::PostProcessing => "POST_PROCESSING",
+            Stage::MemorySummarization => "MEMORY_SUMMARIZATION",
+            Stage::RoutingClassifier => "ROUTING_CLASSIFIER",
+        }
+    }
+}
+
 /// What an agent sets for one stage; what is `None` stands at Craton's default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

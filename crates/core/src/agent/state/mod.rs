@@ -33,6 +33,8 @@ pub struct Turn {
     pub threads: BTreeMap<String, Past>,
     /// What this turn adds.
     pub messages: Vec<Utterance>,
+    /// Where in them the turn's question stands: its message, and the block of that.
+    pub question: (usize, usize),
     pub session_attributes: Attributes,
     pub prompt_attributes: Attributes,
     pub unknown: Vec<UnknownEffect>,
@@ -145,6 +147,8 @@ impl Turn {
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
         let words = (Block::Text(accepted.input_text), Origin::User);
         push(&mut self.messages, Role::User, vec![words]);
+        let blocks = self.messages.last().map_or(0, |message| message.content.len());
+        self.question = (self.messages.len().saturating_sub(1), blocks.saturating_sub(1));
     }
 
     fn hear(&mut self, said: &ModelSaid) {

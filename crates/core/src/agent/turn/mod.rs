@@ -5,6 +5,7 @@
 //! give the same decisions.
 
 mod hand_off;
+mod stages;
 mod tools;
 
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use crate::agent::limits::Limits;
 use crate::agent::prompt;
 use crate::agent::state::{Progress, Turn, Use};
 use crate::agent::tool::{self, Effect, Tool};
+use stages::Templates;
+
+pub use stages::Unfit;
 
 /// A configuration ready to run: the tools are compiled from its schemas once.
 #[derive(Debug)]
@@ -23,13 +27,16 @@ pub struct Agent {
     pub tools: Vec<Tool>,
     /// The tools as the model is told of them, in the same order at every step.
     pub model_tools: Arc<[wire::converse::Tool]>,
+    /// The agent's own templates, parsed once.
+    templates: Templates,
 }
 
 impl Agent {
-    pub fn new(config: AgentConfig) -> Result<Self, tool::SchemaProblem> {
+    pub fn new(config: AgentConfig) -> Result<Self, Unfit> {
         let tools = tool::compile(&config.groups)?;
         let model_tools = tools.iter().map(for_model).collect();
-        Ok(Agent { config, tools, model_tools })
+        let templates = stages::templates(&config)?;
+        Ok(Agent { config, tools, model_tools, templates })
     }
 
     pub fn tool(&self, name: &str) -> Option<&Tool> {
