@@ -26,6 +26,9 @@ pub const SCHEMA_DEPTH: usize = 48;
 /// Bytes of a tool's answer (AWS: 25 KB; Bedrock user guide, "Configure Lambda functions").
 pub const TOOL_ANSWER_BYTES: usize = 25 * 1024;
 
+/// Characters of the token under which a tool brings a pending result (ours).
+pub const TOKEN: usize = 256;
+
 /// Characters of a tool's error that reach the model (ours).
 pub const TOOL_ERROR_CHARS: usize = 1_000;
 

@@ -163,8 +163,7 @@ impl Engine {
         let inner = &self.0;
         let mut session = self.session(request).await?;
         if let Some(parked) = session.value.parked.clone() {
-            let reason = "new input came instead of the results";
-            session::call_off_parked(inner, &request.tenant, &parked, reason).await?;
+            session::call_off_parked(inner, &request.tenant, &parked, session::BY_USER).await?;
             session = self.session(request).await?;
         }
         let mut run = self.new_run(request, agent, live).await?;

@@ -197,7 +197,11 @@ fn read(tool: &Tool, invoked: &Invoked) -> Outcome {
         };
     }
     let answer = match tool::read_response(tool, &invoked.payload) {
-        Ok(answer) => answer,
+        Ok(tool::Response::Answer(answer)) => answer,
+        Ok(tool::Response::Pending(_)) => {
+            let message = "tool_unavailable: results that come later are not served yet".to_owned();
+            return Outcome::Unknown { message };
+        }
         Err(message) => {
             tracing::warn!(tool = tool.name, why = message, "a tool's answer cannot be read");
             return Outcome::Error { message };

@@ -44,13 +44,23 @@ pub enum Input {
     EndSession,
 }
 
-/// A result that the client brings for one handed-off call.
+/// What the client brings for one handed-off call: its result, its user's word on it, or both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientResult {
+    /// Which agent it is for, where the client says so.
+    pub agent_id: Option<String>,
     pub group: String,
     pub target: ClientTarget,
+    pub confirmation: Option<Confirmation>,
     pub body: String,
     pub state: HandBackState,
+}
+
+/// The user's word on a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmation {
+    Confirm,
+    Deny,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,17 +1,19 @@
-//! The rest of a parked turn: the client brings the results of the calls that it was handed.
+//! The rest of a parked turn: the client brings the results of the calls that it was handed, and its
+//! user's word on those that need one.
 
 use std::sync::Arc;
 
-use craton_core::agent::event::{Event, HandBack, Resumed, UnknownEffect};
+use craton_core::agent::event::{Event, HandBack, HandBackState, Resumed, UnknownEffect};
 use craton_core::agent::state::Turn;
-use craton_core::agent::tool::{Target, Tool};
+use craton_core::agent::tool::{HandOff, Target, Tool};
 use craton_core::agent::turn::Agent;
 use store::Batch;
+use wire::converse::ToolUse;
 
 use crate::invoke::Begun;
 use crate::live::Activation;
 use crate::record::{ParkedRun, RequestAlias, RunRecord, RunStatus, Session};
-use crate::request::{ClientResult, ClientTarget, InvokeError, Refusal, TurnRequest};
+use crate::request::{ClientResult, ClientTarget, Confirmation, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Counted, Run};
 use crate::{Engine, journal, lane, session};
 
@@ -27,9 +29,10 @@ impl Engine {
         let session = self.session(request).await?;
         let parked = expected_hand_off(session.value.parked.as_ref(), invocation_id)?;
         let mut run = self.parked_run(request, &agent, &parked).await?;
-        let handed = match_results(&run.turn, &run.agent, results).map_err(InvokeError::Invalid)?;
+        let holder = Holder { agent_id: &run.record.agent_id, turn: &run.turn, agent: &run.agent };
+        let matched = match_results(&[holder], results).map_err(InvokeError::Invalid)?;
+        let handed = matched.into_iter().flatten().collect();
         run.record(self.now(), resumed(request, handed, session.value.unknown.clone()));
-        run.decide(inner);
         let mut batch = Batch::new(&request.tenant, self.now());
         batch.unpark(&run.id, Some((&inner.owner, inner.lease_until())));
         batch.clear_timer(&session::park_timer(&run.id));
@@ -111,31 +114,42 @@ fn expected_hand_off(
     Ok(parked.clone())
 }
 
-/// Pairs each result with the call it answers: all calls exactly once, or a reason why not.
+/// A turn whose calls the client holds, and whose agent asked for them.
+struct Holder<'a> {
+    agent_id: &'a str,
+    turn: &'a Turn,
+    agent: &'a Agent,
+}
+
+/// A call that the client holds and has not answered yet.
+struct Held<'a> {
+    holder: usize,
+    agent_id: &'a str,
+    used: &'a ToolUse,
+    tool: &'a Tool,
+}
+
+/// Pairs each result with the call it answers: all calls exactly once, or a reason why not. What
+/// comes out is by holder.
 fn match_results(
-    turn: &Turn,
-    agent: &Agent,
+    holders: &[Holder<'_>],
     results: &[ClientResult],
-) -> Result<Vec<HandBack>, String> {
-    let mut open = turn.handed_off();
-    let mut matched = Vec::new();
+) -> Result<Vec<Vec<HandBack>>, String> {
+    let mut open: Vec<Held<'_>> = holders.iter().enumerate().flat_map(held).collect();
+    let mut matched: Vec<Vec<HandBack>> = holders.iter().map(|_| Vec::new()).collect();
     for result in results {
-        let at = open
-            .iter()
-            .position(|used| agent.tool(&used.name).is_some_and(|tool| answers(tool, result)));
-        let Some(at) = at else {
+        let Some(at) = open.iter().position(|held| answers(held, result)) else {
             return Err(format!(
                 "returnControlInvocationResults holds a result for {} that was not asked for, or \
                  was given already",
                 name_of(result)
             ));
         };
-        let used = open.remove(at);
-        let (body, state) = (result.body.clone(), result.state);
-        matched.push(HandBack { tool_use_id: used.tool_use_id.clone(), body, state });
+        let held = open.remove(at);
+        matched[held.holder].push(hand_back(&held, result)?);
     }
     if !open.is_empty() {
-        let missing: Vec<&str> = open.iter().map(|used| used.name.as_str()).collect();
+        let missing: Vec<&str> = open.iter().map(|held| held.used.name.as_str()).collect();
         return Err(format!(
             "returnControlInvocationResults lacks results for {}; all of a hand-off's results are \
              sent together",
@@ -145,9 +159,46 @@ fn match_results(
     Ok(matched)
 }
 
-fn answers(tool: &Tool, result: &ClientResult) -> bool {
-    tool.group == result.group
-        && match (&tool.target, &result.target) {
+fn held<'a>((holder, of): (usize, &'a Holder<'a>)) -> impl Iterator<Item = Held<'a>> {
+    of.turn.handed_off().into_iter().filter_map(move |used| {
+        Some(Held { holder, agent_id: of.agent_id, used, tool: of.agent.tool(&used.name)? })
+    })
+}
+
+/// `responseState` has its meaning whatever the user said; a body beside CONFIRM says nothing where
+/// the call is yet to be made here.
+fn hand_back(held: &Held<'_>, result: &ClientResult) -> Result<HandBack, String> {
+    let asked = held.tool.hand_off().unwrap_or(HandOff::Result);
+    let state = match (result.state, asked, result.confirmation) {
+        (_, HandOff::Result, Some(_)) => {
+            return Err(format!(
+                "returnControlInvocationResults holds a confirmationState for {}, whose \
+                 actionInvocationType was RESULT; leave it out",
+                name_of(result)
+            ));
+        }
+        (_, HandOff::Confirmation | HandOff::ConfirmationAndResult, None) => {
+            return Err(format!(
+                "returnControlInvocationResults lacks the confirmationState of {}, whose \
+                 actionInvocationType was {}; send CONFIRM or DENY",
+                name_of(result),
+                asked.as_str()
+            ));
+        }
+        (HandBackState::Success, _, Some(Confirmation::Deny)) => HandBackState::Denied,
+        (HandBackState::Success, HandOff::Confirmation, Some(Confirmation::Confirm)) => {
+            HandBackState::Confirmed
+        }
+        (state, ..) => state,
+    };
+    let (tool_use_id, body) = (held.used.tool_use_id.clone(), result.body.clone());
+    Ok(HandBack { tool_use_id, body, state })
+}
+
+fn answers(held: &Held<'_>, result: &ClientResult) -> bool {
+    held.tool.group == result.group
+        && result.agent_id.as_deref().is_none_or(|agent| agent == held.agent_id)
+        && match (&held.tool.target, &result.target) {
             (Target::Function { name, .. }, ClientTarget::Function(given)) => name == given,
             (Target::Api(operation), ClientTarget::Api { verb, path }) => {
                 operation.path == *path && operation.verb.eq_ignore_ascii_case(verb)
@@ -158,8 +209,12 @@ fn answers(tool: &Tool, result: &ClientResult) -> bool {
 }
 
 fn name_of(result: &ClientResult) -> String {
+    let of = match &result.agent_id {
+        Some(agent) => format!("{} of agent {agent}", result.group),
+        None => result.group.clone(),
+    };
     match &result.target {
-        ClientTarget::Function(name) => format!("function {name} of {}", result.group),
-        ClientTarget::Api { verb, path } => format!("{verb} {path} of {}", result.group),
+        ClientTarget::Function(name) => format!("function {name} of {of}"),
+        ClientTarget::Api { verb, path } => format!("{verb} {path} of {of}"),
     }
 }

@@ -46,6 +46,9 @@ pub(crate) async fn started(
     Ok(Event::Started(Box::new(started)))
 }
 
+/// Why a hand-off is called off whose session gets new input.
+pub(crate) const BY_USER: &str = "by the user, who said something new instead";
+
 /// The session for a turn that begins now; a hand-off that still waits there is called off.
 pub(crate) async fn for_lane(
     inner: &Inner,
@@ -54,7 +57,7 @@ pub(crate) async fn for_lane(
 ) -> Result<Session, CommitError> {
     let found = current(inner, tenant, lane).await.map_err(CommitError::Store)?;
     let Some(parked) = found.value.parked.clone() else { return Ok(found.value) };
-    call_off_parked(inner, tenant, &parked, "new input came instead of the results").await?;
+    call_off_parked(inner, tenant, &parked, BY_USER).await?;
     Ok(current(inner, tenant, lane).await.map_err(CommitError::Store)?.value)
 }
 

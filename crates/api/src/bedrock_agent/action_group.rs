@@ -3,6 +3,8 @@
 //! A schema is compiled when it arrives, by the compiler that turns use, so that a client hears
 //! what is wrong with it here and not in the middle of a conversation.
 
+use std::collections::BTreeMap;
+
 use craton_core::agent::config::{self, Executor, Parameter, ParameterKind, Schema};
 use craton_core::agent::tool;
 use wire::bedrock_agent::types::{
@@ -17,8 +19,8 @@ use wire::bedrock_agent::types::{
 use wire::fault::Fault;
 use wire::value::Timestamp;
 
+use super::built_in;
 use super::document::{self, ActionGroup, Agent, DRAFT};
-use super::feature;
 use super::limits::{ACTION_GROUPS, SCHEMA_BYTES};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
@@ -34,6 +36,7 @@ pub(crate) async fn create(
         name: input.action_group_name,
         description: input.description,
         signature: input.parent_action_group_signature,
+        params: input.parent_action_group_signature_params,
         enabled: input.action_group_state != Some(ActionGroupState::Disabled),
         executor: input.action_group_executor,
         api: input.api_schema,
@@ -125,6 +128,7 @@ pub(crate) async fn update(
         name: input.action_group_name,
         description: input.description,
         signature: input.parent_action_group_signature,
+        params: input.parent_action_group_signature_params,
         enabled: input.action_group_state != Some(ActionGroupState::Disabled),
         executor: input.action_group_executor,
         api: input.api_schema,
@@ -195,6 +199,7 @@ pub(crate) struct Asked {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) signature: Option<ActionGroupSignature>,
+    pub(crate) params: Option<BTreeMap<String, String>>,
     pub(crate) enabled: bool,
     pub(crate) executor: Option<ActionGroupExecutor>,
     pub(crate) api: Option<APISchema>,
@@ -204,11 +209,12 @@ pub(crate) struct Asked {
 /// The group that is asked for, without an id or times. An enabled one can be performed; whether
 /// its schema compiles is not looked at yet.
 pub(crate) async fn read(cx: &Cx, asked: Asked) -> Result<ActionGroup, Fault> {
-    feature::check_signature(asked.signature)?;
+    built_in::check(&asked)?;
     let schema_from = schema_from(asked.api.as_ref())?;
     let group = ActionGroup {
         id: String::new(),
         client_token: None,
+        signature: asked.signature.map(|signature| signature.as_str().to_owned()),
         description: asked.description,
         enabled: asked.enabled,
         executor: asked.executor.map(executor),
@@ -223,7 +229,10 @@ pub(crate) async fn read(cx: &Cx, asked: Asked) -> Result<ActionGroup, Fault> {
 }
 
 fn check_complete(group: &ActionGroup) -> Result<(), Fault> {
-    if group.enabled && (group.executor.is_none() || group.schema.is_none()) {
+    if group.signature.is_none()
+        && group.enabled
+        && (group.executor.is_none() || group.schema.is_none())
+    {
         return Err(Fault::validation(format!(
             "action group {} is enabled and needs an actionGroupExecutor, and either an apiSchema \
              or a functionSchema",
@@ -279,8 +288,7 @@ async fn schema(
             Ok(Some(Schema::OpenApi(text_of(cx, group, &bucket, &key).await?)))
         }
         (None, Some(FunctionSchema::Functions(list))) => {
-            let functions: Result<_, _> = list.into_iter().map(function).collect();
-            Ok(Some(Schema::Functions(functions?)))
+            Ok(Some(Schema::Functions(list.into_iter().map(function).collect())))
         }
         (None, None) => Ok(None),
     }
@@ -315,11 +323,7 @@ async fn text_of(cx: &Cx, group: &str, bucket: &str, key: &str) -> Result<String
     })
 }
 
-fn function(asked: Function) -> Result<config::Function, Fault> {
-    if asked.require_confirmation == Some(RequireConfirmation::Enabled) {
-        let field = "functionSchema.functions.requireConfirmation";
-        return Err(feature::refused(field, "ENABLED", "confirmation by the user"));
-    }
+fn function(asked: Function) -> config::Function {
     let parameter = |(name, asked): (String, ParameterDetail)| {
         let kind = match asked.r#type {
             Type::String => ParameterKind::String,
@@ -332,12 +336,12 @@ fn function(asked: Function) -> Result<config::Function, Fault> {
         (name, Parameter { kind, description: asked.description, required })
     };
     let parameters = asked.parameters.unwrap_or_default().into_iter().map(parameter).collect();
-    Ok(config::Function {
+    config::Function {
         name: asked.name,
         description: asked.description,
         parameters,
-        confirm: false,
-    })
+        confirm: asked.require_confirmation == Some(RequireConfirmation::Enabled),
+    }
 }
 
 fn state(group: &ActionGroup) -> ActionGroupState {
@@ -368,7 +372,7 @@ fn shown(agent_id: &str, version: &str, group: &ActionGroup) -> AgentActionGroup
         description: group.description.clone(),
         created_at: Timestamp(group.created_at),
         updated_at: Timestamp(group.updated_at),
-        parent_action_signature: None,
+        parent_action_signature: built_in::shown(group),
         parent_action_group_signature_params: None,
         action_group_executor: group.executor.clone().map(|executor| match executor {
             Executor::Lambda(arn) => ActionGroupExecutor::Lambda(arn),
@@ -383,6 +387,10 @@ fn shown(agent_id: &str, version: &str, group: &ActionGroup) -> AgentActionGroup
 }
 
 fn shown_function(function: config::Function) -> Function {
+    let confirm = match function.confirm {
+        true => RequireConfirmation::Enabled,
+        false => RequireConfirmation::Disabled,
+    };
     let parameter = |(name, parameter): (String, Parameter)| {
         let r#type = match parameter.kind {
             ParameterKind::String => Type::String,
@@ -398,6 +406,6 @@ fn shown_function(function: config::Function) -> Function {
         name: function.name,
         description: function.description,
         parameters: Some(function.parameters.into_iter().map(parameter).collect()),
-        require_confirmation: Some(RequireConfirmation::Disabled),
+        require_confirmation: Some(confirm),
     }
 }

@@ -97,6 +97,9 @@ pub(crate) struct ActionGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) description: Option<String>,
     pub(crate) enabled: bool,
+    /// `parentActionGroupSignature` of a built-in group, which has neither executor nor schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signature: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) executor: Option<Executor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

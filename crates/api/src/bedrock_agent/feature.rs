@@ -4,10 +4,9 @@
 //! with the field and the feature by name.
 
 use wire::bedrock_agent::types::{
-    ActionGroupSignature, AgentAliasRoutingConfigurationListItem, AgentCollaboration,
-    CreateAgentRequest, CreationMode, CustomOrchestration, GuardrailConfiguration,
-    MemoryConfiguration, OrchestrationType, PromptConfiguration, PromptOverrideConfiguration,
-    PromptState, PromptType, UpdateAgentRequest,
+    AgentAliasRoutingConfigurationListItem, AgentCollaboration, CreateAgentRequest, CreationMode,
+    CustomOrchestration, GuardrailConfiguration, MemoryConfiguration, OrchestrationType,
+    PromptConfiguration, PromptOverrideConfiguration, PromptState, PromptType, UpdateAgentRequest,
 };
 use wire::fault::Fault;
 
@@ -129,16 +128,6 @@ fn check_state(asked: &PromptConfiguration) -> Result<(), &'static str> {
             Some(PromptState::Enabled),
         ) => Err("ENABLED"),
         _ => Ok(()),
-    }
-}
-
-pub(crate) fn check_signature(asked: Option<ActionGroupSignature>) -> Result<(), Fault> {
-    match asked {
-        Some(signature) => {
-            let feature = "built-in action groups";
-            Err(refused("parentActionGroupSignature", signature.as_str(), feature))
-        }
-        None => Ok(()),
     }
 }
 

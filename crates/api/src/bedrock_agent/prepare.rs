@@ -12,6 +12,7 @@ use wire::fault::Fault;
 use wire::value::Timestamp;
 
 use super::action_group::runnable;
+use super::built_in;
 use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
 use super::retention;
 use super::write::{self, Stop, retry};
@@ -101,6 +102,7 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         groups: agent.groups.iter().filter(|group| group.enabled).filter_map(runnable).collect(),
         idle_session_ttl_seconds: settings.idle_session_ttl_seconds,
         retention: retention::of(&agent.tags)?,
+        user_input: agent.groups.iter().any(built_in::asks_user),
         ..AgentConfig::default()
     };
     Ok(Pinned { config })

@@ -152,9 +152,82 @@ async fn a_schema_that_does_not_compile_is_refused_when_it_arrives() {
     bad["apiSchema"] = json!({"payload": "openapi: 3.0.0\npaths: 7\n"});
     let fault = refused(&cx, "CreateAgentActionGroup", bad).await;
     assert!(fault.starts_with("ValidationException: "), "{fault}");
-    let mut asks = group(&agent, "orders");
-    asks["functionSchema"]["functions"][0]["requireConfirmation"] = json!("ENABLED");
-    assert!(refused(&cx, "CreateAgentActionGroup", asks).await.contains("requireConfirmation"));
+}
+
+#[tokio::test]
+async fn a_built_in_group_stands_alone_and_only_the_one_that_is_served_can_be_on() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "support").await;
+    let built_in = |name: &str, signature: &str, more: Json| {
+        let mut group = json!({"agentId": agent, "agentVersion": "DRAFT", "actionGroupName": name,
+            "parentActionGroupSignature": signature});
+        group.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        group
+    };
+    let functions = group(&agent, "x")["functionSchema"].clone();
+    for (more, field) in [
+        (json!({"description": "asks"}), "'description'"),
+        (json!({"apiSchema": {"payload": "{}"}}), "'apiSchema'"),
+        (json!({"functionSchema": functions}), "'functionSchema'"),
+        (json!({"actionGroupExecutor": {"lambda": "arn"}}), "'actionGroupExecutor'"),
+        (json!({"parentActionGroupSignatureParams": {"a": "b"}}), "SignatureParams'"),
+    ] {
+        let asked = built_in("ask", "AMAZON.UserInput", more);
+        let fault = refused(&cx, "CreateAgentActionGroup", asked).await;
+        assert!(fault.starts_with("ValidationException") && fault.contains(field), "{fault}");
+    }
+    for signature in ["AMAZON.CodeInterpreter", "ANTHROPIC.Computer", "ANTHROPIC.Bash"] {
+        let on = built_in("ask", signature, json!({}));
+        let fault = refused(&cx, "CreateAgentActionGroup", on).await;
+        assert!(
+            fault.contains(&format!("'{signature}' at 'parentActionGroupSignature'")),
+            "{fault}"
+        );
+        let off = json!({"actionGroupState": "DISABLED"});
+        let name = signature.replace('.', "");
+        let made = done(&cx, "CreateAgentActionGroup", built_in(&name, signature, off)).await;
+        let id = &made["agentActionGroup"]["actionGroupId"];
+        assert_eq!(made["agentActionGroup"]["parentActionSignature"], signature);
+        let on = built_in(&name, signature, json!({"actionGroupId": id}));
+        let fault = refused(&cx, "UpdateAgentActionGroup", on).await;
+        assert!(fault.contains(signature), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_may_ask_its_user_ends_its_turn_with_the_question() {
+    let steps = [
+        llm::Step::tool("user__askuser", json!({"question": "Which order?"})),
+        llm::Step::text("<answer>no such tool</answer>"),
+    ];
+    let cx = cx(steps).await;
+    let agent = new_agent(&cx, "support").await;
+    let mut group = json!({"agentId": agent, "agentVersion": "DRAFT", "actionGroupName": "ask",
+        "parentActionGroupSignature": "AMAZON.UserInput"});
+    let made = done(&cx, "CreateAgentActionGroup", group.clone()).await;
+    group["actionGroupId"] = made["agentActionGroup"]["actionGroupId"].clone();
+    let ask = |text: &str, session: &str| {
+        json!({"agentId": agent, "agentAliasId": "TSTALIASID", "sessionId": session,
+            "inputText": text, "enableTrace": true})
+    };
+    let heard = |events: Vec<Json>| -> Vec<String> {
+        let told = |event: &Json| {
+            let observed = &event["trace"]["trace"]["orchestrationTrace"]["observation"];
+            let kind = observed["type"].as_str()?;
+            let text = observed["finalResponse"]["text"].as_str().unwrap_or_default();
+            Some(format!("{kind} {text}"))
+        };
+        events.iter().filter_map(told).collect()
+    };
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let (_, events) = call(&cx, "InvokeAgent", ask("Send it back", "s1")).await.unwrap();
+    assert_eq!(heard(events), ["ASK_USER Which order?"]);
+
+    group["actionGroupState"] = json!("DISABLED");
+    done(&cx, "UpdateAgentActionGroup", group).await;
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let (_, events) = call(&cx, "InvokeAgent", ask("Send it back", "s2")).await.unwrap();
+    assert_eq!(heard(events), ["REPROMPT ", "FINISH no such tool"]);
 }
 
 #[tokio::test]

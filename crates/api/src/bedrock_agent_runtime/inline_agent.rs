@@ -128,6 +128,7 @@ fn as_asked(group: AgentActionGroup) -> Result<action_group::Asked, Fault> {
         name: group.action_group_name,
         description: group.description,
         signature: alike(group.parent_action_group_signature)?,
+        params: group.parent_action_group_signature_params,
         enabled: true,
         executor: alike(group.action_group_executor)?,
         api: alike(group.api_schema)?,

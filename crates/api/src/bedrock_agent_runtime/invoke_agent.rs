@@ -17,7 +17,7 @@ use crate::reply::Reply;
 
 pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, Fault> {
     check(&input)?;
-    let state = session_state::read(input.session_state.unwrap_or_default(), &input.agent_id)?;
+    let state = session_state::read(input.session_state.unwrap_or_default())?;
     let asked = asked(input.end_session, input.input_text, state.results)?;
     let config = config(cx, &input.agent_id, &input.agent_alias_id).await?;
     let streaming = input.streaming_configurations.unwrap_or_default();

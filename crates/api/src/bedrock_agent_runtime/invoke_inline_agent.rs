@@ -21,7 +21,7 @@ use crate::reply::Reply;
 pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<Reply, Fault> {
     check(&input)?;
     let given = input.inline_session_state.clone().unwrap_or_default();
-    let state = session_state::read(state_of(given), INLINE)?;
+    let state = session_state::read(state_of(given))?;
     let asked = asked(input.end_session, input.input_text.clone(), state.results)?;
     let config = inline_agent::pin(cx, &input).await?;
     let streaming = input.streaming_configurations.unwrap_or_default();

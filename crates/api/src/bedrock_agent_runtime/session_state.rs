@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::event::{Attributes, HandBackState};
-use engine::request::{ClientResult, ClientTarget};
+use engine::request::{ClientResult, ClientTarget, Confirmation};
 use wire::bedrock_agent_runtime::types::{
     self as wire_types, ApiResult, ConfirmationState, ContentBlock, ContentBody, ConversationRole,
     FunctionResult, InvocationResultMember, ResponseState, SessionState,
@@ -30,7 +30,7 @@ pub(crate) struct Results {
     pub(crate) results: Vec<ClientResult>,
 }
 
-pub(crate) fn read(state: SessionState, agent_id: &str) -> Result<State, Fault> {
+pub(crate) fn read(state: SessionState) -> Result<State, Fault> {
     if state.files.is_some_and(|files| !files.is_empty()) {
         return Err(refused("sessionState.files", "", "files in sessions"));
     }
@@ -43,7 +43,7 @@ pub(crate) fn read(state: SessionState, agent_id: &str) -> Result<State, Fault> 
     Ok(State {
         session_attributes: state.session_attributes,
         prompt_session_attributes: state.prompt_session_attributes,
-        results: results(state.invocation_id, members, agent_id)?,
+        results: results(state.invocation_id, members)?,
         conversation: conversation(history.unwrap_or_default())?,
     })
 }
@@ -51,10 +51,16 @@ pub(crate) fn read(state: SessionState, agent_id: &str) -> Result<State, Fault> 
 fn results(
     invocation_id: Option<String>,
     members: Vec<InvocationResultMember>,
-    agent_id: &str,
 ) -> Result<Option<Results>, Fault> {
     if members.is_empty() {
-        return Ok(None);
+        // Text beside it would call off the hand-off whose results were meant to come.
+        return match invocation_id {
+            None => Ok(None),
+            Some(_) => Err(Fault::validation(
+                "sessionState.invocationId is given without returnControlInvocationResults; send both \
+                 or neither",
+            )),
+        };
     }
     if members.len() > RESULTS {
         return Err(Fault::validation(format!(
@@ -68,63 +74,50 @@ fn results(
         ));
     };
     let members = members.into_iter();
-    let results: Result<_, _> = members.map(|member| result(member, agent_id)).collect();
+    let results: Result<_, _> = members.map(result).collect();
     Ok(Some(Results { invocation_id, results: results? }))
 }
 
-fn result(member: InvocationResultMember, agent_id: &str) -> Result<ClientResult, Fault> {
+fn result(member: InvocationResultMember) -> Result<ClientResult, Fault> {
     match member {
-        InvocationResultMember::FunctionResult(result) => function(result, agent_id),
-        InvocationResultMember::ApiResult(result) => api(result, agent_id),
+        InvocationResultMember::FunctionResult(result) => function(result),
+        InvocationResultMember::ApiResult(result) => api(result),
     }
 }
 
-fn function(result: FunctionResult, agent_id: &str) -> Result<ClientResult, Fault> {
-    check_agent(result.agent_id.as_deref(), agent_id)?;
-    check_confirmation(result.confirmation_state)?;
+fn function(result: FunctionResult) -> Result<ClientResult, Fault> {
     let Some(function) = result.function else {
         return Err(Fault::validation("functionResult.function must name the function"));
     };
     Ok(ClientResult {
+        agent_id: result.agent_id,
         group: result.action_group,
         target: ClientTarget::Function(function),
+        confirmation: result.confirmation_state.map(confirmation),
         body: body(result.response_body.unwrap_or_default())?,
         state: state(result.response_state),
     })
 }
 
-fn api(result: ApiResult, agent_id: &str) -> Result<ClientResult, Fault> {
-    check_agent(result.agent_id.as_deref(), agent_id)?;
-    check_confirmation(result.confirmation_state)?;
+fn api(result: ApiResult) -> Result<ClientResult, Fault> {
     let (Some(verb), Some(path)) = (result.http_method, result.api_path) else {
         let message = "apiResult.httpMethod and apiResult.apiPath must name the operation";
         return Err(Fault::validation(message));
     };
     Ok(ClientResult {
+        agent_id: result.agent_id,
         group: result.action_group,
         target: ClientTarget::Api { verb, path },
-        body: body(result.response_body.unwrap_or_default())?,
+        confirmation: result.confirmation_state.map(confirmation),
+        body: with_status(result.http_status_code, body(result.response_body.unwrap_or_default())?),
         state: state(result.response_state),
     })
 }
 
-fn check_agent(given: Option<&str>, agent_id: &str) -> Result<(), Fault> {
-    match given.filter(|given| *given != agent_id) {
-        Some(other) => {
-            let field = "sessionState.returnControlInvocationResults.agentId";
-            Err(refused(field, other, "agents that supervise other agents"))
-        }
-        None => Ok(()),
-    }
-}
-
-fn check_confirmation(state: Option<ConfirmationState>) -> Result<(), Fault> {
+fn confirmation(state: ConfirmationState) -> Confirmation {
     match state {
-        Some(state) => {
-            let field = "sessionState.returnControlInvocationResults.confirmationState";
-            Err(refused(field, state.as_str(), "confirmation by the user"))
-        }
-        None => Ok(()),
+        ConfirmationState::Confirm => Confirmation::Confirm,
+        ConfirmationState::Deny => Confirmation::Deny,
     }
 }
 
@@ -143,6 +136,15 @@ fn body(bodies: BTreeMap<String, ContentBody>) -> Result<String, Fault> {
         return Ok(String::new());
     }
     serde_json::to_string(&texts).map_err(Fault::internal)
+}
+
+/// The model reads a status that says that the operation did not succeed.
+fn with_status(status: Option<i64>, body: String) -> String {
+    match status.filter(|status| *status >= 400) {
+        Some(status) if body.is_empty() => format!("HTTP {status}"),
+        Some(status) => format!("HTTP {status}: {body}"),
+        None => body,
+    }
 }
 
 fn state(state: Option<ResponseState>) -> HandBackState {
@@ -196,30 +198,24 @@ mod tests {
             return_control_invocation_results: Some(results),
             ..SessionState::default()
         };
-        read(state, "AGENT00001")
+        read(state)
     }
 
     #[test]
     fn a_function_result_becomes_the_text_that_the_engine_hands_to_the_model() {
-        let state = function_result(|_| {}).ok().and_then(|state| state.results).unwrap();
+        let state = function_result(|r| r.confirmation_state = Some(ConfirmationState::Deny))
+            .ok()
+            .and_then(|state| state.results)
+            .unwrap();
         let expected = ClientResult {
+            agent_id: None,
+            confirmation: Some(Confirmation::Deny),
             group: "orders".to_owned(),
             target: ClientTarget::Function("refund".to_owned()),
             body: "done".to_owned(),
             state: HandBackState::Success,
         };
         assert_eq!((state.invocation_id.as_str(), state.results), ("i1", vec![expected]));
-    }
-
-    #[test]
-    fn a_confirmation_is_refused_by_name() {
-        let fault = function_result(|r| r.confirmation_state = Some(ConfirmationState::Deny));
-        assert_eq!(
-            fault.err().unwrap().message(),
-            "craton does not support value 'DENY' at \
-             'sessionState.returnControlInvocationResults.confirmationState' yet: confirmation by \
-             the user"
-        );
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub enum Event {
     Parked(Parked),
     /// The client's results for the calls it was handed.
     Resumed(Box<Resumed>),
+    /// A tool took the call and brings its result later; the turn waits without a lane.
+    Deferred(Deferred),
+    /// The turn ends with a question to the user.
+    AskedUser(AskedUser),
     /// A collaborator begins to work on a tool use, or on the whole turn.
     Delegated(Box<Delegated>),
     /// Something happened in a collaborator's turn, which is nested in this one.
@@ -176,6 +180,8 @@ impl Event {
             | Event::Refused(_)
             | Event::Parked(_)
             | Event::Resumed(_)
+            | Event::Deferred(_)
+            | Event::AskedUser(_)
             | Event::Cancelled { .. }
             | Event::Paused
             | Event::Continued
@@ -371,6 +377,35 @@ pub enum HandBackState {
     Success,
     Reprompt,
     Failure,
+    /// The user agreed to the call: it is performed here now, with the arguments that were shown.
+    Confirmed,
+    /// The user did not agree; the call is not performed.
+    Denied,
+}
+
+/// A call that a tool has taken and not answered yet. The times are the engine's clock's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deferred {
+    pub tool_use_id: String,
+    /// What the result comes under.
+    pub token: String,
+    /// The tool wants to be asked again after so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll_seconds: Option<u32>,
+    pub since: i64,
+    /// From then on nobody waits for it.
+    pub due: i64,
+}
+
+/// The question that ends a turn; the user's answer is the session's next input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AskedUser {
+    /// The tool uses by which the model asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_uses: Vec<String>,
+    pub question: String,
 }
 
 /// Why a turn ends without the model's own answer.

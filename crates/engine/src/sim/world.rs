@@ -23,7 +23,7 @@ use wire::value::Value;
 
 use crate::Engine;
 use crate::function::{ToolCall, ToolError, Tools};
-use crate::request::{ClientResult, ClientTarget, Input, TurnRequest};
+use crate::request::{ClientResult, ClientTarget, Confirmation, Input, TurnRequest};
 
 pub(crate) fn reply(content: Vec<Block>, stop_reason: StopReason) -> Reply {
     Reply { content, stop_reason, usage: Usage::default() }
@@ -176,9 +176,9 @@ impl World {
         words.clone_into(&mut self.postscript.lock().expect("no panic"));
     }
 
-    fn answer(&self, function: &str, x: &str, state: Option<&str>) -> Invoked {
+    fn answer(&self, event: &Json, x: &str, state: Option<&str>) -> Invoked {
         let postscript = std::mem::take(&mut *self.postscript.lock().expect("no panic"));
-        answer(function, &format!("{x}{postscript}"), state)
+        answer(event, &format!("{x}{postscript}"), state)
     }
 
     fn arrived(&self, function: &str, x: &str, key: &str) {
@@ -213,16 +213,16 @@ impl Tools for Arc<World> {
             self.attributes.lock().expect("no panic").push(attributes);
             tokio::task::yield_now().await;
             match mishap {
-                None | Some(Mishap::NotSent) => Ok(self.answer(&function, x, None)),
+                None | Some(Mishap::NotSent) => Ok(self.answer(&event, x, None)),
                 Some(Mishap::Lost) => Err(ExecError::Lost("it broke off".to_owned()).into()),
                 Some(Mishap::Slow(seconds)) => {
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
-                    Ok(self.answer(&function, x, None))
+                    Ok(self.answer(&event, x, None))
                 }
-                Some(Mishap::Failure) => Ok(self.answer(&function, x, Some("FAILURE"))),
+                Some(Mishap::Failure) => Ok(self.answer(&event, x, Some("FAILURE"))),
                 Some(Mishap::Error) => Ok(Invoked {
                     error: Some(exec::FunctionError::Unhandled),
-                    ..self.answer(&function, x, None)
+                    ..self.answer(&event, x, None)
                 }),
                 Some(Mishap::Panic) => panic!("a defect, on purpose"),
             }
@@ -240,10 +240,11 @@ impl Tools for Arc<World> {
     }
 }
 
-fn answer(function: &str, x: &str, state: Option<&str>) -> Invoked {
+fn answer(event: &Json, x: &str, state: Option<&str>) -> Invoked {
+    let function = event["function"].as_str().unwrap_or_default();
     let body = json!({"TEXT": {"body": format!("{function} of {x}")}});
     let mut response = json!({"messageVersion": "1.0", "response": {
-        "actionGroup": "g", "function": function, "functionResponse": {"responseBody": body}}});
+        "actionGroup": event["actionGroup"], "function": function, "functionResponse": {"responseBody": body}}});
     if let Some(state) = state {
         response["response"]["functionResponse"]["responseState"] = json!(state);
     }
@@ -252,7 +253,8 @@ fn answer(function: &str, x: &str, state: Option<&str>) -> Invoked {
     Invoked { payload, error: None, log_tail, duration, outcome_known: true }
 }
 
-/// An agent with three functions here, one of each effect class, and one that the client has.
+/// An agent with three functions here, one of each effect class, one that the client has, one of each
+/// that its user confirms, and a tool to ask its user.
 pub(crate) fn config() -> AgentConfig {
     let function = |name: &&str| Function {
         name: (*name).to_owned(),
@@ -278,12 +280,23 @@ pub(crate) fn config() -> AgentConfig {
         model: "model".to_owned(),
         instruction: "do it".to_owned(),
         groups: vec![
-            group("g", lambda, &["read", "keyed", "once"]),
+            group("g", lambda.clone(), &["read", "keyed", "once"]),
             group("client", Executor::ReturnControl, &["ask"]),
+            confirmed(group("bank", lambda, &["once"])),
+            confirmed(group("desk", Executor::ReturnControl, &["sign"])),
         ],
+        user_input: true,
         idle_session_ttl_seconds: 600,
         ..AgentConfig::default()
     }
+}
+
+/// The same group, with the user's word needed for each call.
+fn confirmed(mut group: ActionGroup) -> ActionGroup {
+    if let Schema::Functions(functions) = &mut group.schema {
+        functions.iter_mut().for_each(|function| function.confirm = true);
+    }
+    group
 }
 
 /// A request to the one session of the tests.
@@ -314,6 +327,9 @@ pub(crate) fn results(payload: &Value) -> Input {
         let input = &input["functionInvocationInput"];
         assert_eq!(input["agentId"], "AGENT", "a hand-off names its agent");
         ClientResult {
+            agent_id: None,
+            confirmation: (input["actionInvocationType"] != "RESULT")
+                .then_some(Confirmation::Confirm),
             group: text(&input["actionGroup"]),
             target: ClientTarget::Function(text(&input["function"])),
             body: "the client did it".to_owned(),

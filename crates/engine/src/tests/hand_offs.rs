@@ -7,7 +7,8 @@ use expect_test::expect;
 use super::Bench;
 use crate::limits::Limits;
 use crate::record::RunStatus;
-use crate::request::Input;
+use crate::request::{ClientResult, Confirmation, Input};
+use crate::sim::world::Mishap;
 
 const SCRIPT: [&str; 2] =
     ["use client__ask 1, use g__once 2, use client__ask 3", "<answer>done</answer>"];
@@ -120,4 +121,118 @@ async fn a_hand_off_that_nobody_answers_is_called_off_even_if_the_server_was_awa
     assert_eq!(bench.statuses().await, [RunStatus::Cancelled]);
     let queued = bench.store.queued(0, 10).await.expect("a store");
     assert!(queued.is_empty(), "{queued:?}");
+}
+
+/// Brings the user's word on a hand-off, changed as the test wants it.
+async fn bring(bench: &Bench, results: &Input, edit: impl Fn(usize, &mut ClientResult)) -> String {
+    let Input::Results { invocation_id, mut results } = results.clone() else { panic!() };
+    results.iter_mut().enumerate().for_each(|(at, result)| edit(at, result));
+    bench.hear(bench.request_of(Input::Results { invocation_id, results })).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_made_once_its_user_agrees_even_after_a_restart() {
+    let script = ["use bank__once 1, use desk__sign 2, use g__read 3", "<answer>done</answer>"];
+    let mut bench = Bench::new(&script).await;
+    let results = bench.hand_off("go").await;
+    assert_eq!(bench.world.calls(), ["read 3 key 0"]);
+    bench.restart().await;
+    assert_eq!(bring(&bench, &results, |_, _| ()).await, "[done]");
+    bench
+        .check(&expect![[r#"
+            user: go
+            agent: use bank__once 1, use desk__sign 2, use g__read 3
+            user: once of 1, the client did it, read of 3
+            agent: <answer>done</answer>
+            called read 3 key 0
+            called once 1 key 1
+        "#]])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_its_user_denies_is_not_made() {
+    let script = ["use bank__once 1, use desk__sign 2", "<answer>a pity</answer>"];
+    let bench = Bench::new(&script).await;
+    let results = bench.hand_off("go").await;
+    let deny = |_, result: &mut ClientResult| result.confirmation = Some(Confirmation::Deny);
+    assert_eq!(bring(&bench, &results, deny).await, "[a pity]");
+    bench
+        .check(&expect![[r#"
+        user: go
+        agent: use bank__once 1, use desk__sign 2
+        user: call_denied, call_denied
+        agent: <answer>a pity</answer>
+    "#]])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_that_nobody_asked_for_or_that_is_missing_leaves_the_hand_off_open() {
+    let script = ["use bank__once 1, use client__ask 2, use desk__sign 3", "<answer>done</answer>"];
+    let bench = Bench::new(&script).await;
+    let results = bench.hand_off("go").await;
+    let given = Some(Confirmation::Confirm);
+    let at = |place: usize, word| {
+        move |at: usize, result: &mut ClientResult| {
+            if at == place {
+                result.confirmation = word;
+            }
+        }
+    };
+    let of = |agent: &'static str| {
+        move |_: usize, result: &mut ClientResult| result.agent_id = Some(agent.to_owned())
+    };
+    let told = [
+        bring(&bench, &results, at(0, None)).await,
+        bring(&bench, &results, at(1, given)).await,
+        bring(&bench, &results, at(2, None)).await,
+        bring(&bench, &results, of("OTHER")).await,
+        bring(&bench, &results, of("AGENT")).await,
+    ];
+    expect![[r#"
+        refused: returnControlInvocationResults lacks the confirmationState of function once of bank, whose actionInvocationType was USER_CONFIRMATION; send CONFIRM or DENY
+        refused: returnControlInvocationResults holds a confirmationState for function ask of client, whose actionInvocationType was RESULT; leave it out
+        refused: returnControlInvocationResults lacks the confirmationState of function sign of desk, whose actionInvocationType was USER_CONFIRMATION_AND_RESULT; send CONFIRM or DENY
+        refused: returnControlInvocationResults holds a result for function once of bank of agent OTHER that was not asked for, or was given already
+        [done]"#]].assert_eq(&told.join("\n"));
+    assert_eq!(bench.world.calls(), ["once 1 key 0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmed_call_that_a_crash_interrupts_is_not_made_again() {
+    let bench = Bench::new(&["use bank__once 1", "<answer>done</answer>"]).await;
+    let results = bench.hand_off("go").await;
+    bench.world.mishap(Mishap::Slow(60));
+    let mut bench = bench;
+    let request = bench.request_of(results);
+    drop(bench.engine.invoke(request).await.expect("it goes on"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.restart().await;
+    bench.quiet().await;
+    bench
+        .check(&expect![[r#"
+            user: go
+            agent: use bank__once 1
+            user: unknown_outcome
+            agent: <answer>done</answer>
+            unknown bank__once {"x":1}
+            called once 1 key 0
+        "#]])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_text_instead_of_the_users_word_makes_no_call() {
+    let bench = Bench::new(&["use bank__once 1"]).await;
+    bench.hand_off("go").await;
+    bench.ask("never mind").await;
+    bench
+        .check(&expect![[r#"
+        user: go
+        agent: use bank__once 1
+        user: cancelled, never mind
+        agent: <answer>heard 2</answer>
+    "#]])
+        .await;
 }

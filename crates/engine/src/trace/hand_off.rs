@@ -1,9 +1,10 @@
 //! Calls that the client performs: what it is handed and what it brings.
 
 use craton_core::agent::event::{HandBackState, Parked, Resumed};
+use craton_core::agent::state::denied;
 use craton_core::agent::tool;
 use wire::bedrock_agent_runtime::types::{
-    InvocationInputMember, ReturnControlPayload, Source, Trace,
+    InvocationInputMember, ReturnControlPayload, Source, Trace, Type,
 };
 use wire::shape::Shape as _;
 use wire::value::Value;
@@ -23,16 +24,27 @@ impl View<'_> {
     }
 
     pub(super) fn hand_backs(&self, resumed: &Resumed) -> Vec<Trace> {
-        let observed = resumed.results.iter().map(|result| {
+        let observed = resumed.results.iter().filter_map(|result| {
             let id = self.use_id(&result.tool_use_id);
             match result.state {
-                HandBackState::Reprompt => self.reprompt(&result.body, Source::ActionGroup, id),
-                HandBackState::Success | HandBackState::Failure => {
-                    self.observe(&result.body, None, id)
+                HandBackState::Reprompt => {
+                    Some(self.reprompt(&result.body, Source::ActionGroup, id))
                 }
+                HandBackState::Success | HandBackState::Failure => {
+                    Some(self.observe(&result.body, None, id))
+                }
+                HandBackState::Denied => Some(self.observe(&denied(&result.body), None, id)),
+                // The call that is made now tells of itself.
+                HandBackState::Confirmed => None,
             }
         });
         observed.collect()
+    }
+
+    // AWS: the question is the final response of an observation ASK_USER (user guide, "Trace events",
+    // and the `type` of `Observation`).
+    pub(super) fn question(&self, text: &str) -> Trace {
+        self.final_response(text, Type::AskUser)
     }
 
     pub(super) fn return_control(&self, parked: &Parked) -> Out {

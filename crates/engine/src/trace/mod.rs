@@ -137,6 +137,9 @@ impl View<'_> {
             Event::Refused(refused) => vec![self.refusal(refused)],
             Event::Parked(parked) => self.hand_off_inputs(parked),
             Event::Resumed(resumed) => self.hand_backs(resumed),
+            // Its result is told when it comes.
+            Event::Deferred(_) => Vec::new(),
+            Event::AskedUser(asked) => vec![self.question(&asked.question)],
             Event::Delegated(_) | Event::Within(_) => Vec::new(),
             Event::Paused | Event::Continued => Vec::new(),
             Event::Cancelled { reason } => vec![self.failure(reason)],
@@ -150,6 +153,7 @@ impl View<'_> {
         match event {
             Event::Finished { text } if !self.turn.stream => Some(Out::Chunk(text.clone())),
             Event::GaveUp(cause) => Some(Out::Chunk(state::farewell(*cause).to_owned())),
+            Event::AskedUser(asked) => Some(Out::Chunk(asked.question.clone())),
             Event::Parked(parked) => Some(self.return_control(parked)),
             Event::ModelFailed(failed) => Some(fault(&failed.code, &failed.message)),
             Event::Failed { code, message } => Some(fault(code, message)),
@@ -171,6 +175,7 @@ impl View<'_> {
             | Event::ModelSaid(_)
             | Event::ToolReturned(_)
             | Event::Refused(_)
+            | Event::Deferred(_)
             | Event::Delegated(_)
             | Event::Within(_)
             | Event::Paused
@@ -234,13 +239,18 @@ impl View<'_> {
     }
 
     fn finish(&self, text: &str) -> Trace {
+        self.final_response(text, Type::Finish)
+    }
+
+    /// What ends a turn for its user: an answer or a question.
+    fn final_response(&self, text: &str, kind: Type) -> Trace {
         let millis = u64::try_from(self.at - self.record.begun_at).unwrap_or(0);
         let metadata = Some(self.took(millis));
         let response = FinalResponse { metadata, text: Some(text.to_owned()) };
         orchestration(OrchestrationTrace::Observation(Observation {
             final_response: Some(response),
             trace_id: self.now_id(),
-            r#type: Some(Type::Finish),
+            r#type: Some(kind),
             ..Observation::default()
         }))
     }

@@ -2,6 +2,7 @@
 //!
 //! [`apply`] is what happened and never fails; nothing here decides what to do next.
 
+mod hand_off;
 mod team;
 mod uses;
 
@@ -9,11 +10,11 @@ use std::collections::BTreeMap;
 
 use wire::converse::{Block, Role, StopReason, ToolStatus};
 
+pub use self::hand_off::denied;
 pub use self::team::Member;
 pub use self::uses::{Progress, Use};
 use crate::agent::event::{
-    Accepted, Attributes, Cause, Event, HandBackState, Intent, ModelSaid, Parked, Purpose, Resumed,
-    Started, UnknownEffect,
+    Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Started, UnknownEffect,
 };
 use crate::agent::history::Past;
 use crate::agent::origin::{Origin, Utterance, push};
@@ -94,6 +95,8 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         }
         Event::Parked(parked) => turn.parked = Some(parked.clone()),
         Event::Resumed(resumed) => turn.resume(resumed),
+        Event::Deferred(deferred) => turn.defer(deferred),
+        Event::AskedUser(asked) => turn.ask_user(asked),
         Event::Delegated(delegated) => turn.delegate(delegated),
         Event::Within(within) => turn.apply_within(&within.tool_use_id, &within.event),
         Event::Cancelled { reason } => {
@@ -164,7 +167,7 @@ impl Turn {
         content.retain(|block| !is_blank(block));
         self.uses = uses::unique_uses(&mut content, |id| self.has_used(id))
             .into_iter()
-            .map(|tool_use| Use { tool_use, progress: Progress::New, call: None })
+            .map(Use::new)
             .collect();
         self.said = self.uses.is_empty().then(|| text_of(&content));
         self.filtered = said.reply.stop_reason == StopReason::ContentFiltered;
@@ -182,35 +185,6 @@ impl Turn {
     /// The unknown outcomes of this turn's own calls.
     pub fn own_unknown(&self) -> &[UnknownEffect] {
         self.unknown.get(self.inherited..).unwrap_or_default()
-    }
-
-    fn resume(&mut self, resumed: &Resumed) {
-        self.parked = None;
-        self.request = resumed.request.clone();
-        if let Some(unknown) = &resumed.unknown {
-            self.inherit(unknown);
-        }
-        self.stream = resumed.stream;
-        self.trace = resumed.trace;
-        if let Some(attributes) = &resumed.session_attributes {
-            self.session_attributes = attributes.clone();
-        }
-        if let Some(attributes) = &resumed.prompt_session_attributes {
-            self.prompt_attributes = attributes.clone();
-        }
-        for result in &resumed.results {
-            let (status, again) = match result.state {
-                HandBackState::Success => (None, false),
-                HandBackState::Reprompt => (Some(ToolStatus::Error), true),
-                HandBackState::Failure => (Some(ToolStatus::Error), false),
-            };
-            self.close(&result.tool_use_id, result.body.clone(), status, again);
-        }
-        // The other results were brought and stay, whatever one of them says.
-        let failed = resumed.results.iter().find(|r| r.state == HandBackState::Failure);
-        if let Some(failed) = failed {
-            self.fail("DependencyFailedException", &failed.body);
-        }
     }
 
     fn give_up(&mut self, cause: Cause) {

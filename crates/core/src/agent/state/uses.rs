@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use wire::converse::{Block, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
 
 use super::Turn;
-use crate::agent::event::{Call, Outcome, ToolReturned, UnknownEffect};
+use crate::agent::event::{Call, Deferred, Outcome, ToolReturned, UnknownEffect};
 use crate::agent::origin::{Origin, push};
 use crate::agent::tool::{self, Effect};
 
@@ -14,11 +14,20 @@ pub struct Use {
     pub tool_use: ToolUse,
     pub progress: Progress,
     pub call: Option<Call>,
+    /// The user agreed to this call, with these arguments.
+    pub confirmed: bool,
 }
 
 impl Use {
+    pub(super) fn new(tool_use: ToolUse) -> Self {
+        Use { tool_use, progress: Progress::New, call: None, confirmed: false }
+    }
+
     fn may_have_changed_something(&self) -> bool {
-        let call = self.call.as_ref().filter(|_| self.progress == Progress::Asked);
+        let call = match self.progress {
+            Progress::Asked | Progress::Pending(_) => self.call.as_ref(),
+            Progress::New | Progress::Closed(..) => None,
+        };
         call.is_some_and(|call| call.effect != Effect::Read)
     }
 }
@@ -33,6 +42,8 @@ const EMPTY_RESULT: &str = "(the tool returned nothing)";
 pub enum Progress {
     New,
     Asked,
+    /// The tool has it and brings the result later.
+    Pending(Deferred),
     /// Closed with a result; `bool` is whether it was refused.
     Closed(ToolResult, bool),
 }
@@ -51,6 +62,32 @@ impl Turn {
     pub fn handed_off(&self) -> Vec<&ToolUse> {
         let parked = self.parked.as_ref().map(|p| p.tool_uses.as_slice()).unwrap_or_default();
         parked.iter().filter_map(|id| self.used(id)).map(|u| &u.tool_use).collect()
+    }
+
+    /// The calls whose tools bring their results later.
+    pub fn pending(&self) -> impl Iterator<Item = (&Call, &Deferred)> {
+        self.uses.iter().filter_map(|used| match (&used.call, &used.progress) {
+            (Some(call), Progress::Pending(deferred)) => Some((call, deferred)),
+            _ => None,
+        })
+    }
+
+    /// A call that is closed already stays so.
+    pub(super) fn defer(&mut self, deferred: &Deferred) {
+        let used = self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == deferred.tool_use_id);
+        if let Some(used) = used
+            && matches!(used.progress, Progress::Asked | Progress::Pending(_))
+        {
+            used.progress = Progress::Pending(deferred.clone());
+        }
+    }
+
+    /// The user agreed: what waits for that may be performed.
+    pub(super) fn confirm(&mut self, tool_use_id: &str) {
+        let used = self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == tool_use_id);
+        if let Some(used) = used {
+            used.confirmed = true;
+        }
     }
 
     pub(super) fn open(&mut self, call: &Call) {
@@ -147,7 +184,7 @@ impl Turn {
             .iter()
             .filter_map(|u| match &u.progress {
                 Progress::Closed(result, again) => Some((&u.tool_use, result, *again)),
-                Progress::New | Progress::Asked => None,
+                Progress::New | Progress::Asked | Progress::Pending(_) => None,
             })
             .collect();
         if closed.len() < self.uses.len() {

@@ -1,5 +1,6 @@
 //! Turns as scripts: what happened goes in, what is decided and what the model reads come out.
 
+mod hand_offs;
 mod history;
 mod journals;
 mod screen;

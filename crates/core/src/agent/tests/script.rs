@@ -4,7 +4,9 @@
 //! of which `use TOOL{ARGUMENTS}` (`use TOOL#ID{…}`) asks for a tool: ids are u1, u2, … in order.
 //! A part `think TEXT` is signed reasoning, and `model withheld: TEXT` ends by a content filter.
 //! `tool u1: BODY` is an answer; `tool u1 error|reprompt|fails|lost: TEXT` are the other outcomes.
-//! `client: u1 = BODY, u2 fails = BODY` brings results. `cancel: REASON`, `model fails: TEXT`.
+//! `client: u1 = BODY, u2 fails = BODY` brings results; `agrees`, `denies` and `reprompts` are the
+//! other states. `defer u1: TOKEN` is a tool that answers later. `cancel: REASON`,
+//! `model fails: TEXT`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,8 +18,8 @@ use crate::agent::config::{
     ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
 };
 use crate::agent::event::{
-    Accepted, Attributes, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed, ModelSaid,
-    Outcome, Resumed, ToolReturned,
+    Accepted, Attributes, Deferred, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed,
+    ModelSaid, Outcome, Resumed, ToolReturned,
 };
 use crate::agent::limits::Limits;
 use crate::agent::origin::{Origin, Utterance};
@@ -27,7 +29,13 @@ use crate::agent::turn::{self, Agent, Facts};
 
 #[track_caller]
 pub(super) fn check(script: &str, expected: &Expect) {
-    let mut play = Play::default();
+    check_of(config(), script, expected);
+}
+
+/// The same with an agent of one's own.
+#[track_caller]
+pub(super) fn check_of(config: AgentConfig, script: &str, expected: &Expect) {
+    let mut play = Play::of(config);
     for step in script.split("; ") {
         play.step(step);
     }
@@ -41,14 +49,12 @@ struct Play {
     out: String,
 }
 
-impl Default for Play {
-    fn default() -> Self {
-        let agent = Agent::new(config()).expect("the configuration compiles");
+impl Play {
+    fn of(config: AgentConfig) -> Self {
+        let agent = Agent::new(config).expect("the configuration compiles");
         Play { agent, turn: Turn::default(), uses: 0, out: String::new() }
     }
-}
 
-impl Play {
     fn step(&mut self, step: &str) {
         writeln!(self.out, "{step}").expect("a string takes it");
         let (who, text) = step.split_once(": ").expect("a step is WHO: WHAT");
@@ -60,6 +66,7 @@ impl Play {
             ["tool", id] => vec![returned(id, "", text)],
             ["tool", id, how] => vec![returned(id, how, text)],
             ["client"] => vec![resumed(text)],
+            ["defer", id] => vec![deferred(id, text)],
             ["cancel"] => vec![Event::Cancelled { reason: text.to_owned() }],
             _ => panic!("{who} is no word of the language"),
         };
@@ -199,6 +206,7 @@ fn decided(event: &Event) -> String {
             format!("refuse {} {:?}: {}", refused.tool_use_id, refused.reason, refused.message)
         }
         Event::Parked(parked) => format!("hand off {}", parked.tool_uses.join(" ")),
+        Event::AskedUser(asked) => format!("ask user {:?}", asked.question),
         Event::GaveUp(cause) => format!("give up {cause:?}"),
         Event::Finished { text } => format!("finish {text:?}"),
         other => panic!("nobody decides {other:?}"),
@@ -281,6 +289,8 @@ fn resumed(text: &str) -> Event {
         let (id, state) = match id.split_once(' ') {
             None => (id, HandBackState::Success),
             Some((id, "fails")) => (id, HandBackState::Failure),
+            Some((id, "agrees")) => (id, HandBackState::Confirmed),
+            Some((id, "denies")) => (id, HandBackState::Denied),
             Some((id, _)) => (id, HandBackState::Reprompt),
         };
         HandBack { tool_use_id: id.to_owned(), body: body.to_owned(), state }
@@ -296,7 +306,12 @@ fn resumed(text: &str) -> Event {
     }))
 }
 
-fn config() -> AgentConfig {
+fn deferred(id: &str, token: &str) -> Event {
+    let (tool_use_id, token) = (id.to_owned(), token.to_owned());
+    Event::Deferred(Deferred { tool_use_id, token, poll_seconds: None, since: 0, due: 1 })
+}
+
+pub(super) fn config() -> AgentConfig {
     let parameter = Parameter { kind: ParameterKind::Integer, description: None, required: true };
     let function = |name: &&str| Function {
         name: (*name).to_owned(),

@@ -373,12 +373,11 @@ fn a_tool_that_declares_failure_ends_the_turn_and_calls_under_way_are_unknown() 
               -> call u1 g__once{"x":1}
               -> call u2 g__once{"x":2}
               -> call u3 g__read{"x":3}
-              -> refuse u4 TooManyToolUses: too_many_tool_uses: one reply may use 3 tools; ask for this one again in the next
             tool u1 fails: broken
             history
               user: "go"
               assistant: u1 g__once{"x":1}, u2 g__once{"x":2}, u3 g__read{"x":3}, u4 client__ask{"x":4}
-              user: u1 ! broken, u2 ! unknown_outcome, u3 ! failed, u4 ! too_many_tool_uses
+              user: u1 ! broken, u2 ! unknown_outcome, u3 ! failed, u4 ! failed
             unknown g__once{"x":2}
             failed DependencyFailedException: broken
         "#]],

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::error::{short_error, shortened};
@@ -27,6 +28,27 @@ pub struct Answer {
     pub ignored: Vec<String>,
 }
 
+/// What came of a call that was made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Response {
+    Answer(Answer),
+    /// The result comes later.
+    Pending(Pending),
+}
+
+/// A tool's word that it has taken a call and brings the result later: the member `craton.pending`
+/// of its answer, an extension of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Pending {
+    /// What the result will come under; without one, the call's idempotency key.
+    pub token: Option<String>,
+    /// Ask again after so many seconds, until there is a result.
+    pub poll_seconds: Option<u32>,
+    /// Nobody needs to wait longer than this.
+    pub deadline_seconds: Option<u32>,
+}
+
 /// How the answer wants to be treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -42,7 +64,7 @@ const OF_API_GATEWAY: &str = "the answer is one for API Gateway (statusCode, bod
     an action group answers {\"messageVersion\": \"1.0\", \"response\": {\"actionGroup\": …}}";
 
 /// Reads a payload, or says in a short structured line why it cannot be used.
-pub fn read_response(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
+pub fn read_response(tool: &Tool, payload: &[u8]) -> Result<Response, String> {
     if payload.len() > limits::TOOL_ANSWER_BYTES {
         let what = format!(
             "the tool answered {} bytes of at most {}",
@@ -58,7 +80,7 @@ pub fn read_response(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
     read(tool, payload).map_err(|what| short_error("response_malformed", &what, "tell the user"))
 }
 
-fn read(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
+fn read(tool: &Tool, payload: &[u8]) -> Result<Response, String> {
     let parsed = serde_json::from_slice(payload)
         .map_err(|cause| format!("the answer is not JSON: {cause}"))?;
     let Json::Object(mut envelope) = parsed else {
@@ -69,6 +91,10 @@ fn read(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
         return Err(OF_API_GATEWAY.to_owned());
     }
     version(envelope.remove("messageVersion"))?;
+    if let Some(extension) = envelope.remove("craton") {
+        let response = envelope.remove("response");
+        return deferred(tool, extension, response).map(Response::Pending);
+    }
     let mut response = object(envelope.remove("response"), "response")?;
     echoes(tool, &mut response)?;
     let said = match &tool.target {
@@ -89,7 +115,42 @@ fn read(tool: &Tool, payload: &[u8]) -> Result<Answer, String> {
     };
     ignored.extend(response.keys().map(|name| format!("response.{name}")));
     ignored.extend(envelope.keys().cloned());
-    Ok(Answer { ignored, ..answer })
+    Ok(Response::Answer(Answer { ignored, ..answer }))
+}
+
+/// The member `craton` of an answer, which has one member itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Extension {
+    pending: Pending,
+}
+
+fn deferred(tool: &Tool, extension: Json, response: Option<Json>) -> Result<Pending, String> {
+    let extension: Extension = serde_json::from_value(extension)
+        .map_err(|cause| format!("craton cannot be read: {cause}"))?;
+    let pending = extension.pending;
+    if let Some(token) = pending.token.as_deref().filter(|token| !is_token(token)) {
+        let most = limits::TOKEN;
+        return Err(format!(
+            "craton.pending.token {} is not 1 to {most} letters, digits and any of - _ . ~ :",
+            shortened(token, 100)
+        ));
+    }
+    let times =
+        [("pollSeconds", pending.poll_seconds), ("deadlineSeconds", pending.deadline_seconds)];
+    if let Some((member, _)) = times.iter().find(|(_, given)| *given == Some(0)) {
+        return Err(format!("craton.pending.{member} must be at least 1"));
+    }
+    if let Some(response) = response.filter(|response| !response.is_null()) {
+        echoes(tool, &mut object(Some(response), "response")?)?;
+    }
+    Ok(pending)
+}
+
+/// It is part of a path of the result's way back.
+fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:".contains(&byte);
+    (1..=limits::TOKEN).contains(&text.len()) && text.bytes().all(fits)
 }
 
 struct Said {

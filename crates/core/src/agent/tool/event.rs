@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::key::normal;
-use super::{ApiOperation, Executor, Target, Tool};
+use super::{ApiOperation, Executor, HandOff, Target, Tool};
 
 /// What the event says of the turn around the call.
 #[derive(Debug, Clone, Copy)]
@@ -122,17 +122,18 @@ pub fn lambda_event(call: &EventContext<'_>, tool: &Tool, input: &Json) -> Json 
 /// One member of a return of control's `invocationInputs`.
 pub fn invocation_input(tool: &Tool, input: &Json) -> Json {
     let split = split(tool, input);
+    let asked = tool.hand_off().unwrap_or(HandOff::Result);
     match &tool.target {
         Target::Function { name, .. } => json!({"functionInvocationInput": {
             "actionGroup": tool.group,
-            "actionInvocationType": "RESULT",
+            "actionInvocationType": asked.as_str(),
             "function": name,
             "parameters": listed(&split.parameters),
         }}),
         Target::Api(operation) => {
             let mut api = json!({
                 "actionGroup": tool.group,
-                "actionInvocationType": "RESULT",
+                "actionInvocationType": asked.as_str(),
                 "apiPath": operation.path,
                 "httpMethod": operation.verb.to_ascii_uppercase(),
                 "parameters": listed(&split.parameters),
@@ -149,9 +150,11 @@ pub fn invocation_input(tool: &Tool, input: &Json) -> Json {
 /// `actionGroupInvocationInput` of the trace; `invocation` is the id of a return of control.
 pub fn trace_input(tool: &Tool, input: &Json, invocation: Option<&str>) -> Json {
     let split = split(tool, input);
-    let execution = match tool.executor {
-        Executor::Lambda(_) => "LAMBDA",
-        Executor::ReturnControl => "RETURN_CONTROL",
+    let execution = match (&tool.executor, invocation) {
+        (Executor::Lambda(_), None) => "LAMBDA",
+        // AWS: an invocation id is there only with RETURN_CONTROL (API reference,
+        // `ActionGroupInvocationInput`), so also where the user is asked to confirm.
+        (Executor::ReturnControl, _) | (Executor::Lambda(_), Some(_)) => "RETURN_CONTROL",
     };
     let mut trace = json!({
         "actionGroupName": tool.group,

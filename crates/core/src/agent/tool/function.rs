@@ -21,6 +21,7 @@ fn action(group: &ActionGroup, function: &Function) -> Action {
         target: Target::Function { name: function.name.clone(), parameters: kinds.collect() },
         input: input(function),
         effect: None,
+        confirm: function.confirm,
     }
 }
 

@@ -25,7 +25,7 @@ use super::config::{ActionGroup, Executor, ParameterKind, Schema};
 use crate::limits;
 use check::Checker;
 
-pub use answer::{Answer, State, read_response};
+pub use answer::{Answer, Pending, Response, State, read_response};
 pub use check::check_arguments;
 pub use error::{clean_error, function_error, short_error};
 pub use event::{
@@ -61,7 +61,39 @@ pub struct Tool {
     pub input: Json,
     /// What the schema itself says of repetition; `None` where it says nothing.
     pub effect: Option<Effect>,
+    /// The user confirms each call before it is performed.
+    pub confirm: bool,
     pub(crate) checker: Checker,
+}
+
+/// What the client is asked for in a hand-off (`actionInvocationType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandOff {
+    Result,
+    Confirmation,
+    ConfirmationAndResult,
+}
+
+impl HandOff {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HandOff::Result => "RESULT",
+            HandOff::Confirmation => "USER_CONFIRMATION",
+            HandOff::ConfirmationAndResult => "USER_CONFIRMATION_AND_RESULT",
+        }
+    }
+}
+
+impl Tool {
+    /// What a call needs of the client before or instead of being performed here.
+    pub fn hand_off(&self) -> Option<HandOff> {
+        match (&self.executor, self.confirm) {
+            (Executor::ReturnControl, false) => Some(HandOff::Result),
+            (Executor::ReturnControl, true) => Some(HandOff::ConfirmationAndResult),
+            (Executor::Lambda(_), true) => Some(HandOff::Confirmation),
+            (Executor::Lambda(_), false) => None,
+        }
+    }
 }
 
 /// What the tool is at its executor.
@@ -111,6 +143,17 @@ pub struct SchemaProblem {
     /// What is wrong, and where.
     pub what: String,
     pub advice: String,
+}
+
+impl SchemaProblem {
+    /// Of a tool whose name is one of ours.
+    pub(crate) fn taken(tool: &Tool) -> Self {
+        SchemaProblem {
+            group: tool.group.clone(),
+            what: format!("{} is the tool of AMAZON.UserInput", tool.name),
+            advice: "rename the action group or the function".to_owned(),
+        }
+    }
 }
 
 /// A problem before its group is known.
@@ -163,6 +206,7 @@ struct Action {
     target: Target,
     input: Json,
     effect: Option<Effect>,
+    confirm: bool,
 }
 
 impl Action {
@@ -186,6 +230,7 @@ impl Action {
             target: self.target,
             input: self.input,
             effect: self.effect,
+            confirm: self.confirm,
             checker,
         })
     }

@@ -114,7 +114,8 @@ impl<'a> Site<'a> {
     fn action(&self, group: &ActionGroup) -> Result<Action, Problem> {
         let operation_id = self.text("operationId", "name the operation, for example getOrder")?;
         let description = self.described()?;
-        self.check_rest()?;
+        self.check_responses()?;
+        let confirm = self.confirm()?;
         let mut arguments = Arguments::default();
         let mut expander = Expander::new(self.document);
         let parameters = self.parameters(&mut expander, &mut arguments)?;
@@ -135,6 +136,7 @@ impl<'a> Site<'a> {
             target: Target::Api(operation),
             input: arguments.into_schema(open),
             effect: effect(self.verb),
+            confirm,
         })
     }
 
@@ -156,19 +158,24 @@ impl<'a> Site<'a> {
             .or_else(|missing| self.text("summary", advice).map_err(|_| missing))
     }
 
-    fn check_rest(&self) -> Result<(), Problem> {
+    fn check_responses(&self) -> Result<(), Problem> {
         // AWS: "attribute paths.'/x'(post).responses is missing".
         if self.operation.get("responses").is_none_or(Json::is_null) {
             return Err(problem("responses is missing", "describe at least the 200 response"));
         }
+        Ok(())
+    }
+
+    // AWS: `x-requireConfirmation` of an operation, ENABLED or DISABLED (user guide, "Define OpenAPI
+    // schemas for your agent's action groups").
+    fn confirm(&self) -> Result<bool, Problem> {
         match self.operation.get("x-requireConfirmation") {
-            None => Ok(()),
-            Some(Json::String(flag)) if flag == "DISABLED" => Ok(()),
+            None => Ok(false),
+            Some(Json::String(flag)) if flag == "DISABLED" => Ok(false),
+            Some(Json::String(flag)) if flag == "ENABLED" => Ok(true),
             Some(other) => Err(problem(
-                format!(
-                    "x-requireConfirmation {other} asks for user confirmation, which is not served yet"
-                ),
-                "remove it, or set it to DISABLED",
+                format!("x-requireConfirmation is {other}"),
+                "set it to ENABLED or DISABLED, or remove it",
             )),
         }
     }

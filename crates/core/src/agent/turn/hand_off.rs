@@ -1,18 +1,9 @@
-//! Calls that the client performs: the turn is parked until it brings the results.
+//! Calls that the client performs, or whose user has to agree first: the turn is parked until it
+//! brings the results and the answers.
 
 use super::Facts;
-use crate::agent::config::Executor;
 use crate::agent::event::{Event, Parked, Refusal, Refused};
 use crate::agent::state::Use;
-use crate::agent::tool;
-
-/// Whether a tool use is valid and belongs to the client.
-pub(super) fn hands_off(used: &Use, facts: &Facts<'_>) -> bool {
-    facts.agent.tool(&used.tool_use.name).is_some_and(|tool| {
-        tool.executor == Executor::ReturnControl
-            && tool::check_arguments(tool, &used.tool_use.input).is_ok()
-    })
-}
 
 /// Parks the turn with the client's calls; what exceeds AWS's five goes back to the model.
 pub(super) fn hand_off(waiting: &[&Use], facts: &Facts<'_>) -> Vec<Event> {

@@ -4,6 +4,7 @@
 //! tip of a turn, so recovery applies the past without deciding it again. The same events always
 //! give the same decisions.
 
+pub mod ask_user;
 mod hand_off;
 mod stages;
 mod tools;
@@ -16,6 +17,7 @@ use crate::agent::limits::Limits;
 use crate::agent::prompt;
 use crate::agent::state::{Progress, Turn, Use};
 use crate::agent::tool::{self, Effect, Tool};
+use ask_user::ASK_USER;
 use stages::Templates;
 
 pub use stages::Unfit;
@@ -34,9 +36,20 @@ pub struct Agent {
 impl Agent {
     pub fn new(config: AgentConfig) -> Result<Self, Unfit> {
         let tools = tool::compile(&config.groups)?;
-        let model_tools = tools.iter().map(for_model).collect();
+        let mut model_tools: Vec<_> = tools.iter().map(for_model).collect();
+        if config.user_input {
+            if let Some(tool) = tools.iter().find(|tool| tool.name == ASK_USER) {
+                return Err(tool::SchemaProblem::taken(tool).into());
+            }
+            model_tools.push(ask_user::tool());
+        }
         let templates = stages::templates(&config)?;
-        Ok(Agent { config, tools, model_tools, templates })
+        Ok(Agent { config, tools, model_tools: model_tools.into(), templates })
+    }
+
+    /// Whether it is the tool by which this agent asks its user.
+    pub fn asks_user(&self, name: &str) -> bool {
+        self.config.user_input && name == ASK_USER
     }
 
     pub fn tool(&self, name: &str) -> Option<&Tool> {
@@ -68,15 +81,21 @@ pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     if turn.end.is_some() || waits {
         return Vec::new();
     }
-    if turn.uses.iter().any(|u| u.progress == Progress::New && !hand_off::hands_off(u, facts)) {
-        return tools::sort_out(turn, facts);
+    let sorted = tools::sort_out(turn, facts);
+    if !sorted.is_empty() {
+        return sorted;
     }
-    if turn.uses.iter().any(|u| u.progress == Progress::Asked) {
+    if turn.uses.iter().any(|u| matches!(u.progress, Progress::Asked | Progress::Pending(_))) {
         return Vec::new();
     }
-    let waiting: Vec<&Use> = turn.uses.iter().filter(|u| u.progress == Progress::New).collect();
-    if !waiting.is_empty() {
-        return hand_off::hand_off(&waiting, facts);
+    let waiting = turn.uses.iter().filter(|u| u.progress == Progress::New);
+    let (asking, handed): (Vec<&Use>, Vec<&Use>) =
+        waiting.partition(|used| facts.agent.asks_user(&used.tool_use.name));
+    if !handed.is_empty() {
+        return hand_off::hand_off(&handed, facts);
+    }
+    if !asking.is_empty() {
+        return vec![ask_user::ask(&asking)];
     }
     if let Some(text) = &turn.said {
         return vec![answered(turn, prompt::answer(text))];

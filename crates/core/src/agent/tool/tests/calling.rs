@@ -4,8 +4,8 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::agent::tool::{
-    EventContext, canonical, check_arguments, idempotency_key, invocation_input, lambda_event,
-    read_response, trace_input,
+    EventContext, Response, canonical, check_arguments, idempotency_key, invocation_input,
+    lambda_event, read_response, trace_input,
 };
 
 fn check(tool: &Tool, input: &Json, expect: &Expect) {
@@ -193,12 +193,13 @@ fn the_client_and_the_trace_see_the_same_arguments() {
         {"functionInvocationInput":{"actionGroup":"orders","actionInvocationType":"RESULT","function":"refund","parameters":[{"name":"amount","type":"number","value":"1"}]}}
         {"apiInvocationInput":{"actionGroup":"orders","actionInvocationType":"RESULT","apiPath":"/customers/{id}/orders","httpMethod":"POST","parameters":[{"name":"id","type":"string","value":"c-9"},{"name":"dry run","type":"boolean","value":"false"}],"requestBody":{"content":{"application/json":{"properties":[{"name":"id","type":"string","value":"A-1"},{"name":"lines","type":"array","value":"[{\"sku\":\"X\"}]"}]}}}}}
         {"actionGroupName":"orders","executionType":"LAMBDA","function":"refund","parameters":[{"name":"amount","type":"number","value":"1"}]}
-        {"actionGroupName":"orders","apiPath":"/customers/{id}/orders","executionType":"LAMBDA","invocationId":"i-1","parameters":[{"name":"id","type":"string","value":"c-9"},{"name":"dry run","type":"boolean","value":"false"}],"requestBody":{"content":{"application/json":[{"name":"id","type":"string","value":"A-1"},{"name":"lines","type":"array","value":"[{\"sku\":\"X\"}]"}]}},"verb":"post"}"#]].assert_eq(&seen.iter().map(Json::to_string).collect::<Vec<_>>().join("\n"));
+        {"actionGroupName":"orders","apiPath":"/customers/{id}/orders","executionType":"RETURN_CONTROL","invocationId":"i-1","parameters":[{"name":"id","type":"string","value":"c-9"},{"name":"dry run","type":"boolean","value":"false"}],"requestBody":{"content":{"application/json":[{"name":"id","type":"string","value":"A-1"},{"name":"lines","type":"array","value":"[{\"sku\":\"X\"}]"}]}},"verb":"post"}"#]].assert_eq(&seen.iter().map(Json::to_string).collect::<Vec<_>>().join("\n"));
 }
 
 fn answer(tool: &Tool, payload: &Json, expect: &Expect) {
     let said = match read_response(tool, payload.to_string().as_bytes()) {
-        Ok(answer) => format!("{answer:?}"),
+        Ok(Response::Answer(answer)) => format!("{answer:?}"),
+        Ok(Response::Pending(pending)) => format!("{pending:?}"),
         Err(why) => why,
     };
     expect.assert_eq(&said);
@@ -335,4 +336,57 @@ fn one_call_has_one_spelling_and_one_key() {
     );
     expect!["a4ce641bb0631c984986e0c1b0f6d6ad2f90cdece797493fef435e6441e32269"]
         .assert_eq(&key(1, &a));
+}
+
+#[test]
+fn an_answer_may_be_that_the_result_comes_later() {
+    let pending = |extension: Json| json!({"messageVersion": "1.0", "craton": extension});
+    let check = |payload: Json, expect: Expect| answer(&refund(), &payload, &expect);
+    check(
+        pending(json!({"pending": {}})),
+        expect!["Pending { token: None, poll_seconds: None, deadline_seconds: None }"],
+    );
+    check(
+        pending(json!({"pending": {"token": "job-7", "pollSeconds": 5, "deadlineSeconds": 60}})),
+        expect![[
+            r#"Pending { token: Some("job-7"), poll_seconds: Some(5), deadline_seconds: Some(60) }"#
+        ]],
+    );
+    check(
+        pending(json!({"pending": {"token": "a/b"}})),
+        expect![
+            "response_malformed: craton.pending.token a/b is not 1 to 256 letters, digits and any of - _ . ~ :; tell the user"
+        ],
+    );
+    check(
+        pending(json!({"pending": {"pollSeconds": 0}})),
+        expect!["response_malformed: craton.pending.pollSeconds must be at least 1; tell the user"],
+    );
+    check(
+        pending(json!({"pending": {"poll": 1}})),
+        expect![
+            "response_malformed: craton cannot be read: unknown field `poll`, expected one of `token`, `pollSeconds`, `deadlineSeconds`; tell the user"
+        ],
+    );
+    check(
+        pending(json!({"done": true})),
+        expect![
+            "response_malformed: craton cannot be read: unknown field `done`, expected `pending`; tell the user"
+        ],
+    );
+    let echoing = |function: &str| {
+        let mut payload = pending(json!({"pending": {}}));
+        payload["response"] = json!({"actionGroup": "orders", "function": function});
+        payload
+    };
+    check(
+        echoing("refund"),
+        expect!["Pending { token: None, poll_seconds: None, deadline_seconds: None }"],
+    );
+    check(
+        echoing("other"),
+        expect![[
+            r#"response_malformed: response.function does not match the request: expected "refund", got "other"; tell the user"#
+        ]],
+    );
 }

@@ -200,10 +200,10 @@ fn a_refused_schema_says_where_why_and_what_to_do() {
     );
     refused_document(
         &one_operation(
-            r#""operationId": "x", "description": "d", "responses": {}, "x-requireConfirmation": "ENABLED""#,
+            r#""operationId": "x", "description": "d", "responses": {}, "x-requireConfirmation": true"#,
         ),
         &expect![[
-            r#"action group orders: get /x: x-requireConfirmation "ENABLED" asks for user confirmation, which is not served yet; remove it, or set it to DISABLED"#
+            r#"action group orders: get /x: x-requireConfirmation is true; set it to ENABLED or DISABLED, or remove it"#
         ]],
     );
     refused_document(
