@@ -211,6 +211,7 @@ impl Engine {
     }
 
     pub(crate) fn write_begin(&self, batch: &mut Batch, request: &TurnRequest, run: &mut Run) {
+        self.0.tally.count(&run.tenant, &run.pending);
         let payload = journal::encode(&std::mem::take(&mut run.pending));
         batch.append(&run.id, run.next, run.epoch, journal::EVENTS, "agent", payload);
         run.next += 1;

@@ -82,6 +82,7 @@ pub(crate) struct Inner {
     /// This process, as the owner of leases.
     pub(crate) owner: String,
     pub(crate) live: Live,
+    pub(crate) tally: inspect::Tally,
     /// Accepted events that are due.
     pub(crate) events: event::Agenda,
     /// When the leases of this process were last renewed.
@@ -117,6 +118,7 @@ impl Engine {
             limits: parts.limits,
             owner,
             live: Live::default(),
+            tally: inspect::Tally::default(),
             events: event::Agenda::default(),
             renewed_at: std::sync::atomic::AtomicI64::new(i64::MIN / 2),
             strays: Mutex::default(),

@@ -108,6 +108,7 @@ impl Run {
     /// A batch that appends what is pending.
     pub(crate) fn append(&mut self, inner: &Inner) -> Batch {
         let mut batch = Batch::new(&self.tenant, inner.clock.now());
+        inner.tally.count(&self.tenant, &self.pending);
         let payload = journal::encode(&std::mem::take(&mut self.pending));
         batch.append(&self.id, self.next, self.epoch, journal::EVENTS, "agent", payload);
         self.live.append(self.next);

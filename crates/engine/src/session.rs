@@ -137,7 +137,9 @@ async fn end(
         Event::Failed { .. } => RunStatus::Failed,
         _ => RunStatus::Cancelled,
     };
-    let payload = journal::encode(&[Stamped { at: now, event }]);
+    let last = [Stamped { at: now, event }];
+    inner.tally.count(tenant, &last);
+    let payload = journal::encode(&last);
     batch.append(run, next, epoch, journal::EVENTS, "agent", payload);
     batch.put(run, &record.of(&turn, status, Some(now)));
     batch.dequeue(run, epoch);

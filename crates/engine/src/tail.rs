@@ -247,17 +247,13 @@ impl Script {
         }
         let outs = trace::heard(&self.turn, &self.agent, &self.record, stamped, self.traces);
         let mut parts: Vec<What> = outs.into_iter().map(What::Out).collect();
-        match event {
-            Event::Finished { text } => {
-                parts.retain(|what| !matches!(what, What::Out(Out::Chunk(_))));
-                let rest = text.get(self.bytes..).unwrap_or_default();
-                let rest = (!rest.is_empty()).then(|| What::Out(Out::Chunk(rest.to_owned())));
-                parts.extend(rest);
-            }
-            Event::Paused => parts.push(What::Paused),
-            Event::Continued => parts.push(What::Continued),
-            _ => {}
+        if let Event::Finished { text } = event {
+            parts.retain(|what| !matches!(what, What::Out(Out::Chunk(_))));
+            let rest = text.get(self.bytes..).filter(|rest| !rest.is_empty());
+            parts.extend(rest.map(|rest| What::Out(Out::Chunk(rest.to_owned()))));
         }
+        parts.extend(matches!(event, Event::Paused).then_some(What::Paused));
+        parts.extend(matches!(event, Event::Continued).then_some(What::Continued));
         self.queue_parts(parts, matches!(event, Event::Finished { .. }));
     }
 

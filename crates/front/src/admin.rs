@@ -3,12 +3,16 @@
 //! What the paths answer is `api::admin`'s; here stands only who may pass. `docs/openapi` describes
 //! it, and only grows.
 
-use http::{Response, StatusCode};
+use api::admin::{Answer, Asked};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode, request};
 use serde_json::json;
+use tokio::sync::watch;
 use wire::fault::Fault;
 
 use crate::answer;
 use crate::body::Body;
+use crate::stream::EventBody;
 
 pub(crate) const PREFIX: &str = "/_craton/v1";
 
@@ -22,6 +26,34 @@ pub(crate) const HEALTH: (&str, &str) = ("GET", "/health");
 pub(crate) fn path(raw: &str) -> Option<&str> {
     let rest = raw.strip_prefix(PREFIX)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+pub(crate) fn asked<'a>(parts: &'a request::Parts, path: &'a str, body: &'a [u8]) -> Asked<'a> {
+    let last = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    Asked {
+        method: parts.method.as_str(),
+        path,
+        query: parts.uri.query().unwrap_or_default(),
+        body,
+        last_event_id: last.filter(|id| !id.is_empty()),
+    }
+}
+
+pub(crate) fn answer(
+    answer: Answer,
+    closing: &watch::Sender<bool>,
+    request_id: &str,
+) -> Response<Body> {
+    let events = match answer {
+        Answer::Json(value) => return answer::json(StatusCode::OK, &value),
+        Answer::Events(events) => events,
+    };
+    let body = EventBody::server_sent(events, request_id.to_owned()).until(closing.subscribe());
+    let mut response = Response::new(Body::Events(Box::new(body)));
+    for (name, value) in [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 pub(crate) fn health() -> Response<Body> {

@@ -271,7 +271,7 @@ async fn door(
         admin::health()
     } else {
         match enter(front, parts, path, incoming, id).await {
-            Ok(value) => answer::json(StatusCode::OK, &value),
+            Ok(answer) => admin::answer(answer, &front.closing, id),
             Err(fault) => admin::fault(&fault, id),
         }
     });
@@ -286,7 +286,7 @@ async fn enter(
     path: &str,
     incoming: Incoming,
     id: &str,
-) -> Result<serde_json::Value, Fault> {
+) -> Result<api::admin::Answer, Fault> {
     let place = Place::default();
     let claimed = Auth::read(&parts.headers, parts.uri.query().unwrap_or_default());
     if claimed.is_ok_and(|proof| !proof.covers_body()) {
@@ -298,9 +298,8 @@ async fn enter(
     let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
     let Admitted { caller, body, room: _room } = admitted;
     front.auth.authorize(&caller, admin::ACTION, &"*")?;
-    let query = parts.uri.query().unwrap_or("");
     let cx = cx(front, parts, caller, id);
-    api::admin::route(&cx, parts.method.as_str(), path, query, &body).await
+    api::admin::route(&cx, &admin::asked(parts, path, &body)).await
 }
 
 /// Reads the body and establishes the caller. The claim is judged first: a stranger's body is not

@@ -1,24 +1,27 @@
 //! What operators see of runs, and the few things they may do to them.
 
 mod hold;
+mod list;
+mod standing;
+mod totals;
 
 pub use hold::Held;
+pub use list::{Listed, RunPage, Wanted};
+pub use standing::{Standing, State};
+pub(crate) use totals::Tally;
+pub use totals::Totals;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 use store::{Batch, CommitError, QueueState, StoreError, Tenant};
 
 use crate::journal::{self, Stamped};
-use crate::lane::PAGE;
 use crate::live::Out;
 use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
 use crate::{Engine, session, trace};
 
 /// The reason that clients read when a run was called off here.
 pub(crate) const OPERATOR: &str = "by an operator";
-
-/// Sessions that one bare session id may name: one for each agent and alias.
-const SESSIONS: usize = 20;
 
 /// A run with everything that the journal holds of it.
 #[derive(Debug, Serialize)]
@@ -31,54 +34,6 @@ pub struct RunView {
 }
 
 impl Engine {
-    /// The latest runs first; with a session only its own.
-    pub async fn runs(
-        &self,
-        tenant: &Tenant,
-        session: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<RunRecord>, StoreError> {
-        let Some(session) = session else {
-            let found = self.0.store.list_back::<RunRecord>(tenant, "", None, limit).await?;
-            return Ok(found.into_iter().map(|(_, found)| found.value).collect());
-        };
-        let mut runs = Vec::new();
-        for id in self.runs_of_session(tenant, session).await?.iter().rev().take(limit) {
-            runs.extend(self.0.store.get::<RunRecord>(tenant, id).await?.map(|found| found.value));
-        }
-        Ok(runs)
-    }
-
-    /// Oldest first; a bare session id names the sessions of all agents and aliases.
-    async fn runs_of_session(
-        &self,
-        tenant: &Tenant,
-        session: &str,
-    ) -> Result<Vec<String>, StoreError> {
-        let prefix = format!("{session}/");
-        let found = self.0.store.list::<Session>(tenant, &prefix, None, SESSIONS).await?;
-        let mut runs: Vec<String> = found.into_iter().flat_map(|(_, s)| s.value.runs).collect();
-        runs.extend(self.queued_in(tenant, &prefix).await?);
-        runs.sort();
-        runs.dedup();
-        Ok(runs)
-    }
-
-    /// Runs under way or waiting: a session knows a run only once it has ended or parked.
-    async fn queued_in(&self, tenant: &Tenant, lane: &str) -> Result<Vec<String>, StoreError> {
-        let (mut runs, mut after) = (Vec::new(), 0);
-        loop {
-            let page = self.0.store.queued(after, PAGE).await?;
-            let full = page.len() == PAGE;
-            after = page.last().map_or(after, |row| row.place);
-            let ours = page.into_iter().filter(|r| r.tenant == *tenant && r.lane.starts_with(lane));
-            runs.extend(ours.map(|row| row.run));
-            if !full {
-                return Ok(runs);
-            }
-        }
-    }
-
     /// A run by its own id, by the id of a request that it answered, or by its session's id,
     /// which means the latest run there.
     pub async fn find_run(

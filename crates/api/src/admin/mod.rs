@@ -1,0 +1,87 @@
+//! What `/_craton/v1` answers: runs as operators see them, and what they may do to them.
+//!
+//! `front` has checked that the caller may use this door. Paths here are relative to the door.
+
+mod query;
+mod runs;
+mod stream;
+
+use engine::record::RunRecord;
+use futures_core::stream::BoxStream;
+use serde_json::Value as Json;
+use store::{StoreError, Tenant};
+use wire::fault::Fault;
+
+use crate::cx::Cx;
+
+/// Every path of the door that is answered here, as the OpenAPI document names it.
+pub const ROUTES: &[(&str, &str)] = &[
+    ("GET", "/runs"),
+    ("GET", "/runs/{id}"),
+    ("GET", "/runs/{id}/stream"),
+    ("POST", "/runs/{id}/cancel"),
+    ("POST", "/runs/{id}/pause"),
+    ("POST", "/runs/{id}/resume"),
+    ("POST", "/runs/{id}/effects/{key}/resolve"),
+    ("GET", "/totals"),
+];
+
+/// One request to the door.
+pub struct Asked<'a> {
+    pub method: &'a str,
+    /// Without the door's prefix: `/runs`.
+    pub path: &'a str,
+    /// Raw.
+    pub query: &'a str,
+    pub body: &'a [u8],
+    /// Where a client stood that takes a stream up again.
+    pub last_event_id: Option<&'a str>,
+}
+
+pub enum Answer {
+    Json(Json),
+    Events(BoxStream<'static, Result<Event, Fault>>),
+}
+
+/// One server-sent event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Where the listener stands once it has this event.
+    pub id: String,
+    pub name: String,
+    pub data: Json,
+}
+
+pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
+    let parts: Vec<String> =
+        asked.path.trim_start_matches('/').split('/').map(query::decoded).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let answer = match (asked.method, parts.as_slice()) {
+        ("GET", ["runs"]) => runs::list(cx, asked.query).await,
+        ("GET", ["runs", id]) => runs::show(cx, id).await,
+        ("GET", ["runs", id, "stream"]) => return stream::open(cx, id, asked).await,
+        ("POST", ["runs", id, "cancel"]) => runs::cancel(cx, id).await,
+        ("POST", ["runs", id, "pause"]) => runs::hold(cx, id, true).await,
+        ("POST", ["runs", id, "resume"]) => runs::hold(cx, id, false).await,
+        ("POST", ["runs", id, "effects", key, "resolve"]) => runs::resolve(cx, id, key).await,
+        ("GET", ["totals"]) => runs::totals(cx),
+        (method, _) => {
+            let text = format!("there is no {method} {} behind this door", asked.path);
+            Err(Fault::new("UnknownOperationException", 404, text))
+        }
+    };
+    answer.map(Answer::Json)
+}
+
+async fn found(cx: &Cx, id: &str) -> Result<RunRecord, Fault> {
+    let found = cx.engine.find_run(&tenant(cx), id).await.map_err(internal)?;
+    found.ok_or_else(|| Fault::not_found("run, request or session", id))
+}
+
+fn tenant(cx: &Cx) -> Tenant {
+    Tenant::new(&cx.caller.account, &cx.caller.region)
+}
+
+fn internal(error: StoreError) -> Fault {
+    Fault::internal(error)
+}

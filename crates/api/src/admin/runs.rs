@@ -1,0 +1,77 @@
+//! Runs as lists and one by one, and an operator's orders to them.
+
+use engine::inspect::{Held, Wanted};
+use serde_json::{Value as Json, json};
+use wire::fault::Fault;
+
+use super::query::{Query, wrong};
+use super::{found, internal, tenant};
+use crate::cx::Cx;
+
+/// Runs of one page, unless fewer are asked for.
+const PAGE: usize = 100;
+
+pub(super) async fn list(cx: &Cx, query: &str) -> Result<Json, Fault> {
+    let query = Query::read(query, &["session", "status", "last", "before"])?;
+    let what = format!("a number of 1 to {PAGE}");
+    let last: usize = query.value("last", &what)?.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&last) {
+        return Err(wrong("last", &last.to_string(), &what));
+    }
+    let statuses = query.text("status").map(|text| text.split(',').map(str::to_owned).collect());
+    let wanted = Wanted {
+        session: query.text("session").map(str::to_owned),
+        statuses: statuses.unwrap_or_default(),
+        before: query.text("before").map(str::to_owned),
+        last,
+    };
+    if let Some(unknown) = wanted.unknown_status() {
+        let what = format!("one or several of {}", Wanted::STATUSES.join(", "));
+        return Err(wrong("status", unknown, &what));
+    }
+    let page = cx.engine.list_runs(&tenant(cx), &wanted).await.map_err(internal)?;
+    serde_json::to_value(page).map_err(Fault::internal)
+}
+
+pub(super) async fn show(cx: &Cx, id: &str) -> Result<Json, Fault> {
+    let view = cx.engine.view(&tenant(cx), id).await.map_err(internal)?;
+    let view = view.ok_or_else(|| Fault::not_found("run, request or session", id))?;
+    serde_json::to_value(view).map_err(Fault::internal)
+}
+
+pub(super) async fn cancel(cx: &Cx, id: &str) -> Result<Json, Fault> {
+    let found = found(cx, id).await?;
+    let cancelled = cx.engine.cancel(&tenant(cx), &found.run).await.map_err(Fault::internal)?;
+    Ok(json!({ "run": found.run, "cancelled": cancelled }))
+}
+
+/// Holds a run, or lets it go on. Answers once that is durable.
+pub(super) async fn hold(cx: &Cx, id: &str, wanted: bool) -> Result<Json, Fault> {
+    let run = found(cx, id).await?.run;
+    let held = cx.engine.hold(&tenant(cx), &run, wanted).await.map_err(Fault::internal)?;
+    match held {
+        Some(Held::Done) => Ok(json!({ "run": run, "paused": wanted })),
+        Some(Held::Over) => {
+            let word = if wanted { "paused" } else { "resumed" };
+            Err(Fault::conflict(format!("run {run} is over; it cannot be {word}")))
+        }
+        Some(Held::Unheard) => {
+            let text = format!("run {run} did not take the order in time; try again");
+            Err(Fault::new("ServiceUnavailableException", 503, text))
+        }
+        None => Err(Fault::not_found("run, request or session", id)),
+    }
+}
+
+pub(super) async fn resolve(cx: &Cx, id: &str, key: &str) -> Result<Json, Fault> {
+    let found = found(cx, id).await?;
+    let resolved = cx.engine.resolve(&tenant(cx), &found.run, key).await;
+    if !resolved.map_err(Fault::internal)? {
+        return Err(Fault::not_found("unknown effect", key));
+    }
+    Ok(json!({ "run": found.run, "key": key, "resolved": true }))
+}
+
+pub(super) fn totals(cx: &Cx) -> Result<Json, Fault> {
+    serde_json::to_value(cx.engine.totals(&tenant(cx))).map_err(Fault::internal)
+}
