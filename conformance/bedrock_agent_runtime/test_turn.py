@@ -407,7 +407,7 @@ def test_the_cap_is_the_operators(narrow, model):
 
 
 def test_a_session_takes_so_many_waiting_turns(narrow, model):
-    """B11: the queue of a session is bounded; the turn past its end is throttled."""
+    """B11: the queue of a session is bounded; the turn past its end is a conflict."""
     entered, let_go = threading.Event(), threading.Event()
 
     def hold():
@@ -421,7 +421,7 @@ def test_a_session_takes_so_many_waiting_turns(narrow, model):
     first.start()
     assert entered.wait(10)
     second = narrow.invoke("two", session="full")
-    with refused("ThrottlingException", "full"):
+    with refused("ConflictException", "full"):
         narrow.talk("three", session="full")
     let_go.set()
     first.join(10)

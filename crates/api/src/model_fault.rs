@@ -13,6 +13,7 @@ pub(crate) fn of_agent(error: ModelError) -> Fault {
     let (code, status) = match error.kind {
         ModelErrorKind::NotMapped => ("ResourceNotFoundException", 404),
         ModelErrorKind::Throttled => ("ThrottlingException", 429),
+        ModelErrorKind::TooLong => ("ValidationException", 400),
         ModelErrorKind::Refused
         | ModelErrorKind::Unavailable
         | ModelErrorKind::TimedOut
@@ -28,6 +29,8 @@ pub(crate) fn of_converse(error: ModelError, model_id: &str) -> Fault {
         ModelErrorKind::NotMapped => fault("ResourceNotFoundException", 404, error),
         ModelErrorKind::Throttled => fault("ThrottlingException", 429, error),
         ModelErrorKind::TimedOut => fault("ModelTimeoutException", 408, error),
+        // AWS: `Input is too long for requested model.` is a ValidationException of Converse.
+        ModelErrorKind::TooLong => fault("ValidationException", 400, error),
         ModelErrorKind::Unavailable => fault("ServiceUnavailableException", 503, error),
         ModelErrorKind::Refused | ModelErrorKind::Malformed => {
             fault("ModelErrorException", 424, error).with("resourceName", resource)
@@ -41,6 +44,7 @@ pub(crate) fn of_stream(error: ModelError) -> Fault {
     let fault = match error.kind {
         ModelErrorKind::Throttled => return fault("ThrottlingException", 429, error),
         ModelErrorKind::Unavailable => return fault("ServiceUnavailableException", 503, error),
+        ModelErrorKind::TooLong => return fault("ValidationException", 400, error),
         ModelErrorKind::NotMapped
         | ModelErrorKind::Refused
         | ModelErrorKind::TimedOut

@@ -198,7 +198,7 @@ impl Engine {
                 "session {} has {ahead} turns waiting, which is the limit; try again later",
                 request.session_id
             );
-            return Err(Refusal::Error(InvokeError::Throttled(message)));
+            return Err(Refusal::Error(InvokeError::Conflict(message)));
         }
         let mut run = run?;
         run.record(self.now(), accepted(request, &run.record.providers[0], text));

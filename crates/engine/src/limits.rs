@@ -11,7 +11,7 @@ pub const SESSIONS: Retention =
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Turns that wait for their session; one more is throttled. Ours.
+    /// Turns that wait for their session; one more is a conflict. Ours.
     pub waiting_per_session: usize,
     /// Runs under way in one process, waiting ones included; one more is throttled. Ours.
     pub runs: usize,

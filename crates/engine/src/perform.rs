@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use craton_core::agent::event::{Call, Event, ModelFailed, ModelSaid, Outcome, ToolReturned};
+use craton_core::agent::event::{
+    Call, Event, ModelFailed, ModelOverflowed, ModelSaid, Outcome, ToolReturned,
+};
 use craton_core::agent::prompt::Screen;
 use craton_core::agent::tool::{self, Effect, Tool};
 use exec::{ExecError, Invoked};
@@ -57,6 +59,10 @@ pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
                 tokio::time::sleep(error.retry_after.unwrap_or_default()).await;
                 attempt += 1;
             }
+            Err(error) if error.kind == ModelErrorKind::TooLong => {
+                let (step, message) = (ask.step, error.message);
+                return Event::ModelOverflowed(ModelOverflowed { step, provider, message });
+            }
             Err(error) => return model_failed(ask.step, &error),
         }
     }
@@ -101,6 +107,7 @@ fn passing(error: &ModelError) -> bool {
         }
         ModelErrorKind::NotMapped
         | ModelErrorKind::Refused
+        | ModelErrorKind::TooLong
         | ModelErrorKind::TimedOut
         | ModelErrorKind::Malformed => false,
     }
@@ -117,6 +124,7 @@ pub(crate) fn model_exception(kind: ModelErrorKind) -> &'static str {
     match kind {
         ModelErrorKind::NotMapped => "ResourceNotFoundException",
         ModelErrorKind::Throttled => "ThrottlingException",
+        ModelErrorKind::TooLong => "ValidationException",
         ModelErrorKind::Refused
         | ModelErrorKind::Unavailable
         | ModelErrorKind::TimedOut

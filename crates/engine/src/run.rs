@@ -88,11 +88,13 @@ impl Run {
             let fresh_id = || inner.ids.fresh();
             let effects = &self.effects;
             let effect = |tool: &Tool| effects.get(&tool.name).copied().unwrap_or_default();
+            let window = |model: &str| inner.models.window(model);
             let facts = Facts {
                 agent: &self.agent,
                 limits: &inner.turn,
                 fresh_id: &fresh_id,
                 effect: &effect,
+                window: inner.models.any_window().then_some(&window),
             };
             let events = turn::decide(&self.turn, &facts);
             if events.is_empty() {

@@ -89,6 +89,9 @@ pub struct ModelRule {
     /// call. Agents have no others.
     #[serde(default)]
     pub request_fields: serde_json::Map<String, Json>,
+    /// How many tokens the model reads. An agent leaves out what does not fit before it asks.
+    #[serde(default)]
+    pub context_tokens: Option<u32>,
 }
 
 fn asked_for() -> String {
@@ -145,6 +148,7 @@ impl Models {
             provider: name.clone(),
             model: asked_for(),
             request_fields: serde_json::Map::new(),
+            context_tokens: None,
         };
         Models(Arc::new(Map {
             providers: BTreeMap::from([(name, provider)]),
@@ -167,7 +171,8 @@ impl Models {
             Some(rule) => {
                 let model = rule.model.replace("{id}", model_id);
                 let found = self.resolved(&rule.provider, model)?;
-                Ok(Resolved { request_fields: rule.request_fields.clone(), ..found })
+                let request_fields = rule.request_fields.clone();
+                Ok(Resolved { request_fields, context_tokens: rule.context_tokens, ..found })
             }
             None => match names.iter().find(|name| name.starts_with(CLUMSY_MODEL)) {
                 Some(name) => self.resolved(CLUMSY, clumsy_model(name)?),
@@ -179,6 +184,16 @@ impl Models {
         }
     }
 
+    /// Whether any rule says how much its model reads.
+    pub fn any_window(&self) -> bool {
+        self.0.rules.iter().any(|rule| rule.context_tokens.is_some())
+    }
+
+    /// How many tokens the model of this id reads, if its rule says so.
+    pub fn window(&self, model_id: &str) -> Option<usize> {
+        self.resolve(model_id).ok()?.context_tokens.map(|tokens| tokens as usize)
+    }
+
     fn resolved(&self, name: &str, model: String) -> Result<Resolved, ModelError> {
         match self.0.providers.get(name) {
             Some(provider) => Ok(Resolved {
@@ -186,6 +201,7 @@ impl Models {
                 provider_name: shown(provider.as_ref(), name),
                 model,
                 request_fields: serde_json::Map::new(),
+                context_tokens: None,
             }),
             None => Err(self.not_mapped(&model)),
         }
@@ -243,6 +259,8 @@ pub struct Resolved {
     pub provider_name: String,
     pub model: String,
     request_fields: serde_json::Map<String, Json>,
+    /// How many tokens the model reads, if its rule says so.
+    pub context_tokens: Option<u32>,
 }
 
 impl Resolved {

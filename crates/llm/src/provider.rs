@@ -28,6 +28,8 @@ pub enum ModelErrorKind {
     NotMapped,
     /// The provider will not answer this call, however often it is asked: key, model name, content.
     Refused,
+    /// The call is longer than the model reads.
+    TooLong,
     /// Too many calls for now.
     Throttled,
     /// The provider cannot be reached or broke down.
@@ -42,6 +44,7 @@ impl ModelErrorKind {
         match self {
             ModelErrorKind::NotMapped => "(CR0010)",
             ModelErrorKind::Refused => "(CR0011)",
+            ModelErrorKind::TooLong => "(CR0034)",
             ModelErrorKind::Throttled => "(CR0012)",
             ModelErrorKind::Unavailable => "(CR0013)",
             ModelErrorKind::TimedOut => "(CR0014)",

@@ -26,6 +26,10 @@ pub enum Event {
     Asked(Intent),
     ModelSaid(Box<ModelSaid>),
     ModelFailed(ModelFailed),
+    /// The model refused the conversation for its length.
+    ModelOverflowed(ModelOverflowed),
+    /// Something is left out of what the model reads from here on.
+    Shrunk(Shrunk),
     ToolReturned(ToolReturned),
     /// A tool use that is not performed; the model is told why and may repair it.
     Refused(Refused),
@@ -176,6 +180,8 @@ impl Event {
             | Event::Asked(_)
             | Event::ModelSaid(_)
             | Event::ModelFailed(_)
+            | Event::ModelOverflowed(_)
+            | Event::Shrunk(_)
             | Event::ToolReturned(_)
             | Event::Refused(_)
             | Event::Parked(_)
@@ -278,6 +284,34 @@ pub struct ModelFailed {
     /// The exception that the client sees.
     pub code: String,
     pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelOverflowed {
+    pub step: u32,
+    pub provider: String,
+    /// The provider's words.
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shrunk {
+    /// How many of the oldest exchanges that were still read.
+    #[serde(default)]
+    pub exchanges: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<CutResult>,
+}
+
+/// A tool result of which the model reads the beginning only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CutResult {
+    pub tool_use_id: String,
+    /// Bytes at its beginning.
+    pub keep: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use super::config::Retention;
 use super::origin::{Origin, Utterance};
 
 /// Bytes of text that count as one token: a rough figure for sizing only, never for billing.
-const BYTES_PER_TOKEN: usize = 4;
+pub(super) const BYTES_PER_TOKEN: usize = 4;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 

@@ -44,6 +44,11 @@ impl Utterance {
         &self.origins
     }
 
+    /// The blocks, to change what they say and not what they are.
+    pub(super) fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
+        self.message.content.iter_mut()
+    }
+
     fn push(&mut self, block: Block, origin: Origin) {
         self.message.content.push(block);
         self.origins.push(origin);

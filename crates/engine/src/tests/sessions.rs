@@ -6,6 +6,7 @@ use std::time::Duration;
 use craton_core::agent::event::Attributes;
 use expect_test::expect;
 use futures_util::future::join_all;
+use llm::ModelErrorKind::TooLong;
 use wire::converse::{Block, Message, Role};
 
 use super::Bench;
@@ -26,7 +27,7 @@ async fn fifty_turns_of_one_session_run_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_more_than_may_wait_is_throttled() {
+async fn one_more_than_may_wait_is_a_conflict() {
     let limits = Limits { waiting_per_session: 2, ..Limits::default() };
     let bench = Bench::with(&[], Duration::from_secs(5), limits).await;
     let answers = join_all((0..4).map(|_| bench.ask("go"))).await;
@@ -174,4 +175,28 @@ async fn attributes_of_the_prompt_last_one_turn_with_its_hand_offs() {
         {"session":"1"} {}
         {"brought":"1"} {"with results":"1"}"#]]
     .assert_eq(&bench.world.attributes().join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_is_too_long_loses_its_oldest_exchanges_for_good() {
+    let mut bench = Bench::new(&[]).await;
+    for n in 1..=4 {
+        assert_eq!(bench.ask("go").await, format!("[heard {n}]"));
+    }
+    bench.model.fail(TooLong, false);
+    assert_eq!(bench.ask("fifth").await, "[heard 3]", "two of four are left out");
+    bench.restart().await;
+    assert_eq!(bench.ask("sixth").await, "[heard 4]", "and stay so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_is_too_long_by_itself_is_an_exception_and_the_session_goes_on() {
+    let bench = Bench::new(&[]).await;
+    bench.model.fail(TooLong, false);
+    assert_eq!(
+        bench.ask("long").await,
+        "[ValidationException: the input is longer than the model can read, with nothing left to \
+         leave out; shorten it: the model is away (CR0034)]"
+    );
+    assert_eq!(bench.ask("short").await, "[heard 1]");
 }

@@ -133,6 +133,8 @@ impl View<'_> {
             Event::Asked(Intent::Call(call)) => self.call_input(call),
             Event::ModelSaid(said) => self.model_output(said),
             Event::ModelFailed(failed) => vec![self.failure(&failed.message)],
+            Event::ModelOverflowed(overflowed) => vec![self.model_overflow(overflowed)],
+            Event::Shrunk(_) => Vec::new(),
             Event::ToolReturned(returned) => vec![self.tool_output(returned)],
             Event::Refused(refused) => vec![self.refusal(refused)],
             Event::Parked(parked) => self.hand_off_inputs(parked),
@@ -173,6 +175,8 @@ impl View<'_> {
             | Event::Started(_)
             | Event::Asked(_)
             | Event::ModelSaid(_)
+            | Event::ModelOverflowed(_)
+            | Event::Shrunk(_)
             | Event::ToolReturned(_)
             | Event::Refused(_)
             | Event::Deferred(_)

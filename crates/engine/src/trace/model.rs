@@ -1,7 +1,7 @@
 //! What a model was asked and what it said.
 
 use craton_core::agent::call;
-use craton_core::agent::event::{ModelSaid, Purpose};
+use craton_core::agent::event::{ModelOverflowed, ModelSaid, Purpose};
 use craton_core::agent::prompt;
 use craton_core::agent::state::text_of;
 use serde_json::json;
@@ -29,6 +29,19 @@ impl View<'_> {
             r#type: Some(PromptType::Orchestration),
             ..ModelInvocationInput::default()
         }))
+    }
+
+    /// What came back instead of a reply. The turn goes on, so it is no failure; the next input shows what
+    /// was left out.
+    pub(super) fn model_overflow(&self, overflowed: &ModelOverflowed) -> Trace {
+        let raw = json!({"provider": overflowed.provider, "refused": overflowed.message});
+        orchestration(OrchestrationTrace::ModelInvocationOutput(
+            OrchestrationModelInvocationOutput {
+                raw_response: Some(RawResponse { content: Some(raw.to_string()) }),
+                trace_id: self.trace_id(overflowed.step),
+                ..OrchestrationModelInvocationOutput::default()
+            },
+        ))
     }
 
     pub(super) fn model_output(&self, said: &ModelSaid) -> Vec<Trace> {

@@ -408,7 +408,7 @@ fn a_refusal_names_provider_and_variable_and_how_long_to_wait() {
         Refused: model provider "claude" (https://api.anthropic.com): HTTP 401 Unauthorized: invalid x-api-key ***; check the key: its key is the environment variable CLAUDE_KEY (CR0011)
         Refused: model provider "claude" (https://api.anthropic.com): HTTP 403 Forbidden: not yours; check the key: its key is the environment variable CLAUDE_KEY (CR0011)
         Refused: model provider "claude" (https://api.anthropic.com): HTTP 404 Not Found: model: claude-tiny; check base_url and the model name "claude-tiny" (its key is the environment variable CLAUDE_KEY) (CR0011)
-        Refused: model provider "claude" (https://api.anthropic.com): HTTP 413 Payload Too Large: too large (its key is the environment variable CLAUDE_KEY) (CR0011)
+        TooLong: model provider "claude" (https://api.anthropic.com): HTTP 413 Payload Too Large: too large (its key is the environment variable CLAUDE_KEY) (CR0034)
         Throttled: model provider "claude" (https://api.anthropic.com): HTTP 429 Too Many Requests: slow down (its key is the environment variable CLAUDE_KEY) (CR0012); it asks to wait 12 s
         Unavailable: model provider "claude" (https://api.anthropic.com): HTTP 500 Internal Server Error: oh no (CR0013)
         TimedOut: model provider "claude" (https://api.anthropic.com): HTTP 504 Gateway Timeout: too slow (CR0014)

@@ -217,6 +217,27 @@ fn a_refusal_names_provider_status_and_variable_and_never_the_key() {
         ]],
     );
     check_refusal(
+        400,
+        r#"{"error":{"message":"This is too much","code":"context_length_exceeded"}}"#,
+        expect![[
+            r#"TooLong: model provider "cloud" (https://models.example/v1): HTTP 400 Bad Request: This is too much (its key is the environment variable CLOUD_KEY) (CR0034)"#
+        ]],
+    );
+    check_refusal(
+        400,
+        r#"{"error":{"message":"You passed 1015 input tokens and requested 10 output tokens. However, the model's context length is only 1024 tokens","code":400}}"#,
+        expect![[
+            r#"TooLong: model provider "cloud" (https://models.example/v1): HTTP 400 Bad Request: You passed 1015 input tokens and requested 10 output tokens. However, the model's context length is only 1024 tokens (its key is the environment variable CLOUD_KEY) (CR0034)"#
+        ]],
+    );
+    check_refusal(
+        500,
+        r#"{"error":{"message":"the request exceeds the available context size","code":500}}"#,
+        expect![[
+            r#"TooLong: model provider "cloud" (https://models.example/v1): HTTP 500 Internal Server Error: the request exceeds the available context size (CR0034)"#
+        ]],
+    );
+    check_refusal(
         502,
         "<html>bad gateway</html>",
         expect![[

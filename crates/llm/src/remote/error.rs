@@ -111,12 +111,43 @@ fn kind(status: StatusCode, body: &Json) -> ModelErrorKind {
         // An exhausted account comes as 429 too, but waiting does not help it.
         429 if error_of(body)["code"] == "insufficient_quota" => ModelErrorKind::Refused,
         429 => ModelErrorKind::Throttled,
+        // llama.cpp and servers before it call an input that is too long a defect of theirs.
+        500 if is_too_long(body) => ModelErrorKind::TooLong,
         408 | 504 => ModelErrorKind::TimedOut,
         500.. => ModelErrorKind::Unavailable,
         201..300 => ModelErrorKind::Malformed,
+        413 => ModelErrorKind::TooLong,
+        400..=499 if is_too_long(body) => ModelErrorKind::TooLong,
         _ => ModelErrorKind::Refused,
     }
 }
+
+/// OpenAI has a code for it and llama.cpp a type; of the others the words tell. Each was seen in the
+/// answers of its server (public issues of vLLM, llama.cpp and their users; Claude API documentation).
+fn is_too_long(body: &Json) -> bool {
+    let error = error_of(body);
+    let names = [&error["code"], &error["type"]].map(|name| name.as_str().unwrap_or_default());
+    if names.iter().any(|name| TOO_LONG_NAMES.contains(name)) {
+        return true;
+    }
+    let words = message_in(body).to_ascii_lowercase();
+    TOO_LONG_WORDS.iter().any(|part| words.contains(part))
+}
+
+const TOO_LONG_NAMES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
+
+const TOO_LONG_WORDS: [&str; 10] = [
+    "prompt is too long",                   // Anthropic
+    "exceed context limit",                 // Anthropic, with max_tokens
+    "input is too long",                    // Bedrock
+    "too many input tokens",                // Bedrock
+    "maximum context length",               // OpenAI, older vLLM, Mistral
+    "context length is only",               // vLLM
+    "exceeds the available context size",   // llama.cpp
+    "exceeds the context window",           // OpenAI
+    "context window exceeded",              // proxies
+    "exceeds the maximum number of tokens", // Gemini
+];
 
 /// The error object, wherever the server put it.
 fn error_of(body: &Json) -> &Json {

@@ -83,6 +83,7 @@ pub(super) struct ScriptedError {
 #[serde(rename_all = "snake_case")]
 pub(super) enum ErrorKind {
     Refused,
+    TooLong,
     Throttled,
     Unavailable,
     TimedOut,
@@ -183,6 +184,7 @@ impl From<ErrorKind> for ModelErrorKind {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Refused => ModelErrorKind::Refused,
+            ErrorKind::TooLong => ModelErrorKind::TooLong,
             ErrorKind::Throttled => ModelErrorKind::Throttled,
             ErrorKind::Unavailable => ModelErrorKind::Unavailable,
             ErrorKind::TimedOut => ModelErrorKind::TimedOut,

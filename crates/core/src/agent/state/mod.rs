@@ -5,6 +5,7 @@
 mod hand_off;
 mod team;
 mod uses;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use wire::converse::{Block, Role, StopReason, ToolStatus};
 pub use self::hand_off::denied;
 pub use self::team::Member;
 pub use self::uses::{Progress, Use};
+pub use self::window::Overflow;
 use crate::agent::event::{
     Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Started, UnknownEffect,
 };
@@ -28,7 +30,7 @@ pub struct Turn {
     pub system: Vec<String>,
     /// The session's exchanges that the turn reads.
     pub past: Past,
-    /// What was said after them and is not kept there yet.
+    /// What was said after them and is not kept there yet, such as what the client brought along.
     pub carried: Vec<Utterance>,
     /// What collaborators heard and said in earlier turns, by their paths below this turn's agent.
     pub threads: BTreeMap<String, Past>,
@@ -43,6 +45,12 @@ pub struct Turn {
     pub inherited: usize,
     /// Model calls asked for so far.
     pub steps: u32,
+    /// How many of them the model refused for their length.
+    pub overflows: u32,
+    /// The last was, and nothing was left out yet.
+    pub overflow: Option<Overflow>,
+    /// Tool results that were cut, and the bytes that they had.
+    pub cut: BTreeMap<String, usize>,
     /// What the model is being asked for right now.
     pub asking: Option<Purpose>,
     /// The tool uses of the last reply.
@@ -88,6 +96,8 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         Event::Asked(Intent::Call(call)) => turn.open(call),
         Event::ModelSaid(said) => turn.hear(said),
         Event::ModelFailed(failed) => turn.fail(&failed.code, &failed.message),
+        Event::ModelOverflowed(overflowed) => turn.overflow(overflowed),
+        Event::Shrunk(shrunk) => turn.shrink(shrunk),
         Event::ToolReturned(returned) => turn.take(returned),
         Event::Refused(refused) => {
             let status = Some(ToolStatus::Error);
@@ -143,7 +153,7 @@ impl Turn {
         self.threads = started.threads.clone();
         if self.past.exchanges.is_empty() && self.carried.is_empty() {
             let given = accepted.conversation.into_iter();
-            self.messages = given.map(|m| Utterance::new(m, &Origin::User)).collect();
+            self.carried = given.map(|m| Utterance::new(m, &Origin::User)).collect();
         }
         self.inherit(&started.unknown);
         self.session_attributes =

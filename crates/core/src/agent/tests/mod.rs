@@ -6,3 +6,4 @@ mod journals;
 mod screen;
 mod script;
 mod turns;
+mod window;

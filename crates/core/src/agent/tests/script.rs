@@ -4,12 +4,15 @@
 //! of which `use TOOL{ARGUMENTS}` (`use TOOL#ID{…}`) asks for a tool: ids are u1, u2, … in order.
 //! A part `think TEXT` is signed reasoning, and `model withheld: TEXT` ends by a content filter.
 //! `tool u1: BODY` is an answer; `tool u1 error|reprompt|fails|lost: TEXT` are the other outcomes.
+//! `earlier: 40 8` are exchanges of the session by the length of their questions, `reads: 90` the tokens
+//! that the model reads, `model overflows: TEXT` its refusal of more. `LONG` in a tool's answer is 9,000 bytes.
 //! `client: u1 = BODY, u2 fails = BODY` brings results; `agrees`, `denies` and `reprompts` are the
 //! other states. `defer u1: TOKEN` is a tool that answers later. `cancel: REASON`,
 //! `model fails: TEXT`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use expect_test::Expect;
 use wire::converse::{Block, Message, Reply, ResultBlock, Role, StopReason, ToolUse, Usage};
@@ -19,8 +22,9 @@ use crate::agent::config::{
 };
 use crate::agent::event::{
     Accepted, Attributes, Deferred, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed,
-    ModelSaid, Outcome, Resumed, ToolReturned,
+    ModelOverflowed, ModelSaid, Outcome, Resumed, Shrunk, Started, ToolReturned,
 };
+use crate::agent::history::{Exchange, Past};
 use crate::agent::limits::Limits;
 use crate::agent::origin::{Origin, Utterance};
 use crate::agent::state::{self, End, Turn};
@@ -46,24 +50,43 @@ struct Play {
     agent: Agent,
     turn: Turn,
     uses: usize,
+    /// The tokens that the model reads, if that is known.
+    reads: Option<usize>,
+    past: Past,
     out: String,
 }
 
 impl Play {
     fn of(config: AgentConfig) -> Self {
         let agent = Agent::new(config).expect("the configuration compiles");
-        Play { agent, turn: Turn::default(), uses: 0, out: String::new() }
+        Play {
+            agent,
+            turn: Turn::default(),
+            uses: 0,
+            reads: None,
+            past: Past::default(),
+            out: String::new(),
+        }
     }
 
     fn step(&mut self, step: &str) {
         writeln!(self.out, "{step}").expect("a string takes it");
         let (who, text) = step.split_once(": ").expect("a step is WHO: WHAT");
         let events = match who.split(' ').collect::<Vec<_>>()[..] {
-            ["user"] => begin(text),
+            ["reads"] => {
+                self.reads = Some(text.parse().expect("tokens"));
+                return;
+            }
+            ["earlier"] => {
+                self.past = past(text);
+                return;
+            }
+            ["user"] => begin(text, self.past.clone()),
             ["model"] => vec![self.said(text, StopReason::EndTurn)],
             ["model", "withheld"] => vec![self.said(text, StopReason::ContentFiltered)],
+            ["model", "overflows"] => vec![overflowed(text)],
             ["model", "fails"] => vec![model_failed(text)],
-            ["tool", id] => vec![returned(id, "", text)],
+            ["tool", id] => vec![returned(id, "", &text.replace("LONG", &"l".repeat(9_000)))],
             ["tool", id, how] => vec![returned(id, how, text)],
             ["client"] => vec![resumed(text)],
             ["defer", id] => vec![deferred(id, text)],
@@ -86,9 +109,15 @@ impl Play {
         };
         for round in 0.. {
             assert!(round < 10, "it decides for ever");
-            let agent = &self.agent;
-            let facts =
-                Facts { agent, limits: &limits, fresh_id: &|| "id".to_owned(), effect: &effect };
+            let (agent, reads) = (&self.agent, self.reads);
+            let window = |_: &str| reads;
+            let facts = Facts {
+                agent,
+                limits: &limits,
+                fresh_id: &|| "id".to_owned(),
+                effect: &effect,
+                window: self.reads.is_some().then_some(&window),
+            };
             let events = turn::decide(&self.turn, &facts);
             if events.is_empty() {
                 return;
@@ -132,6 +161,10 @@ impl Play {
     fn told(mut self) -> String {
         let out = &mut self.out;
         out.push_str("history\n");
+        let earlier = self.turn.past.exchanges.len();
+        if earlier > 0 {
+            writeln!(out, "  {earlier} earlier exchanges").expect("a string takes it");
+        }
         for message in &self.turn.messages {
             writeln!(out, "  {}", spoken(message)).expect("a string takes it");
         }
@@ -208,6 +241,12 @@ fn decided(event: &Event) -> String {
         Event::Parked(parked) => format!("hand off {}", parked.tool_uses.join(" ")),
         Event::AskedUser(asked) => format!("ask user {:?}", asked.question),
         Event::GaveUp(cause) => format!("give up {cause:?}"),
+        Event::Failed { .. } => "fail".to_owned(),
+        Event::Shrunk(Shrunk { exchanges, results }) => {
+            let cuts =
+                results.iter().map(|cut| format!(", cut {} to {}", cut.tool_use_id, cut.keep));
+            format!("leave out {exchanges} exchanges{}", cuts.collect::<String>())
+        }
         Event::Finished { text } => format!("finish {text:?}"),
         other => panic!("nobody decides {other:?}"),
     }
@@ -223,8 +262,14 @@ fn spoken(message: &Message) -> String {
         Block::ToolResult(result) => {
             let sign = if result.status.is_some() { "!" } else { "=" };
             let text = result.content.iter().map(|part| match part {
-                ResultBlock::Text(text) => text.split([':', ';']).next().unwrap_or_default(),
-                _ => "?",
+                ResultBlock::Text(text) if text.len() > 500 => {
+                    let note = text.trim_start_matches('l').trim_start();
+                    format!("{} bytes {note}", text.len())
+                }
+                ResultBlock::Text(text) => {
+                    text.split([':', ';']).next().unwrap_or_default().to_owned()
+                }
+                _ => "?".to_owned(),
             });
             format!("{} {sign} {}", result.tool_use_id, text.collect::<String>())
         }
@@ -234,7 +279,28 @@ fn spoken(message: &Message) -> String {
     format!("{role}: {}", blocks.collect::<Vec<_>>().join(", "))
 }
 
-fn begin(text: &str) -> Vec<Event> {
+/// Exchanges by the length of their questions.
+fn past(text: &str) -> Past {
+    let lengths = text.split(' ').map(|length| length.parse().expect("a length"));
+    let said = |role, text: String, origin| {
+        Utterance::new(Message { role, content: vec![Block::Text(text)] }, origin)
+    };
+    let exchange = |length| {
+        let question = said(Role::User, "q".repeat(length), &Origin::User);
+        let answer = said(Role::Assistant, "a".to_owned(), &Origin::Model);
+        Arc::new(Exchange::new("earlier", 0, vec![question, answer]))
+    };
+    let exchanges: Vec<_> = lengths.map(exchange).collect();
+    let end = u32::try_from(exchanges.len()).expect("few");
+    Past { thread: "t".to_owned(), first: 0, end, exchanges }
+}
+
+fn overflowed(text: &str) -> Event {
+    let (provider, message) = ("p".to_owned(), text.to_owned());
+    Event::ModelOverflowed(ModelOverflowed { step: 1, provider, message })
+}
+
+fn begin(text: &str, past: Past) -> Vec<Event> {
     let accepted = Accepted {
         tenant: "1/r".to_owned(),
         run: "run".to_owned(),
@@ -250,7 +316,10 @@ fn begin(text: &str) -> Vec<Event> {
         stream: false,
         trace: true,
     };
-    vec![Event::Accepted(Box::new(accepted)), Event::Started(Box::default())]
+    vec![
+        Event::Accepted(Box::new(accepted)),
+        Event::Started(Box::new(Started { past, ..Started::default() })),
+    ]
 }
 
 fn thought(text: &str) -> Block {

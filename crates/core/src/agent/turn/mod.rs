@@ -8,6 +8,7 @@ pub mod ask_user;
 mod hand_off;
 mod stages;
 mod tools;
+mod window;
 
 use std::sync::Arc;
 
@@ -73,13 +74,25 @@ pub struct Facts<'a> {
     pub fresh_id: &'a (dyn Fn() -> String + Sync),
     /// The effect class of a tool, after tags and configuration.
     pub effect: &'a (dyn Fn(&Tool) -> Effect + Sync),
+    /// How many tokens a model reads; `None` where the model map says it of none.
+    pub window: Option<Window<'a>>,
 }
+
+/// How many tokens the model of an id reads.
+pub type Window<'a> = &'a (dyn Fn(&str) -> Option<usize> + Sync);
 
 /// What to do next. Empty while an effect is under way, and when the turn has ended.
 pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
+    window::fit(turn, facts, next(turn, facts))
+}
+
+fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     let waits = turn.parked.is_some() || turn.paused || turn.asking.is_some();
     if turn.end.is_some() || waits {
         return Vec::new();
+    }
+    if let Some(overflow) = &turn.overflow {
+        return window::ask_again(turn, overflow);
     }
     let sorted = tools::sort_out(turn, facts);
     if !sorted.is_empty() {
@@ -103,7 +116,7 @@ pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     if turn.repairs > facts.limits.repairs {
         return vec![Event::GaveUp(Cause::TooManyRepairs)];
     }
-    if turn.steps >= facts.limits.model_calls {
+    if turn.steps - turn.overflows >= facts.limits.model_calls {
         return vec![Event::GaveUp(Cause::TooManySteps)];
     }
     vec![Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step: turn.steps + 1 })]

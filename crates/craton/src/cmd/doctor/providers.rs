@@ -97,6 +97,7 @@ async fn ask(name: &str, rules: &[ModelRule], open: &Models) -> Finding {
             "start it, or correct its base_url in craton.toml"
         }
         ModelErrorKind::Malformed => "see whether kind and base_url in craton.toml fit it",
+        ModelErrorKind::TooLong => "give its model a larger context; it did not take one question",
         ModelErrorKind::NotMapped => "add a line to [[models]]",
     };
     let guessed = !way.certain && is_about_model(&error);
