@@ -196,6 +196,15 @@ def test_the_conversation_so_far_may_come_along(inline, model):
     assert heard[:2] == ["I am Ada", "Hello Ada"]
 
 
+def test_a_prompt_may_have_less_of_the_conversation(inline, model):
+    model.turn(Say("ok"))
+    one = inline()
+    one.talk("I am Ada", session="inline-recall")
+    one.talk("Who am I?", session="inline-recall",
+             promptCreationConfigurations={"previousConversationTurnsToInclude": 0})
+    assert "Ada" not in str(model.requests[1]["messages"])
+
+
 def test_the_answer_streams_where_it_is_asked_for(inline, model):
     model.turn(Say(pieces=["<answer>The parcel", " is in", " Ghent.</answer>"]))
     turn = inline().talk("Where?", trace=False,

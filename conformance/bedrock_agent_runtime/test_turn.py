@@ -427,3 +427,45 @@ def test_a_session_takes_so_many_waiting_turns(narrow, model):
     first.join(10)
     assert b"ok" in b"".join(e["chunk"]["bytes"] for e in second["completion"])
     assert texts == ["ok"]
+
+
+def recalling(agent, model, **configurations):
+    """The messages of a fourth turn, after three of which one thought aloud."""
+    model.turn(Say("<answer>Noted.</answer>"))
+    model.turn(Say("<thinking>blue, I see</thinking><answer>Blue.</answer>"), said="blue")
+    model._turns.reverse()
+    one = agent().prepare()
+    for words in ("I am Ada", "I like blue", "I live in Ghent"):
+        one.talk(words, session="recall")
+    one.talk("What do you know?", session="recall", promptCreationConfigurations=configurations)
+    return [(m["role"], m["content"]) for m in model.requests[3]["messages"][1:]]
+
+
+@pytest.mark.parametrize(("turns", "heard"), [
+    (0, ["What do you know?"]),
+    (1, ["I live in Ghent", "What do you know?"]),
+    (2, ["I like blue", "I live in Ghent", "What do you know?"]),
+    (9, ["I am Ada", "I like blue", "I live in Ghent", "What do you know?"]),
+])
+def test_a_request_says_how_many_earlier_turns_its_prompt_has(agent, model, turns, heard):
+    """promptCreationConfigurations.previousConversationTurnsToInclude, of this turn alone."""
+    said = recalling(agent, model, previousConversationTurnsToInclude=turns)
+    assert [text for role, text in said if role == "user"] == heard
+
+
+def test_what_a_prompt_left_out_is_still_in_the_session(agent, model):
+    model.turn(Say("ok"))
+    one = agent().prepare()
+    one.talk("I am Ada", session="left-out")
+    one.talk("hi", session="left-out",
+             promptCreationConfigurations={"previousConversationTurnsToInclude": 0})
+    one.talk("Who am I?", session="left-out")
+    assert "I am Ada" not in str(model.requests[1]["messages"])
+    assert "I am Ada" in str(model.requests[2]["messages"])
+
+
+@pytest.mark.parametrize("without", [True, False])
+def test_a_request_says_whether_earlier_thoughts_are_in_its_prompt(agent, model, without):
+    """promptCreationConfigurations.excludePreviousThinkingSteps."""
+    said = recalling(agent, model, excludePreviousThinkingSteps=without)
+    assert ("I see" not in str(said)) == without and "Blue." in str(said)

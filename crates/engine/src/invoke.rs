@@ -341,6 +341,7 @@ fn accepted(request: &TurnRequest, provider: &str, input_text: String) -> Event 
         session_attributes: request.session_attributes.clone(),
         prompt_session_attributes: request.prompt_session_attributes.clone().unwrap_or_default(),
         conversation: request.conversation.clone(),
+        recall: request.recall.clone(),
         stream: request.stream,
         trace: request.trace,
     }))

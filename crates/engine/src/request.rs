@@ -1,6 +1,7 @@
 //! What a client asks of an agent, and how it is refused.
 
 use craton_core::agent::event::{Attributes, HandBackState};
+use craton_core::agent::recall::Recall;
 use futures_util::stream::BoxStream;
 use llm::ModelError;
 use store::{CommitError, Conflict, Record as _, StoreError, Tenant};
@@ -27,6 +28,8 @@ pub struct TurnRequest {
     pub prompt_session_attributes: Option<Attributes>,
     /// Messages for a session that has none yet.
     pub conversation: Vec<Message>,
+    /// How much of what was said before the prompts have.
+    pub recall: Recall,
     /// The answer's text goes out while the model makes it.
     pub stream: bool,
     pub trace: bool,

@@ -1,5 +1,6 @@
 //! InvokeAgent: from an alias to a pinned configuration, and from a request to a turn.
 
+use craton_core::agent::recall::Recall;
 use engine::request::{Hearing, Input, InvokeError, TurnRequest};
 use wire::bedrock_agent_runtime::types::{
     InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency, PerformanceConfiguration,
@@ -33,6 +34,7 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, 
         session_attributes: state.session_attributes,
         prompt_session_attributes: state.prompt_session_attributes,
         conversation: state.conversation,
+        recall: recall(input.prompt_creation_configurations),
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),
     };
@@ -62,8 +64,7 @@ fn check(input: &InvokeAgentRequest) -> Result<(), Fault> {
         return Err(refused("sourceArn", arn, "policies that look at the source of a request"));
     }
     let models = input.bedrock_model_configurations.as_ref();
-    check_performance(models.and_then(|models| models.performance_config.as_ref()))?;
-    check_prompt_creation(input.prompt_creation_configurations.as_ref())
+    check_performance(models.and_then(|models| models.performance_config.as_ref()))
 }
 
 pub(super) fn check_performance(asked: Option<&PerformanceConfiguration>) -> Result<(), Fault> {
@@ -76,20 +77,14 @@ pub(super) fn check_performance(asked: Option<&PerformanceConfiguration>) -> Res
     }
 }
 
-pub(super) fn check_prompt_creation(
-    asked: Option<&PromptCreationConfigurations>,
-) -> Result<(), Fault> {
-    let Some(prompt) = asked else { return Ok(()) };
-    let feature = "choosing how much of the conversation a prompt has";
-    if let Some(turns) = prompt.previous_conversation_turns_to_include {
-        let field = "promptCreationConfigurations.previousConversationTurnsToInclude";
-        return Err(refused(field, &turns.to_string(), feature));
+pub(super) fn recall(asked: Option<PromptCreationConfigurations>) -> Recall {
+    let asked = asked.unwrap_or_default();
+    let exchanges = asked.previous_conversation_turns_to_include;
+    Recall {
+        // More than can be counted is all there is.
+        exchanges: exchanges.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+        without_thoughts: asked.exclude_previous_thinking_steps.unwrap_or(false),
     }
-    if prompt.exclude_previous_thinking_steps == Some(true) {
-        let field = "promptCreationConfigurations.excludePreviousThinkingSteps";
-        return Err(refused(field, "true", feature));
-    }
-    Ok(())
 }
 
 /// AWS: with results, `inputText` is ignored (API reference, `SessionState`).

@@ -12,7 +12,7 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 
 use super::inline_agent::{self, INLINE};
-use super::invoke_agent::{CONTENT_TYPE, asked, check_performance, check_prompt_creation, fault};
+use super::invoke_agent::{CONTENT_TYPE, asked, check_performance, fault, recall};
 use super::{response_stream, session_state};
 use crate::bedrock_agent::document::{TEST_ALIAS, tenant};
 use crate::cx::Cx;
@@ -37,6 +37,7 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<R
         session_attributes: state.session_attributes,
         prompt_session_attributes: state.prompt_session_attributes,
         conversation: state.conversation,
+        recall: recall(input.prompt_creation_configurations),
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),
     };
@@ -46,8 +47,7 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<R
 
 fn check(input: &InvokeInlineAgentRequest) -> Result<(), Fault> {
     let models = input.bedrock_model_configurations.as_ref();
-    check_performance(models.and_then(|models| models.performance_config.as_ref()))?;
-    check_prompt_creation(input.prompt_creation_configurations.as_ref())
+    check_performance(models.and_then(|models| models.performance_config.as_ref()))
 }
 
 fn state_of(given: InlineSessionState) -> SessionState {

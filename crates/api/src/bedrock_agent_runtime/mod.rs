@@ -10,3 +10,5 @@ pub(crate) mod invoke_agent;
 pub(crate) mod invoke_inline_agent;
 mod response_stream;
 mod session_state;
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,9 @@ fn talk(turn: &Turn) -> Talk {
     if !asked.content.is_empty() {
         history.push(asked);
     }
+    if let Some(accepted) = &turn.accepted {
+        history = accepted.recall.of(history);
+    }
     Talk { history, attachments, own }
 }
 

@@ -11,6 +11,7 @@ use wire::converse::{Message, Reply};
 
 use super::history::Past;
 use super::origin::Utterance;
+use super::recall::Recall;
 use super::tool::Effect;
 
 pub type Attributes = BTreeMap<String, String>;
@@ -89,6 +90,8 @@ pub struct Accepted {
     /// Messages the client gives for a fresh session.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conversation: Vec<Message>,
+    #[serde(default, skip_serializing_if = "Recall::is_all")]
+    pub recall: Recall,
     #[serde(default)]
     pub stream: bool,
     #[serde(default)]

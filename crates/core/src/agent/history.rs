@@ -135,7 +135,7 @@ pub fn merged<'a>(stretches: impl Iterator<Item = &'a Utterance>) -> Vec<Message
     messages
 }
 
-fn begins_exchange(message: &Message) -> bool {
+pub(super) fn begins_exchange(message: &Message) -> bool {
     message.role == Role::User
         && !message.content.iter().any(|block| matches!(block, Block::ToolResult(_)))
 }

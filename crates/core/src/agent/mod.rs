@@ -7,6 +7,7 @@ pub mod history;
 pub mod limits;
 pub mod origin;
 pub mod prompt;
+pub mod recall;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -312,6 +312,7 @@ pub(crate) fn request(engine: &Engine, tenant: &Tenant, config: &str, input: Inp
         input,
         session_attributes: None,
         prompt_session_attributes: None,
+        recall: Default::default(),
         conversation: Vec::new(),
         stream: false,
         trace: false,

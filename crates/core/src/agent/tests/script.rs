@@ -312,6 +312,7 @@ fn begin(text: &str, past: Past) -> Vec<Event> {
         input_text: text.to_owned(),
         session_attributes: None,
         prompt_session_attributes: Attributes::new(),
+        recall: Default::default(),
         conversation: Vec::new(),
         stream: false,
         trace: true,
