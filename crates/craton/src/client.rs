@@ -37,7 +37,16 @@ impl Client {
 
     /// What `GET path` answers, as JSON. `service` is the name that the signature's scope gets.
     pub(crate) async fn get(&self, service: &str, path: &str) -> Result<Json, String> {
-        let request = self.request(Method::GET, path, Bytes::new()).map_err(Failure::Broken);
+        self.ask(Method::GET, service, path).await
+    }
+
+    /// What `POST path` answers, without a body of its own.
+    pub(crate) async fn post(&self, service: &str, path: &str) -> Result<Json, String> {
+        self.ask(Method::POST, service, path).await
+    }
+
+    async fn ask(&self, method: Method, service: &str, path: &str) -> Result<Json, String> {
+        let request = self.request(method, path, Bytes::new()).map_err(Failure::Broken);
         let got = async {
             let (head, body) = self.whole(service, request?).await?;
             self.read(&head, json(&body))
@@ -105,7 +114,8 @@ impl Client {
             ));
         };
         let header = head.headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
-        let code = header.or_else(|| answer["Code"].as_str());
+        let code =
+            header.or_else(|| ["Code", "code"].iter().find_map(|name| answer[*name].as_str()));
         let code = code.map_or_else(|| head.status.to_string(), str::to_owned);
         let message = ["message", "Message"].iter().find_map(|name| answer[*name].as_str());
         Failure::Refused {

@@ -43,6 +43,16 @@ enum Verb {
     Env(cmd::env::Args),
     /// Explains the number at the end of a message.
     Explain(cmd::explain::Args),
+    /// Calls a run off.
+    Kill(cmd::order::Args),
+    /// Holds a run: what is under way ends, nothing new begins, until `craton resume`.
+    Pause(cmd::order::Args),
+    /// Lists the runs that are not over, and what each waits for.
+    Ps(cmd::ps::Args),
+    /// Lets a held run go on.
+    Resume(cmd::order::Args),
+    /// Watches the runs that are not over, with rates.
+    Top(cmd::top::Args),
     /// Shows what a run did, step by step.
     Trace(cmd::trace::Args),
     /// Writes what a shell needs to complete verbs and flags.
@@ -70,6 +80,11 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => cmd::doctor::run(&args),
         Verb::Env(args) => cmd::env::run(&args),
         Verb::Explain(args) => cmd::explain::run(&args),
+        Verb::Kill(args) => cmd::order::kill(&args),
+        Verb::Pause(args) => cmd::order::pause(&args),
+        Verb::Ps(args) => cmd::ps::run(&args),
+        Verb::Resume(args) => cmd::order::resume(&args),
+        Verb::Top(args) => cmd::top::run(&args),
         Verb::Trace(args) => cmd::trace::run(&args),
         Verb::Completion(args) => cmd::completion::run(&args),
     };

@@ -44,6 +44,11 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{}", clean(line));
 }
 
+/// Empties the terminal, for a view that takes the place of the one before.
+pub(crate) fn wipe() {
+    let _ = write!(std::io::stdout().lock(), "\x1b[H\x1b[2J");
+}
+
 pub(crate) fn complain(message: &str) {
     aside(&format!("craton: {message}"));
 }

@@ -7,10 +7,18 @@ pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod explain;
+pub(crate) mod order;
+pub(crate) mod ps;
+pub(crate) mod top;
 pub(crate) mod trace;
 pub(crate) mod up;
 
 pub(crate) type Done = Result<(), String>;
+
+/// An id as it stands in an address.
+pub(crate) fn escaped(id: &str) -> String {
+    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
 
 /// Runs a verb that speaks to a server, on this thread.
 pub(crate) fn wait_for<T>(verb: impl Future<Output = Result<T, String>>) -> Result<T, String> {

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Done {
 }
 
 /// For programs, so nothing is left out: what a terminal would obey is escaped, as JSON may.
-fn json(view: &Json) -> String {
+pub(super) fn json(view: &Json) -> String {
     let text = serde_json::to_string_pretty(view).expect("a JSON value prints");
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -64,7 +64,7 @@ async fn fetch(args: &Args) -> Result<Json, String> {
             id.ok_or("there is no run yet; invoke an agent first (CR0024)")?
         }
     };
-    client.get("craton", &format!("/_craton/v1/runs/{id}")).await
+    client.get("craton", &format!("/_craton/v1/runs/{}", super::escaped(&id))).await
 }
 
 pub(super) fn lines(view: &Json) -> Vec<String> {
