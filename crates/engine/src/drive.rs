@@ -8,32 +8,29 @@ use std::sync::Arc;
 
 use craton_core::agent::call;
 use craton_core::agent::event::{Call, Event, Intent, Outcome, ToolReturned};
-use craton_core::agent::state::End;
+use craton_core::agent::state::{End, within};
 use craton_core::agent::tool::{Effect, EventContext};
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use store::CommitError;
+
+use crate::flight::Flights;
 
 use crate::function::ToolCall;
 use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
-use crate::run::Run;
+use crate::run::{Path, Place, Run, intents};
 use crate::session::{self, Closing};
 use crate::{Inner, inspect};
 
-type Effects = FuturesUnordered<BoxFuture<'static, Event>>;
-
 pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), CommitError> {
-    let mut effects = Effects::new();
-    let mut failure = None;
+    let mut flights = Flights::default();
     let mut hold = run.live.hold.subscribe();
     let mut taken_up = false;
     loop {
         let ordered = run.obey(inner, *hold.borrow_and_update());
         if !taken_up && !run.turn.paused {
             taken_up = true;
-            for intent in take_up(&mut run, inner) {
-                perform(inner, &run, intent, &mut effects);
+            for (path, intent) in take_up(&mut run, inner) {
+                perform(inner, &run, path, intent, &mut flights);
             }
         }
         run.decide(inner);
@@ -43,7 +40,7 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
         if run.turn.parked.is_some() {
             return park(inner, run).await;
         }
-        let intents = intents(&run);
+        let intents = intents(&run.pending);
         if !run.pending.is_empty() {
             let mut batch = run.append(inner);
             if ordered {
@@ -51,14 +48,14 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
             }
             let durable = inner.store.submit(batch);
             run.tell();
-            if intents.iter().any(changes_something) {
+            if intents.iter().any(|(_, intent)| changes_something(intent)) {
                 durable.await?;
             }
         }
-        for intent in intents {
-            perform(inner, &run, intent, &mut effects);
+        for (path, intent) in intents {
+            perform(inner, &run, path, intent, &mut flights);
         }
-        if effects.is_empty() && !run.turn.paused {
+        if flights.is_empty() && !run.turn.paused {
             // Nothing can move this turn any more: it must not hold its session for ever.
             tracing::error!(run = run.id, "a turn has nothing left to wait for");
             let (code, message) =
@@ -69,16 +66,18 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
         let live = run.live.clone();
         tokio::select! {
             biased;
-            () = live.cancel.notified() => match failure.take() {
-                Some(failure) => run.record(inner.clock.now(), failure),
-                None => call_off(inner, &mut run),
-            },
+            () = live.cancel.notified() => {
+                for (path, failure) in flights.failures() {
+                    run.record(inner.clock.now(), within(&path, failure));
+                }
+                if run.turn.end.is_none() {
+                    call_off(inner, &mut run);
+                }
+            }
             _ = hold.changed() => {}
-            Some(event) = effects.next() => {
-                let event = hold_failure(event, &mut failure);
-                let done = if effects.is_empty() { failure.take() } else { None };
-                for event in event.into_iter().chain(done) {
-                    run.record(inner.clock.now(), event);
+            landed = flights.land(), if !flights.is_empty() => {
+                for (path, event) in landed {
+                    run.record(inner.clock.now(), within(&path, event));
                 }
             }
         }
@@ -87,43 +86,24 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
 
 /// What was under way when an earlier process stopped: what may be repeated is, the rest is
 /// closed as unknown.
-fn take_up(run: &mut Run, inner: &Inner) -> Vec<Intent> {
+fn take_up(run: &mut Run, inner: &Inner) -> Vec<(Path, Intent)> {
     let mut again = Vec::new();
-    if let Some(purpose) = run.turn.asking.filter(|_| intents(run).is_empty()) {
-        again.push(Intent::AskModel { purpose, step: run.turn.steps });
+    if intents(&run.pending).is_empty() {
+        run.turn.walk(&mut |path, turn| {
+            let step = turn.steps;
+            let asked = turn.asking.map(|purpose| Intent::AskModel { purpose, step });
+            again.extend(asked.map(|intent| (path.to_vec(), intent)));
+        });
     }
-    let open: Vec<Call> = run.turn.open_calls().cloned().collect();
-    for call in open {
+    for (path, call) in run.turn.calls_under_way() {
         match call.effect {
-            Effect::Read | Effect::Keyed => again.push(Intent::Call(call)),
-            Effect::Once => run.record(inner.clock.now(), perform::interrupted(&call)),
+            Effect::Read | Effect::Keyed => again.push((path, Intent::Call(call))),
+            Effect::Once => {
+                run.record(inner.clock.now(), within(&path, perform::interrupted(&call)));
+            }
         }
     }
     again
-}
-
-/// A tool that declares the turn failed has the last word: what runs beside it may change
-/// something, so its outcome is waited for. Of several that do, the first ends the turn.
-fn hold_failure(event: Event, failure: &mut Option<Event>) -> Option<Event> {
-    let Event::ToolReturned(returned) = event else { return Some(event) };
-    let Outcome::Failure { message } = &returned.outcome else {
-        return Some(Event::ToolReturned(returned));
-    };
-    if failure.is_some() {
-        let outcome = Outcome::Error { message: message.clone() };
-        return Some(Event::ToolReturned(ToolReturned { outcome, ..returned }));
-    }
-    *failure = Some(Event::ToolReturned(returned));
-    None
-}
-
-/// The intents among the pending events.
-fn intents(run: &Run) -> Vec<Intent> {
-    let asked = run.pending.iter().filter_map(|stamped| match &stamped.event {
-        Event::Asked(intent) => Some(intent.clone()),
-        _ => None,
-    });
-    asked.collect()
 }
 
 fn changes_something(intent: &Intent) -> bool {
@@ -133,28 +113,26 @@ fn changes_something(intent: &Intent) -> bool {
     }
 }
 
-/// Begins an effect; its outcome comes out of `effects` as an event.
-fn perform(inner: &Arc<Inner>, run: &Run, intent: Intent, effects: &mut Effects) {
+/// Begins an effect of the turn at a path; its outcome lands there as an event.
+fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &mut Flights) {
+    let Some(place) = run.place(&path) else { return };
     let inner = inner.clone();
     match intent {
         Intent::AskModel { purpose, step } => {
             run.live.listen_to(run.counted.asked, run.epoch);
-            let ask = ModelCall {
-                step,
-                call: call::model_call(&run.turn, &run.agent, purpose),
-                live: run.turn.stream.then(|| run.live.clone()),
-            };
-            effects.push(Box::pin(async move { perform::ask_model(&inner, ask).await }));
+            let call = call::model_call(place.turn, place.agent, purpose);
+            let ask = ModelCall { step, live: call.stream.then(|| run.live.clone()), call };
+            flights.begin(path, async move { perform::ask_model(&inner, ask).await });
         }
         Intent::Call(call) => {
-            let agent = run.agent.clone();
-            let request = run.tool_call(&call);
-            effects.push(Box::pin(async move {
+            let agent = place.agent.clone();
+            let request = run.tool_call(place, &call);
+            flights.begin(path, async move {
                 match agent.tool(&call.tool) {
                     Some(tool) => perform::call_tool(&inner, tool, &call, request).await,
                     None => gone(&call),
                 }
-            }));
+            });
         }
     }
 }
@@ -169,9 +147,10 @@ fn gone(call: &Call) -> Event {
 /// Ends the turn on an operator's word; calls under way have an unknown outcome.
 fn call_off(inner: &Inner, run: &mut Run) {
     let at = inner.clock.now();
-    let open: Vec<Call> = run.turn.open_calls().cloned().collect();
-    for call in open.iter().filter(|call| call.effect != Effect::Read) {
-        run.record(at, perform::interrupted(call));
+    for (path, call) in run.turn.calls_under_way() {
+        if call.effect != Effect::Read {
+            run.record(at, within(&path, perform::interrupted(&call)));
+        }
     }
     run.record(at, Event::Cancelled { reason: inspect::OPERATOR.to_owned() });
 }
@@ -239,9 +218,9 @@ impl Run {
         Closing { record: &self.record, turn: &self.turn, config: &self.agent.config, parked }
     }
 
-    fn tool_call(&self, call: &Call) -> ToolCall {
-        let accepted = self.accepted();
-        let config = &self.agent.config;
+    fn tool_call(&self, place: Place<'_>, call: &Call) -> ToolCall {
+        let accepted = place.turn.accepted.as_ref().expect("a turn's first event accepts it");
+        let config = &place.agent.config;
         let context = EventContext {
             agent_name: &config.agent_name,
             agent_id: &config.agent_id,
@@ -249,11 +228,11 @@ impl Run {
             agent_version: &config.agent_version,
             session_id: &accepted.session_id,
             input_text: &accepted.input_text,
-            session_attributes: &self.turn.session_attributes,
-            prompt_session_attributes: &self.turn.prompt_attributes,
+            session_attributes: &place.turn.session_attributes,
+            prompt_session_attributes: &place.turn.prompt_attributes,
             idempotency_key: &call.key,
         };
-        let payload = self
+        let payload = place
             .agent
             .tool(&call.tool)
             .map(|tool| perform::event_bytes(&context, tool, call))

@@ -20,6 +20,7 @@ pub mod tail;
 pub mod trace;
 
 mod drive;
+mod flight;
 mod invoke;
 mod lane;
 mod past;
@@ -29,6 +30,7 @@ mod run;
 mod session;
 #[cfg(test)]
 mod sim;
+pub mod team;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -40,13 +42,12 @@ use std::time::Duration;
 use craton_core::agent::config::{AgentConfig, Retention};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::turn::Agent;
-use store::{Store, StoreError, Tenant};
+use store::{Store, StoreError};
 
 use crate::env::{Clock, Ids};
 use crate::function::SharedTools;
 use crate::limits::Limits;
 use crate::live::Live;
-use crate::record::Pinned;
 
 /// What the engine works with.
 pub struct Parts {
@@ -90,6 +91,8 @@ pub(crate) struct Inner {
     /// Leases that could not be given back yet; upkeep tries again.
     pub(crate) strays: Mutex<Vec<lane::Stray>>,
     pub(crate) agents: Mutex<HashMap<String, Arc<Agent>>>,
+    /// Digests of supervisors' configurations by what they were composed of.
+    pub(crate) composed: Mutex<HashMap<String, String>>,
     /// Turned on when the process is about to stop: no new run is taken.
     pub(crate) draining: std::sync::atomic::AtomicBool,
 }
@@ -123,6 +126,7 @@ impl Engine {
             renewed_at: std::sync::atomic::AtomicI64::new(i64::MIN / 2),
             strays: Mutex::default(),
             agents: Mutex::default(),
+            composed: Mutex::default(),
             draining: std::sync::atomic::AtomicBool::new(false),
         }))
     }
@@ -171,33 +175,6 @@ impl Engine {
 }
 
 impl Inner {
-    /// The compiled agent of a pinned configuration.
-    pub(crate) async fn agent(
-        &self,
-        tenant: &Tenant,
-        digest: &str,
-    ) -> Result<Option<Arc<Agent>>, StoreError> {
-        if let Some(agent) = self.agents.lock().expect("no holder panics").get(digest) {
-            return Ok(Some(agent.clone()));
-        }
-        let Some(pinned) = self.store.get::<Pinned>(tenant, digest).await? else {
-            return Ok(None);
-        };
-        let agent = match Agent::new(pinned.value.config) {
-            Ok(agent) => Arc::new(agent),
-            Err(problem) => {
-                tracing::error!(digest, %problem, "a pinned configuration no longer compiles");
-                return Ok(None);
-            }
-        };
-        let mut agents = self.agents.lock().expect("no holder of this lock panics");
-        if agents.len() >= self.limits.cached_agents {
-            agents.clear();
-        }
-        agents.insert(digest.to_owned(), agent.clone());
-        Ok(Some(agent))
-    }
-
     /// What sessions of an agent keep.
     pub(crate) fn retention(&self, config: &AgentConfig) -> Retention {
         config.retention.or(&self.sessions)

@@ -1,7 +1,7 @@
 //! The engine's own documents: pinned configurations, sessions, runs and repeated requests.
 
 use core::fmt::Write as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use craton_core::agent::config::AgentConfig;
 use craton_core::agent::event::{Attributes, Lineage, UnknownEffect};
@@ -56,6 +56,9 @@ pub struct Session {
     /// What was said before exchanges were documents of their own; the next turn makes them such.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Utterance>,
+    /// The collaborator that a routing supervisor chose last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routed: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<UnknownEffect>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,10 +151,14 @@ impl RunRecord {
         if ended_at.is_some() {
             record.paused_at = None;
         }
-        record.usage = turn.usage;
-        record.model_calls = turn.steps;
-        if !turn.providers.is_empty() {
-            record.providers = turn.providers.clone();
+        record.usage = turn.total_usage();
+        record.model_calls = turn.total_model_calls();
+        let mut providers = Vec::new();
+        turn.walk(&mut |_, turn| providers.extend(turn.providers.iter().cloned()));
+        let mut seen = BTreeSet::new();
+        providers.retain(|provider| seen.insert(provider.clone()));
+        if !providers.is_empty() {
+            record.providers = providers;
         }
         record
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use craton_core::agent::event::{Event, HandBack, HandBackState, Resumed, UnknownEffect};
-use craton_core::agent::state::Turn;
+use craton_core::agent::state::{ROUTE, Turn, within};
 use craton_core::agent::tool::{HandOff, Target, Tool};
 use craton_core::agent::turn::Agent;
 use store::Batch;
@@ -14,7 +14,7 @@ use crate::invoke::Begun;
 use crate::live::Activation;
 use crate::record::{ParkedRun, RequestAlias, RunRecord, RunStatus, Session};
 use crate::request::{ClientResult, ClientTarget, Confirmation, InvokeError, Refusal, TurnRequest};
-use crate::run::{self, Counted, Run};
+use crate::run::{self, Counted, Path, Run};
 use crate::{Engine, journal, lane, session};
 
 impl Engine {
@@ -29,10 +29,12 @@ impl Engine {
         let session = self.session(request).await?;
         let parked = expected_hand_off(session.value.parked.as_ref(), invocation_id)?;
         let mut run = self.parked_run(request, &agent, &parked).await?;
-        let holder = Holder { agent_id: &run.record.agent_id, turn: &run.turn, agent: &run.agent };
-        let matched = match_results(&[holder], results).map_err(InvokeError::Invalid)?;
-        let handed = matched.into_iter().flatten().collect();
-        run.record(self.now(), resumed(request, handed, session.value.unknown.clone()));
+        let handed = run.hand_backs(results).map_err(InvokeError::Invalid)?;
+        for (path, results) in handed {
+            let mut resumed = resumed(request, results, session.value.unknown.clone());
+            resumed.stream &= run.is_heard(&path);
+            run.record(self.now(), within(&path, Event::Resumed(Box::new(resumed))));
+        }
         let mut batch = Batch::new(&request.tenant, self.now());
         batch.unpark(&run.id, Some((&inner.owner, inner.lease_until())));
         batch.clear_timer(&session::park_timer(&run.id));
@@ -83,8 +85,8 @@ impl Engine {
     }
 }
 
-fn resumed(request: &TurnRequest, results: Vec<HandBack>, unknown: Vec<UnknownEffect>) -> Event {
-    Event::Resumed(Box::new(Resumed {
+fn resumed(request: &TurnRequest, results: Vec<HandBack>, unknown: Vec<UnknownEffect>) -> Resumed {
+    Resumed {
         request: request.request.clone(),
         results,
         session_attributes: request.session_attributes.clone(),
@@ -92,7 +94,7 @@ fn resumed(request: &TurnRequest, results: Vec<HandBack>, unknown: Vec<UnknownEf
         unknown: Some(unknown),
         stream: request.stream,
         trace: request.trace,
-    }))
+    }
 }
 
 fn no_hand_off() -> String {
@@ -112,6 +114,34 @@ fn expected_hand_off(
         return Err(InvokeError::Invalid(message));
     }
     Ok(parked.clone())
+}
+
+impl Run {
+    /// The results for each turn of the tree whose calls the client holds.
+    fn hand_backs(&self, results: &[ClientResult]) -> Result<Vec<(Path, Vec<HandBack>)>, String> {
+        let held = self.turn.handed_turns();
+        let holders: Option<Vec<Holder<'_>>> =
+            held.iter().map(|(path, _)| self.holder(path)).collect();
+        let holders = holders.ok_or("a collaborator of this hand-off has left the team")?;
+        let matched = match_results(&holders, results)?;
+        Ok(held.into_iter().map(|(path, _)| path).zip(matched).collect())
+    }
+
+    /// Whether the client hears the turn at a path: its own, and those it was routed to.
+    fn is_heard(&self, path: &[String]) -> bool {
+        let mut nested = (1..=path.len()).map(|depth| self.place(&path[..depth]));
+        path.iter().all(|id| id == ROUTE)
+            && nested.all(|place| place.is_some_and(|place| place.agent.may_stream()))
+    }
+
+    fn holder(&self, path: &[String]) -> Option<Holder<'_>> {
+        let place = self.place(path)?;
+        let agent_id = match path {
+            [] => &self.record.agent_id,
+            [..] => &place.agent.config.agent_id,
+        };
+        Some(Holder { agent_id, turn: place.turn, agent: place.agent })
+    }
 }
 
 /// A turn whose calls the client holds, and whose agent asked for them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use craton_core::agent::config::Executor;
-use craton_core::agent::event::{Accepted, Event, Intent};
+use craton_core::agent::event::{Event, Intent};
 use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::{Effect, Target, Tool};
 use craton_core::agent::turn::{self, Agent, Facts};
@@ -25,7 +25,7 @@ pub(crate) struct Run {
     pub(crate) turn: Turn,
     pub(crate) counted: Counted,
     pub(crate) agent: Arc<Agent>,
-    pub(crate) effects: BTreeMap<String, Effect>,
+    pub(crate) effects: Effects,
     pub(crate) record: RunRecord,
     pub(crate) live: Arc<Activation>,
     /// Recorded and not yet appended.
@@ -64,11 +64,14 @@ fn asks_a_model(event: &Event) -> bool {
     }
 }
 
-impl Run {
-    pub(crate) fn accepted(&self) -> &Accepted {
-        self.turn.accepted.as_ref().expect("a run's first event accepts its request")
-    }
+/// Where in a tree of turns something happens: the tool uses that lead to a nested turn, none for
+/// the run's own.
+pub(crate) type Path = Vec<String>;
 
+/// Declared effect classes by function and action: one map serves all agents of a tree.
+pub(crate) type Effects = BTreeMap<(String, String), Effect>;
+
+impl Run {
     /// The session's key, which is also the name of the lane.
     pub(crate) fn session_key(&self) -> String {
         self.record.session_key()
@@ -86,15 +89,23 @@ impl Run {
     pub(crate) fn decide(&mut self, inner: &Inner) {
         loop {
             let fresh_id = || inner.ids.fresh();
-            let effects = &self.effects;
-            let effect = |tool: &Tool| effects.get(&tool.name).copied().unwrap_or_default();
+            let effect = |tool: &Tool| {
+                let declared = action(tool).and_then(|key| self.effects.get(&key));
+                declared.copied().or(tool.effect).unwrap_or_default()
+            };
             let window = |model: &str| inner.models.window(model);
+            let provider = |model: &str| {
+                let resolved = inner.models.resolve(model);
+                resolved.map(|resolved| resolved.provider_name).unwrap_or_default()
+            };
             let facts = Facts {
                 agent: &self.agent,
                 limits: &inner.turn,
                 fresh_id: &fresh_id,
                 effect: &effect,
                 window: inner.models.any_window().then_some(&window),
+                provider: &provider,
+                now: inner.clock.now(),
             };
             let events = turn::decide(&self.turn, &facts);
             if events.is_empty() {
@@ -130,26 +141,74 @@ impl Run {
     }
 }
 
-/// The effect class of each of an agent's tools: declared, else what its schema says, else `once`.
+/// The effect classes that are declared for the tools of an agent and its collaborators; what a
+/// schema says counts where nothing is declared, else `once`.
 pub(crate) async fn effects(
     inner: &Inner,
     tenant: &Tenant,
     agent: &Agent,
-) -> Result<BTreeMap<String, Effect>, StoreError> {
-    let mut effects = BTreeMap::new();
-    for tool in &agent.tools {
-        let Executor::Lambda(function) = &tool.executor else { continue };
-        let name = match &tool.target {
-            Target::Function { name, .. } => name,
-            Target::Api(operation) => &operation.operation_id,
-        };
-        let declared = inner.tools.effect(tenant, function, name).await?;
-        effects.insert(tool.name.clone(), declared.or(tool.effect).unwrap_or_default());
+) -> Result<Effects, StoreError> {
+    let (mut effects, mut agents) = (Effects::new(), vec![agent]);
+    while let Some(agent) = agents.pop() {
+        agents.extend(agent.members.values().map(|member| &**member));
+        for key in agent.tools.iter().filter_map(action) {
+            if let Some(declared) = inner.tools.effect(tenant, &key.0, &key.1).await? {
+                effects.insert(key, declared);
+            }
+        }
     }
     Ok(effects)
 }
 
+/// The function behind a tool and what it is asked to do there.
+fn action(tool: &Tool) -> Option<(String, String)> {
+    let Executor::Lambda(function) = &tool.executor else { return None };
+    let name = match &tool.target {
+        Target::Function { name, .. } => name,
+        Target::Api(operation) => &operation.operation_id,
+    };
+    Some((function.clone(), name.clone()))
+}
+
+/// The intents among the pending events, each with the turn that has it.
+pub(crate) fn intents(pending: &[Stamped]) -> Vec<(Path, Intent)> {
+    let mut intents = Vec::new();
+    for stamped in pending {
+        let (mut path, mut event) = (Path::new(), &stamped.event);
+        while let Event::Within(within) = event {
+            path.push(within.tool_use_id.clone());
+            event = &within.event;
+        }
+        if let Event::Asked(intent) = event {
+            intents.push((path, intent.clone()));
+        }
+    }
+    intents
+}
+
+/// A turn of the tree with the agent that works on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) turn: &'a Turn,
+    pub(crate) agent: &'a Arc<Agent>,
+}
+
+impl<'a> Place<'a> {
+    /// The nested turn of one tool use.
+    pub(crate) fn below(self, tool_use_id: &str) -> Option<Place<'a>> {
+        let member = self.turn.members.get(tool_use_id)?;
+        let agent = self.agent.members.get(&member.collaborator)?;
+        Some(Place { turn: &member.turn, agent })
+    }
+}
+
 impl Run {
+    /// The turn at a path; `None` where there is none any more.
+    pub(crate) fn place(&self, path: &[String]) -> Option<Place<'_>> {
+        let root = Place { turn: &self.turn, agent: &self.agent };
+        path.iter().try_fold(root, |place, id| place.below(id))
+    }
+
     /// Gives a fresh activation what the client heard of the stretch before a crash.
     pub(crate) fn hear_again(&mut self, events: &[Stamped]) {
         for out in trace::open_stretch(events, &self.agent, &self.record) {

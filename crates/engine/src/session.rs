@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::config::AgentConfig;
-use craton_core::agent::event::{Event, Started, thread_path};
+use craton_core::agent::event::{Event, Started};
 use craton_core::agent::history::Past;
-use craton_core::agent::state::{Member, Turn};
+use craton_core::agent::state::Turn;
 use craton_core::agent::{prompt, state};
 use store::{Batch, CommitError, Record as _, StoreError, Tenant, Versioned};
 
@@ -37,6 +37,7 @@ pub(crate) async fn started(
         history: session.history,
         session_attributes: session.attributes,
         unknown: session.unknown,
+        routed: session.routed,
     };
     let (retention, now) = (inner.retention(&run.agent.config), inner.clock.now());
     for past in started.pasts_mut() {
@@ -209,7 +210,7 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
         }
         // A person may have looked at earlier ones meanwhile; those of this turn are added.
         let known = session.unknown.clone();
-        let own = turn.own_unknown().iter().filter(|effect| !known.contains(effect));
+        let own = turn.all_unknown().into_iter().filter(|effect| !known.contains(effect));
         session.unknown.extend(own.cloned());
         if parked.is_none() {
             let messages = turn.carried.iter().chain(&turn.messages).cloned().collect();
@@ -218,6 +219,7 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
                 Past { thread: past::thread(&turn.past, added.run, ""), ..turn.past.clone() };
             session.past = past::extended(past, &added, &mut left);
             session.threads = threads(turn, added.run, now, &mut left);
+            session.routed = turn.routed.clone();
             session.history.clear();
         }
     }
@@ -230,17 +232,13 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
 /// What collaborators may read in later turns.
 fn threads(turn: &Turn, run: &str, now: i64, left: &mut Left) -> BTreeMap<String, Past> {
     let mut threads = turn.threads.clone();
-    let mut members: Vec<(String, &Member)> =
-        turn.members.values().map(|m| (thread_path("", &m.collaborator), m)).collect();
-    while let Some((path, member)) = members.pop() {
-        let added = Added { run, at: now, messages: member.turn.messages.clone() };
-        let before = threads.remove(&path).unwrap_or_else(|| {
-            let thread = past::thread(&turn.past, run, &path);
+    for (path, messages) in &turn.added {
+        let added = Added { run, at: now, messages: messages.clone() };
+        let before = threads.remove(path).unwrap_or_else(|| {
+            let thread = past::thread(&turn.past, run, path);
             Past { thread, ..Past::default() }
         });
         threads.insert(path.clone(), past::extended(before, &added, left));
-        let below = member.turn.members.values();
-        members.extend(below.map(|m| (thread_path(&path, &m.collaborator), m)));
     }
     threads
 }

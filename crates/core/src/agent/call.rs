@@ -75,7 +75,7 @@ fn fill<'a>(turn: &'a Turn, agent: &'a Agent, purpose: Purpose) -> Fill<'a> {
     let talk = talk(turn);
     Fill {
         config: &agent.config,
-        tools: &agent.model_tools,
+        tools: if purpose == Purpose::Route { agent.own_tools() } else { &agent.model_tools },
         question: turn.accepted.as_ref().map_or("", |accepted| accepted.input_text.as_str()),
         attachments: talk.attachments,
         history: match purpose {
@@ -89,7 +89,7 @@ fn fill<'a>(turn: &'a Turn, agent: &'a Agent, purpose: Purpose) -> Fill<'a> {
         attributes: &turn.prompt_attributes,
         memory: &[],
         latest: turn.said.as_deref().unwrap_or_default(),
-        last_agent: None,
+        last_agent: turn.routed.as_deref(),
     }
 }
 

@@ -145,6 +145,9 @@ pub struct Started {
     /// Calls of earlier turns whose outcome nobody knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<UnknownEffect>,
+    /// The collaborator that a routing supervisor chose last in this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routed: Option<String>,
 }
 
 impl Started {
@@ -161,13 +164,13 @@ pub fn thread_path(above: &str, collaborator: &str) -> String {
 }
 
 /// The threads below a collaborator, by their paths from there.
-pub fn threads_below(
-    threads: &BTreeMap<String, Past>,
+pub fn threads_below<T: Clone>(
+    threads: &BTreeMap<String, T>,
     collaborator: &str,
-) -> BTreeMap<String, Past> {
-    let below = |(path, past): (&String, &Past)| {
+) -> BTreeMap<String, T> {
+    let below = |(path, thread): (&String, &T)| {
         let rest = path.strip_prefix(collaborator)?.strip_prefix('>')?;
-        Some((rest.to_owned(), past.clone()))
+        Some((rest.to_owned(), thread.clone()))
     };
     threads.iter().filter_map(below).collect()
 }
@@ -207,6 +210,9 @@ impl Event {
 pub struct UnknownEffect {
     pub key: String,
     pub tool: String,
+    /// The function's ARN, which tells tools of one name apart in a team. Empty in old journals.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target: String,
     /// Canonical JSON.
     pub arguments: String,
 }
@@ -242,6 +248,12 @@ pub struct Delegated {
     pub tool_use_id: String,
     /// `collaboratorName`.
     pub collaborator: String,
+    /// Whether it reads its supervisor's conversation.
+    #[serde(default)]
+    pub relay: bool,
+    /// When it begins, in milliseconds.
+    #[serde(default)]
+    pub at: i64,
     pub accepted: Accepted,
     pub started: Started,
 }
@@ -365,6 +377,8 @@ pub enum Refusal {
     TooManyHandOffs,
     TooManyToolUses,
     UnknownOutcome,
+    /// A collaborator that cannot be asked.
+    Unavailable,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

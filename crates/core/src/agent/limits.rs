@@ -13,10 +13,13 @@ pub struct Limits {
     pub tool_uses: usize,
     /// AWS: `returnControl.invocationInputs` holds 1 to 5 items (InvocationInputs, API model).
     pub hand_offs: usize,
+    /// Levels of collaborators below the agent that a client invokes. Ours; AWS documents none, and
+    /// a team must end.
+    pub team_levels: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { model_calls: 20, repairs: 3, tool_uses: 32, hand_offs: 5 }
+        Limits { model_calls: 20, repairs: 3, tool_uses: 32, hand_offs: 5, team_levels: 4 }
     }
 }

@@ -9,6 +9,7 @@ pub mod origin;
 pub mod prompt;
 pub mod recall;
 pub mod state;
+pub mod team;
 #[cfg(test)]
 mod tests;
 pub mod tool;

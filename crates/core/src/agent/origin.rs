@@ -6,10 +6,11 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 use wire::converse::{Block, Message, Role};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Origin {
     /// The caller, also where it brings a conversation along.
+    #[default]
     User,
     /// Whoever built the agent, and Craton itself.
     Developer,

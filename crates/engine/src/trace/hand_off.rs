@@ -13,12 +13,12 @@ use super::View;
 use crate::live::Out;
 
 impl View<'_> {
-    pub(super) fn hand_off_inputs(&self, parked: &Parked) -> Vec<Trace> {
+    pub(super) fn hand_off_inputs(&self, parked: &Parked, invocation_id: &str) -> Vec<Trace> {
         let used = parked.tool_uses.iter().filter_map(|id| self.turn.used(id));
         used.filter_map(|used| {
             let used = &used.tool_use;
             let id = self.use_id(&used.tool_use_id);
-            self.group_input(&used.name, &used.input, Some(&parked.invocation_id), id)
+            self.group_input(&used.name, &used.input, Some(invocation_id), id)
         })
         .collect()
     }
@@ -48,26 +48,44 @@ impl View<'_> {
     }
 
     pub(super) fn return_control(&self, parked: &Parked) -> Out {
-        let members = parked.tool_uses.iter().filter_map(|id| {
+        let payload = self.payload(parked, &parked.invocation_id);
+        Out::ReturnControl(Box::new(payload.into_value()))
+    }
+
+    /// What the client is handed of this turn and of those nested in it.
+    pub(super) fn payload(&self, parked: &Parked, invocation_id: &str) -> ReturnControlPayload {
+        ReturnControlPayload {
+            invocation_id: Some(invocation_id.to_owned()),
+            invocation_inputs: Some(self.handed(parked)),
+        }
+    }
+
+    fn handed(&self, parked: &Parked) -> Vec<InvocationInputMember> {
+        let own = parked.tool_uses.iter().filter_map(|id| {
             let used = &self.turn.used(id)?.tool_use;
             let member = tool::invocation_input(self.agent.tool(&used.name)?, &used.input);
             let member = InvocationInputMember::from_value(Value::from(member)).ok()?;
             Some(self.of_agent(member))
         });
-        let payload = ReturnControlPayload {
-            invocation_id: Some(parked.invocation_id.clone()),
-            invocation_inputs: Some(members.collect()),
-        };
-        Out::ReturnControl(Box::new(payload.into_value()))
+        let mut handed: Vec<InvocationInputMember> = own.collect();
+        for below in parked.members.iter().filter_map(|id| self.below(id)) {
+            let parked = below.turn.parked.iter();
+            handed.extend(parked.flat_map(|parked| below.handed(parked)));
+        }
+        handed
     }
 
-    // AWS: a client that serves several agents tells them apart by `agentId` (API reference,
-    // `ApiInvocationInput`, `FunctionInvocationInput`).
-    pub(super) fn of_agent(&self, mut member: InvocationInputMember) -> InvocationInputMember {
-        let agent_id = Some(self.record.agent_id.clone());
+    // AWS: a client that serves several agents tells them apart by `agentId` and `collaboratorName`
+    // (API reference, `ApiInvocationInput`, `FunctionInvocationInput`).
+    fn of_agent(&self, mut member: InvocationInputMember) -> InvocationInputMember {
+        let (agent_id, collaborator) = (Some(self.agent_id().to_owned()), self.collaborator());
         match &mut member {
-            InvocationInputMember::ApiInvocationInput(input) => input.agent_id = agent_id,
-            InvocationInputMember::FunctionInvocationInput(input) => input.agent_id = agent_id,
+            InvocationInputMember::ApiInvocationInput(input) => {
+                (input.agent_id, input.collaborator_name) = (agent_id, collaborator);
+            }
+            InvocationInputMember::FunctionInvocationInput(input) => {
+                (input.agent_id, input.collaborator_name) = (agent_id, collaborator);
+            }
         }
         member
     }

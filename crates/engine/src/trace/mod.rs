@@ -5,14 +5,14 @@
 
 mod hand_off;
 mod model;
+mod team;
 mod tool;
 
-use craton_core::agent::event::{Event, HandBackState, Intent, Outcome, ToolReturned};
-use craton_core::agent::state::{self, Turn};
+use craton_core::agent::event::{Event, HandBackState, Intent, Outcome, Purpose, ToolReturned};
+use craton_core::agent::state::{self, Member, Turn};
 use craton_core::agent::turn::Agent;
 use wire::bedrock_agent_runtime::types::{
-    Caller, FailureTrace, FinalResponse, Metadata, Observation, OrchestrationTrace, Trace,
-    TracePart, Type,
+    FailureTrace, FinalResponse, Metadata, Observation, OrchestrationTrace, Trace, TracePart, Type,
 };
 use wire::shape::Shape as _;
 use wire::value::{Timestamp, Value};
@@ -42,10 +42,10 @@ pub(crate) fn heard(
     (at, event): (i64, &Event),
     traces: Option<bool>,
 ) -> Vec<Out> {
-    let view = View { turn, agent, record, at };
+    let view = View { turn, agent, record, at, above: None };
     let mut outs = Vec::new();
     if traces.unwrap_or_else(|| view.traced(event)) {
-        outs.extend(view.traces(event).into_iter().map(|trace| view.part(trace)));
+        outs.extend(view.parts(event));
     }
     outs.extend(view.answer(event));
     outs
@@ -65,7 +65,7 @@ pub(crate) fn stretch(
             Event::Resumed(resumed) => ours = resumed.request == request,
             _ => {}
         }
-        let streamed = turn.stream;
+        let streamed = agent.has_streamed(&turn);
         if ours {
             collected.extend(outs(&turn, agent, record, *at, event));
         }
@@ -98,9 +98,9 @@ pub fn full(events: &[Stamped], agent: &Agent, record: &RunRecord) -> Vec<Value>
     let mut turn = Turn::default();
     let mut parts = Vec::new();
     for Stamped { at, event } in events {
-        let view = View { turn: &turn, agent, record, at: *at };
-        for trace in view.traces(event) {
-            if let Out::Trace(part) = view.part(trace) {
+        let view = View { turn: &turn, agent, record, at: *at, above: None };
+        for out in view.parts(event) {
+            if let Out::Trace(part) = out {
                 parts.push(*part);
             }
         }
@@ -109,18 +109,40 @@ pub fn full(events: &[Stamped], agent: &Agent, record: &RunRecord) -> Vec<Value>
     parts
 }
 
+/// A turn as its client sees it at one event.
 struct View<'a> {
     turn: &'a Turn,
     agent: &'a Agent,
     record: &'a RunRecord,
     at: i64,
+    /// The supervisor that it works for.
+    above: Option<Above<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    view: &'a View<'a>,
+    member: &'a Member,
 }
 
 impl View<'_> {
+    /// The client that is heard now says so for the whole tree.
     fn traced(&self, event: &Event) -> bool {
         match event {
             Event::Resumed(resumed) => resumed.trace,
             _ => self.turn.trace,
+        }
+    }
+
+    /// The parts of an event, each of the agent that it is about.
+    fn parts(&self, event: &Event) -> Vec<Out> {
+        match event {
+            Event::Within(within) => {
+                let below = self.below(&within.tool_use_id);
+                below.map(|view| view.parts(&within.event)).unwrap_or_default()
+            }
+            Event::Parked(parked) => self.parked_parts(parked),
+            _ => self.traces(event).into_iter().map(|trace| self.part(trace)).collect(),
         }
     }
 
@@ -137,13 +159,14 @@ impl View<'_> {
             Event::Shrunk(_) => Vec::new(),
             Event::ToolReturned(returned) => vec![self.tool_output(returned)],
             Event::Refused(refused) => vec![self.refusal(refused)],
-            Event::Parked(parked) => self.hand_off_inputs(parked),
             Event::Resumed(resumed) => self.hand_backs(resumed),
             // Its result is told when it comes.
             Event::Deferred(_) => Vec::new(),
             Event::AskedUser(asked) => vec![self.question(&asked.question)],
-            Event::Delegated(_) | Event::Within(_) => Vec::new(),
+            Event::Delegated(delegated) => vec![self.delegation(delegated)],
             Event::Paused | Event::Continued => Vec::new(),
+            // Told in `parts`: they are of several agents.
+            Event::Parked(_) | Event::Within(_) => Vec::new(),
             Event::Cancelled { reason } => vec![self.failure(reason)],
             Event::GaveUp(cause) => vec![self.failure(state::failure_reason(*cause))],
             Event::Finished { text } => vec![self.finish(text)],
@@ -153,10 +176,14 @@ impl View<'_> {
 
     fn answer(&self, event: &Event) -> Option<Out> {
         match event {
-            Event::Finished { text } if !self.turn.stream => Some(Out::Chunk(text.clone())),
+            Event::Finished { text } if !self.agent.has_streamed(self.turn) => {
+                Some(Out::Chunk(text.clone()))
+            }
             Event::GaveUp(cause) => Some(Out::Chunk(state::farewell(*cause).to_owned())),
             Event::AskedUser(asked) => Some(Out::Chunk(asked.question.clone())),
             Event::Parked(parked) => Some(self.return_control(parked)),
+            // The supervisor goes on where nobody could be chosen.
+            Event::ModelFailed(_) if self.turn.asking == Some(Purpose::Route) => None,
             Event::ModelFailed(failed) => Some(fault(&failed.code, &failed.message)),
             Event::Failed { code, message } => Some(fault(code, message)),
             Event::ToolReturned(ToolReturned { outcome: Outcome::Failure { message }, .. }) => {
@@ -190,14 +217,14 @@ impl View<'_> {
 
     fn part(&self, trace: Trace) -> Out {
         let part = TracePart {
-            agent_id: Some(self.record.agent_id.clone()),
-            agent_alias_id: Some(self.record.alias_id.clone()),
-            agent_version: Some(self.record.agent_version.clone()),
+            agent_id: Some(self.agent_id().to_owned()),
+            agent_alias_id: Some(self.alias_id().to_owned()),
+            agent_version: Some(self.agent_version().to_owned()),
             session_id: Some(self.record.session_id.clone()),
             event_time: Some(Timestamp(self.at)),
-            caller_chain: Some(vec![Caller::AgentAliasArn(self.alias_arn())]),
+            caller_chain: Some(self.caller_chain()),
+            collaborator_name: self.collaborator(),
             trace: Some(trace),
-            ..TracePart::default()
         };
         Out::Trace(Box::new(part.into_value()))
     }
@@ -205,13 +232,14 @@ impl View<'_> {
     fn alias_arn(&self) -> String {
         let tenant = self.turn.accepted.as_ref().map_or("", |accepted| accepted.tenant.as_str());
         let (account, region) = tenant.split_once('/').unwrap_or((tenant, ""));
-        let (agent, alias) = (&self.record.agent_id, &self.record.alias_id);
+        let (agent, alias) = (self.agent_id(), self.alias_id());
         format!("arn:aws:bedrock:{region}:{account}:agent-alias/{agent}/{alias}")
     }
 
-    /// The run's id and the step: it finds the run in the journal.
+    /// The turn's id and the step: it finds the run in the journal. A nested turn's id is the run's
+    /// and the place of the tool use that it works on, each with its step.
     fn trace_id(&self, step: u32) -> Option<String> {
-        Some(format!("{}-{step}", self.record.run))
+        Some(format!("{}-{step}", self.run()))
     }
 
     fn now_id(&self) -> Option<String> {
@@ -225,7 +253,7 @@ impl View<'_> {
         let place = uses.iter().position(|used| used.tool_use.tool_use_id == tool_use_id);
         match place {
             Some(place) if uses.len() > 1 => {
-                Some(format!("{}-{}-{}", self.record.run, self.turn.steps, place + 1))
+                Some(format!("{}-{}-{}", self.run(), self.turn.steps, place + 1))
             }
             _ => self.now_id(),
         }
@@ -248,7 +276,7 @@ impl View<'_> {
 
     /// What ends a turn for its user: an answer or a question.
     fn final_response(&self, text: &str, kind: Type) -> Trace {
-        let millis = u64::try_from(self.at - self.record.begun_at).unwrap_or(0);
+        let millis = u64::try_from(self.at - self.begun_at()).unwrap_or(0);
         let metadata = Some(self.took(millis));
         let response = FinalResponse { metadata, text: Some(text.to_owned()) };
         orchestration(OrchestrationTrace::Observation(Observation {

@@ -10,6 +10,7 @@ use wire::bedrock_agent_runtime::types::{
     PromptType, Rationale, RawResponse, Trace, Usage,
 };
 
+use super::team::{routing_input, routing_output};
 use super::{View, orchestration};
 
 impl View<'_> {
@@ -22,13 +23,17 @@ impl View<'_> {
             Some(provider) => format!("craton.{provider}"),
             None => call.model,
         };
-        orchestration(OrchestrationTrace::ModelInvocationInput(ModelInvocationInput {
+        let input = ModelInvocationInput {
             foundation_model: Some(model),
             text: Some(text.to_string()),
             trace_id: self.trace_id(step),
             r#type: Some(PromptType::Orchestration),
             ..ModelInvocationInput::default()
-        }))
+        };
+        if purpose == Purpose::Route {
+            return routing_input(input);
+        }
+        orchestration(OrchestrationTrace::ModelInvocationInput(input))
     }
 
     /// What came back instead of a reply. The turn goes on, so it is no failure; the next input shows what
@@ -55,10 +60,16 @@ impl View<'_> {
             input_tokens: i64::try_from(said.reply.usage.input_tokens).ok(),
             output_tokens: i64::try_from(said.reply.usage.output_tokens).ok(),
         };
+        let metadata = Some(Metadata { usage: Some(usage), ..self.took(said.millis) });
+        let raw_response = Some(RawResponse { content: Some(raw.to_string()) });
+        let trace_id = self.trace_id(said.step);
+        if self.turn.asking == Some(Purpose::Route) {
+            return vec![routing_output(metadata, raw_response, trace_id)];
+        }
         let output = OrchestrationModelInvocationOutput {
-            metadata: Some(Metadata { usage: Some(usage), ..self.took(said.millis) }),
-            raw_response: Some(RawResponse { content: Some(raw.to_string()) }),
-            trace_id: self.trace_id(said.step),
+            metadata,
+            raw_response,
+            trace_id,
             ..OrchestrationModelInvocationOutput::default()
         };
         let mut traces = vec![orchestration(OrchestrationTrace::ModelInvocationOutput(output))];

@@ -36,6 +36,9 @@ impl View<'_> {
     }
 
     pub(super) fn tool_output(&self, returned: &ToolReturned) -> Trace {
+        if let Some(member) = self.turn.members.get(&returned.tool_use_id) {
+            return self.report(member, returned);
+        }
         let (text, reprompt) = match &returned.outcome {
             Outcome::Answered { body, .. } => (body, false),
             Outcome::Reprompt { body } => (body, true),

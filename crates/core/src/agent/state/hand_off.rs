@@ -18,7 +18,7 @@ impl Turn {
         self.parked = None;
         self.request = resumed.request.clone();
         if let Some(unknown) = &resumed.unknown {
-            self.inherit(unknown);
+            self.inherit_all(unknown);
         }
         self.stream = resumed.stream;
         self.trace = resumed.trace;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use wire::converse::{Block, Role, StopReason, ToolStatus};
 
 pub use self::hand_off::denied;
-pub use self::team::Member;
+pub use self::team::{Member, ROUTE, Routing, Spent, within};
 pub use self::uses::{Progress, Use};
 pub use self::window::Overflow;
 use crate::agent::event::{
@@ -28,16 +28,18 @@ pub struct Turn {
     /// The request that the turn answers now: the one that began it, or brought results.
     pub request: String,
     pub system: Vec<String>,
+    /// What a collaborator reads of its supervisor's conversation, before all else.
+    pub relayed: Vec<Utterance>,
     /// The session's exchanges that the turn reads.
     pub past: Past,
     /// What was said after them and is not kept there yet, such as what the client brought along.
     pub carried: Vec<Utterance>,
-    /// What collaborators heard and said in earlier turns, by their paths below this turn's agent.
-    pub threads: BTreeMap<String, Past>,
     /// What this turn adds.
     pub messages: Vec<Utterance>,
     /// Where in them the turn's question stands: its message, and the block of that.
     pub question: (usize, usize),
+    /// Whose words began the turn.
+    pub asker: Origin,
     pub session_attributes: Attributes,
     pub prompt_attributes: Attributes,
     pub unknown: Vec<UnknownEffect>,
@@ -57,6 +59,17 @@ pub struct Turn {
     pub uses: Vec<Use>,
     /// Turns of collaborators inside this one, by the tool use that each works on.
     pub members: BTreeMap<String, Member>,
+    /// What collaborators heard and said in earlier turns, by their paths below this turn's agent.
+    pub threads: BTreeMap<String, Past>,
+    /// What those that are done added in this turn.
+    pub added: BTreeMap<String, Vec<Utterance>>,
+    pub routing: Routing,
+    /// The collaborator that a routing supervisor chose last in this session.
+    pub routed: Option<String>,
+    /// Whether the answer of the one that it chose now went out while it was made.
+    pub aloud: Option<bool>,
+    /// What collaborators that are done have used.
+    pub spent: Spent,
     /// Replies in a row with nothing but refused tool uses.
     pub repairs: u32,
     pub parked: Option<Parked>,
@@ -95,10 +108,19 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         }
         Event::Asked(Intent::Call(call)) => turn.open(call),
         Event::ModelSaid(said) => turn.hear(said),
+        // The supervisor answers where nobody could be chosen.
+        Event::ModelFailed(_) if turn.asking == Some(Purpose::Route) => {
+            turn.asking = None;
+            turn.routing = Routing::Over;
+        }
         Event::ModelFailed(failed) => turn.fail(&failed.code, &failed.message),
         Event::ModelOverflowed(overflowed) => turn.overflow(overflowed),
         Event::Shrunk(shrunk) => turn.shrink(shrunk),
-        Event::ToolReturned(returned) => turn.take(returned),
+        Event::ToolReturned(returned) => {
+            turn.take_route(returned);
+            turn.absorb(&returned.tool_use_id);
+            turn.take(returned);
+        }
         Event::Refused(refused) => {
             let status = Some(ToolStatus::Error);
             turn.close(&refused.tool_use_id, refused.message.clone(), status, true);
@@ -134,7 +156,7 @@ impl Turn {
     /// All that was said, from the first exchange that the turn reads.
     pub fn said_so_far(&self) -> impl Iterator<Item = &Utterance> {
         let past = self.past.exchanges.iter().flat_map(|exchange| &exchange.messages);
-        past.chain(&self.carried).chain(&self.messages)
+        self.relayed.iter().chain(past).chain(&self.carried).chain(&self.messages)
     }
 
     fn accept(&mut self, accepted: &Accepted) {
@@ -158,20 +180,23 @@ impl Turn {
         self.inherit(&started.unknown);
         self.session_attributes =
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
-        let words = (Block::Text(accepted.input_text), Origin::User);
+        self.threads = started.threads.clone();
+        self.routed = started.routed.clone();
+        let words = (Block::Text(accepted.input_text), self.asker.clone());
         push(&mut self.messages, Role::User, vec![words]);
         let blocks = self.messages.last().map_or(0, |message| message.content.len());
         self.question = (self.messages.len().saturating_sub(1), blocks.saturating_sub(1));
     }
 
     fn hear(&mut self, said: &ModelSaid) {
-        self.asking = None;
-        self.usage.input_tokens += said.reply.usage.input_tokens;
-        self.usage.output_tokens += said.reply.usage.output_tokens;
-        self.usage.cache_read_input_tokens += said.reply.usage.cache_read_input_tokens;
-        self.usage.cache_write_input_tokens += said.reply.usage.cache_write_input_tokens;
+        let purpose = self.asking.take();
+        team::add(&mut self.usage, &said.reply.usage);
         if !self.providers.contains(&said.provider) {
             self.providers.push(said.provider.clone());
+        }
+        if purpose == Some(Purpose::Route) {
+            self.routing = Routing::Said(text_of(&said.reply.content));
+            return;
         }
         let mut content = said.reply.content.clone();
         content.retain(|block| !is_blank(block));
@@ -204,7 +229,6 @@ impl Turn {
     }
 
     fn fail(&mut self, code: &str, message: &str) {
-        self.asking = None;
         self.close_all("failed: the turn ended before this call was made or answered");
         self.end = Some(End::Failed { code: code.to_owned(), message: message.to_owned() });
     }

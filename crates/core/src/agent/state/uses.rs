@@ -137,7 +137,8 @@ impl Turn {
     pub(super) fn remember_unknown(&mut self, tool_use_id: &str) {
         if let Some(call) = self.used(tool_use_id).and_then(|u| u.call.clone()) {
             let arguments = tool::canonical(&call.input);
-            self.unknown.push(UnknownEffect { key: call.key, tool: call.tool, arguments });
+            let Call { key, tool, target, .. } = call;
+            self.unknown.push(UnknownEffect { key, tool, target, arguments });
         }
     }
 
@@ -166,9 +167,15 @@ impl Turn {
     /// INVARIANT: no tool use is left without a result when a turn ends, and a call that was under
     /// way then and may have changed something counts as unknown.
     pub(super) fn close_all(&mut self, message: &str) {
+        let doubtful = self.call_members_off(message.trim_start_matches("cancelled: "));
         let open = self.uses.iter().filter(|u| !matches!(u.progress, Progress::Closed(..)));
-        let open = open.map(|u| (u.tool_use.tool_use_id.clone(), u.may_have_changed_something()));
+        let open = open.map(|u| {
+            let id = u.tool_use.tool_use_id.clone();
+            let doubtful = u.may_have_changed_something() || doubtful.contains(&id);
+            (id, doubtful)
+        });
         self.parked = None;
+        self.asking = None;
         for (id, doubtful) in open.collect::<Vec<_>>() {
             let body = if doubtful { LEFT_UNDER_WAY } else { message };
             if doubtful {

@@ -5,5 +5,6 @@ mod history;
 mod journals;
 mod screen;
 mod script;
+mod team;
 mod turns;
 mod window;

@@ -9,6 +9,10 @@
 //! `client: u1 = BODY, u2 fails = BODY` brings results; `agrees`, `denies` and `reprompts` are the
 //! other states. `defer u1: TOKEN` is a tool that answers later. `cancel: REASON`,
 //! `model fails: TEXT`.
+//!
+//! A supervisor's part `tell NAME TEXT` is a message to a collaborator. What happens in the turn
+//! that it begins has the tool use's id in front: `u1/model: TEXT`, `u1/u2/tool u3: BODY`,
+//! `client: u4 = BODY, u1/u5 = BODY`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,12 +26,13 @@ use crate::agent::config::{
 };
 use crate::agent::event::{
     Accepted, Attributes, Deferred, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed,
-    ModelOverflowed, ModelSaid, Outcome, Resumed, Shrunk, Started, ToolReturned,
+    ModelOverflowed, ModelSaid, Outcome, Parked, Purpose, Resumed, Shrunk, Started, ToolReturned,
 };
-use crate::agent::history::{Exchange, Past};
+use crate::agent::history::{self, Exchange, Past};
 use crate::agent::limits::Limits;
 use crate::agent::origin::{Origin, Utterance};
 use crate::agent::state::{self, End, Turn};
+use crate::agent::team;
 use crate::agent::tool::{Effect, Tool, canonical};
 use crate::agent::turn::{self, Agent, Facts};
 
@@ -39,39 +44,37 @@ pub(super) fn check(script: &str, expected: &Expect) {
 /// The same with an agent of one's own.
 #[track_caller]
 pub(super) fn check_of(config: AgentConfig, script: &str, expected: &Expect) {
-    let mut play = Play::of(config);
+    let agent = Agent::new(config).expect("the configuration compiles");
+    expected.assert_eq(&play(script, agent, None).told());
+}
+
+pub(super) fn play(script: &str, agent: Agent, before: Option<Turn>) -> Play {
+    let (turn, past) = (Turn::default(), Past::default());
+    let mut play = Play { agent, turn, uses: 0, reads: None, past, out: String::new(), before };
     for step in script.split("; ") {
         play.step(step);
     }
-    expected.assert_eq(&play.told());
+    play
 }
 
-struct Play {
+pub(super) struct Play {
     agent: Agent,
-    turn: Turn,
+    pub(super) turn: Turn,
     uses: usize,
     /// The tokens that the model reads, if that is known.
     reads: Option<usize>,
     past: Past,
     out: String,
+    /// The session's turn before.
+    before: Option<Turn>,
 }
 
 impl Play {
-    fn of(config: AgentConfig) -> Self {
-        let agent = Agent::new(config).expect("the configuration compiles");
-        Play {
-            agent,
-            turn: Turn::default(),
-            uses: 0,
-            reads: None,
-            past: Past::default(),
-            out: String::new(),
-        }
-    }
-
     fn step(&mut self, step: &str) {
         writeln!(self.out, "{step}").expect("a string takes it");
         let (who, text) = step.split_once(": ").expect("a step is WHO: WHAT");
+        let (path, who) = who.rsplit_once('/').unwrap_or(("", who));
+        let path: Vec<String> = path.split_terminator('/').map(str::to_owned).collect();
         let events = match who.split(' ').collect::<Vec<_>>()[..] {
             ["reads"] => {
                 self.reads = Some(text.parse().expect("tokens"));
@@ -81,22 +84,37 @@ impl Play {
                 self.past = past(text);
                 return;
             }
-            ["user"] => begin(text, self.past.clone()),
-            ["model"] => vec![self.said(text, StopReason::EndTurn)],
-            ["model", "withheld"] => vec![self.said(text, StopReason::ContentFiltered)],
+            ["user"] => self.begin(text),
+            ["model"] => vec![self.said(&path, text, StopReason::EndTurn)],
+            ["model", "withheld"] => vec![self.said(&path, text, StopReason::ContentFiltered)],
             ["model", "overflows"] => vec![overflowed(text)],
             ["model", "fails"] => vec![model_failed(text)],
             ["tool", id] => vec![returned(id, "", &text.replace("LONG", &"l".repeat(9_000)))],
             ["tool", id, how] => vec![returned(id, how, text)],
-            ["client"] => vec![resumed(text)],
+            ["client"] => resumed(text, &self.turn),
             ["defer", id] => vec![deferred(id, text)],
             ["cancel"] => vec![Event::Cancelled { reason: text.to_owned() }],
             _ => panic!("{who} is no word of the language"),
         };
-        for event in &events {
-            state::apply(&mut self.turn, event);
+        for event in events {
+            state::apply(&mut self.turn, &state::within(&path, event));
         }
         self.decide();
+    }
+
+    /// In a fresh session, or in one that an earlier turn left.
+    fn begin(&self, text: &str) -> Vec<Event> {
+        let mut events = begin(text, self.past.clone());
+        if let (Some(Event::Started(started)), Some(before)) = (events.last_mut(), &self.before) {
+            started.past = kept(before.past.clone(), &before.messages);
+            started.threads = before.threads.clone();
+            for (path, added) in &before.added {
+                let thread = started.threads.remove(path).unwrap_or_default();
+                started.threads.insert(path.clone(), kept(thread, added));
+            }
+            started.routed = before.routed.clone();
+        }
+        events
     }
 
     /// As the engine does it: until nothing more is to be decided now.
@@ -117,6 +135,8 @@ impl Play {
                 fresh_id: &|| "id".to_owned(),
                 effect: &effect,
                 window: self.reads.is_some().then_some(&window),
+                provider: &|_| "p".to_owned(),
+                now: 0,
             };
             let events = turn::decide(&self.turn, &facts);
             if events.is_empty() {
@@ -129,16 +149,17 @@ impl Play {
         }
     }
 
-    fn said(&mut self, text: &str, stop_reason: StopReason) -> Event {
+    fn said(&mut self, path: &[String], text: &str, stop_reason: StopReason) -> Event {
         let parts = text.split(", ").map(|part| match part.split_once(' ') {
             Some(("use", tool)) => self.tool_use(tool),
+            Some(("tell", letter)) => self.letter(letter),
             Some(("think", text)) => thought(text),
             _ => Block::Text(part.to_owned()),
         });
         let content = parts.collect();
         let reply = Reply { content, stop_reason, usage: Usage::default() };
         Event::ModelSaid(Box::new(ModelSaid {
-            step: self.turn.steps,
+            step: self.turn.at(path).expect("a turn at this path").steps,
             reply,
             provider: "p".to_owned(),
             model: "m".to_owned(),
@@ -158,7 +179,15 @@ impl Play {
         Block::ToolUse(ToolUse { tool_use_id: id, name: name.to_owned(), input })
     }
 
-    fn told(mut self) -> String {
+    fn letter(&mut self, text: &str) -> Block {
+        self.uses += 1;
+        let (recipient, content) = text.split_once(' ').expect("a name and a text");
+        let input = serde_json::json!({"recipient": recipient, "content": content});
+        let (id, name) = (format!("u{}", self.uses), team::SEND_MESSAGE.to_owned());
+        Block::ToolUse(ToolUse { tool_use_id: id, name, input })
+    }
+
+    pub(super) fn told(mut self) -> String {
         let out = &mut self.out;
         out.push_str("history\n");
         let earlier = self.turn.past.exchanges.len();
@@ -167,6 +196,13 @@ impl Play {
         }
         for message in &self.turn.messages {
             writeln!(out, "  {}", spoken(message)).expect("a string takes it");
+        }
+        for (path, thread) in &self.turn.added {
+            writeln!(out, "thread {path}").expect("a string takes it");
+            for message in thread {
+                writeln!(out, "  {}", spoken(message)).expect("a string takes it");
+            }
+            check_history(thread);
         }
         for effect in &self.turn.unknown {
             writeln!(out, "unknown {}{}", effect.tool, effect.arguments).expect("takes it");
@@ -231,6 +267,21 @@ pub(super) fn results(message: &Message) -> Vec<String> {
 
 fn decided(event: &Event) -> String {
     match event {
+        Event::Within(within) => format!("{}/{}", within.tool_use_id, decided(&within.event)),
+        Event::Delegated(d) => {
+            let accepted = &d.accepted;
+            format!("{} begins as {} on {:?}", d.collaborator, accepted.run, accepted.input_text)
+        }
+        Event::Asked(Intent::AskModel { purpose: Purpose::Route, step }) => {
+            format!("ask model {step} whom to route to")
+        }
+        Event::ToolReturned(ToolReturned { tool_use_id, outcome, .. }) => match outcome {
+            Outcome::Answered { body, session_attributes, .. } => match session_attributes {
+                None => format!("{tool_use_id} reports {body:?}"),
+                Some(attributes) => format!("{tool_use_id} reports {body:?} and {attributes:?}"),
+            },
+            other => format!("{tool_use_id} reports {other:?}"),
+        },
         Event::Asked(Intent::AskModel { step, .. }) => format!("ask model {step}"),
         Event::Asked(Intent::Call(call)) => {
             format!("call {} {}{}", call.tool_use_id, call.tool, canonical(&call.input))
@@ -238,7 +289,12 @@ fn decided(event: &Event) -> String {
         Event::Refused(refused) => {
             format!("refuse {} {:?}: {}", refused.tool_use_id, refused.reason, refused.message)
         }
-        Event::Parked(parked) => format!("hand off {}", parked.tool_uses.join(" ")),
+        Event::Parked(parked) if parked.members.is_empty() => {
+            format!("hand off {}", parked.tool_uses.join(" "))
+        }
+        Event::Parked(Parked { tool_uses, members, .. }) => {
+            format!("hand off [{}] and those of {}", tool_uses.join(" "), members.join(" "))
+        }
         Event::AskedUser(asked) => format!("ask user {:?}", asked.question),
         Event::GaveUp(cause) => format!("give up {cause:?}"),
         Event::Failed { .. } => "fail".to_owned(),
@@ -323,6 +379,13 @@ fn begin(text: &str, past: Past) -> Vec<Event> {
     ]
 }
 
+/// A conversation once more was said in it.
+fn kept(mut past: Past, added: &[Utterance]) -> Past {
+    past.thread = "kept".to_owned();
+    past.exchanges.extend(history::exchanges("run", 0, added).into_iter().map(Arc::new));
+    past
+}
+
 fn thought(text: &str) -> Block {
     let signature = format!("signature of {text}");
     Block::ReasoningContent(
@@ -353,7 +416,8 @@ fn returned(id: &str, how: &str, text: &str) -> Event {
     Event::ToolReturned(ToolReturned { tool_use_id: id.to_owned(), outcome, millis: 0 })
 }
 
-fn resumed(text: &str) -> Event {
+/// The results, each in the turn that it belongs to, as the engine records them.
+fn resumed(text: &str, turn: &Turn) -> Vec<Event> {
     let results = text.split(", ").map(|result| {
         let (id, body) = result.split_once(" = ").expect("ID = BODY");
         let (id, state) = match id.split_once(' ') {
@@ -363,11 +427,23 @@ fn resumed(text: &str) -> Event {
             Some((id, "denies")) => (id, HandBackState::Denied),
             Some((id, _)) => (id, HandBackState::Reprompt),
         };
-        HandBack { tool_use_id: id.to_owned(), body: body.to_owned(), state }
+        let (path, id) = id.rsplit_once('/').unwrap_or(("", id));
+        let back = HandBack { tool_use_id: id.to_owned(), body: body.to_owned(), state };
+        (path.to_owned(), back)
     });
+    let results: Vec<(String, HandBack)> = results.collect();
+    let of = |path: &[String]| {
+        let own = results.iter().filter(|(at, _)| *at == path.join("/"));
+        own.map(|(_, result)| result.clone()).collect()
+    };
+    let turns = turn.handed_turns().into_iter();
+    turns.map(|(path, _)| state::within(&path, resumed_with(of(&path)))).collect()
+}
+
+fn resumed_with(results: Vec<HandBack>) -> Event {
     Event::Resumed(Box::new(Resumed {
         request: "second".to_owned(),
-        results: results.collect(),
+        results,
         session_attributes: None,
         prompt_session_attributes: None,
         unknown: None,

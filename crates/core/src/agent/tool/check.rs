@@ -47,12 +47,20 @@ impl PartialEq for Checker {
 /// The arguments to run the tool with, or what is wrong with them, each in a few words such as
 /// `amount: expected number, got string "eighty"`.
 pub fn check_arguments(tool: &Tool, input: &Json) -> Result<Json, Vec<String>> {
+    check_input(&tool.input, &tool.checker, input)
+}
+
+/// The same for a tool that no action group defines.
+pub(crate) fn check_input(
+    schema: &Json,
+    checker: &Checker,
+    input: &Json,
+) -> Result<Json, Vec<String>> {
     if !input.is_object() {
         return Err(vec![format!("arguments: expected a JSON object, got {}", shown(input))]);
     }
-    let meant = as_meant(&tool.input, input);
-    let violations: Vec<String> = tool
-        .checker
+    let meant = as_meant(schema, input);
+    let violations: Vec<String> = checker
         .0
         .iter_errors(&meant)
         .take(limits::VIOLATIONS)

@@ -23,7 +23,7 @@ use serde_json::Value as Json;
 
 use super::config::{ActionGroup, Executor, ParameterKind, Schema};
 use crate::limits;
-use check::Checker;
+pub(crate) use check::{Checker, check_input};
 
 pub use answer::{Answer, Pending, Response, State, read_response};
 pub use check::check_arguments;

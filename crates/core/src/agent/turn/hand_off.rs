@@ -3,11 +3,27 @@
 
 use super::Facts;
 use crate::agent::event::{Event, Parked, Refusal, Refused};
-use crate::agent::state::Use;
+use crate::agent::state::{Progress, Turn, Use};
+use crate::agent::team::SEND_MESSAGE;
 
-/// Parks the turn with the client's calls; what exceeds AWS's five goes back to the model.
-pub(super) fn hand_off(waiting: &[&Use], facts: &Facts<'_>) -> Vec<Event> {
-    let (handed, surplus) = waiting.split_at(waiting.len().min(facts.limits.hand_offs));
+/// Whether a tool use that nothing here performs is the client's: it is neither for the user nor
+/// for a collaborator that is at work.
+fn is_clients(used: &Use, facts: &Facts<'_>) -> bool {
+    let name = &used.tool_use.name;
+    used.progress == Progress::New && !facts.agent.asks_user(name) && name != SEND_MESSAGE
+}
+
+/// Parks the turn with the client's calls, its own and its collaborators'. What exceeds AWS's five
+/// goes back to the model if it is the turn's own, and waits for the next hand-off if it is a
+/// collaborator's. `None` if the client has nothing to do.
+pub(super) fn hand_off(turn: &Turn, facts: &Facts<'_>) -> Option<Vec<Event>> {
+    let own = turn.uses.iter().filter(|used| is_clients(used, facts));
+    let own: Vec<&Use> = own.collect();
+    let (handed, surplus) = own.split_at(own.len().min(facts.limits.hand_offs));
+    let members = that_fit(turn, facts.limits.hand_offs - handed.len(), handed.is_empty());
+    if handed.is_empty() && members.is_empty() {
+        return None;
+    }
     let mut events: Vec<Event> = surplus
         .iter()
         .map(|used| {
@@ -25,7 +41,21 @@ pub(super) fn hand_off(waiting: &[&Use], facts: &Facts<'_>) -> Vec<Event> {
     events.push(Event::Parked(Parked {
         invocation_id: (facts.fresh_id)(),
         tool_uses: handed.iter().map(|u| u.tool_use.tool_use_id.clone()).collect(),
-        members: Vec::new(),
+        members,
     }));
-    events
+    Some(events)
+}
+
+/// Parked nested turns, each whole, whose calls are no more than so many together. `any` takes one
+/// even if a limit that was lowered meanwhile leaves no room: a turn must go on.
+fn that_fit(turn: &Turn, mut room: usize, any: bool) -> Vec<String> {
+    let mut names = Vec::new();
+    for (id, member) in &turn.members {
+        let calls = member.handed_off();
+        if calls > 0 && (calls <= room || (any && names.is_empty())) {
+            room = room.saturating_sub(calls);
+            names.push(id.clone());
+        }
+    }
+    names
 }

@@ -7,16 +7,19 @@
 pub mod ask_user;
 mod hand_off;
 mod stages;
+mod team;
 mod tools;
 mod window;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agent::config::AgentConfig;
 use crate::agent::event::{Cause, Event, Intent, Purpose};
 use crate::agent::limits::Limits;
 use crate::agent::prompt;
-use crate::agent::state::{Progress, Turn, Use};
+use crate::agent::state::{Member, Progress, Turn, Use};
+use crate::agent::team::Messenger;
 use crate::agent::tool::{self, Effect, Tool};
 use ask_user::ASK_USER;
 use stages::Templates;
@@ -30,13 +33,26 @@ pub struct Agent {
     pub tools: Vec<Tool>,
     /// The tools as the model is told of them, in the same order at every step.
     pub model_tools: Arc<[wire::converse::Tool]>,
+    /// How a supervisor reaches its collaborators.
+    pub messenger: Option<Messenger>,
+    /// Those that can be reached, by `collaboratorName`.
+    pub members: BTreeMap<String, Arc<Agent>>,
     /// The agent's own templates, parsed once.
     templates: Templates,
 }
 
 impl Agent {
+    /// An agent whose collaborators, if it has any, cannot be reached.
     pub fn new(config: AgentConfig) -> Result<Self, Unfit> {
+        Agent::with_members(config, BTreeMap::new())
+    }
+
+    pub fn with_members(
+        config: AgentConfig,
+        members: BTreeMap<String, Arc<Agent>>,
+    ) -> Result<Self, Unfit> {
         let tools = tool::compile(&config.groups)?;
+        let messenger = Messenger::compile(config.collaboration, &config.collaborators, &tools)?;
         let mut model_tools: Vec<_> = tools.iter().map(for_model).collect();
         if config.user_input {
             if let Some(tool) = tools.iter().find(|tool| tool.name == ASK_USER) {
@@ -44,8 +60,14 @@ impl Agent {
             }
             model_tools.push(ask_user::tool());
         }
-        let templates = stages::templates(&config)?;
-        Ok(Agent { config, tools, model_tools: model_tools.into(), templates })
+        model_tools.extend(messenger.iter().map(Messenger::for_model));
+        let (model_tools, templates) = (model_tools.into(), stages::templates(&config)?);
+        Ok(Agent { config, tools, model_tools, messenger, members, templates })
+    }
+
+    /// What action groups define, as the model is told of it.
+    pub fn own_tools(&self) -> &[wire::converse::Tool] {
+        &self.model_tools[..self.tools.len()]
     }
 
     /// Whether it is the tool by which this agent asks its user.
@@ -67,6 +89,7 @@ fn for_model(tool: &Tool) -> wire::converse::Tool {
 }
 
 /// What the engine rules for one decision.
+#[derive(Clone, Copy)]
 pub struct Facts<'a> {
     pub agent: &'a Agent,
     pub limits: &'a Limits,
@@ -76,6 +99,10 @@ pub struct Facts<'a> {
     pub effect: &'a (dyn Fn(&Tool) -> Effect + Sync),
     /// How many tokens a model reads; `None` where the model map says it of none.
     pub window: Option<Window<'a>>,
+    /// The provider that the model map names for a model id.
+    pub provider: &'a (dyn Fn(&str) -> String + Sync),
+    /// In milliseconds.
+    pub now: i64,
 }
 
 /// How many tokens the model of an id reads.
@@ -94,19 +121,20 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     if let Some(overflow) = &turn.overflow {
         return window::ask_again(turn, overflow);
     }
-    let sorted = tools::sort_out(turn, facts);
-    if !sorted.is_empty() {
-        return sorted;
+    if let Some(event) = team::route(turn, facts) {
+        return vec![event];
     }
-    if turn.uses.iter().any(|u| matches!(u.progress, Progress::Asked | Progress::Pending(_))) {
-        return Vec::new();
+    let mut events = team::members(turn, facts);
+    events.extend(tools::sort_out(turn, facts));
+    if !events.is_empty() || is_busy(turn) {
+        return events;
     }
-    let waiting = turn.uses.iter().filter(|u| u.progress == Progress::New);
-    let (asking, handed): (Vec<&Use>, Vec<&Use>) =
-        waiting.partition(|used| facts.agent.asks_user(&used.tool_use.name));
-    if !handed.is_empty() {
-        return hand_off::hand_off(&handed, facts);
+    if let Some(events) = hand_off::hand_off(turn, facts) {
+        return events;
     }
+    let asking = |used: &&Use| facts.agent.asks_user(&used.tool_use.name);
+    let new = turn.uses.iter().filter(|used| used.progress == Progress::New);
+    let asking: Vec<&Use> = new.filter(asking).collect();
     if !asking.is_empty() {
         return vec![ask_user::ask(&asking)];
     }
@@ -120,6 +148,15 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
         return vec![Event::GaveUp(Cause::TooManySteps)];
     }
     vec![Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step: turn.steps + 1 })]
+}
+
+/// Whether a call or a collaborator is at work.
+fn is_busy(turn: &Turn) -> bool {
+    let waits = |used: &Use| match turn.members.get(&used.tool_use.tool_use_id) {
+        Some(member) => member.turn.parked.is_some(),
+        None => !matches!(used.progress, Progress::Asked | Progress::Pending(_)),
+    };
+    !turn.uses.iter().all(waits) || turn.members.values().any(Member::is_moving)
 }
 
 /// A client that hears nothing could not tell an empty answer from a lost one.

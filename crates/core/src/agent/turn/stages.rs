@@ -65,8 +65,18 @@ impl Agent {
     /// Whether the answer's text goes out while the model makes it. What another stage or a parser
     /// function may still change is held until the turn is finished.
     pub fn streams(&self, turn: &Turn) -> bool {
+        turn.stream && self.may_stream()
+    }
+
+    /// The same, whatever the client asks for.
+    pub fn may_stream(&self) -> bool {
         let held = [Stage::PreProcessing, Stage::PostProcessing].iter().any(|s| self.runs(*s));
-        turn.stream && !held && self.parser(Stage::Orchestration).is_none()
+        !held && self.parser(Stage::Orchestration).is_none()
+    }
+
+    /// Whether the answer that ends the turn has gone out already.
+    pub fn has_streamed(&self, turn: &Turn) -> bool {
+        turn.aloud.unwrap_or_else(|| self.streams(turn))
     }
 
     /// The function that reads the replies of a stage.
