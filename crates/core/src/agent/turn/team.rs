@@ -11,6 +11,7 @@ use crate::agent::event::{
     ToolReturned,
 };
 use crate::agent::prompt;
+use crate::agent::recall::Recall;
 use crate::agent::state::{End, Member, ROUTE, Routing, Turn, within};
 use crate::agent::team;
 use crate::agent::tool::short_error;
@@ -178,6 +179,7 @@ fn accepted(
         session_attributes: Some(turn.session_attributes.clone()),
         prompt_session_attributes: turn.prompt_attributes.clone(),
         conversation: Vec::new(),
+        recall: Recall::default(),
         stream: begun.stream && agent.may_stream(),
         trace: turn.trace,
     }
