@@ -51,6 +51,30 @@ def test_each_line_of_a_pipe_is_a_turn_of_one_session(craton, agent, model):
     assert "I am Ada" in str(model.requests[1]["messages"])
 
 
+def needs_a_word(agent, model, executor):
+    """An agent with one call that its user confirms."""
+    model.turn(Say(calls=[("desk__pay", {"amount": 5})]), Say("Done."))
+    one = agent().serve(lambda e: "paid")
+    pay = function("pay", amount="number required") | {"requireConfirmation": "ENABLED"}
+    one.group(pay, executor=executor, name="desk")
+    return one.prepare()
+
+
+@pytest.mark.parametrize(("line", "performed"), [("result: y", 1), ("result: no", 0), ("result:", 0)])
+def test_a_call_that_needs_a_word_gets_it_from_a_line(craton, agent, model, line, performed):
+    one = needs_a_word(agent, model, READ)
+    done = chat(craton, one, said=f"Pay Ada 5\n{line}\n")
+    assert (done.stdout, done.returncode) == ("Done.\n", 0)
+    assert "desk.pay(amount=5)" in done.stderr and "needs your word" in done.stderr
+    assert len(one.calls()) == performed
+
+
+def test_a_confirmed_call_of_the_clients_own_wants_its_result_as_well(craton, agent, model):
+    one = needs_a_word(agent, model, None)
+    done = chat(craton, one, said="Pay Ada 5\nresult: y\nresult: paid by hand\n")
+    assert done.stdout == "Done.\n" and "paid by hand" in tool_results(model.requests[1])[0]
+
+
 def test_new_begins_another_session(craton, agent, model):
     model.turn(Say("ok"))
     done = chat(craton, agent().prepare(), said="I am Ada\n/new\nWhat is my name?\n")

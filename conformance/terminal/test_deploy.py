@@ -46,6 +46,7 @@ agents:
         tools:
           approve:
             description: Asks for an approval
+            confirm: true
             parameters:
               amount: {type: number, required: true, description: In dollars}
     aliases: [live]
@@ -141,6 +142,8 @@ def test_a_file_becomes_an_agent_with_its_groups_function_role_and_alias(project
     tool = groups["approvals"]["functionSchema"]["functions"][0]
     assert tool["name"] == "approve" and tool["parameters"] == {
         "amount": {"type": "number", "required": True, "description": "In dollars"}}
+    assert tool["requireConfirmation"] == "ENABLED"
+    assert groups["orders"]["functionSchema"]["functions"][0]["requireConfirmation"] == "DISABLED"
     assert function["Environment"]["Variables"] == {"SHOP": "here"}
     assert (function["Timeout"], function["MemorySize"]) == (20, 128)
     assert function["tags"] == {

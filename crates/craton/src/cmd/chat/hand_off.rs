@@ -1,12 +1,14 @@
-//! Return of control: shows the calls that the agent wants from its client, and takes their results
-//! from the person, or from lines of a pipe that say that they are one.
+//! Return of control: shows the calls that the agent wants from its client, and takes their results,
+//! or the user's word about them, from the person, or from lines of a pipe that say that they are one.
 //!
 //! A pipe holds questions, written before anybody knew of the call: a line without the mark is never
 //! taken for a result. Commands are commands here too.
 //!
 //! AWS: the results name the group and the function or operation of each input, and travel with
 //! the invocation's id in `sessionState`; text beside them is ignored (user guide, "Return control
-//! to the agent developer").
+//! to the agent developer"). A call that needs the user's word has another `actionInvocationType`,
+//! and `confirmationState` beside its result or instead of it ("Get user confirmation before invoking
+//! action group function").
 
 use serde_json::{Value as Json, json};
 
@@ -70,22 +72,43 @@ impl Chat {
         for input in &inputs {
             let wanted = Wanted::of(input);
             self.screen.call(&wanted.shown());
-            let answer = if goes_on { Answer::GoOn } else { self.answer().await? };
-            let said = match answer {
-                Answer::Given(said) => said,
-                Answer::GoOn => {
-                    goes_on = true;
-                    self.screen.note("declined: the next line is no result");
-                    UNATTENDED.to_owned()
-                }
-                Answer::Left => return Err(self.unanswered(control)),
-            };
+            let said = self.said(&wanted, &mut goes_on).await?;
+            let said = said.ok_or_else(|| self.unanswered(control))?;
             results.push(wanted.result(&said));
         }
         Ok(json!({"sessionState": {
             "invocationId": control["invocationId"],
             "returnControlInvocationResults": results,
         }}))
+    }
+
+    /// What is said of one call; nothing if the chat was left instead.
+    async fn said(
+        &mut self,
+        wanted: &Wanted<'_>,
+        goes_on: &mut bool,
+    ) -> Result<Option<Vec<Said>>, String> {
+        let mut said = Vec::new();
+        for asked in wanted.asks() {
+            if *asked == Asks::Word && !*goes_on {
+                self.tell_how_to_confirm();
+            }
+            let answer = if *goes_on { Answer::GoOn } else { self.answer().await? };
+            let given = match answer {
+                Answer::Given(given) => given,
+                Answer::GoOn => {
+                    *goes_on = true;
+                    self.screen.note("declined: the next line is no result");
+                    UNATTENDED.to_owned()
+                }
+                Answer::Left => return Ok(None),
+            };
+            said.push(Said::of(*asked, given));
+            if said.last() == Some(&Said::No) {
+                break;
+            }
+        }
+        Ok(Some(said))
     }
 
     fn tell_how(&mut self, count: usize) {
@@ -96,6 +119,11 @@ impl Chat {
         };
         self.screen
             .note(&format!("the agent hands you {count} {calls}; perform {them} and give {how}"));
+    }
+
+    fn tell_how_to_confirm(&mut self) {
+        let yes = if self.input.is_person() { "y" } else { "a line `result: y`" };
+        self.screen.note(&format!("it needs your word: {yes} confirms, anything else denies"));
     }
 
     /// The next line that says something of a call. One that is for the chat goes back to it.
@@ -132,6 +160,32 @@ impl Chat {
              them by InvokeAgent's sessionState, or say something new, which calls it off",
             self.session
         )
+    }
+}
+
+/// What the client is asked for about one call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Asks {
+    Word,
+    Result,
+}
+
+/// What was said to that.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Yes,
+    No,
+    Result(String),
+}
+
+impl Said {
+    fn of(asked: Asks, given: String) -> Said {
+        let yes = || matches!(given.trim().to_lowercase().as_str(), "y" | "yes");
+        match asked {
+            Asks::Word if yes() => Said::Yes,
+            Asks::Word => Said::No,
+            Asks::Result => Said::Result(given),
+        }
     }
 }
 
@@ -173,21 +227,43 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn result(&self, said: &str) -> Json {
-        match self {
-            Wanted::Function(input) => json!({"functionResult": {
-                "actionGroup": input["actionGroup"],
-                "function": input["function"],
-                "responseBody": {"TEXT": {"body": said}},
-            }}),
-            Wanted::Operation(input) => json!({"apiResult": {
-                "actionGroup": input["actionGroup"],
-                "apiPath": input["apiPath"],
-                "httpMethod": input["httpMethod"],
-                "httpStatusCode": 200,
-                "responseBody": {"application/json": {"body": said}},
-            }}),
+    fn asks(&self) -> &'static [Asks] {
+        let (Wanted::Function(input) | Wanted::Operation(input)) = self;
+        match input["actionInvocationType"].as_str() {
+            Some("USER_CONFIRMATION") => &[Asks::Word],
+            Some("USER_CONFIRMATION_AND_RESULT") => &[Asks::Word, Asks::Result],
+            _ => &[Asks::Result],
         }
+    }
+
+    fn result(&self, said: &[Said]) -> Json {
+        let (kind, media, input, named) = match self {
+            Wanted::Function(input) => ("functionResult", "TEXT", input, &["function"][..]),
+            Wanted::Operation(input) => {
+                ("apiResult", "application/json", input, &["apiPath", "httpMethod"][..])
+            }
+        };
+        let mut result = json!({"actionGroup": input["actionGroup"]});
+        for name in named {
+            result[*name] = input[*name].clone();
+        }
+        // Whose call it is, where several agents work on one turn.
+        if let Some(agent) = input.get("agentId") {
+            result["agentId"] = agent.clone();
+        }
+        for one in said {
+            match one {
+                Said::Yes => result["confirmationState"] = json!("CONFIRM"),
+                Said::No => result["confirmationState"] = json!("DENY"),
+                Said::Result(body) => {
+                    result["responseBody"] = json!({ media: { "body": body } });
+                    if matches!(self, Wanted::Operation(_)) {
+                        result["httpStatusCode"] = json!(200);
+                    }
+                }
+            }
+        }
+        json!({ kind: result })
     }
 }
 
@@ -197,9 +273,12 @@ mod tests {
 
     use super::*;
 
-    fn check(input: &Json, said: &str, expected: &Expect) {
+    fn check(input: &Json, said: &[&str], expected: &Expect) {
         let wanted = Wanted::of(input);
-        expected.assert_eq(&format!("{}\n{}", wanted.shown(), wanted.result(said)));
+        let said = wanted.asks().iter().zip(said);
+        let said: Vec<Said> =
+            said.map(|(asked, given)| Said::of(*asked, (*given).to_owned())).collect();
+        expected.assert_eq(&format!("{}\n{}", wanted.shown(), wanted.result(&said)));
     }
 
     #[test]
@@ -228,7 +307,7 @@ mod tests {
         }});
         check(
             &function,
-            "{\"paid\": true}",
+            &["{\"paid\": true}"],
             &expect![[r#"
             desk.pay(id=A-1)
             {"functionResult":{"actionGroup":"desk","function":"pay","responseBody":{"TEXT":{"body":"{\"paid\": true}"}}}}"#]],
@@ -242,10 +321,40 @@ mod tests {
         }});
         check(
             &operation,
-            "paid",
+            &["paid"],
             &expect![[r#"
             desk.POST /pay/{id}(id=A-1, amount=5)
             {"apiResult":{"actionGroup":"desk","apiPath":"/pay/{id}","httpMethod":"POST","httpStatusCode":200,"responseBody":{"application/json":{"body":"paid"}}}}"#]],
+        );
+    }
+
+    #[test]
+    fn a_call_that_needs_a_word_gets_it_and_its_result_only_if_the_client_performs_it() {
+        let wanted = |kind: &str| {
+            json!({"functionInvocationInput": {
+                "actionGroup": "desk", "function": "pay", "agentId": "A1", "actionInvocationType": kind,
+            }})
+        };
+        check(
+            &wanted("USER_CONFIRMATION"),
+            &["Y"],
+            &expect![[r#"
+            desk.pay()
+            {"functionResult":{"actionGroup":"desk","agentId":"A1","confirmationState":"CONFIRM","function":"pay"}}"#]],
+        );
+        check(
+            &wanted("USER_CONFIRMATION"),
+            &["better not"],
+            &expect![[r#"
+            desk.pay()
+            {"functionResult":{"actionGroup":"desk","agentId":"A1","confirmationState":"DENY","function":"pay"}}"#]],
+        );
+        check(
+            &wanted("USER_CONFIRMATION_AND_RESULT"),
+            &["yes", "paid"],
+            &expect![[r#"
+            desk.pay()
+            {"functionResult":{"actionGroup":"desk","agentId":"A1","confirmationState":"CONFIRM","function":"pay","responseBody":{"TEXT":{"body":"paid"}}}}"#]],
         );
     }
 }

@@ -86,6 +86,9 @@ pub(super) struct Group {
 pub(super) struct Tool {
     pub(super) description: Option<String>,
     pub(super) effect: Option<Effect>,
+    /// Whether the user confirms each call (`requireConfirmation`).
+    #[serde(default)]
+    pub(super) confirm: bool,
     #[serde(default, deserialize_with = "names")]
     pub(super) parameters: Names<Parameter>,
 }

@@ -457,7 +457,7 @@ fn schema(tools: &Names<Tool>) -> Json {
             "name": name,
             "description": tool.description,
             "parameters": parameters.collect::<serde_json::Map<_, _>>(),
-            "requireConfirmation": "DISABLED",
+            "requireConfirmation": if tool.confirm { "ENABLED" } else { "DISABLED" },
         }))
     };
     tools.iter().map(function).collect()
