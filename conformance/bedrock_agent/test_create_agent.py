@@ -149,7 +149,6 @@ def test_fields_of_features_to_come_are_taken_at_their_defaults(cp):
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("agentCollaboration", "SUPERVISOR"),
     ("orchestrationType", "CUSTOM_ORCHESTRATION"),
     ("guardrailConfiguration", {"guardrailIdentifier": "abc123", "guardrailVersion": "1"}),
     ("memoryConfiguration", {"enabledMemoryTypes": ["SESSION_SUMMARY"], "storageDays": 30}),

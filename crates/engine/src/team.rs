@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use craton_core::agent::config::Collaborator;
 use craton_core::agent::turn::Agent;
 use futures_util::future::BoxFuture;
 use store::{Batch, CommitError, StoreError, Tenant};
@@ -14,6 +15,21 @@ use crate::record::{Pinned, digest};
 use crate::{Engine, Inner};
 
 impl Engine {
+    /// How many levels of collaborators a turn may have.
+    pub fn team_levels(&self) -> u32 {
+        self.0.turn.team_levels
+    }
+
+    /// The collaborators of a pinned configuration.
+    pub async fn collaborators(
+        &self,
+        tenant: &Tenant,
+        config: &str,
+    ) -> Result<Vec<Collaborator>, StoreError> {
+        let agent = self.0.agent(tenant, config).await?;
+        Ok(agent.map(|agent| agent.config.collaborators.clone()).unwrap_or_default())
+    }
+
     /// The digest of a configuration whose collaborators are pinned by these digests, by
     /// `collaboratorName`. One that is missing among them cannot be reached in the turn.
     pub async fn compose(

@@ -2,11 +2,10 @@
 
 use store::Batch;
 use wire::bedrock_agent::types::{
-    self as wire_types, AgentCollaboration, AgentStatus, AgentSummary, CreateAgentRequest,
-    CreateAgentResponse, CreationMode, DeleteAgentRequest, DeleteAgentResponse, GetAgentRequest,
-    GetAgentResponse, ListAgentsRequest, ListAgentsResponse, OrchestrationType,
-    PromptConfiguration, PromptOverrideConfiguration, PromptState, PromptType, UpdateAgentRequest,
-    UpdateAgentResponse,
+    self as wire_types, AgentStatus, AgentSummary, CreateAgentRequest, CreateAgentResponse,
+    CreationMode, DeleteAgentRequest, DeleteAgentResponse, GetAgentRequest, GetAgentResponse,
+    ListAgentsRequest, ListAgentsResponse, OrchestrationType, PromptConfiguration,
+    PromptOverrideConfiguration, PromptState, PromptType, UpdateAgentRequest, UpdateAgentResponse,
 };
 use wire::fault::Fault;
 use wire::value::Timestamp;
@@ -19,7 +18,7 @@ use super::feature::Asked;
 use super::limits::{ALIASES, IDLE_SESSION_TTL};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
-use super::{agent_alias, tag};
+use super::{agent_alias, agent_collaborator, tag};
 use crate::cx::Cx;
 
 /// Versions read at once while an agent is deleted.
@@ -73,6 +72,7 @@ pub(crate) fn draft(agent_id: String, settings: Settings, now: i64) -> Agent {
         client_token: None,
         settings,
         groups: Vec::new(),
+        collaborators: Vec::new(),
         status: Status::NotPrepared,
         failure_reasons: Vec::new(),
         created_at: now,
@@ -220,6 +220,7 @@ pub(crate) fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
         description: input.description.clone(),
         role_arn: input.agent_resource_role_arn.clone(),
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
+        collaboration: agent_collaborator::mode(input.agent_collaboration),
         prompts: Asked::from(input).check()?,
     })
 }
@@ -233,6 +234,7 @@ fn updated(input: &UpdateAgentRequest) -> Result<Settings, Fault> {
         description: input.description.clone(),
         role_arn: Some(input.agent_resource_role_arn.clone()),
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
+        collaboration: agent_collaborator::mode(input.agent_collaboration),
         prompts: Asked::from(input).check()?,
     })
 }
@@ -279,7 +281,7 @@ pub(crate) fn shown(cx: &Cx, agent: &Agent, status: AgentStatus) -> wire_types::
         prompt_override_configuration: settings.prompts.as_deref().map(prompts),
         guardrail_configuration: None,
         memory_configuration: None,
-        agent_collaboration: Some(AgentCollaboration::Disabled),
+        agent_collaboration: Some(agent_collaborator::shown_mode(settings.collaboration)),
     }
 }
 

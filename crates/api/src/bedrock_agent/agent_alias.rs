@@ -18,7 +18,7 @@ use super::document::{
 use super::limits::{ALIASES, HISTORY, VERSIONS};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
-use super::{feature, prepare, tag};
+use super::{agent_collaborator, feature, prepare, tag};
 use crate::cx::Cx;
 
 type Routing = Option<Vec<AgentAliasRoutingConfigurationListItem>>;
@@ -225,6 +225,7 @@ fn cut(cx: &Cx, agent: &mut Agent, edits: &mut Batch, verb: &str) -> Result<Rout
         number,
         settings: agent.settings.clone(),
         groups: agent.groups.clone(),
+        collaborators: agent.collaborators.clone(),
         created_at: cx.engine.now(),
         config: config.clone(),
     };
@@ -285,6 +286,7 @@ pub(crate) async fn delete(
 
 async fn try_delete(cx: &Cx, input: &DeleteAgentAliasRequest) -> Result<(), Stop> {
     let alias = document::alias(cx, &input.agent_id, &input.agent_alias_id).await?;
+    agent_collaborator::expect_unused(cx, &arn(cx, &alias.value)).await?;
     let key = AgentAlias::key(&input.agent_id, &input.agent_alias_id);
     let mut batch = write::batch(cx);
     batch.expect_version::<AgentAlias>(&key, alias.version).delete::<AgentAlias>(&key);

@@ -2,9 +2,9 @@
 //! and deleted.
 
 use wire::bedrock_agent::types::{
-    self as wire_types, AgentCollaboration, AgentStatus, AgentVersionSummary,
-    DeleteAgentVersionRequest, DeleteAgentVersionResponse, GetAgentVersionRequest,
-    GetAgentVersionResponse, ListAgentVersionsRequest, ListAgentVersionsResponse,
+    self as wire_types, AgentStatus, AgentVersionSummary, DeleteAgentVersionRequest,
+    DeleteAgentVersionResponse, GetAgentVersionRequest, GetAgentVersionResponse,
+    ListAgentVersionsRequest, ListAgentVersionsResponse,
 };
 use wire::fault::Fault;
 use wire::value::Timestamp;
@@ -12,7 +12,7 @@ use wire::value::Timestamp;
 use super::document::{self, Agent, AgentVersion, DRAFT, tenant};
 use super::page::Page;
 use super::write::{self, Stop, retry};
-use super::{agent, agent_alias};
+use super::{agent, agent_alias, agent_collaborator};
 use crate::cx::Cx;
 
 pub(crate) async fn get(
@@ -128,6 +128,6 @@ fn shown(cx: &Cx, version: &AgentVersion) -> wire_types::AgentVersion {
         prompt_override_configuration: settings.prompts.as_deref().map(agent::prompts),
         guardrail_configuration: None,
         memory_configuration: None,
-        agent_collaboration: Some(AgentCollaboration::Disabled),
+        agent_collaboration: Some(agent_collaborator::shown_mode(settings.collaboration)),
     }
 }

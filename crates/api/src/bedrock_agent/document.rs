@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use craton_core::agent::config::{Executor, Schema};
+use craton_core::agent::config::{Collaboration, Executor, Schema};
 use serde::{Deserialize, Serialize};
 pub(crate) use store::Versioned;
 use store::{Record, StoreError, Tenant};
@@ -32,6 +32,9 @@ pub(crate) struct Agent {
     pub(crate) settings: Settings,
     /// Oldest first.
     pub(crate) groups: Vec<ActionGroup>,
+    /// Oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) collaborators: Vec<AgentCollaborator>,
     pub(crate) status: Status,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) failure_reasons: Vec<String>,
@@ -68,6 +71,8 @@ pub(crate) struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) role_arn: Option<String>,
     pub(crate) idle_session_ttl_seconds: u32,
+    #[serde(default)]
+    pub(crate) collaboration: Collaboration,
     /// Prompt settings that say no more than the defaults, kept because they are given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) prompts: Option<Vec<PromptDefault>>,
@@ -111,6 +116,21 @@ pub(crate) struct ActionGroup {
     pub(crate) updated_at: i64,
 }
 
+/// Another agent's alias that a supervisor may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentCollaborator {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_token: Option<String>,
+    pub(crate) instruction: String,
+    pub(crate) relay: bool,
+    pub(crate) alias_arn: String,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+}
+
 /// An immutable copy of the draft as it was prepared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -119,6 +139,8 @@ pub(crate) struct AgentVersion {
     pub(crate) number: u32,
     pub(crate) settings: Settings,
     pub(crate) groups: Vec<ActionGroup>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) collaborators: Vec<AgentCollaborator>,
     pub(crate) created_at: i64,
     /// Digest of the configuration that it runs with.
     pub(crate) config: String,

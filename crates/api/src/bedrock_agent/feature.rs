@@ -4,9 +4,9 @@
 //! with the field and the feature by name.
 
 use wire::bedrock_agent::types::{
-    AgentAliasRoutingConfigurationListItem, AgentCollaboration, CreateAgentRequest, CreationMode,
-    CustomOrchestration, GuardrailConfiguration, MemoryConfiguration, OrchestrationType,
-    PromptConfiguration, PromptOverrideConfiguration, PromptState, PromptType, UpdateAgentRequest,
+    AgentAliasRoutingConfigurationListItem, CreateAgentRequest, CreationMode, CustomOrchestration,
+    GuardrailConfiguration, MemoryConfiguration, OrchestrationType, PromptConfiguration,
+    PromptOverrideConfiguration, PromptState, PromptType, UpdateAgentRequest,
 };
 use wire::fault::Fault;
 
@@ -21,7 +21,6 @@ pub(crate) fn refused(field: &str, value: &str, feature: &str) -> Fault {
 /// The fields of an agent that belong to features, as create and update both have them.
 #[derive(Default)]
 pub(crate) struct Asked<'a> {
-    collaboration: Option<AgentCollaboration>,
     orchestration: Option<OrchestrationType>,
     custom: Option<&'a CustomOrchestration>,
     guardrail: Option<&'a GuardrailConfiguration>,
@@ -33,7 +32,6 @@ pub(crate) struct Asked<'a> {
 impl<'a> From<&'a CreateAgentRequest> for Asked<'a> {
     fn from(input: &'a CreateAgentRequest) -> Self {
         Asked {
-            collaboration: input.agent_collaboration,
             orchestration: input.orchestration_type,
             custom: input.custom_orchestration.as_ref(),
             guardrail: input.guardrail_configuration.as_ref(),
@@ -47,7 +45,6 @@ impl<'a> From<&'a CreateAgentRequest> for Asked<'a> {
 impl<'a> From<&'a UpdateAgentRequest> for Asked<'a> {
     fn from(input: &'a UpdateAgentRequest) -> Self {
         Asked {
-            collaboration: input.agent_collaboration,
             orchestration: input.orchestration_type,
             custom: input.custom_orchestration.as_ref(),
             guardrail: input.guardrail_configuration.as_ref(),
@@ -61,13 +58,6 @@ impl<'a> From<&'a UpdateAgentRequest> for Asked<'a> {
 impl Asked<'_> {
     /// Nothing beyond the defaults is asked for. Returns the prompt settings to keep.
     pub(crate) fn check(&self) -> Result<Option<Vec<PromptDefault>>, Fault> {
-        if let Some(
-            mode @ (AgentCollaboration::Supervisor | AgentCollaboration::SupervisorRouter),
-        ) = self.collaboration
-        {
-            let feature = "agents that supervise other agents";
-            return Err(refused("agentCollaboration", mode.as_str(), feature));
-        }
         if let Some(kind @ OrchestrationType::CustomOrchestration) = self.orchestration {
             return Err(refused("orchestrationType", kind.as_str(), "custom orchestration"));
         }
@@ -175,15 +165,9 @@ mod tests {
         let no = Asked::default;
         let table = [
             (no(), "kept 0"),
-            (Asked { collaboration: Some(AgentCollaboration::Disabled), ..no() }, "kept 0"),
             (Asked { orchestration: Some(OrchestrationType::Default), ..no() }, "kept 0"),
             (Asked { guardrail: Some(&GuardrailConfiguration::default()), ..no() }, "kept 0"),
             (Asked { prompts: Some(&plain), ..no() }, "kept 1"),
-            (
-                Asked { collaboration: Some(AgentCollaboration::Supervisor), ..no() },
-                "craton does not support value 'SUPERVISOR' at 'agentCollaboration' yet: \
-                 agents that supervise other agents",
-            ),
             (
                 Asked { custom: Some(&custom), ..no() },
                 "craton does not support 'customOrchestration' yet: custom orchestration",

@@ -2,6 +2,8 @@
 
 /// AWS: action groups per agent (quota page of Amazon Bedrock).
 pub(crate) const ACTION_GROUPS: usize = 20;
+/// AWS: collaborators of one supervisor (user guide, "Create multi-agent collaboration").
+pub(crate) const COLLABORATORS: usize = 10;
 /// Aliases per agent, the built-in one included. Ours: AWS's 10 is adjustable.
 pub(crate) const ALIASES: usize = 100;
 /// The model's pattern gives a version at most five digits.

@@ -12,10 +12,10 @@ use wire::fault::Fault;
 use wire::value::Timestamp;
 
 use super::action_group::runnable;
-use super::built_in;
 use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
 use super::retention;
 use super::write::{self, Stop, retry};
+use super::{agent_collaborator, built_in};
 use crate::cx::Cx;
 use crate::lambda::permission;
 
@@ -94,6 +94,8 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         ))),
     };
     let config = AgentConfig {
+        collaboration: settings.collaboration,
+        collaborators: agent_collaborator::team(agent)?,
         agent_id: agent.agent_id.clone(),
         agent_name: settings.name.clone(),
         agent_version: version.to_owned(),

@@ -9,7 +9,7 @@ use wire::bedrock_agent_runtime::types::{
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 
-use super::{response_stream, session_state};
+use super::{response_stream, session_state, team};
 use crate::bedrock_agent::document::{self, AgentAlias, missing, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::cx::Cx;
@@ -111,11 +111,12 @@ pub(super) fn asked(
 async fn config(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<String, Fault> {
     let alias = document::alias(cx, agent_id, alias_id).await?.value;
     check_running(&alias)?;
-    alias.config.ok_or_else(|| {
+    let config = alias.config.ok_or_else(|| {
         Fault::validation(format!(
             "agent {agent_id} has not been prepared yet; call PrepareAgent and try again"
         ))
-    })
+    })?;
+    team::composed(cx, config).await
 }
 
 fn check_running(alias: &AgentAlias) -> Result<(), Fault> {

@@ -10,5 +10,6 @@ pub(crate) mod invoke_agent;
 pub(crate) mod invoke_inline_agent;
 mod response_stream;
 mod session_state;
+mod team;
 #[cfg(test)]
 mod tests;

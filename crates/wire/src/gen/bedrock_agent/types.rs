@@ -133,6 +133,19 @@ enumeration! { pub enum AgentCollaboration {
     Disabled = "DISABLED",
 } }
 
+structure! { pub struct AgentCollaborator {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    agent_descriptor: AgentDescriptor = "agentDescriptor",
+    collaborator_id: String = "collaboratorId",
+    #[secret] collaboration_instruction: String = "collaborationInstruction",
+    collaborator_name: String = "collaboratorName",
+    created_at: Timestamp = "createdAt",
+    last_updated_at: Timestamp = "lastUpdatedAt",
+    relay_conversation_history: Option<RelayConversationHistory> = "relayConversationHistory",
+    client_token: Option<String> = "clientToken",
+} }
+
 structure! { pub struct AgentCollaboratorSummary {
     agent_id: String = "agentId",
     agent_version: String = "agentVersion",
@@ -212,6 +225,20 @@ structure! { pub struct AgentVersionSummary {
 enumeration! { pub enum AliasInvocationState {
     AcceptInvocations = "ACCEPT_INVOCATIONS",
     RejectInvocations = "REJECT_INVOCATIONS",
+} }
+
+structure! { pub struct AssociateAgentCollaboratorRequest {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    agent_descriptor: AgentDescriptor = "agentDescriptor",
+    collaborator_name: String = "collaboratorName",
+    #[secret] collaboration_instruction: String = "collaborationInstruction",
+    relay_conversation_history: Option<RelayConversationHistory> = "relayConversationHistory",
+    client_token: Option<String> = "clientToken",
+} }
+
+structure! { pub struct AssociateAgentCollaboratorResponse {
+    agent_collaborator: AgentCollaborator = "agentCollaborator",
 } }
 
 structure! { pub struct CreateAgentActionGroupRequest {
@@ -323,6 +350,15 @@ structure! { pub struct DeleteAgentVersionResponse {
     agent_status: AgentStatus = "agentStatus",
 } }
 
+structure! { pub struct DisassociateAgentCollaboratorRequest {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    collaborator_id: String = "collaboratorId",
+} }
+
+structure! { #[derive(Default)] pub struct DisassociateAgentCollaboratorResponse {
+} }
+
 structure! { pub struct Function {
     name: String = "name",
     description: Option<String> = "description",
@@ -351,6 +387,16 @@ structure! { pub struct GetAgentAliasRequest {
 
 structure! { pub struct GetAgentAliasResponse {
     agent_alias: AgentAlias = "agentAlias",
+} }
+
+structure! { pub struct GetAgentCollaboratorRequest {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    collaborator_id: String = "collaboratorId",
+} }
+
+structure! { pub struct GetAgentCollaboratorResponse {
+    agent_collaborator: AgentCollaborator = "agentCollaborator",
 } }
 
 structure! { pub struct GetAgentRequest {
@@ -601,6 +647,20 @@ structure! { pub struct UpdateAgentAliasRequest {
 
 structure! { pub struct UpdateAgentAliasResponse {
     agent_alias: AgentAlias = "agentAlias",
+} }
+
+structure! { pub struct UpdateAgentCollaboratorRequest {
+    agent_id: String = "agentId",
+    agent_version: String = "agentVersion",
+    collaborator_id: String = "collaboratorId",
+    agent_descriptor: AgentDescriptor = "agentDescriptor",
+    collaborator_name: String = "collaboratorName",
+    #[secret] collaboration_instruction: String = "collaborationInstruction",
+    relay_conversation_history: Option<RelayConversationHistory> = "relayConversationHistory",
+} }
+
+structure! { pub struct UpdateAgentCollaboratorResponse {
+    agent_collaborator: AgentCollaborator = "agentCollaborator",
 } }
 
 structure! { pub struct UpdateAgentRequest {
