@@ -51,13 +51,7 @@ def handler(event, context):
 
 impl Setup {
     pub(crate) fn start(&self, dir: &Path) -> Result<Running, Error> {
-        let config = dir.join("craton.toml");
-        std::fs::write(&config, self.config())?;
-        let mut craton = Command::new(&self.binary);
-        craton.arg("up").arg("--listen").arg(self.listen.to_string());
-        craton.arg("--data-dir").arg(dir.join("data")).arg("--config").arg(config);
-        // Its log lines are written as in production, but to nowhere.
-        Running::start(craton.stderr(Stdio::null()))
+        up(&self.binary, self.listen, dir, &self.config())
     }
 
     fn config(&self) -> String {
@@ -78,6 +72,22 @@ impl Setup {
              {tool}",
         )
     }
+}
+
+/// Starts the binary with a configuration, on data of its own.
+pub(crate) fn up(
+    binary: &Path,
+    listen: SocketAddr,
+    dir: &Path,
+    config: &str,
+) -> Result<Running, Error> {
+    let file = dir.join("craton.toml");
+    std::fs::write(&file, config)?;
+    let mut craton = Command::new(binary);
+    craton.arg("up").arg("--listen").arg(listen.to_string());
+    craton.arg("--data-dir").arg(dir.join("data")).arg("--config").arg(file);
+    // Its log lines are written as in production, but to nowhere.
+    Running::start(craton.stderr(Stdio::null()))
 }
 
 /// Waits for the first answer of the server.

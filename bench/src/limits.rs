@@ -9,6 +9,9 @@ pub(crate) const START: Duration = Duration::from_secs(60);
 /// Invocations before a measurement: pools filled, statements prepared, code paged in.
 pub(crate) const WARM_UP: Duration = Duration::from_millis(500);
 
+/// The same where a turn has a fixed length.
+pub(crate) const WARM_UP_TURNS: usize = 5;
+
 /// One invocation. More means that something hangs.
 pub(crate) const INVOCATION: Duration = Duration::from_secs(30);
 

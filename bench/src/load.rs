@@ -93,7 +93,7 @@ pub(crate) fn invocation(
 }
 
 /// The text of all chunks of an event stream; an exception in it is an error.
-fn answer(mut body: Bytes) -> Result<String, Error> {
+pub(crate) fn answer(mut body: Bytes) -> Result<String, Error> {
     let mut text = String::new();
     while !body.is_empty() {
         text.push_str(&chunk_text(&read_message_from(&mut body)?)?);
@@ -120,7 +120,7 @@ fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
 }
 
 /// An id that no earlier one equals, of this process or another.
-fn fresh() -> String {
+pub(crate) fn fresh() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let nanos = u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or_default();

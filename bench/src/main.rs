@@ -22,6 +22,7 @@ mod report;
 mod streams;
 mod syncs;
 mod task;
+mod team;
 mod world;
 
 use std::net::SocketAddr;
@@ -69,6 +70,8 @@ enum Verb {
     AgentLoop(agent_loop::Args),
     /// Many streamed turns at once.
     Streams(streams::Args),
+    /// A supervisor with two collaborators against the slower of them alone.
+    Team(team::Args),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
             single().and_then(|r| r.block_on(pace::serve(listen, words)))
         }
         Verb::Streams(args) => single().and_then(|r| r.block_on(streams::run(args))),
+        Verb::Team(args) => single().and_then(|r| r.block_on(team::run(args))),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),
     };
     match done {

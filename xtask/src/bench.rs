@@ -8,7 +8,8 @@ use crate::shell::{cargo, succeed, target};
 use crate::{Outcome, python, root};
 
 const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds N] [--peers LIST]
-       cargo xtask bench streams [--streams N] [--words N] [--seconds N]";
+       cargo xtask bench streams [--streams N] [--words N] [--seconds N]
+       cargo xtask bench team [--turns N] [--millis N]";
 
 /// Pinned: a figure is one of these versions.
 const LIBRARIES: [&str; 13] = [
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let Some((name, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match name.as_str() {
         "agent-loop" => agent_loop(rest),
-        "streams" => streams(rest),
+        "streams" | "team" => of_craton(name, rest),
         other => Err(format!("there is no benchmark {other}\n{USAGE}").into()),
     }
 }
@@ -51,10 +52,11 @@ fn agent_loop(arguments: &[String]) -> Outcome {
     succeed(&mut bench)
 }
 
-fn streams(arguments: &[String]) -> Outcome {
+/// A benchmark that needs nothing but the binary.
+fn of_craton(name: &str, arguments: &[String]) -> Outcome {
     build()?;
     let mut bench = Command::new(release("bench"));
-    bench.arg("streams").args(arguments).current_dir(root());
+    bench.arg(name).args(arguments).current_dir(root());
     succeed(bench.arg("--craton").arg(release("craton")).arg("--dir").arg(target()))
 }
 

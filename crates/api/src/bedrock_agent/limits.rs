@@ -4,6 +4,8 @@
 pub(crate) const ACTION_GROUPS: usize = 20;
 /// AWS: collaborators of one supervisor (user guide, "Create multi-agent collaboration").
 pub(crate) const COLLABORATORS: usize = 10;
+/// Collaborators that one request describes, of all its supervisors. Ours: AWS names no number.
+pub(crate) const INLINE_COLLABORATORS: usize = 100;
 /// Aliases per agent, the built-in one included. Ours: AWS's 10 is adjustable.
 pub(crate) const ALIASES: usize = 100;
 /// The model's pattern gives a version at most five digits.

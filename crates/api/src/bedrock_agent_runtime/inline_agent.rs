@@ -1,4 +1,5 @@
-//! The agent that an InvokeInlineAgent request brings along.
+//! An agent that an InvokeInlineAgent request brings along, be it the one that is invoked or a
+//! collaborator.
 //!
 //! It is read by the functions that read CreateAgent and CreateAgentActionGroup and that prepare an
 //! agent, so that an inline agent takes and refuses what any other does. It never becomes a
@@ -6,12 +7,13 @@
 
 use std::collections::BTreeSet;
 
+use craton_core::agent::config::{AgentConfig, Collaboration};
 use craton_core::agent::turn;
 use engine::record::Pinned;
 use wire::bedrock_agent::types::{CreateAgentRequest, GuardrailConfiguration};
 use wire::bedrock_agent_runtime::types::{
-    AgentActionGroup, InvokeInlineAgentRequest, KnowledgeBase, PromptOverrideConfiguration,
-    PromptType,
+    AgentActionGroup, Collaborator, CollaboratorConfiguration, GuardrailConfigurationWithArn,
+    InvokeInlineAgentRequest, KnowledgeBase, PromptOverrideConfiguration, PromptType,
 };
 use wire::fault::Fault;
 use wire::shape::Shape;
@@ -19,58 +21,119 @@ use wire::shape::Shape;
 use crate::bedrock_agent::document::{self, DRAFT, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::bedrock_agent::limits::ACTION_GROUPS;
-use crate::bedrock_agent::{action_group, agent, prepare, write};
+use crate::bedrock_agent::{action_group, agent, agent_collaborator, prepare, write};
 use crate::cx::Cx;
 
 /// AWS: what stands where an agent's id does (`agentId` of a hand-off in the tests of
 /// awslabs/amazon-bedrock-agent-samples, the alias ARN of a trace in aws/aws-sdk-go-v2 issue 3218).
 pub(super) const INLINE: &str = "INLINE_AGENT";
 
-/// Keeps the request's agent as a configuration that turns may run. Gives its digest.
-pub(super) async fn pin(cx: &Cx, input: &InvokeInlineAgentRequest) -> Result<String, Fault> {
-    check_knowledge_bases(input.knowledge_bases.as_deref())?;
-    let settings = agent::created(&as_created(input)?)?;
-    let mut draft = agent::draft(INLINE.to_owned(), settings, cx.engine.now());
-    draft.groups = groups(cx, input.action_groups.as_deref().unwrap_or_default()).await?;
-    keep(cx, &prepare::pinned(&draft, DRAFT)?).await
+/// What a request says alike of its agent and of each of the collaborators that it brings.
+pub(super) struct Described<'a> {
+    created: CreateAgentRequest,
+    groups: &'a [AgentActionGroup],
+    knowledge_bases: &'a [KnowledgeBase],
+    pub(super) collaboration: Collaboration,
+    pub(super) team: &'a [CollaboratorConfiguration],
 }
 
-/// A configuration that is kept already has been compiled before.
-async fn keep(cx: &Cx, pinned: &Pinned) -> Result<String, Fault> {
+impl<'a> Described<'a> {
+    pub(super) fn of_request(input: &'a InvokeInlineAgentRequest) -> Result<Self, Fault> {
+        let created = CreateAgentRequest {
+            agent_name: named(input.agent_name.as_deref()),
+            instruction: Some(input.instruction.clone()),
+            foundation_model: Some(input.foundation_model.clone()),
+            orchestration_type: alike(input.orchestration_type)?,
+            custom_orchestration: alike(input.custom_orchestration.clone())?,
+            idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
+            customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
+            prompt_override_configuration: prompts(input.prompt_override_configuration.as_ref())?,
+            guardrail_configuration: guardrail(input.guardrail_configuration.as_ref()),
+            ..blank()
+        };
+        Ok(Described {
+            created,
+            groups: input.action_groups.as_deref().unwrap_or_default(),
+            knowledge_bases: input.knowledge_bases.as_deref().unwrap_or_default(),
+            collaboration: agent_collaborator::mode(alike(input.agent_collaboration)?),
+            team: input.collaborator_configurations.as_deref().unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn of_collaborator(input: &'a Collaborator) -> Result<Self, Fault> {
+        let created = CreateAgentRequest {
+            agent_name: named(input.agent_name.as_deref()),
+            instruction: Some(input.instruction.clone()),
+            foundation_model: Some(input.foundation_model.clone()),
+            idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
+            customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
+            prompt_override_configuration: prompts(input.prompt_override_configuration.as_ref())?,
+            guardrail_configuration: guardrail(input.guardrail_configuration.as_ref()),
+            ..blank()
+        };
+        Ok(Described {
+            created,
+            groups: input.action_groups.as_deref().unwrap_or_default(),
+            knowledge_bases: input.knowledge_bases.as_deref().unwrap_or_default(),
+            collaboration: agent_collaborator::mode(alike(input.agent_collaboration)?),
+            team: input.collaborator_configurations.as_deref().unwrap_or_default(),
+        })
+    }
+
+    /// The configuration that a turn runs, but for the collaborators.
+    pub(super) async fn config(&self, cx: &Cx) -> Result<AgentConfig, Fault> {
+        check_knowledge_bases(self.knowledge_bases)?;
+        let settings = agent::created(&self.created)?;
+        let mut draft = agent::draft(INLINE.to_owned(), settings, cx.engine.now());
+        draft.groups = groups(cx, self.groups).await?;
+        Ok(prepare::pinned(&draft, DRAFT)?.config)
+    }
+}
+
+/// Keeps a configuration for turns that name it. One that is kept already was compiled before.
+pub(super) async fn keep(cx: &Cx, config: AgentConfig) -> Result<String, Fault> {
+    let pinned = Pinned { config };
     let (store, digest) = (cx.engine.store(), pinned.digest());
     let known = store.get::<Pinned>(&tenant(cx), &digest).await.map_err(Fault::internal)?;
     if known.is_none() {
         turn::Agent::new(pinned.config.clone())
             .map_err(|problem| Fault::validation(problem.to_string()))?;
         let mut batch = write::batch(cx);
-        batch.put(&digest, pinned);
+        batch.put(&digest, &pinned);
         store.commit(batch).await.map_err(Fault::internal)?;
     }
     Ok(digest)
 }
 
-fn as_created(input: &InvokeInlineAgentRequest) -> Result<CreateAgentRequest, Fault> {
-    Ok(CreateAgentRequest {
-        agent_name: input.agent_name.clone().unwrap_or_else(|| INLINE.to_owned()),
+fn named(name: Option<&str>) -> String {
+    name.unwrap_or(INLINE).to_owned()
+}
+
+/// What no inline agent has, or what is read elsewhere.
+fn blank() -> CreateAgentRequest {
+    CreateAgentRequest {
+        agent_name: String::new(),
         client_token: None,
-        instruction: Some(input.instruction.clone()),
-        foundation_model: Some(input.foundation_model.clone()),
+        instruction: None,
+        foundation_model: None,
         description: None,
-        orchestration_type: alike(input.orchestration_type)?,
-        custom_orchestration: alike(input.custom_orchestration.clone())?,
-        idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
+        orchestration_type: None,
+        custom_orchestration: None,
+        idle_session_ttl_in_seconds: None,
         agent_resource_role_arn: None,
-        customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
+        customer_encryption_key_arn: None,
         tags: None,
-        prompt_override_configuration: prompts(input.prompt_override_configuration.as_ref())?,
-        guardrail_configuration: input.guardrail_configuration.as_ref().map(|asked| {
-            GuardrailConfiguration {
-                guardrail_identifier: Some(asked.guardrail_identifier.clone()),
-                guardrail_version: Some(asked.guardrail_version.clone()),
-            }
-        }),
+        prompt_override_configuration: None,
+        guardrail_configuration: None,
         memory_configuration: None,
-        agent_collaboration: alike(input.agent_collaboration)?,
+        agent_collaboration: None,
+    }
+}
+
+fn guardrail(asked: Option<&GuardrailConfigurationWithArn>) -> Option<GuardrailConfiguration> {
+    asked.map(|asked| GuardrailConfiguration {
+        guardrail_identifier: Some(asked.guardrail_identifier.clone()),
+        guardrail_version: Some(asked.guardrail_version.clone()),
     })
 }
 
@@ -90,8 +153,8 @@ fn prompts<B: Shape>(asked: Option<&PromptOverrideConfiguration>) -> Result<Opti
     alike(asked.cloned())
 }
 
-fn check_knowledge_bases(asked: Option<&[KnowledgeBase]>) -> Result<(), Fault> {
-    match asked.unwrap_or_default().first() {
+fn check_knowledge_bases(asked: &[KnowledgeBase]) -> Result<(), Fault> {
+    match asked.first() {
         Some(base) => {
             let (field, feature) = ("knowledgeBases", "knowledge bases of agents");
             Err(refused(field, &base.knowledge_base_id, feature))

@@ -11,9 +11,9 @@ use wire::bedrock_agent_runtime::types::{
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 
-use super::inline_agent::{self, INLINE};
+use super::inline_agent::INLINE;
 use super::invoke_agent::{CONTENT_TYPE, asked, check_performance, fault, recall};
-use super::{response_stream, session_state};
+use super::{inline_team, response_stream, session_state};
 use crate::bedrock_agent::document::{TEST_ALIAS, tenant};
 use crate::cx::Cx;
 use crate::reply::Reply;
@@ -23,7 +23,7 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<R
     let given = input.inline_session_state.clone().unwrap_or_default();
     let state = session_state::read(state_of(given))?;
     let asked = asked(input.end_session, input.input_text.clone(), state.results)?;
-    let config = inline_agent::pin(cx, &input).await?;
+    let config = inline_team::pin(cx, &input).await?;
     let streaming = input.streaming_configurations.unwrap_or_default();
     let request = TurnRequest {
         tenant: tenant(cx),

@@ -36,7 +36,12 @@ fn level(cx: &Cx, config: String, levels: u32) -> BoxFuture<'_, Result<String, F
     })
 }
 
-async fn member(cx: &Cx, one: &Collaborator, levels: u32) -> Result<Option<String>, Fault> {
+/// What a stored collaborator runs now, with its own team; nothing where it cannot be reached.
+pub(super) async fn member(
+    cx: &Cx,
+    one: &Collaborator,
+    levels: u32,
+) -> Result<Option<String>, Fault> {
     let Some(left) = levels.checked_sub(1) else { return Ok(None) };
     let Ok((agent_id, alias_id)) = agent_collaborator::target(cx, &one.alias_arn) else {
         return Ok(None);
