@@ -1,4 +1,4 @@
-"""ListAgentCollaborators, ListAgentKnowledgeBases: nothing can be associated yet, and lists say so."""
+"""ListAgentKnowledgeBases, ListAgentCollaborators of an agent that has none: the lists say so."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""ListAgentKnowledgeBases, ListAgentCollaborators: no agent has any yet, and the lists say so."""
+"""ListAgentKnowledgeBases, ListAgentCollaborators of an agent that has none: the lists say so."""
 
 import pytest
 
