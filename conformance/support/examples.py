@@ -11,10 +11,10 @@ EXAMPLES = REPOSITORY / "examples"
 class Example:
     """One folder of examples/, deployed on a server, with a ledger of its own."""
 
-    def __init__(self, name, server, home, **environment):
+    def __init__(self, name, server, home, file="agent.yaml", **environment):
         self.folder, self.name, self.server = EXAMPLES / name, name, server
         self.ledger = home / "ledger.db"
-        done = run("deploy", str(self.folder / "agent.yaml"), "--yes", url=server.url,
+        done = run("deploy", str(self.folder / file), "--yes", url=server.url,
                    LEDGER=str(self.ledger), **environment)
         assert done.returncode == 0, done.stderr
 
