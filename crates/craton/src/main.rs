@@ -35,6 +35,8 @@ enum Verb {
     Chat(cmd::chat::Args),
     /// Makes agents and functions what a file says, and changes nothing twice.
     Deploy(cmd::deploy::Args),
+    /// Says where two runs part first, and why.
+    Diff(cmd::diff::Args),
     /// Shows a support agent at work: its own server, then a chat.
     Demo(cmd::demo::Args),
     /// Says what is missing: configuration, providers, port, data directory, tools.
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Up(args) => cmd::up::run(args),
         Verb::Chat(args) => cmd::chat::run(args),
         Verb::Deploy(args) => cmd::deploy::run(&args),
+        Verb::Diff(args) => return cmd::diff::run(&args),
         Verb::Demo(args) => cmd::demo::run(args),
         Verb::Doctor(args) => cmd::doctor::run(&args),
         Verb::Env(args) => cmd::env::run(&args),

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod live;
 pub mod record;
 pub mod request;
+pub mod steps;
 pub mod tail;
 pub mod trace;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use craton_core::agent::digest;
 use craton_core::agent::event::{
     Call, Event, ModelFailed, ModelOverflowed, ModelSaid, Outcome, ToolReturned,
 };
@@ -43,6 +44,7 @@ pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
         Err(error) => return model_failed(ask.step, &error),
     };
     let (provider, model) = (resolved.provider_name.clone(), resolved.model.clone());
+    let prompt_digest = Some(digest::of_call(&ask.call));
     let mut attempt = 1;
     loop {
         let mut heard = false;
@@ -50,7 +52,8 @@ pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
         match reply {
             Ok(reply) => {
                 let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
-                let said = ModelSaid { step: ask.step, reply, provider, model, millis };
+                let said =
+                    ModelSaid { step: ask.step, reply, provider, model, millis, prompt_digest };
                 return Event::ModelSaid(Box::new(said));
             }
             Err(error) if attempt < ATTEMPTS && !heard && passing(&error) => {

@@ -39,6 +39,14 @@ pub(super) async fn show(cx: &Cx, id: &str) -> Result<Json, Fault> {
     serde_json::to_value(view).map_err(Fault::internal)
 }
 
+/// Where two runs part first, and why.
+pub(super) async fn diff(cx: &Cx, id: &str, other: &str) -> Result<Json, Fault> {
+    match cx.engine.diff(&tenant(cx), id, other).await.map_err(internal)? {
+        Ok(diff) => serde_json::to_value(diff).map_err(Fault::internal),
+        Err(missing) => Err(Fault::not_found("run, request or session", &missing)),
+    }
+}
+
 pub(super) async fn cancel(cx: &Cx, id: &str) -> Result<Json, Fault> {
     let found = found(cx, id).await?;
     let cancelled = cx.engine.cancel(&tenant(cx), &found.run).await.map_err(Fault::internal)?;

@@ -290,6 +290,9 @@ pub struct ModelSaid {
     pub provider: String,
     pub model: String,
     pub millis: u64,
+    /// [`super::digest::of_call`] of what it answered to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_digest: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod config;
+pub mod digest;
 pub mod event;
 pub mod history;
 pub mod limits;

@@ -4,6 +4,7 @@ pub(crate) mod chat;
 pub(crate) mod completion;
 pub(crate) mod demo;
 pub(crate) mod deploy;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod explain;

@@ -1,10 +1,14 @@
 //! What operators see of runs, and the few things they may do to them.
 
+mod diff;
 mod hold;
 mod list;
 mod standing;
 mod totals;
 
+#[cfg(test)]
+pub(crate) use diff::diverge;
+pub use diff::{Cause, Diff, Divergence};
 pub use hold::Held;
 pub use list::{Listed, RunPage, Wanted};
 pub use standing::{Standing, State};
@@ -18,6 +22,7 @@ use store::{Batch, CommitError, QueueState, StoreError, Tenant};
 use crate::journal::{self, Stamped};
 use crate::live::Out;
 use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
+use crate::steps::{self, Step};
 use crate::{Engine, session, trace};
 
 /// The reason that clients read when a run was called off here.
@@ -31,6 +36,8 @@ pub struct RunView {
     pub events: Vec<Stamped>,
     /// `TracePart`s in the shape of the wire, whether the client asked for them or not.
     pub trace: Vec<Json>,
+    /// What took its time, with what each model was sent; a collaborator's steps inside its own.
+    pub steps: Vec<Step>,
 }
 
 impl Engine {
@@ -56,9 +63,13 @@ impl Engine {
         let Some(record) = self.find_run(tenant, id).await? else { return Ok(None) };
         let (events, _) = journal::load(&self.0, tenant, &record.run).await?;
         let agent = self.0.agent(tenant, &record.config).await?;
-        let parts = agent.map(|agent| trace::full(&events, &agent, &record)).unwrap_or_default();
-        let trace = parts.into_iter().map(Json::from).collect();
-        Ok(Some(RunView { run: record, events, trace }))
+        let Some(agent) = agent else {
+            tracing::warn!(run = record.run, "a run's pinned configuration is missing");
+            return Ok(Some(RunView { run: record, events, trace: Vec::new(), steps: Vec::new() }));
+        };
+        let trace = trace::full(&events, &agent, &record).into_iter().map(Json::from).collect();
+        let steps = steps::steps(&events, &agent);
+        Ok(Some(RunView { run: record, events, trace, steps }))
     }
 
     /// Calls a run off: one under way ends at its next event, a parked one at once. `false` if it

@@ -13,6 +13,7 @@ mod streams;
 mod tails;
 mod threads;
 mod traces;
+mod views;
 
 use std::fmt::Write as _;
 use std::sync::Arc;

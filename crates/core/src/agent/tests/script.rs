@@ -164,6 +164,7 @@ impl Play {
             provider: "p".to_owned(),
             model: "m".to_owned(),
             millis: 0,
+            prompt_digest: None,
         }))
     }
 

@@ -31,6 +31,7 @@ pub use error::{clean_error, function_error, short_error};
 pub use event::{
     EventContext, Parameter, Parameters, invocation_input, lambda_event, split, trace_input,
 };
+pub(in crate::agent) use key::hex;
 pub use key::{canonical, idempotency_key};
 
 /// How often a tool may take effect when a reply is lost.

@@ -194,7 +194,7 @@ impl Chat {
             return self.screen.note("there is no run to show; say something first");
         };
         match self.client.get("craton", &format!("/_craton/v1/runs/{run}")).await {
-            Ok(view) => super::trace::lines(&view).iter().for_each(|l| self.screen.line(l)),
+            Ok(view) => super::trace::lines(&view, false).iter().for_each(|l| self.screen.line(l)),
             Err(message) => self.screen.complain(&message),
         }
     }
