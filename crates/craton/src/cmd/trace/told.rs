@@ -184,6 +184,7 @@ mod tests {
                 {"event": 2, "prompt": {"system": ["be brief"]}, "digest": {"verdict": "ok"}}]}],
         });
         expect![[r#"
+            events
                    1 ms  task     for billing: refund A-1
                    2 ms  billing > model    asked, step 1
                          | digest ok
@@ -192,6 +193,6 @@ mod tests {
                          |     "be brief"
                          |   ]
                          | }"#]]
-        .assert_eq(&lines(&view, true)[7..].join("\n"));
+        .assert_eq(&format!("events\n{}", lines(&view, true)[7..].join("\n")));
     }
 }
