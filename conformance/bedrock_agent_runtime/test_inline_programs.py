@@ -141,3 +141,28 @@ def test_code_in_a_sandbox_is_refused_by_name(rt, agent):
                               "parentActionGroupSignature": "AMAZON.CodeInterpreter"}]
     with refused("ValidationException", "parentActionGroupSignature"):
         Program(rt, agent, []).run("What is 2 ** 64?")
+
+
+@pytest.mark.parametrize(("word", "told"), [("CONFIRM", "7 degrees, rain, in celsius"), ("DENY", None)])
+def test_a_call_that_needs_confirmation_is_asked_about(rt, agent, model, word, told):
+    """`USER_CONFIRMATION_AND_RESULT`: the word and, if it was yes, the result in one."""
+    agent["actionGroups"] = [tool_group("WeatherActionGroup", current_weather, confirm=True)]
+    model.turn(Say(calls=[("WeatherActionGroup__current_weather", {"place": "Bergen"})]), Say("Well then."))
+    asked = []
+    program = Program(rt, agent, [current_weather])
+    answer = program.run("Bergen?", decide=lambda call: asked.append(call) or word)
+    assert answer == "Well then."
+    assert [call["actionInvocationType"] for call in asked] == ["USER_CONFIRMATION_AND_RESULT"]
+    heard, = tool_results(model.requests[1])
+    assert heard == told if told else "degrees" not in heard
+
+
+def test_an_agent_with_user_input_asks_back(rt, agent, model):
+    """`AMAZON.UserInput` beside groups of one's own: the question ends the turn, the answer begins the next."""
+    agent["actionGroups"].append(
+        {"actionGroupName": "UserInputAction", "parentActionGroupSignature": "AMAZON.UserInput"})
+    model.turn(Say(calls=[("user__askuser", {"question": "Which place?"})]), said="weather")
+    model.turn(Say("In Bergen it rains."), said="Bergen")
+    program, session = Program(rt, agent, []), str(uuid.uuid4())
+    assert program.run("What is the weather?", session) == "Which place?"
+    assert program.run("Bergen", session) == "In Bergen it rains."
