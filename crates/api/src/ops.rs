@@ -73,6 +73,8 @@ ops! {
         ListTagsForResource => bedrock_agent::tag::list,
     }
     "bedrock-agent-runtime": {
+        DeleteAgentMemory => bedrock_agent_runtime::agent_memory::delete,
+        GetAgentMemory => bedrock_agent_runtime::agent_memory::get,
         InvokeAgent => bedrock_agent_runtime::invoke_agent::invoke,
         InvokeInlineAgent => bedrock_agent_runtime::invoke_inline_agent::invoke,
     }

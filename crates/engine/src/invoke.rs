@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use craton_core::agent::event::{Accepted, Event, Lineage};
+use craton_core::agent::event::{Accepted, Event, Lineage, Task};
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::Agent;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -15,7 +15,7 @@ use crate::live::{Activation, Out};
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
 use crate::request::{Hearing, Input, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Counted, Run};
-use crate::{Engine, journal, lane, session, trace};
+use crate::{Engine, journal, lane, memory, note, session, trace};
 
 /// How often a repeated request looks for a run that no task here drives yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -39,9 +39,20 @@ impl Engine {
         let Some(agent) = inner.agent(&request.tenant, &request.config).await? else {
             return Err(InvokeError::NoConfig(request.config));
         };
+        if let Some(id) = request.memory_id.as_ref().filter(|_| agent.config.memory.is_none()) {
+            let message = format!(
+                "memoryId {id}: agent {} has no memory; enable SESSION_SUMMARY in its \
+                 memoryConfiguration and prepare it",
+                request.agent_id
+            );
+            return Err(InvokeError::Invalid(message));
+        }
         let provider = inner.models.resolve(&agent.config.model)?.provider_name;
         let began = match request.input.clone() {
-            Input::Text(text) => self.begin(&request, agent, text).await,
+            Input::Text(text) => {
+                self.before_a_session(&request).await?;
+                self.begin(&request, agent, text).await
+            }
             Input::Results { invocation_id, results } => {
                 self.resume(&request, agent, &invocation_id, &results).await
             }
@@ -120,6 +131,25 @@ impl Engine {
         // Of a run that is over nothing more will come.
         let over = record.value.ended_at.is_some().then(Vec::new);
         Ok(heard.or(over))
+    }
+
+    /// A session begins once its memory knows of those that are over; one that goes on stays with its
+    /// memory.
+    async fn before_a_session(&self, request: &TurnRequest) -> Result<(), InvokeError> {
+        let Some(memory) = &request.memory_id else { return Ok(()) };
+        let session = self.session(request).await?.value;
+        if let Some(other) = session.memory_id.as_ref().filter(|other| *other != memory) {
+            let message = format!(
+                "session {} belongs to memory {other}; begin another session for memoryId {memory}",
+                request.session_id
+            );
+            return Err(InvokeError::Invalid(message));
+        }
+        if session.session_id.is_empty() {
+            let prefix = memory::prefix(&request.agent_id, &request.alias_id, Some(memory));
+            self.settle_memory(&request.tenant, &prefix).await?;
+        }
+        Ok(())
     }
 
     async fn begin(
@@ -211,10 +241,7 @@ impl Engine {
     }
 
     pub(crate) fn write_begin(&self, batch: &mut Batch, request: &TurnRequest, run: &mut Run) {
-        self.0.tally.count(&run.tenant, &run.pending);
-        let payload = journal::encode(&std::mem::take(&mut run.pending));
-        batch.append(&run.id, run.next, run.epoch, journal::EVENTS, "agent", payload);
-        run.next += 1;
+        run.append_to(&self.0, batch);
         batch.put(&run.id, &run.record);
         self.write_repeat(batch, request, &run.id, None);
     }
@@ -284,9 +311,10 @@ impl Engine {
     }
 
     async fn end_session(&self, request: &TurnRequest) -> Result<Begun, Refusal> {
-        let session = self.session(request).await?;
+        let mut session = self.session(request).await?;
         if let Some(parked) = &session.value.parked {
             session::call_off_parked(&self.0, &request.tenant, parked, "the session ended").await?;
+            session = self.session(request).await?;
         }
         // AWS: the answer to `endSession` (seen in the console and in AWS re:Post threads).
         let text = "Session is terminated as 'endSession' flag is set in request.".to_owned();
@@ -294,8 +322,12 @@ impl Engine {
         let (lane, lease) = (request.session_key(), (self.0.owner.as_str(), self.now()));
         // It takes the lane for the length of the batch, so no turn is under way meanwhile.
         batch.enqueue(&request.request, &lane, self.now(), Some(lease));
+        batch.expect_version::<Session>(&lane, session.version);
         batch.delete::<Session>(&lane);
         batch.dequeue(&request.request, 1);
+        let mut ended = session.value;
+        ended.memory_id = ended.memory_id.or_else(|| request.memory_id.clone());
+        let summed_up = memory::end(&mut batch, &ended, &request.config, self.now());
         self.write_repeat(&mut batch, request, &request.request, Some(text.clone()));
         match self.0.store.commit(batch).await.map_err(Refusal::from) {
             Ok(()) => {}
@@ -307,6 +339,10 @@ impl Engine {
                 return Err(Refusal::Error(InvokeError::Conflict(busy)));
             }
             Err(refusal) => return Err(refusal),
+        }
+        if let Some(id) = summed_up {
+            // What fails here is done when its timer is due, which is now.
+            note("summing a session up", memory::begin(self, &request.tenant, &id).await);
         }
         let outs = stream::iter([Out::Chunk(text)]).boxed();
         Ok(Begun { run: request.request.clone(), outs })
@@ -341,6 +377,9 @@ fn accepted(request: &TurnRequest, provider: &str, input_text: String) -> Event 
         session_attributes: request.session_attributes.clone(),
         prompt_session_attributes: request.prompt_session_attributes.clone().unwrap_or_default(),
         conversation: request.conversation.clone(),
+        files: request.files.clone(),
+        memory_id: request.memory_id.clone(),
+        task: Task::Answer,
         recall: request.recall.clone(),
         stream: request.stream,
         trace: request.trace,

@@ -156,7 +156,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         pending: Vec::new(),
         outs: Vec::new(),
     };
-    if run.turn.messages.is_empty() {
+    if !run.turn.begun {
         let session = session::for_lane(inner, &run.tenant, &lane).await?;
         let started = session::started(inner, &run.tenant, &run, session).await;
         let started = started.map_err(CommitError::Store)?;

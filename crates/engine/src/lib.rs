@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod journal;
 pub mod limits;
 pub mod live;
+pub mod memory;
 pub mod record;
 pub mod request;
 pub mod steps;

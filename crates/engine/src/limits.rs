@@ -25,6 +25,8 @@ pub struct Limits {
     /// Asynchronous invocations of one account and region that wait or run; one more is throttled.
     /// Ours: AWS names no number.
     pub waiting_events: i64,
+    /// How long a new session waits for what its memory is to know of those that are over. Ours.
+    pub memory_wait_millis: u64,
     /// Compiled configurations kept in memory.
     pub cached_agents: usize,
     /// Bytes of conversations kept in memory, so that a session in use is not read again. Ours.
@@ -42,6 +44,7 @@ impl Default for Limits {
             lease_millis: 30_000,
             parked_millis: 30 * 24 * 3_600_000,
             waiting_events: 10_000,
+            memory_wait_millis: 30_000,
             cached_agents: 1_000,
             cached_history_bytes: 16 << 20,
             journal_page: 500,

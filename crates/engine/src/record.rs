@@ -46,6 +46,11 @@ pub struct Session {
     pub agent_id: String,
     pub alias_id: String,
     pub session_id: String,
+    #[serde(default)]
+    pub began_at: i64,
+    /// The memory that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_id: Option<String>,
     pub attributes: Attributes,
     /// Which exchanges the next turn may read.
     #[serde(default)]

@@ -5,7 +5,7 @@ use craton_core::agent::recall::Recall;
 use futures_util::stream::BoxStream;
 use llm::ModelError;
 use store::{CommitError, Conflict, Record as _, StoreError, Tenant};
-use wire::converse::Message;
+use wire::converse::{Block, Message};
 
 use crate::live::Out;
 use crate::record::{Repeat, Session, digest};
@@ -28,6 +28,9 @@ pub struct TurnRequest {
     pub prompt_session_attributes: Option<Attributes>,
     /// Messages for a session that has none yet.
     pub conversation: Vec<Message>,
+    /// Images and documents that come with the text.
+    pub files: Vec<Block>,
+    pub memory_id: Option<String>,
     /// How much of what was said before the prompts have.
     pub recall: Recall,
     /// The answer's text goes out while the model makes it.

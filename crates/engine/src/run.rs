@@ -121,12 +121,16 @@ impl Run {
     /// A batch that appends what is pending.
     pub(crate) fn append(&mut self, inner: &Inner) -> Batch {
         let mut batch = Batch::new(&self.tenant, inner.clock.now());
+        self.live.append(self.next);
+        self.append_to(inner, &mut batch);
+        batch
+    }
+
+    pub(crate) fn append_to(&mut self, inner: &Inner, batch: &mut Batch) {
         inner.tally.count(&self.tenant, &self.pending);
         let payload = journal::encode(&std::mem::take(&mut self.pending));
         batch.append(&self.id, self.next, self.epoch, journal::EVENTS, "agent", payload);
-        self.live.append(self.next);
         self.next += 1;
-        batch
     }
 
     pub(crate) fn tell(&mut self) {

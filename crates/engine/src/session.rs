@@ -13,7 +13,7 @@ use crate::journal::{self, Stamped};
 use crate::past::{Added, Left};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
 use crate::run::Run;
-use crate::{Inner, past};
+use crate::{Inner, memory, past};
 
 /// What the ids of hand-offs' timers begin with.
 pub(crate) const PARK_TIMERS: &str = "hand-off/";
@@ -30,8 +30,17 @@ pub(crate) async fn started(
     run: &Run,
     session: Session,
 ) -> Result<Event, StoreError> {
+    let config = &run.agent.config;
+    let asked = run.turn.accepted.as_ref().and_then(|accepted| accepted.memory_id.as_deref());
+    let memory_id = asked.or(session.memory_id.as_deref());
+    let memory = match memory_id {
+        Some(id) => memory::recall(inner, tenant, config, (&run.record.alias_id, id)).await?,
+        None => Vec::new(),
+    };
+    let recalled: Vec<String> = memory.iter().map(|recalled| recalled.text.clone()).collect();
     let mut started = Started {
-        system: prompt::system(&run.agent.config, &run.turn.prompt_attributes),
+        system: prompt::system(config, &run.turn.prompt_attributes, &recalled),
+        memory,
         past: session.past,
         threads: session.threads,
         history: session.history,
@@ -39,7 +48,7 @@ pub(crate) async fn started(
         unknown: session.unknown,
         routed: session.routed,
     };
-    let (retention, now) = (inner.retention(&run.agent.config), inner.clock.now());
+    let (retention, now) = (inner.retention(config), inner.clock.now());
     for past in started.pasts_mut() {
         past::fill(inner, tenant, past).await?;
         past.retain(&retention, now);
@@ -166,6 +175,9 @@ pub(crate) async fn commit(
     batch: Batch,
     closing: &Closing<'_>,
 ) -> Result<(), CommitError> {
+    if closing.turn.sums_up() {
+        return memory::commit(inner, tenant, batch, closing).await;
+    }
     let key = closing.record.session_key();
     loop {
         let found = current(inner, tenant, &key).await.map_err(CommitError::Store)?;
@@ -175,6 +187,9 @@ pub(crate) async fn commit(
         let mut batch = batch.clone();
         batch.expect_version::<Session>(&key, found.version);
         batch.put_until(&key, &after, after.lapses_at.unwrap_or(now + kept));
+        if closing.config.memory.is_some() {
+            memory::follow(&mut batch, &after, &closing.record.config);
+        }
         let until = now + inner.text_millis(closing.config);
         for (id, exchange) in &left {
             batch.put_until(id, exchange, until);
@@ -202,7 +217,12 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
     session.alias_id = record.alias_id.clone();
     session.session_id = record.session_id.clone();
     session.remember(&record.run);
-    if !turn.messages.is_empty() {
+    if lapsed {
+        session.began_at = record.begun_at;
+    }
+    if turn.begun {
+        let memory_id = turn.accepted.as_ref().and_then(|accepted| accepted.memory_id.clone());
+        session.memory_id = memory_id.or(session.memory_id);
         session.attributes = turn.session_attributes.clone();
         if lapsed {
             // It lapsed while the turn ran: what the turn had from it still holds.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use store::{Batch, QueueState, StoreError};
 
 use crate::lane::{PAGE, claim, give_back_strays, take_up};
-use crate::{Engine, Inner, event, note, session};
+use crate::{Engine, Inner, event, memory, note, session};
 
 /// Time between two rounds of upkeep.
 const ROUND: Duration = Duration::from_secs(1);
@@ -65,6 +65,7 @@ async fn round(engine: Engine, clears: bool) {
     give_back_strays(&engine.0).await;
     claim(&engine).await;
     note("calling off hand-offs", call_off_due(&engine.0).await);
+    note("summing up sessions that are over", memory::sum_up_due(&engine).await);
     note("performing accepted events", event::perform_due(&engine).await);
     if clears {
         note("clearing what has lapsed", clear(&engine.0, engine.now()).await);
@@ -85,7 +86,7 @@ pub(crate) async fn renew(inner: &Inner) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn clear(inner: &Inner, now: i64) -> Result<(), StoreError> {
+pub(crate) async fn clear(inner: &Inner, now: i64) -> Result<(), StoreError> {
     for _ in 0..CLEARINGS {
         if inner.store.purge_expired(now, CLEARED).await? < CLEARED {
             break;

@@ -18,7 +18,7 @@ use super::feature::Asked;
 use super::limits::{ALIASES, IDLE_SESSION_TTL};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
-use super::{agent_alias, agent_collaborator, tag};
+use super::{agent_alias, agent_collaborator, memory, tag};
 use crate::cx::Cx;
 
 /// Versions read at once while an agent is deleted.
@@ -221,6 +221,7 @@ pub(crate) fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
         role_arn: input.agent_resource_role_arn.clone(),
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
         collaboration: agent_collaborator::mode(input.agent_collaboration),
+        memory: memory::read(input.memory_configuration.as_ref()),
         prompts: Asked::from(input).check()?,
     })
 }
@@ -235,6 +236,7 @@ fn updated(input: &UpdateAgentRequest) -> Result<Settings, Fault> {
         role_arn: Some(input.agent_resource_role_arn.clone()),
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
         collaboration: agent_collaborator::mode(input.agent_collaboration),
+        memory: memory::read(input.memory_configuration.as_ref()),
         prompts: Asked::from(input).check()?,
     })
 }
@@ -280,7 +282,7 @@ pub(crate) fn shown(cx: &Cx, agent: &Agent, status: AgentStatus) -> wire_types::
         recommended_actions: None,
         prompt_override_configuration: settings.prompts.as_deref().map(prompts),
         guardrail_configuration: None,
-        memory_configuration: None,
+        memory_configuration: settings.memory.as_ref().map(memory::shown),
         agent_collaboration: Some(agent_collaborator::shown_mode(settings.collaboration)),
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use craton_core::agent::config::{Collaboration, Executor, Schema};
+use craton_core::agent::config::{Collaboration, Executor, MemoryConfig, Schema};
 use serde::{Deserialize, Serialize};
 pub(crate) use store::Versioned;
 use store::{Record, StoreError, Tenant};
@@ -73,6 +73,9 @@ pub(crate) struct Settings {
     pub(crate) idle_session_ttl_seconds: u32,
     #[serde(default)]
     pub(crate) collaboration: Collaboration,
+    /// `memoryConfiguration`; off without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<MemoryConfig>,
     /// Prompt settings that say no more than the defaults, kept because they are given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) prompts: Option<Vec<PromptDefault>>,

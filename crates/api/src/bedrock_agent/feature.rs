@@ -5,8 +5,8 @@
 
 use wire::bedrock_agent::types::{
     AgentAliasRoutingConfigurationListItem, CreateAgentRequest, CreationMode, CustomOrchestration,
-    GuardrailConfiguration, MemoryConfiguration, OrchestrationType, PromptConfiguration,
-    PromptOverrideConfiguration, PromptState, PromptType, UpdateAgentRequest,
+    GuardrailConfiguration, OrchestrationType, PromptConfiguration, PromptOverrideConfiguration,
+    PromptState, PromptType, UpdateAgentRequest,
 };
 use wire::fault::Fault;
 
@@ -24,7 +24,6 @@ pub(crate) struct Asked<'a> {
     orchestration: Option<OrchestrationType>,
     custom: Option<&'a CustomOrchestration>,
     guardrail: Option<&'a GuardrailConfiguration>,
-    memory: Option<&'a MemoryConfiguration>,
     prompts: Option<&'a PromptOverrideConfiguration>,
     key: Option<&'a str>,
 }
@@ -35,7 +34,6 @@ impl<'a> From<&'a CreateAgentRequest> for Asked<'a> {
             orchestration: input.orchestration_type,
             custom: input.custom_orchestration.as_ref(),
             guardrail: input.guardrail_configuration.as_ref(),
-            memory: input.memory_configuration.as_ref(),
             prompts: input.prompt_override_configuration.as_ref(),
             key: input.customer_encryption_key_arn.as_deref(),
         }
@@ -48,7 +46,6 @@ impl<'a> From<&'a UpdateAgentRequest> for Asked<'a> {
             orchestration: input.orchestration_type,
             custom: input.custom_orchestration.as_ref(),
             guardrail: input.guardrail_configuration.as_ref(),
-            memory: input.memory_configuration.as_ref(),
             prompts: input.prompt_override_configuration.as_ref(),
             key: input.customer_encryption_key_arn.as_deref(),
         }
@@ -67,9 +64,6 @@ impl Asked<'_> {
         if let Some(GuardrailConfiguration { guardrail_identifier: Some(id), .. }) = self.guardrail
         {
             return Err(refused("guardrailConfiguration", id, "guardrails of agents"));
-        }
-        if self.memory.is_some_and(|memory| !memory.enabled_memory_types.is_empty()) {
-            return Err(refused("memoryConfiguration", "", "memory across sessions"));
         }
         if let Some(key) = self.key.filter(|key| !key.is_empty()) {
             let feature = "encryption of documents under a customer's key";
@@ -133,7 +127,7 @@ pub(crate) fn check_route(route: &AgentAliasRoutingConfigurationListItem) -> Res
 
 #[cfg(test)]
 mod tests {
-    use wire::bedrock_agent::types::{MemoryType, OrchestrationExecutor};
+    use wire::bedrock_agent::types::OrchestrationExecutor;
 
     use super::*;
 
@@ -148,11 +142,6 @@ mod tests {
     fn a_field_at_its_default_is_taken_and_any_other_value_names_field_and_feature() {
         let custom =
             CustomOrchestration { executor: Some(OrchestrationExecutor::Lambda("f".into())) };
-        let memory = MemoryConfiguration {
-            enabled_memory_types: vec![MemoryType::SessionSummary],
-            storage_days: None,
-            session_summary_configuration: None,
-        };
         let defaults = |mode| PromptOverrideConfiguration {
             prompt_configurations: vec![PromptConfiguration {
                 prompt_type: Some(PromptType::Orchestration),
@@ -171,10 +160,6 @@ mod tests {
             (
                 Asked { custom: Some(&custom), ..no() },
                 "craton does not support 'customOrchestration' yet: custom orchestration",
-            ),
-            (
-                Asked { memory: Some(&memory), ..no() },
-                "craton does not support 'memoryConfiguration' yet: memory across sessions",
             ),
             (
                 Asked { key: Some("arn:k"), ..no() },

@@ -103,6 +103,7 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         instruction: needed(&settings.instruction, "instruction")?,
         groups: agent.groups.iter().filter(|group| group.enabled).filter_map(runnable).collect(),
         idle_session_ttl_seconds: settings.idle_session_ttl_seconds,
+        memory: settings.memory.clone(),
         retention: retention::of(&agent.tags)?,
         user_input: agent.groups.iter().any(built_in::asks_user),
         ..AgentConfig::default()

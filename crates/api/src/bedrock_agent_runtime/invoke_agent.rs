@@ -9,7 +9,7 @@ use wire::bedrock_agent_runtime::types::{
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 
-use super::{response_stream, session_state, team};
+use super::{file, response_stream, session_state, team};
 use crate::bedrock_agent::document::{self, AgentAlias, missing, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::cx::Cx;
@@ -18,9 +18,12 @@ use crate::reply::Reply;
 
 pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, Fault> {
     check(&input)?;
-    let state = session_state::read(input.session_state.unwrap_or_default())?;
+    let mut given = input.session_state.unwrap_or_default();
+    let attached = given.files.take().unwrap_or_default();
+    let state = session_state::read(given)?;
     let asked = asked(input.end_session, input.input_text, state.results)?;
     let config = config(cx, &input.agent_id, &input.agent_alias_id).await?;
+    let files = file::read(cx, attached, &asked).await?;
     let streaming = input.streaming_configurations.unwrap_or_default();
     let request = TurnRequest {
         tenant: tenant(cx),
@@ -34,21 +37,23 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, 
         session_attributes: state.session_attributes,
         prompt_session_attributes: state.prompt_session_attributes,
         conversation: state.conversation,
+        files,
+        memory_id: input.memory_id.clone(),
         recall: recall(input.prompt_creation_configurations),
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),
     };
     let hearing = cx.engine.invoke(request).await.map_err(fault)?;
-    Ok(reply(input.session_id, hearing))
+    Ok(reply(input.session_id, input.memory_id, hearing))
 }
 
 // AWS: the content type of every answer (a response printed in
 // severity1/custom-amazon-bedrock-agent-action issue 16).
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
-fn reply(session_id: String, hearing: Hearing) -> Reply {
+fn reply(session_id: String, memory_id: Option<String>, hearing: Hearing) -> Reply {
     let content_type = CONTENT_TYPE.to_owned();
-    let head = InvokeAgentResponse { content_type, memory_id: None, session_id };
+    let head = InvokeAgentResponse { content_type, memory_id, session_id };
     let events = response_stream::events(hearing.outs);
     let reply = Reply::stream(head.into_value(), events).header("x-craton-run-id", hearing.run);
     reply.by(&hearing.provider)
@@ -57,9 +62,6 @@ fn reply(session_id: String, hearing: Hearing) -> Reply {
 /// Fields whose feature has not landed stand at their defaults. `applyGuardrailInterval` may have
 /// any value: it says how often a guardrail is asked, and no agent here can have one.
 fn check(input: &InvokeAgentRequest) -> Result<(), Fault> {
-    if let Some(id) = &input.memory_id {
-        return Err(refused("memoryId", id, "memory across sessions"));
-    }
     if let Some(arn) = &input.source_arn {
         return Err(refused("sourceArn", arn, "policies that look at the source of a request"));
     }

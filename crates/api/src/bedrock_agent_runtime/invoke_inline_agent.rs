@@ -13,16 +13,18 @@ use wire::shape::Shape as _;
 
 use super::inline_agent::INLINE;
 use super::invoke_agent::{CONTENT_TYPE, asked, check_performance, fault, recall};
-use super::{inline_team, response_stream, session_state};
+use super::{file, inline_team, response_stream, session_state};
 use crate::bedrock_agent::document::{TEST_ALIAS, tenant};
 use crate::cx::Cx;
 use crate::reply::Reply;
 
 pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<Reply, Fault> {
     check(&input)?;
-    let given = input.inline_session_state.clone().unwrap_or_default();
+    let mut given = input.inline_session_state.clone().unwrap_or_default();
+    let attached = given.files.take().unwrap_or_default();
     let state = session_state::read(state_of(given))?;
     let asked = asked(input.end_session, input.input_text.clone(), state.results)?;
+    let files = file::read(cx, attached, &asked).await?;
     let config = inline_team::pin(cx, &input).await?;
     let streaming = input.streaming_configurations.unwrap_or_default();
     let request = TurnRequest {
@@ -37,6 +39,8 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<R
         session_attributes: state.session_attributes,
         prompt_session_attributes: state.prompt_session_attributes,
         conversation: state.conversation,
+        files,
+        memory_id: None,
         recall: recall(input.prompt_creation_configurations),
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),

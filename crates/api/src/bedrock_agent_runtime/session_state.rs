@@ -1,5 +1,5 @@
 //! What a client says about its session: attributes, results of a hand-off, an earlier
-//! conversation.
+//! conversation. Its files are read in `file`.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,6 @@ pub(crate) struct Results {
 }
 
 pub(crate) fn read(state: SessionState) -> Result<State, Fault> {
-    if state.files.is_some_and(|files| !files.is_empty()) {
-        return Err(refused("sessionState.files", "", "files in sessions"));
-    }
     if state.knowledge_base_configurations.is_some_and(|list| !list.is_empty()) {
         let field = "sessionState.knowledgeBaseConfigurations";
         return Err(refused(field, "", "knowledge bases of agents"));

@@ -87,7 +87,7 @@ fn fill<'a>(turn: &'a Turn, agent: &'a Agent, purpose: Purpose) -> Fill<'a> {
         },
         own: talk.own,
         attributes: &turn.prompt_attributes,
-        memory: &[],
+        memory: &turn.memory,
         latest: turn.said.as_deref().unwrap_or_default(),
         last_agent: turn.routed.as_deref(),
     }

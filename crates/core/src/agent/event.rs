@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use wire::converse::{Message, Reply};
+use wire::converse::{Block, Message, Reply};
 
 use super::history::Past;
 use super::origin::Utterance;
@@ -66,7 +66,7 @@ pub enum Event {
 }
 
 /// What the client asked, as it asked it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
     /// `account/region`, part of every idempotency key.
@@ -90,12 +90,37 @@ pub struct Accepted {
     /// Messages the client gives for a fresh session.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conversation: Vec<Message>,
+    /// What the client attached to its question: images and documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Block>,
+    /// The memory that the session belongs to (`memoryId`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Task::is_answer")]
+    pub task: Task,
     #[serde(default, skip_serializing_if = "Recall::is_all")]
     pub recall: Recall,
     #[serde(default)]
     pub stream: bool,
     #[serde(default)]
     pub trace: bool,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Task {
+    /// An answer to the client.
+    #[default]
+    Answer,
+    /// What later sessions are to know of this one, once it is over.
+    Summarize,
+}
+
+impl Task {
+    fn is_answer(&self) -> bool {
+        *self == Task::Answer
+    }
 }
 
 /// A run's place in its tree. The root owns the session's lane and the client's stream.
@@ -140,6 +165,9 @@ pub struct Started {
     /// below this turn's agent ([`thread_path`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub threads: BTreeMap<String, Past>,
+    /// Summaries of earlier sessions with the same memory, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<Recalled>,
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub session_attributes: Attributes,
     /// Calls of earlier turns whose outcome nobody knows.
@@ -148,6 +176,14 @@ pub struct Started {
     /// The collaborator that a routing supervisor chose last in this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routed: Option<String>,
+}
+
+/// What is known of an earlier session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recalled {
+    pub session_id: String,
+    pub text: String,
 }
 
 impl Started {

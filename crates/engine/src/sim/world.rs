@@ -35,6 +35,10 @@ pub(crate) struct Model {
     script: Vec<Reply>,
     /// Failures of the next calls, before or after the first piece of text.
     failures: Mutex<VecDeque<(ModelErrorKind, bool)>>,
+    /// What it sums sessions up with: calls that offer no tools.
+    pub(crate) summaries: Mutex<VecDeque<String>>,
+    /// The system texts of its calls.
+    systems: Mutex<Vec<String>>,
     /// How long it asks to be left alone when it fails.
     pub(crate) retry_after: Mutex<Option<Duration>>,
     pub(crate) calls: AtomicUsize,
@@ -51,6 +55,8 @@ impl Model {
         Model {
             script,
             failures: Mutex::default(),
+            summaries: Mutex::default(),
+            systems: Mutex::default(),
             retry_after: Mutex::default(),
             calls: AtomicUsize::default(),
             running: AtomicUsize::default(),
@@ -64,7 +70,16 @@ impl Model {
         self.failures.lock().expect("no panic").push_back((kind, after_text));
     }
 
+    /// What it was told, call by call.
+    pub(crate) fn systems(&self) -> Vec<String> {
+        self.systems.lock().expect("no panic").clone()
+    }
+
     fn next(&self, call: &wire::converse::Call) -> Reply {
+        if call.tools.is_empty() {
+            let summary = self.summaries.lock().expect("no panic").pop_front();
+            return reply(vec![Block::Text(summary.unwrap_or_default())], StopReason::EndTurn);
+        }
         let said = call.messages.iter().filter(|m| m.role == Role::Assistant).count();
         let heard = call.messages.iter().filter(|m| m.role == Role::User).count();
         self.script.get(said).cloned().unwrap_or_else(|| {
@@ -85,6 +100,7 @@ impl Provider for Model {
     ) -> BoxFuture<'a, Result<Deltas, ModelError>> {
         Box::pin(async move {
             self.calls.fetch_add(1, Ordering::SeqCst);
+            self.systems.lock().expect("no panic").push(call.system.join("\n"));
             let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
             self.most.fetch_max(running, Ordering::SeqCst);
             if !self.takes.is_zero() {
@@ -314,6 +330,8 @@ pub(crate) fn request(engine: &Engine, tenant: &Tenant, config: &str, input: Inp
         prompt_session_attributes: None,
         recall: Default::default(),
         conversation: Vec::new(),
+        files: Vec::new(),
+        memory_id: None,
         stream: false,
         trace: false,
     }

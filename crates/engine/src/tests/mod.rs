@@ -6,6 +6,7 @@ mod effects;
 mod events;
 mod hand_offs;
 mod holds;
+mod memory;
 mod operators;
 mod repeats;
 mod sessions;

@@ -50,7 +50,7 @@ pub fn render(stage: Stage, template: Option<&Template>, mut fill: Fill<'_>) -> 
 }
 
 /// The default orchestration's system text, as a turn begins with it.
-pub fn system(config: &AgentConfig, attributes: &Attributes) -> Vec<String> {
+pub fn system(config: &AgentConfig, attributes: &Attributes, memory: &[String]) -> Vec<String> {
     let fill = Fill {
         config,
         tools: &[],
@@ -59,7 +59,7 @@ pub fn system(config: &AgentConfig, attributes: &Attributes) -> Vec<String> {
         history: Vec::new(),
         own: Vec::new(),
         attributes,
-        memory: &[],
+        memory,
         latest: "",
         last_agent: None,
     };

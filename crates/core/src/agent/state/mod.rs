@@ -16,7 +16,8 @@ pub use self::team::{Member, ROUTE, Routing, Spent, within};
 pub use self::uses::{Progress, Use};
 pub use self::window::Overflow;
 use crate::agent::event::{
-    Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Started, UnknownEffect,
+    Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Started, Task,
+    UnknownEffect,
 };
 use crate::agent::history::Past;
 use crate::agent::origin::{Origin, Utterance, push};
@@ -30,6 +31,10 @@ pub struct Turn {
     pub system: Vec<String>,
     /// What a collaborator reads of its supervisor's conversation, before all else.
     pub relayed: Vec<Utterance>,
+    /// Its start is recorded: the session's lane is its own.
+    pub begun: bool,
+    /// Summaries of earlier sessions, the oldest first.
+    pub memory: Vec<String>,
     /// The session's exchanges that the turn reads.
     pub past: Past,
     /// What was said after them and is not kept there yet, such as what the client brought along.
@@ -159,6 +164,11 @@ impl Turn {
         self.relayed.iter().chain(past).chain(&self.carried).chain(&self.messages)
     }
 
+    /// Whether it is to sum a session up instead of answering.
+    pub fn sums_up(&self) -> bool {
+        self.accepted.as_ref().is_some_and(|accepted| accepted.task == Task::Summarize)
+    }
+
     fn accept(&mut self, accepted: &Accepted) {
         self.request = accepted.run.clone();
         self.prompt_attributes = accepted.prompt_session_attributes.clone();
@@ -169,7 +179,9 @@ impl Turn {
 
     fn start(&mut self, started: &Started) {
         let Some(accepted) = self.accepted.clone() else { return };
+        self.begun = true;
         self.system = started.system.clone();
+        self.memory = started.memory.iter().map(|recalled| recalled.text.clone()).collect();
         self.past = started.past.clone();
         self.carried = started.history.clone();
         self.threads = started.threads.clone();
@@ -182,10 +194,15 @@ impl Turn {
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
         self.threads = started.threads.clone();
         self.routed = started.routed.clone();
+        if accepted.task == Task::Summarize {
+            return;
+        }
         let words = (Block::Text(accepted.input_text), self.asker.clone());
         push(&mut self.messages, Role::User, vec![words]);
         let blocks = self.messages.last().map_or(0, |message| message.content.len());
         self.question = (self.messages.len().saturating_sub(1), blocks.saturating_sub(1));
+        let files = accepted.files.into_iter().map(|block| (block, Origin::Document));
+        push(&mut self.messages, Role::User, files.collect());
     }
 
     fn hear(&mut self, said: &ModelSaid) {

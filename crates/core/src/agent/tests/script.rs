@@ -26,7 +26,8 @@ use crate::agent::config::{
 };
 use crate::agent::event::{
     Accepted, Attributes, Deferred, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed,
-    ModelOverflowed, ModelSaid, Outcome, Parked, Purpose, Resumed, Shrunk, Started, ToolReturned,
+    ModelOverflowed, ModelSaid, Outcome, Parked, Purpose, Resumed, Shrunk, Started, Task,
+    ToolReturned,
 };
 use crate::agent::history::{self, Exchange, Past};
 use crate::agent::limits::Limits;
@@ -371,6 +372,9 @@ fn begin(text: &str, past: Past) -> Vec<Event> {
         prompt_session_attributes: Attributes::new(),
         recall: Default::default(),
         conversation: Vec::new(),
+        files: Vec::new(),
+        memory_id: None,
+        task: Task::Answer,
         stream: false,
         trace: true,
     };

@@ -7,6 +7,7 @@
 pub mod ask_user;
 mod hand_off;
 mod stages;
+mod summary;
 mod team;
 mod tools;
 mod window;
@@ -120,6 +121,9 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     }
     if let Some(overflow) = &turn.overflow {
         return window::ask_again(turn, overflow);
+    }
+    if turn.sums_up() {
+        return summary::next(turn);
     }
     if let Some(event) = team::route(turn, facts) {
         return vec![event];

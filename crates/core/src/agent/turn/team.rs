@@ -8,7 +8,7 @@ use super::{Agent, Facts, decide};
 use crate::agent::config::{Collaboration, Collaborator, Stage};
 use crate::agent::event::{
     Accepted, Attributes, Delegated, Event, Intent, Lineage, Outcome, Parent, Purpose, Started,
-    ToolReturned,
+    Task, ToolReturned,
 };
 use crate::agent::prompt;
 use crate::agent::recall::Recall;
@@ -136,7 +136,7 @@ pub(super) fn delegate(
         ));
     }
     let started = Started {
-        system: prompt::system(&agent.config, &turn.prompt_attributes),
+        system: prompt::system(&agent.config, &turn.prompt_attributes, &[]),
         unknown: turn.unknown.clone(),
         ..Started::default()
     };
@@ -179,6 +179,9 @@ fn accepted(
         session_attributes: Some(turn.session_attributes.clone()),
         prompt_session_attributes: turn.prompt_attributes.clone(),
         conversation: Vec::new(),
+        files: Vec::new(),
+        memory_id: None,
+        task: Task::Answer,
         recall: Recall::default(),
         stream: begun.stream && agent.may_stream(),
         trace: turn.trace,

@@ -245,6 +245,16 @@ structure! { #[derive(Default)] pub struct CustomOrchestrationTraceEvent {
     text: Option<String> = "text",
 } }
 
+structure! { pub struct DeleteAgentMemoryRequest {
+    agent_alias_id: String = "agentAliasId",
+    agent_id: String = "agentId",
+    memory_id: Option<String> = "memoryId",
+    session_id: Option<String> = "sessionId",
+} }
+
+structure! { #[derive(Default)] pub struct DeleteAgentMemoryResponse {
+} }
+
 structure! { #[derive(Default)] pub struct DependencyFailedException {
     message: Option<String> = "message",
     resource_name: Option<String> = "resourceName",
@@ -333,6 +343,20 @@ union! { pub enum FunctionSchema {
 
 structure! { #[derive(Default)] pub struct GeneratedResponsePart {
     #[secret] text_response_part: Option<TextResponsePart> = "textResponsePart",
+} }
+
+structure! { pub struct GetAgentMemoryRequest {
+    agent_alias_id: String = "agentAliasId",
+    agent_id: String = "agentId",
+    max_items: Option<i64> = "maxItems",
+    memory_id: String = "memoryId",
+    memory_type: MemoryType = "memoryType",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { #[derive(Default)] pub struct GetAgentMemoryResponse {
+    memory_contents: Option<Vec<Memory>> = "memoryContents",
+    next_token: Option<String> = "nextToken",
 } }
 
 enumeration! { pub enum GuardrailAction {
@@ -717,6 +741,22 @@ structure! { pub struct ManagedSearchRerankingConfiguration {
 
 enumeration! { pub enum ManagedSearchRerankingConfigurationType {
     BedrockRerankingModel = "BEDROCK_RERANKING_MODEL",
+} }
+
+union! { pub enum Memory {
+    SessionSummary(MemorySessionSummary) = "sessionSummary",
+} }
+
+structure! { #[derive(Default)] pub struct MemorySessionSummary {
+    memory_id: Option<String> = "memoryId",
+    session_expiry_time: Option<Timestamp> = "sessionExpiryTime",
+    session_id: Option<String> = "sessionId",
+    session_start_time: Option<Timestamp> = "sessionStartTime",
+    summary_text: Option<String> = "summaryText",
+} }
+
+enumeration! { pub enum MemoryType {
+    SessionSummary = "SESSION_SUMMARY",
 } }
 
 structure! { pub struct Message {
