@@ -5,13 +5,15 @@
 //! the model is a script, and the tools live in a world that outlasts every crash and counts what
 //! really took effect.
 
+mod team;
 pub(crate) mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use craton_core::agent::config::Retention;
-use craton_core::agent::history::merged;
+use craton_core::agent::history::{Past, merged};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::state::Turn;
 use futures_util::StreamExt as _;
@@ -87,9 +89,26 @@ impl Ids for Counter {
     }
 }
 
+/// What is played: the agent's replies, one list per turn, and its team.
+#[derive(Clone)]
+struct Play {
+    script: Script,
+    /// Supervisors after those they ask; the last one is the agent that the client asks.
+    agents: Vec<Pinned>,
+    /// The replies of collaborators, by their model ids.
+    members: BTreeMap<String, Vec<Reply>>,
+}
+
+impl Play {
+    fn alone(seed: u64) -> Self {
+        let agents = vec![Pinned { config: config() }];
+        Play { script: script(seed), agents, members: BTreeMap::new() }
+    }
+}
+
 /// One life of the process: it plays the conversation until it ends or the store stops.
 struct Life {
-    script: Script,
+    play: Play,
     world: Arc<World>,
     environment: Arc<Counter>,
 }
@@ -99,11 +118,28 @@ struct Life {
 struct End {
     answers: Vec<String>,
     history: Vec<Message>,
+    /// What collaborators heard and said.
+    threads: BTreeMap<String, Vec<Message>>,
+}
+
+impl End {
+    fn conversations(&self) -> impl Iterator<Item = &Vec<Message>> {
+        std::iter::once(&self.history).chain(self.threads.values())
+    }
+
+    fn unknown_outcomes(&self) -> usize {
+        let texts = self.conversations().map(|said| serde_json::to_string(said).expect("plain"));
+        texts.map(|text| text.matches("unknown_outcome").count()).sum()
+    }
+
+    fn check(&self) {
+        self.conversations().for_each(|said| check_history(said));
+    }
 }
 
 impl Life {
-    fn new(seed: u64) -> Self {
-        Life { script: script(seed), world: Arc::default(), environment: Arc::default() }
+    fn new(play: &Play) -> Self {
+        Life { play: play.clone(), world: Arc::default(), environment: Arc::default() }
     }
 
     /// Plays in a runtime of its own: dropping it kills every task, as a crash does.
@@ -118,13 +154,15 @@ impl Life {
 
     async fn play(&self, store: Store) -> Option<End> {
         let tenant = Tenant::new("000000000000", "us-east-1");
-        let pinned = Pinned { config: config() };
         let mut batch = Batch::new(&tenant, 0);
-        batch.put(&pinned.digest(), &pinned);
+        for agent in &self.play.agents {
+            batch.put(&agent.digest(), agent);
+        }
         store.commit(batch).await.ok()?;
+        let model = Model::new(self.play.script.concat()).with(self.play.members.clone());
         let engine = Engine::assemble(Parts {
             store,
-            models: Models::single(Arc::new(Model::new(self.script.concat()))),
+            models: Models::single(Arc::new(model)),
             tools: Arc::new(self.world.clone()),
             buckets: exec::Buckets::default(),
             clock: self.environment.clone(),
@@ -135,14 +173,19 @@ impl Life {
         });
         crate::upkeep::recover(&engine).await.ok()?;
         let mut answers = Vec::new();
-        for turn in 0..self.script.len() {
-            answers.push(self.turn(&engine, &tenant, &pinned.digest(), turn).await?);
+        let agent = self.play.agents.last().expect("an agent").digest();
+        for turn in 0..self.play.script.len() {
+            answers.push(self.turn(&engine, &tenant, &agent, turn).await?);
         }
         let key = Session::key("AGENT", "ALIAS", "session");
         let session = engine.store().get::<Session>(&tenant, &key).await.ok()??;
-        let history = history(&engine, &tenant, &session.value).await;
         check_journal(&engine, &tenant, &session.value).await;
-        Some(End { answers, history })
+        let mut threads = BTreeMap::new();
+        for (path, thread) in &session.value.threads {
+            threads.insert(path.clone(), said(&engine, &tenant, thread).await);
+        }
+        let history = history(&engine, &tenant, &session.value).await;
+        Some(End { answers, history, threads })
     }
 
     /// One turn of the client: it sends the same request again after a crash, as an SDK does.
@@ -178,7 +221,11 @@ impl Life {
 
 /// What a session holds, as its next turn would send it.
 pub(crate) async fn history(engine: &Engine, tenant: &Tenant, session: &Session) -> Vec<Message> {
-    let mut past = session.past.clone();
+    said(engine, tenant, &session.past).await
+}
+
+async fn said(engine: &Engine, tenant: &Tenant, past: &Past) -> Vec<Message> {
+    let mut past = past.clone();
     past::fill(&engine.0, tenant, &mut past).await.expect("a store");
     merged(past.exchanges.iter().flat_map(|exchange| &exchange.messages))
 }
@@ -199,21 +246,16 @@ pub(crate) async fn check_journal(engine: &Engine, tenant: &Tenant, session: &Se
     }
 }
 
-fn unknown_outcomes(history: &[Message]) -> usize {
-    let text = serde_json::to_string(history).expect("plain data");
-    text.matches("unknown_outcome").count()
-}
-
-/// Plays a seed without a crash, then with one after every commit, in both ways of dying.
-fn check(seed: u64) -> usize {
-    let undisturbed = Life::new(seed);
+/// Plays a seed's script without a crash, then with one after every commit, in both ways of dying.
+fn check(seed: u64, play: &Play) -> usize {
+    let undisturbed = Life::new(play);
     let expected = undisturbed.live(&Store::memory().expect("a store")).expect("it ends");
-    check_history(&expected.history);
+    expected.check();
     let effects = undisturbed.world.keyed().len();
     let mut crashes = 0;
     for answered in [true, false] {
         for after in 1.. {
-            let life = Life::new(seed);
+            let life = Life::new(play);
             let store = Store::memory().expect("a store");
             match answered {
                 true => store.crash_after(after).expect("a memory store"),
@@ -225,11 +267,11 @@ fn check(seed: u64) -> usize {
             crashes += 1;
             let reopened = store.reopen().expect("the data is there");
             let end = life.live(&reopened).expect("the second life ends");
-            check_history(&end.history);
+            end.check();
             assert_eq!(end.answers, expected.answers, "seed {seed}, crash after {after}");
             let once = life.world.once();
             assert!(once.values().all(|count| *count == 1), "seed {seed}, crash after {after}");
-            if unknown_outcomes(&end.history) == 0 {
+            if end.unknown_outcomes() == 0 {
                 assert_eq!(end, expected, "seed {seed}, crash after {after}");
                 assert_eq!(life.world.keyed().len(), effects);
             }
@@ -241,7 +283,8 @@ fn check(seed: u64) -> usize {
 #[test]
 fn a_crash_at_any_commit_ends_as_if_it_had_not_happened() {
     let crashes: usize = std::thread::scope(|scope| {
-        let seeds: Vec<_> = (1..=6).map(|seed| scope.spawn(move || check(seed))).collect();
+        let play = |seed| scope.spawn(move || check(seed, &Play::alone(seed)));
+        let seeds: Vec<_> = (1..=6).map(play).collect();
         seeds.into_iter().map(|seed| seed.join().expect("the seed holds")).sum()
     });
     assert!(crashes > 100, "the scripts are long enough to be worth it: {crashes} crashes");

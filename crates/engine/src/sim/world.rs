@@ -33,6 +33,8 @@ pub(crate) fn reply(content: Vec<Block>, stop_reason: StopReason) -> Reply {
 /// the script it says how many messages of the user it has read.
 pub(crate) struct Model {
     script: Vec<Reply>,
+    /// What it says under other ids.
+    others: BTreeMap<String, Vec<Reply>>,
     /// Failures of the next calls, before or after the first piece of text.
     failures: Mutex<VecDeque<(ModelErrorKind, bool)>>,
     /// What it sums sessions up with: calls that offer no tools.
@@ -54,6 +56,7 @@ impl Model {
     pub(crate) fn new(script: Vec<Reply>) -> Self {
         Model {
             script,
+            others: BTreeMap::new(),
             failures: Mutex::default(),
             summaries: Mutex::default(),
             systems: Mutex::default(),
@@ -64,6 +67,11 @@ impl Model {
             takes: Duration::ZERO,
             speaks: Mutex::default(),
         }
+    }
+
+    /// One that says something else under other ids.
+    pub(crate) fn with(self, others: BTreeMap<String, Vec<Reply>>) -> Self {
+        Model { others, ..self }
     }
 
     pub(crate) fn fail(&self, kind: ModelErrorKind, after_text: bool) {
@@ -82,7 +90,8 @@ impl Model {
         }
         let said = call.messages.iter().filter(|m| m.role == Role::Assistant).count();
         let heard = call.messages.iter().filter(|m| m.role == Role::User).count();
-        self.script.get(said).cloned().unwrap_or_else(|| {
+        let script = self.others.get(&call.model).unwrap_or(&self.script);
+        script.get(said).cloned().unwrap_or_else(|| {
             let text = format!("<answer>heard {heard}</answer>");
             reply(vec![Block::Text(text)], StopReason::EndTurn)
         })
@@ -344,9 +353,8 @@ pub(crate) fn results(payload: &Value) -> Input {
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     let results = inputs.iter().map(|input| {
         let input = &input["functionInvocationInput"];
-        assert_eq!(input["agentId"], "AGENT", "a hand-off names its agent");
         ClientResult {
-            agent_id: None,
+            agent_id: Some(text(&input["agentId"])).filter(|id| !id.is_empty()),
             confirmation: (input["actionInvocationType"] != "RESULT")
                 .then_some(Confirmation::Confirm),
             group: text(&input["actionGroup"]),
