@@ -354,7 +354,8 @@ pub(crate) fn results(payload: &Value) -> Input {
     let results = inputs.iter().map(|input| {
         let input = &input["functionInvocationInput"];
         ClientResult {
-            agent_id: Some(text(&input["agentId"])).filter(|id| !id.is_empty()),
+            // A client with one agent need not say it; a collaborator's it must tell apart.
+            agent_id: Some(text(&input["agentId"])).filter(|id| id != "AGENT"),
             confirmation: (input["actionInvocationType"] != "RESULT")
                 .then_some(Confirmation::Confirm),
             group: text(&input["actionGroup"]),
