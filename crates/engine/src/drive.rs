@@ -166,7 +166,7 @@ async fn finish(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     let now = inner.clock.now();
     let record = run.summary(status, Some(now));
     let mut batch = run.append(inner);
-    batch.put(&run.id, &record);
+    batch.put_until(&run.id, &record, now + inner.text_millis(&run.agent.config));
     batch.dequeue(&run.id, run.epoch);
     session::commit(inner, &run.tenant, batch, &run.closing(None)).await?;
     run.tell();

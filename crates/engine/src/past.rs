@@ -153,6 +153,11 @@ impl Pasts {
         held.exchanges.get(from..to).map(<[_]>::to_vec)
     }
 
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        *self.generations.lock().expect("no holder of this lock panics") = Generations::default();
+    }
+
     /// Remembers a stretch whose exchanges are in the store.
     pub(crate) fn hold(&self, tenant: &Tenant, past: &Past) {
         let key = (tenant.clone(), past.thread.clone());

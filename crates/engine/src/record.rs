@@ -143,6 +143,7 @@ pub struct RunRecord {
 impl Record for RunRecord {
     const KIND: &'static str = "run";
     const VERSION: u32 = 1;
+    const LABEL: &'static str = store::JOURNALED;
 }
 
 impl RunRecord {

@@ -151,10 +151,11 @@ async fn end(
     inner.tally.count(tenant, &last);
     let payload = journal::encode(&last);
     batch.append(run, next, epoch, journal::EVENTS, "agent", payload);
-    batch.put(run, &record.of(&turn, status, Some(now)));
-    batch.dequeue(run, epoch);
     let agent = inner.agent(tenant, &record.config).await.map_err(CommitError::Store)?;
     let config = agent.map(|agent| agent.config.clone()).unwrap_or_default();
+    let until = now + inner.text_millis(&config);
+    batch.put_until(run, &record.of(&turn, status, Some(now)), until);
+    batch.dequeue(run, epoch);
     let closing = Closing { record: &record, turn: &turn, config: &config, parked: None };
     commit(inner, tenant, batch, &closing).await
 }

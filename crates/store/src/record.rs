@@ -16,6 +16,9 @@ pub trait Record: Serialize + DeserializeOwned + Send {
     const LABEL: &'static str = "";
 }
 
+/// The [`Record::LABEL`] of a record whose id is a run's: when it expires, the run's journal goes with it.
+pub const JOURNALED: &str = "journaled";
+
 /// A record with the version it was read at, to write it back only if nobody else has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned<T> {

@@ -234,7 +234,8 @@ impl Store {
         self.0.sealer.open(t, &key_id, bytes).map(Some)
     }
 
-    /// Removes every tenant's documents that expired at or before `now`; gives their number. Until
+    /// Removes every tenant's documents that expired at or before `now`, with the journals of those
+    /// labelled [`crate::JOURNALED`]; gives the documents' number. Until
     /// then they are still read: the store has no clock to hide them by.
     pub async fn purge_expired(&self, now: i64, limit: usize) -> Result<usize, StoreError> {
         let count = self.count(Work::Purge { now, limit: page_of(limit)? }).await?;

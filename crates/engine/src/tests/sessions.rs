@@ -200,3 +200,36 @@ async fn an_input_that_is_too_long_by_itself_is_an_exception_and_the_session_goe
     );
     assert_eq!(bench.ask("short").await, "[heard 1]");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_is_deleted_after_thirty_days_with_the_journals_that_tell_of_it() {
+    let bench = Bench::new(&[]).await;
+    let minute = Duration::from_secs(60);
+    bench.ask("first").await;
+    tokio::time::sleep(2 * minute).await;
+    bench.ask("second").await;
+    bench.quiet().await;
+    let runs = bench.engine.runs(&bench.tenant, None, 10).await.expect("runs");
+    let (second, first) = (runs[0].run.clone(), runs[1].run.clone());
+    let clear = async || {
+        let cleared = crate::upkeep::clear(&bench.engine.0, bench.engine.now()).await;
+        cleared.expect("a store");
+    };
+    let view = async |run: &str| bench.engine.view(&bench.tenant, run).await.expect("a store");
+    tokio::time::advance(30 * 24 * 60 * minute - 3 * minute).await;
+    clear().await;
+    assert!(view(&first).await.is_some(), "not yet");
+    tokio::time::advance(2 * minute).await;
+    clear().await;
+    assert!(view(&first).await.is_none());
+    let left = bench.store.runs(&bench.tenant, None, 10).await.expect("a store");
+    assert_eq!(left, [second.clone()], "its journal is gone as well");
+    bench.engine.0.pasts.forget();
+    let told = view(&second).await.expect("younger than thirty days");
+    let shown = serde_json::to_string(&told.trace).expect("plain data");
+    assert!(shown.contains("this exchange was deleted") && !shown.contains("first"), "{shown}");
+    tokio::time::advance(2 * minute).await;
+    clear().await;
+    assert!(view(&second).await.is_none());
+    assert_eq!(bench.store.runs(&bench.tenant, None, 10).await.expect("a store"), [""; 0]);
+}

@@ -7,6 +7,7 @@ use super::tails::{Tail, chained, digest};
 use super::writer::{Writer, conflict, int};
 use crate::batch::{Add, Append, Batch, Put};
 use crate::error::{CommitError, Precondition, StoreError};
+use crate::record::JOURNALED;
 use crate::tenant::Tenant;
 
 impl Writer {
@@ -167,11 +168,22 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn purge(&self, now: i64, limit: usize) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM documents WHERE (tenant, kind, id) IN (
-            SELECT tenant, kind, id FROM documents
-            WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2 + 0)";
-        let gone = self.connection.prepare_cached(sql)?.execute(params![now, read::rows(limit)])?;
+    /// INVARIANT: a journal goes in the change in which the document goes that leads to it.
+    pub(super) fn purge(&mut self, now: i64, limit: usize) -> Result<u64, StoreError> {
+        let due = "SELECT tenant, kind, id, label FROM documents
+            WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at, rowid LIMIT ?2 + 0";
+        let journals = format!(
+            "DELETE FROM journal WHERE (tenant, run) IN (
+                SELECT tenant, id FROM ({due}) WHERE label = '{JOURNALED}')"
+        );
+        let documents = format!(
+            "DELETE FROM documents WHERE (tenant, kind, id) IN (SELECT tenant, kind, id FROM ({due}))"
+        );
+        let values = params![now, read::rows(limit)];
+        if self.connection.prepare_cached(&journals)?.execute(values)? > 0 {
+            self.tails.forget_all();
+        }
+        let gone = self.connection.prepare_cached(&documents)?.execute(values)?;
         Ok(gone as u64)
     }
 }

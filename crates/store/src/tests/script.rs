@@ -19,6 +19,16 @@ impl Record for Note {
     const VERSION: u32 = 2;
 }
 
+/// A document whose id is a run's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Told;
+
+impl Record for Told {
+    const KIND: &'static str = "told";
+    const VERSION: u32 = 1;
+    const LABEL: &'static str = crate::JOURNALED;
+}
+
 /// Plays the script on every backend; all must answer as expected.
 pub(super) fn check(script: &str, expected: &Expect) {
     let transcript = Subject::memory().play(script);
@@ -98,6 +108,7 @@ fn add(batch: &mut Batch, words: &[&str]) {
         ["expect", id, version] => batch.expect_version::<Note>(id, num(version)),
         ["put", id, text] => batch.put(id, &note(text)),
         ["put", id, text, "until", at] => batch.put_until(id, &note(text), num(at)),
+        ["tell", run, "until", at] => batch.put_until(run, &Told, num(at)),
         ["delete", id] => batch.delete::<Note>(id),
         ["append", run, place, text] => {
             let (seq, epoch) = place.split_once('@').unwrap();

@@ -339,6 +339,36 @@ fn expired_documents_go_for_all_tenants_when_told() {
 }
 
 #[test]
+fn a_journal_goes_with_the_document_that_leads_to_it() {
+    check(
+        "enqueue r s for me 9 + append r 1@1 one + append r 2@1 two + dequeue r 1 + tell r until 5
+         b: enqueue r s for me 9 + append r 1@1 theirs + dequeue r 1
+         enqueue q s for me 9 + append q 1@1 other + dequeue q 1 + put q note until 5
+         ? purge 4 9
+         ? journal r 0 9
+         ? purge 5 9
+         ? journal r 0 9
+         ? journal q 0 9
+         b: ? journal r 0 9
+         enqueue r s for me 9 + append r 1@1 again
+         ? verify r",
+        &expect![[r#"
+            enqueue r s for me 9 + append r 1@1 one + append r 2@1 two + dequeue r 1 + tell r until 5 → ok
+            b: enqueue r s for me 9 + append r 1@1 theirs + dequeue r 1 → ok
+            enqueue q s for me 9 + append q 1@1 other + dequeue q 1 + put q note until 5 → ok
+            ? purge 4 9 → 0 gone
+            ? journal r 0 9 → 1@1 one (label v3 at 7); 2@1 two (label v3 at 7)
+            ? purge 5 9 → 2 gone
+            ? journal r 0 9 → nothing
+            ? journal q 0 9 → 1@1 other (label v3 at 7)
+            b: ? journal r 0 9 → 1@1 theirs (label v3 at 7)
+            enqueue r s for me 9 + append r 1@1 again → ok
+            ? verify r → 1 entries
+        "#]],
+    );
+}
+
+#[test]
 fn everything_is_there_after_a_restart() {
     check(
         "put x one + blob y body + add n 5 + timer t 9 go + enqueue r s for me 9 + append r 1@1 hello
