@@ -19,9 +19,18 @@ use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
 use crate::run::{Path, Place, Run, intents};
 use crate::session::{self, Closing};
-use crate::{Inner, inspect};
+use crate::{Inner, inspect, pending};
 
-pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), CommitError> {
+/// How a task left its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It is over, or the client has to bring something.
+    Done,
+    /// Its listeners wait with it for the result of a pending call.
+    Suspended,
+}
+
+pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, CommitError> {
     let mut flights = Flights::default();
     let mut hold = run.live.hold.subscribe();
     let mut taken_up = false;
@@ -32,13 +41,14 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
             for (path, intent) in take_up(&mut run, inner) {
                 perform(inner, &run, path, intent, &mut flights);
             }
+            pending::look(inner, &mut run, &mut flights);
         }
         run.decide(inner);
         if run.turn.end.is_some() {
-            return finish(inner, run).await;
+            return finish(inner, run).await.map(|()| Left::Done);
         }
         if run.turn.parked.is_some() {
-            return park(inner, run).await;
+            return park(inner, run).await.map(|()| Left::Done);
         }
         let intents = intents(&run.pending);
         if !run.pending.is_empty() {
@@ -54,6 +64,9 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
         }
         for (path, intent) in intents {
             perform(inner, &run, path, intent, &mut flights);
+        }
+        if flights.is_empty() && !run.turn.paused && run.turn.has_pending() {
+            return pending::suspend(inner, run).await.map(|()| Left::Suspended);
         }
         if flights.is_empty() && !run.turn.paused {
             // Nothing can move this turn any more: it must not hold its session for ever.
@@ -75,11 +88,20 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<(), Commit
                 }
             }
             _ = hold.changed() => {}
-            landed = flights.land(), if !flights.is_empty() => {
-                for (path, event) in landed {
-                    run.record(inner.clock.now(), within(&path, event));
-                }
-            }
+            () = live.nudge.notified() => for (path, event) in live.delivered() {
+                let landed = flights.bring(path, event);
+                heed(inner, &mut run, landed);
+            },
+            landed = flights.land(), if !flights.is_empty() => heed(inner, &mut run, landed),
+        }
+    }
+}
+
+/// Takes outcomes in, unless others came first.
+fn heed(inner: &Inner, run: &mut Run, landed: Vec<(Path, Event)>) {
+    for (path, event) in landed {
+        if pending::is_news(run, &path, &event) {
+            run.record(inner.clock.now(), within(&path, event));
         }
     }
 }
@@ -126,7 +148,7 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
         }
         Intent::Call(call) => {
             let agent = place.agent.clone();
-            let request = run.tool_call(place, &call);
+            let request = run.tool_call(place, &call, None);
             flights.begin(path, async move {
                 match agent.tool(&call.tool) {
                     Some(tool) => perform::call_tool(&inner, tool, &call, request).await,
@@ -214,11 +236,17 @@ impl Run {
         ordered
     }
 
-    fn closing(&self, parked: Option<ParkedRun>) -> Closing<'_> {
+    pub(crate) fn closing(&self, parked: Option<ParkedRun>) -> Closing<'_> {
         Closing { record: &self.record, turn: &self.turn, config: &self.agent.config, parked }
     }
 
-    fn tool_call(&self, place: Place<'_>, call: &Call) -> ToolCall {
+    /// The request to a tool; with a token it asks for the result that the tool owes.
+    pub(crate) fn tool_call(
+        &self,
+        place: Place<'_>,
+        call: &Call,
+        pending: Option<&str>,
+    ) -> ToolCall {
         let accepted = place.turn.accepted.as_ref().expect("a turn's first event accepts it");
         let config = &place.agent.config;
         let context = EventContext {
@@ -235,7 +263,7 @@ impl Run {
         let payload = place
             .agent
             .tool(&call.tool)
-            .map(|tool| perform::event_bytes(&context, tool, call))
+            .map(|tool| perform::event_bytes(&context, tool, call, pending))
             .unwrap_or_default();
         ToolCall {
             tenant: self.tenant.clone(),

@@ -43,6 +43,13 @@ impl Flights {
         landed
     }
 
+    /// The same for an outcome that comes from elsewhere.
+    pub(crate) fn bring(&mut self, path: Path, event: Event) -> Vec<(Path, Event)> {
+        let mut landed: Vec<(Path, Event)> = self.hold_failure(path, event).into_iter().collect();
+        landed.extend(self.released());
+        landed
+    }
+
     /// All that were held back.
     pub(crate) fn failures(&mut self) -> BTreeMap<Path, Event> {
         std::mem::take(&mut self.held)

@@ -107,6 +107,9 @@ impl Engine {
             if let Some(outs) = self.recorded(tenant, run, request).await? {
                 return Ok(stream::iter(outs).boxed());
             }
+            if let Some(live) = self.listen_again(tenant, run, request).await? {
+                return Ok(live.listen());
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let message = format!("run {run} is not driven by any server now; try again later");

@@ -7,6 +7,7 @@ use craton_core::agent::state::Turn;
 use futures_util::FutureExt as _;
 use store::{Batch, CommitError, Queued, Tenant};
 
+use crate::drive::Left;
 use crate::live::{Activation, Out};
 use crate::run::{self, Counted, Run};
 use crate::{Engine, Inner, drive, journal, note, session, upkeep};
@@ -32,7 +33,8 @@ pub(crate) fn spawn(engine: &Engine, run: Run) {
         // A panic ends this run and nothing else.
         let driven = AssertUnwindSafe(drive::drive(&inner, run)).catch_unwind();
         match driven.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(Left::Suspended)) => return next_in_lane(&engine, &tenant, &lane).await,
+            Ok(Ok(Left::Done)) => {}
             Ok(Err(error)) => {
                 tracing::error!(run = id, %error, "a run could not go on; it is tried again");
                 give_back(&engine.0, &tenant, &id, epoch).await;

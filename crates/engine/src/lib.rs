@@ -26,6 +26,7 @@ mod flight;
 mod invoke;
 mod lane;
 mod past;
+pub mod pending;
 mod perform;
 mod resume;
 mod run;

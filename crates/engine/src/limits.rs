@@ -22,6 +22,8 @@ pub struct Limits {
     /// How long a hand-off waits for its results before the turn is called off. Requirement G4:
     /// sessions are kept 30 days.
     pub parked_millis: i64,
+    /// How long a call that is pending waits for its result, unless its tool wants less. Ours.
+    pub pending_millis: i64,
     /// Asynchronous invocations of one account and region that wait or run; one more is throttled.
     /// Ours: AWS names no number.
     pub waiting_events: i64,
@@ -43,6 +45,7 @@ impl Default for Limits {
             repeat_millis: 3_600_000,
             lease_millis: 30_000,
             parked_millis: 30 * 24 * 3_600_000,
+            pending_millis: 24 * 3_600_000,
             waiting_events: 10_000,
             memory_wait_millis: 30_000,
             cached_agents: 1_000,

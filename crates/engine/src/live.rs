@@ -2,16 +2,20 @@
 //!
 //! An activation is one stretch of a run between a client's request and the answer to it. It
 //! keeps its outputs while it runs, so that a repeated request hears them from the beginning.
-//! [`Live`] holds the activations of this process, the waiting ones included.
+//! [`Live`] holds the activations of this process, the waiting ones included. Those of suspended runs
+//! are held by their listeners alone.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use craton_core::agent::event::Event;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use store::Tenant;
 use tokio::sync::{Notify, watch};
 use wire::value::Value;
+
+use crate::run::Path;
 
 /// One thing that the client hears.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +45,9 @@ pub(crate) struct Activation {
     progress: watch::Sender<Progress>,
     driven: AtomicBool,
     pub(crate) cancel: Notify,
+    /// Results that others bring to a run that a task drives.
+    inbox: Mutex<Vec<(Path, Event)>>,
+    pub(crate) nudge: Notify,
     /// Whether an operator wants the run held.
     pub(crate) hold: watch::Sender<bool>,
     /// The session whose lane the run holds or waits for.
@@ -78,6 +85,8 @@ impl Activation {
             progress: watch::Sender::default(),
             driven: AtomicBool::new(false),
             cancel: Notify::new(),
+            inbox: Mutex::default(),
+            nudge: Notify::new(),
             hold: watch::Sender::default(),
             lane: lane.to_owned(),
             request: request.to_owned(),
@@ -91,6 +100,16 @@ impl Activation {
 
     pub(crate) fn is_driven(&self) -> bool {
         self.driven.load(Ordering::SeqCst)
+    }
+
+    /// Brings the task that drives the stretch an outcome from elsewhere.
+    pub(crate) fn deliver(&self, path: Path, event: Event) {
+        self.inbox.lock().expect("no holder of this lock panics").push((path, event));
+        self.nudge.notify_one();
+    }
+
+    pub(crate) fn delivered(&self) -> Vec<(Path, Event)> {
+        std::mem::take(&mut *self.inbox.lock().expect("no holder of this lock panics"))
     }
 
     pub(crate) fn push(&self, out: Out) {
@@ -163,12 +182,56 @@ pub(crate) struct Live(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     runs: HashMap<Key, Arc<Activation>>,
+    /// Suspended runs that somebody listens to.
+    suspended: HashMap<Key, Weak<Activation>>,
     lanes: HashMap<Key, usize>,
 }
 
 impl Live {
     pub(crate) fn get(&self, tenant: &Tenant, run: &str) -> Option<Arc<Activation>> {
-        self.table().runs.get(&(tenant.clone(), run.to_owned())).cloned()
+        let (table, key) = (self.table(), (tenant.clone(), run.to_owned()));
+        let suspended = || table.suspended.get(&key).and_then(Weak::upgrade);
+        table.runs.get(&key).cloned().or_else(suspended)
+    }
+
+    /// A stretch goes on without a task, for as long as somebody listens. It leaves its lane.
+    pub(crate) fn suspend(&self, tenant: &Tenant, run: &str, activation: &Arc<Activation>) {
+        let mut table = self.table();
+        let key = (tenant.clone(), run.to_owned());
+        activation.driven.store(false, Ordering::SeqCst);
+        if table.runs.get(&key).is_some_and(|current| Arc::ptr_eq(current, activation)) {
+            table.runs.remove(&key);
+            table.leave(tenant, &activation.lane);
+        }
+        table.suspended.retain(|_, listened| listened.strong_count() > 0);
+        table.suspended.insert(key, Arc::downgrade(activation));
+    }
+
+    /// A listener comes to a suspended run. The stretch that is listened to already stays.
+    pub(crate) fn rejoin(
+        &self,
+        tenant: &Tenant,
+        run: &str,
+        activation: Arc<Activation>,
+    ) -> Arc<Activation> {
+        let mut table = self.table();
+        let key = (tenant.clone(), run.to_owned());
+        let known = table.runs.get(&key).cloned();
+        let known = known.or_else(|| table.suspended.get(&key).and_then(Weak::upgrade));
+        known.filter(|known| known.request == activation.request).unwrap_or_else(|| {
+            table.suspended.insert(key, Arc::downgrade(&activation));
+            activation
+        })
+    }
+
+    /// A suspended run is over: whoever listens hears that.
+    pub(crate) fn dismiss(&self, tenant: &Tenant, run: &str, outs: Vec<Out>) {
+        let key = (tenant.clone(), run.to_owned());
+        let listened = self.table().suspended.remove(&key).and_then(|weak| weak.upgrade());
+        if let Some(activation) = listened {
+            outs.into_iter().for_each(|out| activation.push(out));
+            activation.finish();
+        }
     }
 
     /// A run's new stretch begins. One that is about to end keeps its listeners.
@@ -176,6 +239,7 @@ impl Live {
         let mut table = self.table();
         *table.lanes.entry((tenant.clone(), activation.lane.clone())).or_default() += 1;
         let key = (tenant.clone(), run.to_owned());
+        table.suspended.remove(&key);
         if let Some(before) = table.runs.insert(key, activation.clone()) {
             table.leave(tenant, &before.lane);
         }

@@ -16,11 +16,12 @@ use craton_core::agent::tool::{self, Effect, Tool};
 use exec::{ExecError, Invoked};
 use futures_util::StreamExt as _;
 use llm::{Collect, ModelError, ModelErrorKind};
+use serde_json::json;
 use wire::converse::{Delta, Reply};
 
-use crate::Inner;
 use crate::function::{ToolCall, ToolError};
 use crate::live::Activation;
+use crate::{Inner, pending};
 
 /// Attempts of one effect, the first included, and the longest pause before the second.
 const ATTEMPTS: u32 = 3;
@@ -139,19 +140,25 @@ pub(crate) fn model_exception(kind: ModelErrorKind) -> &'static str {
 pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: ToolCall) -> Event {
     let begun = inner.clock.now();
     let mut attempt = 1;
-    let outcome = loop {
+    let heard = loop {
         match inner.tools.call(request.clone()).await {
             Ok(invoked) if invoked.outcome_known || call.effect == Effect::Read => {
                 break read(tool, &invoked);
             }
             Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => {}
-            Ok(invoked) => break unknown(call, &tool::function_error(&invoked.payload)),
+            Ok(invoked) => {
+                break Heard::Outcome(unknown(call, &tool::function_error(&invoked.payload)));
+            }
             Err(error) if attempt < ATTEMPTS && repeatable(&error, call.effect) => {}
-            Err(error) => break failed(call, &error),
+            Err(error) => break Heard::Outcome(failed(call, &error)),
         }
         tracing::warn!(tool = call.tool, attempt, key = call.key, "calling the tool again");
         pause(inner, attempt).await;
         attempt += 1;
+    };
+    let outcome = match heard {
+        Heard::Outcome(outcome) => outcome,
+        Heard::Pending(later) => return pending::deferred(inner, call, later),
     };
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
     Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis })
@@ -190,38 +197,46 @@ fn failed(call: &Call, error: &ToolError) -> Outcome {
     }
 }
 
-fn unknown(call: &Call, why: &str) -> Outcome {
+pub(crate) fn unknown(call: &Call, why: &str) -> Outcome {
     let what = format!("the reply of {} was lost ({why})", call.tool);
     let advice =
         "its outcome is unknown: do not repeat it, tell the user that a person has to look";
     Outcome::Unknown { message: tool::short_error("unknown_outcome", &what, advice) }
 }
 
-fn read(tool: &Tool, invoked: &Invoked) -> Outcome {
+/// What a tool said.
+pub(crate) enum Heard {
+    Outcome(Outcome),
+    /// It brings its result later.
+    Pending(tool::Pending),
+}
+
+pub(crate) fn read(tool: &Tool, invoked: &Invoked) -> Heard {
     if invoked.error.is_some() {
-        return Outcome::Error {
+        return Heard::Outcome(Outcome::Error {
             message: tool::short_error(
                 "tool_failed",
                 &tool::function_error(&invoked.payload),
                 "tell the user",
             ),
-        };
+        });
     }
     let answer = match tool::read_response(tool, &invoked.payload) {
         Ok(tool::Response::Answer(answer)) => answer,
-        Ok(tool::Response::Pending(_)) => {
-            let message = "tool_unavailable: results that come later are not served yet".to_owned();
-            return Outcome::Unknown { message };
-        }
+        Ok(tool::Response::Pending(later)) => return Heard::Pending(later),
         Err(message) => {
             tracing::warn!(tool = tool.name, why = message, "a tool's answer cannot be read");
-            return Outcome::Error { message };
+            return Heard::Outcome(Outcome::Error { message });
         }
     };
     if !answer.ignored.is_empty() {
         let ignored = answer.ignored.join(", ");
         tracing::info!(tool = tool.name, ignored, "members of a tool's answer had no effect");
     }
+    Heard::Outcome(outcome(answer))
+}
+
+pub(crate) fn outcome(answer: tool::Answer) -> Outcome {
     match answer.state {
         tool::State::Success => Outcome::Answered {
             body: answer.body,
@@ -242,8 +257,17 @@ async fn pause(inner: &Inner, attempt: u32) {
     tokio::time::sleep(longest.mul_f64(part)).await;
 }
 
-/// The Lambda event of a call, as bytes.
-pub(crate) fn event_bytes(context: &tool::EventContext<'_>, tool: &Tool, call: &Call) -> Bytes {
-    let event = tool::lambda_event(context, tool, &call.input);
+/// The Lambda event of a call, as bytes; with the token of the result that the tool owes.
+pub(crate) fn event_bytes(
+    context: &tool::EventContext<'_>,
+    tool: &Tool,
+    call: &Call,
+    pending: Option<&str>,
+) -> Bytes {
+    let mut event = tool::lambda_event(context, tool, &call.input);
+    if let Some(token) = pending {
+        // An extension of ours, like the answer that it repeats.
+        event["craton"] = json!({"pending": {"token": token}});
+    }
     Bytes::from(serde_json::to_vec(&event).expect("a JSON value serialises"))
 }

@@ -84,6 +84,13 @@ pub struct ParkedRun {
     pub epoch: u64,
 }
 
+impl ParkedRun {
+    /// Nobody's hand-off: a call of the run is pending.
+    pub(crate) fn waits_for_a_tool(&self) -> bool {
+        self.invocation_id.is_empty()
+    }
+}
+
 impl Record for Session {
     const KIND: &'static str = "session";
     const VERSION: u32 = 1;

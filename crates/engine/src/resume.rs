@@ -7,7 +7,7 @@ use craton_core::agent::event::{Event, HandBack, HandBackState, Resumed, Unknown
 use craton_core::agent::state::{ROUTE, Turn, within};
 use craton_core::agent::tool::{HandOff, Target, Tool};
 use craton_core::agent::turn::Agent;
-use store::Batch;
+use store::{Batch, StoreError, Tenant};
 use wire::converse::ToolUse;
 
 use crate::invoke::Begun;
@@ -28,7 +28,9 @@ impl Engine {
         let inner = &self.0;
         let session = self.session(request).await?;
         let parked = expected_hand_off(session.value.parked.as_ref(), invocation_id)?;
-        let mut run = self.parked_run(request, &agent, &parked).await?;
+        let live = Activation::new(&request.session_key(), &request.request);
+        let found = self.parked_run(&request.tenant, &parked, Some(live), Some(agent)).await?;
+        let Some(mut run) = found else { return Err(InvokeError::Invalid(no_hand_off()).into()) };
         let handed = run.hand_backs(results).map_err(InvokeError::Invalid)?;
         for (path, results) in handed {
             let mut resumed = resumed(request, results, session.value.unknown.clone());
@@ -54,34 +56,43 @@ impl Engine {
         Ok(begun)
     }
 
-    async fn parked_run(
+    /// A parked run as it stands in the journal, for those who listen to it or for a new listener.
+    /// `None` if there is no such run, or none with a configuration that compiles.
+    pub(crate) async fn parked_run(
         &self,
-        request: &TurnRequest,
-        agent: &Arc<Agent>,
+        tenant: &Tenant,
         parked: &ParkedRun,
-    ) -> Result<Run, Refusal> {
+        live: Option<Arc<Activation>>,
+        fallback: Option<Arc<Agent>>,
+    ) -> Result<Option<Run>, StoreError> {
         let inner = &self.0;
-        let Some(record) = inner.store.get::<RunRecord>(&request.tenant, &parked.run).await? else {
-            return Err(InvokeError::Invalid(no_hand_off()).into());
+        let Some(record) = inner.store.get::<RunRecord>(tenant, &parked.run).await? else {
+            return Ok(None);
         };
         // The turn goes on with the configuration that it began with.
-        let pinned = inner.agent(&request.tenant, &record.value.config).await?;
-        let agent = pinned.unwrap_or_else(|| agent.clone());
-        let (events, next) = journal::load(inner, &request.tenant, &parked.run).await?;
-        Ok(Run {
-            tenant: request.tenant.clone(),
+        let pinned = inner.agent(tenant, &record.value.config).await?;
+        let Some(agent) = pinned.or(fallback) else { return Ok(None) };
+        let (events, next) = journal::load(inner, tenant, &parked.run).await?;
+        let turn = Turn::replay(events.iter().map(|s| &s.event));
+        let (listened, key) = (live.is_some(), record.value.session_key());
+        let mut run = Run {
+            tenant: tenant.clone(),
             id: parked.run.clone(),
             epoch: parked.epoch + 1,
             next,
-            turn: Turn::replay(events.iter().map(|s| &s.event)),
             counted: Counted::of(events.iter().map(|s| &s.event)),
-            effects: run::effects(inner, &request.tenant, &agent).await?,
+            effects: run::effects(inner, tenant, &agent).await?,
             agent,
             record: record.value,
-            live: Activation::new(&request.session_key(), &request.request),
+            live: live.unwrap_or_else(|| Activation::new(&key, &turn.request)),
+            turn,
             pending: Vec::new(),
             outs: Vec::new(),
-        })
+        };
+        if !listened {
+            run.hear_again(&events);
+        }
+        Ok(Some(run))
     }
 }
 
@@ -105,7 +116,9 @@ fn expected_hand_off(
     parked: Option<&ParkedRun>,
     invocation_id: &str,
 ) -> Result<ParkedRun, InvokeError> {
-    let Some(parked) = parked else { return Err(InvokeError::Invalid(no_hand_off())) };
+    let Some(parked) = parked.filter(|parked| !parked.waits_for_a_tool()) else {
+        return Err(InvokeError::Invalid(no_hand_off()));
+    };
     if parked.invocation_id != invocation_id {
         let message = format!(
             "invocationId {invocation_id} does not match the hand-off that waits for results, {}",

@@ -174,15 +174,21 @@ fn action(tool: &Tool) -> Option<(String, String)> {
     Some((function.clone(), name.clone()))
 }
 
+/// An event of a nested turn, with the path to it; any other is the run's own.
+pub(crate) fn innermost(mut event: &Event) -> (Path, &Event) {
+    let mut path = Path::new();
+    while let Event::Within(within) = event {
+        path.push(within.tool_use_id.clone());
+        event = &within.event;
+    }
+    (path, event)
+}
+
 /// The intents among the pending events, each with the turn that has it.
 pub(crate) fn intents(pending: &[Stamped]) -> Vec<(Path, Intent)> {
     let mut intents = Vec::new();
     for stamped in pending {
-        let (mut path, mut event) = (Path::new(), &stamped.event);
-        while let Event::Within(within) = event {
-            path.push(within.tool_use_id.clone());
-            event = &within.event;
-        }
+        let (path, event) = innermost(&stamped.event);
         if let Event::Asked(intent) = event {
             intents.push((path, intent.clone()));
         }

@@ -13,7 +13,7 @@ use crate::journal::{self, Stamped};
 use crate::past::{Added, Left};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
 use crate::run::Run;
-use crate::{Inner, memory, past};
+use crate::{Inner, memory, past, pending, trace};
 
 /// What the ids of hand-offs' timers begin with.
 pub(crate) const PARK_TIMERS: &str = "hand-off/";
@@ -135,6 +135,7 @@ async fn end(
     let now = inner.clock.now();
     let mut batch = Batch::new(tenant, now);
     batch.clear_timer(&park_timer(run));
+    batch.clear_timer(&pending::timer(run));
     let Some(record) = run_record(inner, tenant, run).await? else {
         batch.dequeue(run, epoch);
         return inner.store.commit(batch).await;
@@ -142,6 +143,8 @@ async fn end(
     let loaded = journal::load(inner, tenant, run).await.map_err(CommitError::Store)?;
     let (events, next) = loaded;
     let mut turn = Turn::replay(events.iter().map(|stamped| &stamped.event));
+    let agent = inner.agent(tenant, &record.config).await.map_err(CommitError::Store)?;
+    let told = agent.as_ref().map(|agent| trace::outs(&turn, agent, &record, now, &event));
     state::apply(&mut turn, &event);
     let status = match event {
         Event::Failed { .. } => RunStatus::Failed,
@@ -151,13 +154,14 @@ async fn end(
     inner.tally.count(tenant, &last);
     let payload = journal::encode(&last);
     batch.append(run, next, epoch, journal::EVENTS, "agent", payload);
-    let agent = inner.agent(tenant, &record.config).await.map_err(CommitError::Store)?;
     let config = agent.map(|agent| agent.config.clone()).unwrap_or_default();
     let until = now + inner.text_millis(&config);
     batch.put_until(run, &record.of(&turn, status, Some(now)), until);
     batch.dequeue(run, epoch);
     let closing = Closing { record: &record, turn: &turn, config: &config, parked: None };
-    commit(inner, tenant, batch, &closing).await
+    commit(inner, tenant, batch, &closing).await?;
+    inner.live.dismiss(tenant, run, told.unwrap_or_default());
+    Ok(())
 }
 
 /// A turn that leaves its session: ended, or parked.
@@ -184,7 +188,8 @@ pub(crate) async fn commit(
         let found = current(inner, tenant, &key).await.map_err(CommitError::Store)?;
         let now = inner.clock.now();
         let (after, left) = after(closing, found.value, now);
-        let kept = inner.limits.parked_millis + inner.limits.lease_millis;
+        let longest = inner.limits.parked_millis.max(inner.limits.pending_millis);
+        let kept = longest + inner.limits.lease_millis;
         let mut batch = batch.clone();
         batch.expect_version::<Session>(&key, found.version);
         batch.put_until(&key, &after, after.lapses_at.unwrap_or(now + kept));

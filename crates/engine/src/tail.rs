@@ -335,7 +335,11 @@ fn is_said(event: &Event) -> bool {
 fn gives_up(event: &Event) -> bool {
     matches!(
         event,
-        Event::GaveUp(_) | Event::ModelFailed(_) | Event::Failed { .. } | Event::Cancelled { .. }
+        Event::GaveUp(_)
+            | Event::AskedUser(_)
+            | Event::ModelFailed(_)
+            | Event::Failed { .. }
+            | Event::Cancelled { .. }
     )
 }
 

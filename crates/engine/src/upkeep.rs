@@ -1,5 +1,5 @@
 //! Keeps the engine's promises over time: leases are renewed, waiting and abandoned runs are
-//! taken up, hand-offs that nobody answers are called off, accepted events are performed, what has
+//! taken up, pending calls are looked after, hand-offs that nobody answers are called off, accepted events are performed, what has
 //! lapsed is cleared.
 
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use store::{Batch, QueueState, StoreError};
 
 use crate::lane::{PAGE, claim, give_back_strays, take_up};
-use crate::{Engine, Inner, event, memory, note, session};
+use crate::{Engine, Inner, event, memory, note, pending, session};
 
 /// Time between two rounds of upkeep.
 const ROUND: Duration = Duration::from_secs(1);
@@ -66,6 +66,7 @@ async fn round(engine: Engine, clears: bool) {
     claim(&engine).await;
     note("calling off hand-offs", call_off_due(&engine.0).await);
     note("summing up sessions that are over", memory::sum_up_due(&engine).await);
+    note("taking up runs with pending calls", pending::wake_due(&engine).await);
     note("performing accepted events", event::perform_due(&engine).await);
     if clears {
         note("clearing what has lapsed", clear(&engine.0, engine.now()).await);

@@ -153,6 +153,9 @@ pub(crate) enum Mishap {
     /// It takes effect, and then the function reports an error of its own.
     Error,
     Panic,
+    /// The tool takes the call, says after so many seconds that its result comes later, under
+    /// `job-ARGUMENT`, and wants to be asked again after so many.
+    Later(u64, Option<u32>),
 }
 
 /// Outlasts every crash: what was called, and what took effect.
@@ -206,6 +209,10 @@ impl World {
         answer(event, &format!("{x}{postscript}"), state)
     }
 
+    fn asked_again(&self, token: &str) {
+        self.calls.lock().expect("no panic").push(format!("{token} asked for"));
+    }
+
     fn arrived(&self, function: &str, x: &str, key: &str) {
         let mut keys = self.keys.lock().expect("no panic");
         let number = keys.iter().position(|known| known == key).unwrap_or(keys.len());
@@ -232,7 +239,10 @@ impl Tools for Arc<World> {
             if let Some(Mishap::NotSent) = mishap {
                 return Err(ExecError::NotSent("nobody is there".to_owned()).into());
             }
-            self.arrived(&function, x, key);
+            match event["craton"]["pending"]["token"].as_str() {
+                Some(token) => self.asked_again(token),
+                None => self.arrived(&function, x, key),
+            }
             let attributes =
                 format!("{} {}", event["sessionAttributes"], event["promptSessionAttributes"]);
             self.attributes.lock().expect("no panic").push(attributes);
@@ -249,6 +259,10 @@ impl Tools for Arc<World> {
                     error: Some(exec::FunctionError::Unhandled),
                     ..self.answer(&event, x, None)
                 }),
+                Some(Mishap::Later(seconds, poll)) => {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    Ok(later(x, poll))
+                }
                 Some(Mishap::Panic) => panic!("a defect, on purpose"),
             }
         })
@@ -275,6 +289,14 @@ fn answer(event: &Json, x: &str, state: Option<&str>) -> Invoked {
     }
     let payload = Bytes::from(response.to_string());
     let (log_tail, duration) = (Vec::new(), Duration::ZERO);
+    Invoked { payload, error: None, log_tail, duration, outcome_known: true }
+}
+
+fn later(x: &str, poll: Option<u32>) -> Invoked {
+    let pending = json!({"token": format!("job-{x}"), "pollSeconds": poll});
+    let response = json!({"messageVersion": "1.0", "craton": {"pending": pending}});
+    let (log_tail, duration) = (Vec::new(), Duration::ZERO);
+    let payload = Bytes::from(response.to_string());
     Invoked { payload, error: None, log_tail, duration, outcome_known: true }
 }
 

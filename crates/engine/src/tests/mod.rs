@@ -8,6 +8,7 @@ mod hand_offs;
 mod holds;
 mod memory;
 mod operators;
+mod pending;
 mod repeats;
 mod sessions;
 mod streams;

@@ -9,7 +9,7 @@ use wire::converse::{Block, Usage};
 
 use super::{End, Progress, Turn, apply};
 use crate::agent::event::{
-    Call, Delegated, Event, Outcome, ToolReturned, UnknownEffect, Within, thread_path,
+    Call, Deferred, Delegated, Event, Outcome, ToolReturned, UnknownEffect, Within, thread_path,
     threads_below,
 };
 use crate::agent::origin::{Origin, Utterance};
@@ -200,6 +200,21 @@ impl Turn {
             calls.extend(turn.open_calls().map(|call| (path.to_vec(), call.clone())));
         });
         calls
+    }
+
+    /// The calls of the whole tree whose tools bring their results later, each with its path.
+    pub fn all_pending(&self) -> Vec<(Vec<String>, Call, Deferred)> {
+        let mut calls = Vec::new();
+        self.walk(&mut |path, turn| {
+            let pending = turn.pending();
+            calls.extend(pending.map(|(call, of)| (path.to_vec(), call.clone(), of.clone())));
+        });
+        calls
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.pending().next().is_some()
+            || self.members.values().any(|member| member.turn.has_pending())
     }
 
     /// The unknown outcomes of this turn's own calls and of its collaborators'.

@@ -72,6 +72,12 @@ impl Turn {
         })
     }
 
+    /// Whether the outcome of a call is still to come.
+    pub fn awaits(&self, tool_use_id: &str) -> bool {
+        let open = |used: &Use| matches!(used.progress, Progress::Asked | Progress::Pending(_));
+        self.used(tool_use_id).is_some_and(open)
+    }
+
     /// A call that is closed already stays so.
     pub(super) fn defer(&mut self, deferred: &Deferred) {
         let used = self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == deferred.tool_use_id);
