@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 import boto3
@@ -106,6 +107,16 @@ class Craton:
             aws_secret_access_key=secret,
             config=Config(**config),
         )
+
+    def tell(self, path, body=""):
+        """A POST at the server's own door: its status, and the answer as JSON."""
+        body = body if isinstance(body, str) else json.dumps(body)
+        request = urllib.request.Request(f"{self.url}/_craton/v1{path}", body.encode(), method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
 
     def door(self, path):
         """A GET at the server's own door, as JSON."""

@@ -21,6 +21,7 @@ READ, KEYED, ONCE, UNDECLARED = arn("tool-read"), arn("tool-keyed"), arn("tool-o
 class Call:
     event: dict
     key: str
+    request: str
     began: float
     ended: float = None
 
@@ -52,6 +53,11 @@ def answer(event, body, state=None, status=200, **attributes):
     return {"messageVersion": "1.0", "response": response, **attributes}
 
 
+def later(event, token, **pending):
+    """What a tool answers that brings its result later."""
+    return {"messageVersion": "1.0", "craton": {"pending": {"token": token, **pending}}}
+
+
 class ToolServer:
     """Calls are told apart by the agent's name, so that cases never meet."""
 
@@ -64,7 +70,8 @@ class ToolServer:
 
             def do_POST(self):
                 event = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                call = Call(event, self.headers.get("idempotency-key"), time.monotonic())
+                call = Call(event, self.headers.get("idempotency-key"),
+                            self.headers.get("lambda-runtime-aws-request-id"), time.monotonic())
                 name = event["agent"]["name"]
                 with server._lock:
                     server.calls.setdefault(name, []).append(call)

@@ -208,8 +208,10 @@ impl Executors {
 
     async fn run(&self, call: ToolCall) -> Result<Invoked, ToolError> {
         if let Some(url) = self.mapped(&call.function) {
-            let invoked =
-                self.http.invoke(url, call.payload, call.key.as_deref(), self.http_timeout);
+            // As the Lambda Runtime API names it; for a call of an agent it is the run's id.
+            let mut headers = vec![("lambda-runtime-aws-request-id", call.request_id.as_str())];
+            headers.extend(call.key.as_deref().map(|key| ("idempotency-key", key)));
+            let invoked = self.http.invoke(url, call.payload, &headers, self.http_timeout);
             return Ok(invoked.await?);
         }
         let Some(found) = find(&self.store, &call.tenant, &call.function).await? else {

@@ -1,6 +1,6 @@
 //! A tool behind a URL instead of a process: the Lambda event as a JSON POST, its answer as it is.
 //!
-//! The idempotency key travels as a header. One request for one call: it is never repeated here,
+//! What a function learns from its runtime travels in headers. One request for one call: it is never repeated here,
 //! because only the caller knows whether the tool may see it twice.
 
 use std::time::{Duration, Instant};
@@ -27,10 +27,10 @@ impl HttpTool {
         &self,
         url: &str,
         payload: Bytes,
-        key: Option<&str>,
+        headers: &[(&'static str, &str)],
         timeout: Duration,
     ) -> Result<Invoked, ExecError> {
-        let request = request(url, payload, key)?;
+        let request = request(url, payload, headers)?;
         let began = Instant::now();
         let response = self.0.send(request, timeout).await.map_err(failed)?;
         let (head, body) = Response::into_parts(response);
@@ -47,7 +47,11 @@ impl HttpTool {
     }
 }
 
-fn request(url: &str, payload: Bytes, key: Option<&str>) -> Result<Request<Bytes>, ExecError> {
+fn request(
+    url: &str,
+    payload: Bytes,
+    headers: &[(&'static str, &str)],
+) -> Result<Request<Bytes>, ExecError> {
     let refused = |what: String| ExecError::Refused(format!("tool at {url}: {what}"));
     if payload.len() > limits::REQUEST_BYTES {
         return Err(refused(format!("{} bytes are too large an event", payload.len())));
@@ -56,9 +60,10 @@ fn request(url: &str, payload: Bytes, key: Option<&str>) -> Result<Request<Bytes
         .header(header::CONTENT_TYPE, "application/json")
         .body(payload)
         .map_err(|e| refused(e.to_string()))?;
-    if let Some(key) = key {
-        let value = HeaderValue::from_str(key).map_err(|e| refused(format!("key {key:?}: {e}")))?;
-        request.headers_mut().insert("idempotency-key", value);
+    for (name, value) in headers {
+        let value =
+            HeaderValue::from_str(value).map_err(|e| refused(format!("{name} {value:?}: {e}")))?;
+        request.headers_mut().insert(*name, value);
     }
     Ok(request)
 }

@@ -46,6 +46,7 @@ pub(crate) fn answer(
 ) -> Response<Body> {
     let events = match answer {
         Answer::Json(value) => return answer::json(StatusCode::OK, &value),
+        Answer::Accepted(value) => return answer::json(StatusCode::ACCEPTED, &value),
         Answer::Events(events) => events,
     };
     let body = EventBody::server_sent(events, request_id.to_owned()).until(closing.subscribe());

@@ -2,6 +2,8 @@
 //!
 //! `front` has checked that the caller may use this door. Paths here are relative to the door.
 
+mod calls;
+mod invocations;
 mod query;
 mod runs;
 mod stream;
@@ -24,6 +26,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/runs/{id}/pause"),
     ("POST", "/runs/{id}/resume"),
     ("POST", "/runs/{id}/effects/{key}/resolve"),
+    ("POST", "/runs/{id}/calls/{token}"),
+    ("POST", "/invocations"),
     ("GET", "/totals"),
 ];
 
@@ -41,6 +45,8 @@ pub struct Asked<'a> {
 
 pub enum Answer {
     Json(Json),
+    /// The same of what has only begun.
+    Accepted(Json),
     Events(BoxStream<'static, Result<Event, Fault>>),
 }
 
@@ -66,6 +72,10 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
         ("POST", ["runs", id, "pause"]) => runs::hold(cx, id, true).await,
         ("POST", ["runs", id, "resume"]) => runs::hold(cx, id, false).await,
         ("POST", ["runs", id, "effects", key, "resolve"]) => runs::resolve(cx, id, key).await,
+        ("POST", ["runs", id, "calls", token]) => calls::complete(cx, id, token, asked).await,
+        ("POST", ["invocations"]) => {
+            return invocations::start(cx, asked.body).await.map(Answer::Accepted);
+        }
         ("GET", ["totals"]) => runs::totals(cx),
         (method, _) => {
             let text = format!("there is no {method} {} behind this door", asked.path);

@@ -17,6 +17,12 @@ use crate::model_fault;
 use crate::reply::Reply;
 
 pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, Fault> {
+    let (session_id, memory_id) = (input.session_id.clone(), input.memory_id.clone());
+    Ok(reply(session_id, memory_id, begin(cx, input).await?))
+}
+
+/// Begins the turn that is asked for, or goes on with one.
+pub(crate) async fn begin(cx: &Cx, input: InvokeAgentRequest) -> Result<Hearing, Fault> {
     check(&input)?;
     let mut given = input.session_state.unwrap_or_default();
     let attached = given.files.take().unwrap_or_default();
@@ -31,20 +37,19 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, 
         repeat: cx.request.invocation_id.clone(),
         agent_id: input.agent_id,
         alias_id: input.agent_alias_id,
-        session_id: input.session_id.clone(),
+        session_id: input.session_id,
         config,
         input: asked,
         session_attributes: state.session_attributes,
         prompt_session_attributes: state.prompt_session_attributes,
         conversation: state.conversation,
         files,
-        memory_id: input.memory_id.clone(),
+        memory_id: input.memory_id,
         recall: recall(input.prompt_creation_configurations),
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),
     };
-    let hearing = cx.engine.invoke(request).await.map_err(fault)?;
-    Ok(reply(input.session_id, input.memory_id, hearing))
+    cx.engine.invoke(request).await.map_err(fault)
 }
 
 // AWS: the content type of every answer (a response printed in

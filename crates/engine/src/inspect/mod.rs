@@ -15,8 +15,9 @@ pub use standing::{Standing, State};
 pub(crate) use totals::Tally;
 pub use totals::Totals;
 
+use craton_core::agent::state::Turn;
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use store::{Batch, CommitError, QueueState, StoreError, Tenant};
 
 use crate::journal::{self, Stamped};
@@ -33,6 +34,10 @@ pub(crate) const OPERATOR: &str = "by an operator";
 #[serde(rename_all = "camelCase")]
 pub struct RunView {
     pub run: RunRecord,
+    /// What the run has said to its last request: `text`, `returnControl` or `error`. None while it
+    /// is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Json>,
     pub events: Vec<Stamped>,
     /// `TracePart`s in the shape of the wire, whether the client asked for them or not.
     pub trace: Vec<Json>,
@@ -65,11 +70,14 @@ impl Engine {
         let agent = self.0.agent(tenant, &record.config).await?;
         let Some(agent) = agent else {
             tracing::warn!(run = record.run, "a run's pinned configuration is missing");
-            return Ok(Some(RunView { run: record, events, trace: Vec::new(), steps: Vec::new() }));
+            let (answer, trace, steps) = (None, Vec::new(), Vec::new());
+            return Ok(Some(RunView { run: record, answer, events, trace, steps }));
         };
+        let turn = Turn::replay(events.iter().map(|stamped| &stamped.event));
+        let said = trace::stretch(&events, &agent, &record, &turn.request);
         let trace = trace::full(&events, &agent, &record).into_iter().map(Json::from).collect();
         let steps = steps::steps(&events, &agent);
-        Ok(Some(RunView { run: record, events, trace, steps }))
+        Ok(Some(RunView { run: record, answer: said.and_then(answer), events, trace, steps }))
     }
 
     /// Calls a run off: one under way ends at its next event, a parked one at once. `false` if it
@@ -135,4 +143,22 @@ impl Engine {
         self.0.store.commit(batch).await?;
         Ok(true)
     }
+}
+
+/// The end of a stretch, as one value.
+fn answer(outs: Vec<Out>) -> Option<Json> {
+    let mut text: Option<String> = None;
+    for out in outs {
+        match out {
+            Out::Chunk(piece) => text.get_or_insert_default().push_str(&piece),
+            Out::ReturnControl(payload) => {
+                return Some(json!({ "returnControl": Json::from(*payload) }));
+            }
+            Out::Fault { code, message } => {
+                return Some(json!({ "error": { "code": code, "message": message } }));
+            }
+            Out::Trace(_) => {}
+        }
+    }
+    text.map(|text| json!({ "text": text }))
 }

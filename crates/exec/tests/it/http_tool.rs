@@ -25,7 +25,7 @@ async fn check(answer: &str, expected: &Expect) {
     };
     let client = HttpTool::new(net::Client::new(net::Config::default()));
     let event = Bytes::from_static(b"{\"order\":1}");
-    let call = client.invoke(&url, event, Some("k-1"), Duration::from_secs(20));
+    let call = client.invoke(&url, event, &[("idempotency-key", "k-1")], Duration::from_secs(20));
     let (result, request) = tokio::join!(call, tool);
     assert!(request.starts_with("post /refund?v=1 http/1.1\r\n"), "{request}");
     assert!(request.contains("\r\nidempotency-key: k-1\r\n"), "{request}");
@@ -61,8 +61,8 @@ async fn a_tool_that_is_not_there_was_not_sent_anything() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
     let client = HttpTool::new(net::Client::new(net::Config::default()));
-    let result = client.invoke(&url, Bytes::new(), None, Duration::from_secs(20)).await;
+    let result = client.invoke(&url, Bytes::new(), &[], Duration::from_secs(20)).await;
     assert!(matches!(&result, Err(exec::ExecError::NotSent(_))), "{result:?}");
-    let result = client.invoke("not a url", Bytes::new(), None, Duration::from_secs(20)).await;
+    let result = client.invoke("not a url", Bytes::new(), &[], Duration::from_secs(20)).await;
     assert!(matches!(&result, Err(exec::ExecError::Refused(_))), "{result:?}");
 }

@@ -198,7 +198,7 @@ async fn a_url_passes() {
     });
     let tool = HttpTool::new(net::Client::new(net::Config::default()));
     let call = async |event: Value, timeout: Duration| {
-        tool.invoke(&url, Bytes::from(event.to_string()), None, timeout).await
+        tool.invoke(&url, Bytes::from(event.to_string()), &[], timeout).await
     };
     passes(call).await;
 }
