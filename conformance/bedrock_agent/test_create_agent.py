@@ -154,9 +154,6 @@ def test_fields_of_features_to_come_are_taken_at_their_defaults(cp):
     ("memoryConfiguration", {"enabledMemoryTypes": ["SESSION_SUMMARY"], "storageDays": 30}),
     ("customerEncryptionKeyArn",
      f"arn:aws:kms:{REGION}:{ACCOUNT}:key/12345678-1234-1234-1234-123456789012"),
-    ("promptOverrideConfiguration", {"promptConfigurations": [
-        {"promptType": "ORCHESTRATION", "promptCreationMode": "OVERRIDDEN",
-         "basePromptTemplate": "You are a parrot."}]}),
 ])
 def test_fields_of_features_to_come_are_refused_by_name(cp, field, value):
     """A1: never accepted and then ignored."""

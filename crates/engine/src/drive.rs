@@ -15,6 +15,7 @@ use store::CommitError;
 use crate::flight::Flights;
 
 use crate::function::ToolCall;
+use crate::parse::{self, ParserCall};
 use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
 use crate::run::{Path, Place, Run, intents};
@@ -114,7 +115,8 @@ fn take_up(run: &mut Run, inner: &Inner) -> Vec<(Path, Intent)> {
         run.turn.walk(&mut |path, turn| {
             let step = turn.steps;
             let asked = turn.asking.map(|purpose| Intent::AskModel { purpose, step });
-            again.extend(asked.map(|intent| (path.to_vec(), intent)));
+            let parsed = turn.stages.parsing.clone().map(Intent::Parse);
+            again.extend(asked.or(parsed).map(|intent| (path.to_vec(), intent)));
         });
     }
     for (path, call) in run.turn.calls_under_way() {
@@ -130,7 +132,7 @@ fn take_up(run: &mut Run, inner: &Inner) -> Vec<(Path, Intent)> {
 
 fn changes_something(intent: &Intent) -> bool {
     match intent {
-        Intent::AskModel { .. } => false,
+        Intent::AskModel { .. } | Intent::Parse(_) => false,
         Intent::Call(call) => call.effect != Effect::Read,
     }
 }
@@ -145,6 +147,10 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
             let call = call::model_call(place.turn, place.agent, purpose);
             let ask = ModelCall { step, live: call.stream.then(|| run.live.clone()), call };
             flights.begin(path, async move { perform::ask_model(&inner, ask).await });
+        }
+        Intent::Parse(parse) => {
+            let call = ParserCall::new(run, place, parse);
+            flights.begin(path, async move { parse::ask_parser(&inner, call).await });
         }
         Intent::Call(call) => {
             let agent = place.agent.clone();

@@ -25,6 +25,7 @@ mod drive;
 mod flight;
 mod invoke;
 mod lane;
+mod parse;
 mod past;
 pub mod pending;
 mod perform;

@@ -164,6 +164,21 @@ pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: 
     Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis })
 }
 
+/// Calls a function that changes nothing, again where its answer was lost.
+pub(crate) async fn call_reader(inner: &Inner, request: &ToolCall) -> Result<Invoked, ToolError> {
+    let mut attempt = 1;
+    loop {
+        match inner.tools.call(request.clone()).await {
+            Err(error) if attempt < ATTEMPTS && repeatable(&error, Effect::Read) => {
+                tracing::warn!(function = request.function, attempt, "calling the function again");
+            }
+            done => return done,
+        }
+        pause(inner, attempt).await;
+        attempt += 1;
+    }
+}
+
 /// What a crash makes of a call that was asked for and has no outcome in the journal.
 pub(crate) fn interrupted(call: &Call) -> Event {
     let outcome = unknown(call, "the server stopped before the reply was recorded");

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::event::{
-    Delegated, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Purpose, Resumed,
-    ToolReturned,
+    self, Delegated, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Parse, Parsed,
+    Purpose, Resumed, ToolReturned,
 };
 use craton_core::agent::state::{self, End, Turn};
 use craton_core::agent::turn::Agent;
@@ -64,6 +64,8 @@ pub struct Step {
 pub enum Kind {
     Model,
     Tool,
+    /// A function that reads a reply.
+    Parser,
     Collaborator,
     /// For the client, for a tool that answers later, or for an operator.
     Wait,
@@ -110,6 +112,7 @@ struct Moment {
 struct Level {
     steps: Vec<Step>,
     model: Option<usize>,
+    parser: Option<usize>,
     client: Option<usize>,
     held: Option<usize>,
     /// By tool use.
@@ -130,6 +133,8 @@ impl Level {
                 self.uses.insert(call.tool_use_id.clone(), self.steps.len());
                 self.steps.push(step);
             }
+            Event::Asked(Intent::Parse(parse)) => self.parse(moment, parse),
+            Event::Parsed(parsed) => self.read(moment, parsed),
             Event::ModelSaid(said) => self.hear(moment, said),
             Event::ModelFailed(failed) => {
                 self.close_model(moment, "failed", json!(failed.message));
@@ -213,6 +218,21 @@ impl Level {
         if let Some(digest) = &mut step.digest {
             digest.compare(said.prompt_digest.as_deref());
         }
+    }
+
+    fn parse(&mut self, moment: Moment, parse: &Parse) {
+        let mut step = Step::new(moment, Kind::Parser, &parse.target, None);
+        step.purpose = Some(parse.purpose);
+        self.parser = Some(self.steps.len());
+        self.steps.push(step);
+    }
+
+    /// What a reply was read as by a parser function; our own readings take no time.
+    fn read(&mut self, moment: Moment, parsed: &Parsed) {
+        let Some(step) = self.parser.take().and_then(|at| self.steps.get_mut(at)) else { return };
+        let failed = matches!(parsed.verdict, event::Verdict::Failed { .. });
+        let output = serde_json::to_value(&parsed.verdict).expect("its maps have string keys");
+        step.close(moment, if failed { "failed" } else { "answered" }, output);
     }
 
     fn close_model(&mut self, moment: Moment, outcome: &str, output: Json) -> Option<&mut Step> {

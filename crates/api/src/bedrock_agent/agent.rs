@@ -3,22 +3,21 @@
 use store::Batch;
 use wire::bedrock_agent::types::{
     self as wire_types, AgentStatus, AgentSummary, CreateAgentRequest, CreateAgentResponse,
-    CreationMode, DeleteAgentRequest, DeleteAgentResponse, GetAgentRequest, GetAgentResponse,
-    ListAgentsRequest, ListAgentsResponse, OrchestrationType, PromptConfiguration,
-    PromptOverrideConfiguration, PromptState, PromptType, UpdateAgentRequest, UpdateAgentResponse,
+    DeleteAgentRequest, DeleteAgentResponse, GetAgentRequest, GetAgentResponse, ListAgentsRequest,
+    ListAgentsResponse, OrchestrationType, UpdateAgentRequest, UpdateAgentResponse,
 };
 use wire::fault::Fault;
 use wire::value::Timestamp;
 
 use super::document::{
-    self, Agent, AgentAlias, AgentName, AgentVersion, AliasName, DRAFT, Episode, PromptDefault,
-    Settings, Status, TEST_ALIAS, TEST_ALIAS_NAME, Tags, tenant,
+    self, Agent, AgentAlias, AgentName, AgentVersion, AliasName, DRAFT, Episode, Settings, Status,
+    TEST_ALIAS, TEST_ALIAS_NAME, Tags, tenant,
 };
 use super::feature::Asked;
 use super::limits::{ALIASES, IDLE_SESSION_TTL};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
-use super::{agent_alias, agent_collaborator, memory, tag};
+use super::{agent_alias, agent_collaborator, memory, prompt, tag};
 use crate::cx::Cx;
 
 /// Versions read at once while an agent is deleted.
@@ -213,6 +212,7 @@ async fn delete_versions(cx: &Cx, id: &str, batch: &mut Batch) -> Result<(), Sto
 }
 
 pub(crate) fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
+    Asked::from(input).check()?;
     Ok(Settings {
         name: input.agent_name.clone(),
         instruction: input.instruction.clone(),
@@ -222,12 +222,13 @@ pub(crate) fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
         collaboration: agent_collaborator::mode(input.agent_collaboration),
         memory: memory::read(input.memory_configuration.as_ref()),
-        prompts: Asked::from(input).check()?,
+        own_prompts: input.prompt_override_configuration.as_ref().map(prompt::given).transpose()?,
     })
 }
 
 /// A PUT: what the update leaves out falls back to its default.
 fn updated(input: &UpdateAgentRequest) -> Result<Settings, Fault> {
+    Asked::from(input).check()?;
     Ok(Settings {
         name: input.agent_name.clone(),
         instruction: input.instruction.clone(),
@@ -237,7 +238,7 @@ fn updated(input: &UpdateAgentRequest) -> Result<Settings, Fault> {
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
         collaboration: agent_collaborator::mode(input.agent_collaboration),
         memory: memory::read(input.memory_configuration.as_ref()),
-        prompts: Asked::from(input).check()?,
+        own_prompts: input.prompt_override_configuration.as_ref().map(prompt::given).transpose()?,
     })
 }
 
@@ -280,23 +281,9 @@ pub(crate) fn shown(cx: &Cx, agent: &Agent, status: AgentStatus) -> wire_types::
         prepared_at: agent.prepared_at.map(Timestamp),
         failure_reasons: Some(agent.failure_reasons.clone()).filter(|reasons| !reasons.is_empty()),
         recommended_actions: None,
-        prompt_override_configuration: settings.prompts.as_deref().map(prompts),
+        prompt_override_configuration: Some(prompt::shown(settings.own_prompts.as_ref())),
         guardrail_configuration: None,
         memory_configuration: settings.memory.as_ref().map(memory::shown),
         agent_collaboration: Some(agent_collaborator::shown_mode(settings.collaboration)),
-    }
-}
-
-pub(crate) fn prompts(kept: &[PromptDefault]) -> PromptOverrideConfiguration {
-    let prompt = |kept: &PromptDefault| PromptConfiguration {
-        prompt_type: kept.kind.as_deref().and_then(PromptType::parse),
-        prompt_creation_mode: kept.creation.as_deref().and_then(CreationMode::parse),
-        prompt_state: kept.state.as_deref().and_then(PromptState::parse),
-        parser_mode: kept.parser.as_deref().and_then(CreationMode::parse),
-        ..PromptConfiguration::default()
-    };
-    PromptOverrideConfiguration {
-        prompt_configurations: kept.iter().map(prompt).collect(),
-        override_lambda: None,
     }
 }

@@ -14,6 +14,7 @@ use store::{Record, StoreError, Tenant};
 use wire::fault::Fault;
 
 use super::agent_alias;
+use super::prompt::Prompts;
 use crate::cx::Cx;
 
 /// The working draft's version, and the built-in alias that runs it.
@@ -76,23 +77,9 @@ pub(crate) struct Settings {
     /// `memoryConfiguration`; off without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) memory: Option<MemoryConfig>,
-    /// Prompt settings that say no more than the defaults, kept because they are given back.
+    /// Prompts of the agent's own, as they were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) prompts: Option<Vec<PromptDefault>>,
-}
-
-/// One prompt configuration in AWS's words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct PromptDefault {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) kind: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) creation: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) state: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) parser: Option<String>,
+    pub(crate) own_prompts: Option<Prompts>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod page;
 pub(crate) mod prepare;
+pub(crate) mod prompt;
 mod retention;
 pub(crate) mod tag;
 #[cfg(test)]

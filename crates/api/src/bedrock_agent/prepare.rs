@@ -4,7 +4,7 @@
 //! and the cutting of a version make.
 
 use craton_core::agent::config::{AgentConfig, Executor};
-use craton_core::agent::turn;
+use craton_core::agent::turn::{self, Unfit};
 use engine::record::Pinned;
 use store::Batch;
 use wire::bedrock_agent::types::{AgentStatus, PrepareAgentRequest, PrepareAgentResponse};
@@ -13,9 +13,8 @@ use wire::value::Timestamp;
 
 use super::action_group::runnable;
 use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
-use super::retention;
 use super::write::{self, Stop, retry};
-use super::{agent_collaborator, built_in};
+use super::{agent_collaborator, built_in, prompt, retention};
 use crate::cx::Cx;
 use crate::lambda::permission;
 
@@ -45,8 +44,12 @@ async fn try_prepare(cx: &Cx, id: &str) -> Result<i64, Stop> {
             agent.prepared_at = Some(now);
             agent.status = Status::Prepared;
         }
+        // AWS: refused at once, and nothing changes (as in the issue beside `Unfit`'s words).
+        Err(problem @ Unfit::Templates(_)) => {
+            return Err(Fault::validation(problem.to_string()).into());
+        }
         // What was live before stays live.
-        Err(problem) => {
+        Err(problem @ Unfit::Schema(_)) => {
             agent.failure_reasons.push(problem.to_string());
             agent.status = Status::Failed;
         }
@@ -105,8 +108,9 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         idle_session_ttl_seconds: settings.idle_session_ttl_seconds,
         memory: settings.memory.clone(),
         retention: retention::of(&agent.tags)?,
+        stages: settings.own_prompts.as_ref().map(prompt::stages).unwrap_or_default(),
+        parser: settings.own_prompts.as_ref().and_then(|prompts| prompts.parser.clone()),
         user_input: agent.groups.iter().any(built_in::asks_user),
-        ..AgentConfig::default()
     };
     Ok(Pinned { config })
 }

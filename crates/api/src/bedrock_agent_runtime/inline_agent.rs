@@ -7,20 +7,22 @@
 
 use std::collections::BTreeSet;
 
-use craton_core::agent::config::{AgentConfig, Collaboration};
+use craton_core::agent::config::{AgentConfig, Collaboration, Stage};
 use craton_core::agent::turn;
 use engine::record::Pinned;
-use wire::bedrock_agent::types::{CreateAgentRequest, GuardrailConfiguration};
+use wire::bedrock_agent::types::{self as build_time, CreateAgentRequest, GuardrailConfiguration};
 use wire::bedrock_agent_runtime::types::{
     AgentActionGroup, Collaborator, CollaboratorConfiguration, GuardrailConfigurationWithArn,
-    InvokeInlineAgentRequest, KnowledgeBase, PromptOverrideConfiguration, PromptType,
+    InvokeInlineAgentRequest, KnowledgeBase, PromptConfiguration, PromptOverrideConfiguration,
+    PromptType,
 };
 use wire::fault::Fault;
 use wire::shape::Shape;
 
-use crate::bedrock_agent::document::{self, DRAFT, tenant};
+use crate::bedrock_agent::document::{self, DRAFT, Settings, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::bedrock_agent::limits::ACTION_GROUPS;
+use crate::bedrock_agent::prompt::{self, Prompts};
 use crate::bedrock_agent::{action_group, agent, agent_collaborator, prepare, write};
 use crate::cx::Cx;
 
@@ -31,6 +33,7 @@ pub(super) const INLINE: &str = "INLINE_AGENT";
 /// What a request says alike of its agent and of each of the collaborators that it brings.
 pub(super) struct Described<'a> {
     created: CreateAgentRequest,
+    prompts: Option<Prompts>,
     groups: &'a [AgentActionGroup],
     knowledge_bases: &'a [KnowledgeBase],
     pub(super) collaboration: Collaboration,
@@ -47,12 +50,13 @@ impl<'a> Described<'a> {
             custom_orchestration: alike(input.custom_orchestration.clone())?,
             idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
             customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
-            prompt_override_configuration: prompts(input.prompt_override_configuration.as_ref())?,
             guardrail_configuration: guardrail(input.guardrail_configuration.as_ref()),
             ..blank()
         };
+        let asked = input.prompt_override_configuration.as_ref();
         Ok(Described {
             created,
+            prompts: asked.map(prompts).transpose()?,
             groups: input.action_groups.as_deref().unwrap_or_default(),
             knowledge_bases: input.knowledge_bases.as_deref().unwrap_or_default(),
             collaboration: agent_collaborator::mode(alike(input.agent_collaboration)?),
@@ -67,12 +71,13 @@ impl<'a> Described<'a> {
             foundation_model: Some(input.foundation_model.clone()),
             idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
             customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
-            prompt_override_configuration: prompts(input.prompt_override_configuration.as_ref())?,
             guardrail_configuration: guardrail(input.guardrail_configuration.as_ref()),
             ..blank()
         };
+        let asked = input.prompt_override_configuration.as_ref();
         Ok(Described {
             created,
+            prompts: asked.map(prompts).transpose()?,
             groups: input.action_groups.as_deref().unwrap_or_default(),
             knowledge_bases: input.knowledge_bases.as_deref().unwrap_or_default(),
             collaboration: agent_collaborator::mode(alike(input.agent_collaboration)?),
@@ -83,7 +88,8 @@ impl<'a> Described<'a> {
     /// The configuration that a turn runs, but for the collaborators.
     pub(super) async fn config(&self, cx: &Cx) -> Result<AgentConfig, Fault> {
         check_knowledge_bases(self.knowledge_bases)?;
-        let settings = agent::created(&self.created)?;
+        let own_prompts = self.prompts.clone();
+        let settings = Settings { own_prompts, ..agent::created(&self.created)? };
         let mut draft = agent::draft(INLINE.to_owned(), settings, cx.engine.now());
         draft.groups = groups(cx, self.groups).await?;
         Ok(prepare::pinned(&draft, DRAFT)?.config)
@@ -143,14 +149,31 @@ fn alike<A: Shape, B: Shape>(shape: Option<A>) -> Result<Option<B>, Fault> {
     same.map_err(Fault::internal)
 }
 
-fn prompts<B: Shape>(asked: Option<&PromptOverrideConfiguration>) -> Result<Option<B>, Fault> {
-    let mut configurations = asked.iter().flat_map(|asked| &asked.prompt_configurations);
-    let routing = |kind| kind == Some(PromptType::RoutingClassifier);
-    if configurations.any(|prompt| routing(prompt.prompt_type)) {
-        let field = "promptOverrideConfiguration.promptConfigurations.promptType";
-        return Err(refused(field, "ROUTING_CLASSIFIER", "agents that supervise other agents"));
+/// Prompts of an inline agent: those of any agent, and the routing classifier's, which only the
+/// run-time API has.
+fn prompts(asked: &PromptOverrideConfiguration) -> Result<Prompts, Fault> {
+    let settings = asked.prompt_configurations.iter().map(|prompt| {
+        let kind = prompt.prompt_type.ok_or_else(|| {
+            let field = "promptOverrideConfiguration.promptConfigurations.promptType";
+            Fault::validation(format!("{field} must be set"))
+        })?;
+        let same = PromptConfiguration { prompt_type: None, ..prompt.clone() };
+        let same = alike(Some(same))?.unwrap_or_default();
+        Ok::<(Stage, build_time::PromptConfiguration), Fault>((stage(kind), same))
+    });
+    let settings: Vec<_> = settings.collect::<Result<_, _>>()?;
+    let settings: Vec<_> = settings.iter().map(|(stage, prompt)| (*stage, prompt)).collect();
+    prompt::taken(&settings, asked.override_lambda.as_deref().filter(|arn| !arn.is_empty()))
+}
+
+fn stage(kind: PromptType) -> Stage {
+    match kind {
+        PromptType::PreProcessing => Stage::PreProcessing,
+        PromptType::Orchestration => Stage::Orchestration,
+        PromptType::KnowledgeBaseResponseGeneration => Stage::KnowledgeBaseResponseGeneration,
+        PromptType::PostProcessing => Stage::PostProcessing,
+        PromptType::RoutingClassifier => Stage::RoutingClassifier,
     }
-    alike(asked.cloned())
 }
 
 fn check_knowledge_bases(asked: &[KnowledgeBase]) -> Result<(), Fault> {

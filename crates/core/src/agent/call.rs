@@ -88,9 +88,15 @@ fn fill<'a>(turn: &'a Turn, agent: &'a Agent, purpose: Purpose) -> Fill<'a> {
         own: talk.own,
         attributes: &turn.prompt_attributes,
         memory: &turn.memory,
-        latest: turn.said.as_deref().unwrap_or_default(),
+        latest: latest(turn),
         last_agent: turn.routed.as_deref(),
     }
+}
+
+fn latest(turn: &Turn) -> &str {
+    let stages = &turn.stages;
+    let words = stages.draft.as_ref().or(stages.worded.as_ref()).or(turn.said.as_ref());
+    words.map_or("", String::as_str)
 }
 
 /// A conversation, parted at the question that the turn answers.

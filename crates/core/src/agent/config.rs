@@ -69,6 +69,20 @@ impl Stage {
         Stage::RoutingClassifier,
     ];
 
+    /// Whether the stage runs where the agent does not say.
+    ///
+    /// AWS: pre- and post-processing are disabled by default (user guide, "Advanced prompt
+    /// templates").
+    pub fn runs_by_default(self) -> bool {
+        match self {
+            Stage::PreProcessing | Stage::PostProcessing => false,
+            Stage::Orchestration
+            | Stage::KnowledgeBaseResponseGeneration
+            | Stage::MemorySummarization
+            | Stage::RoutingClassifier => true,
+        }
+    }
+
     /// AWS's word for it (`PromptType`).
     pub fn name(self) -> &'static str {
         match self {

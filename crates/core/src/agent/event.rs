@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use wire::converse::{Block, Message, Reply};
+use wire::converse::{Block, Message, Reply, ToolUse};
 
 use super::history::Past;
 use super::origin::Utterance;
@@ -31,6 +31,8 @@ pub enum Event {
     ModelOverflowed(ModelOverflowed),
     /// Something is left out of what the model reads from here on.
     Shrunk(Shrunk),
+    /// A reply was read for what its stage is to decide, by a parser function or by ourselves.
+    Parsed(Box<Parsed>),
     ToolReturned(ToolReturned),
     /// A tool use that is not performed; the model is told why and may repair it.
     Refused(Refused),
@@ -224,6 +226,7 @@ impl Event {
             | Event::ModelFailed(_)
             | Event::ModelOverflowed(_)
             | Event::Shrunk(_)
+            | Event::Parsed(_)
             | Event::ToolReturned(_)
             | Event::Refused(_)
             | Event::Parked(_)
@@ -256,8 +259,23 @@ pub struct UnknownEffect {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "intent", rename_all = "camelCase")]
 pub enum Intent {
-    AskModel { purpose: Purpose, step: u32 },
+    AskModel {
+        purpose: Purpose,
+        step: u32,
+    },
+    /// A parser function is asked what a reply means.
+    Parse(Parse),
     Call(Call),
+}
+
+/// The reply of a stage, for the function that reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parse {
+    pub purpose: Purpose,
+    pub step: u32,
+    /// The function's ARN.
+    pub target: String,
 }
 
 /// What a model is asked for.
@@ -329,6 +347,51 @@ pub struct ModelSaid {
     /// [`super::digest::of_call`] of what it answered to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_digest: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parsed {
+    pub purpose: Purpose,
+    pub step: u32,
+    pub verdict: Verdict,
+    /// What the reading took; nothing where no function was asked.
+    #[serde(default)]
+    pub millis: u64,
+}
+
+/// What a reply means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "camelCase")]
+pub enum Verdict {
+    /// Whether the input is worked on.
+    Judged {
+        valid: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rationale: Option<String>,
+    },
+    /// The model asks for these calls, whatever it wrote.
+    Calls {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rationale: Option<String>,
+        calls: Vec<ToolUse>,
+    },
+    /// The answer, or a question to the user, which ends the turn as it stands.
+    Said {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rationale: Option<String>,
+        text: String,
+        #[serde(default)]
+        asks: bool,
+    },
+    /// The model is to say it again, and reads why.
+    Again {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rationale: Option<String>,
+        message: String,
+    },
+    /// Nobody could read it: the turn ends.
+    Failed { message: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

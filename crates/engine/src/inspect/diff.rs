@@ -159,6 +159,7 @@ fn pair(at: &str, a: &Step, b: &Step) -> Option<Divergence> {
             .or_else(|| look(Cause::Reply, "", output).map(in_arguments)),
         Kind::Tool => look(Cause::ToolArguments, "arguments", input)
             .or_else(|| look(Cause::ToolResult, "", output)),
+        Kind::Parser => look(Cause::ToolResult, "", output),
         Kind::Wait => {
             look(Cause::HandOff, "", input).or_else(|| look(Cause::ClientResult, "", output))
         }
@@ -191,6 +192,7 @@ fn title(step: &Step) -> String {
     let kind = match step.kind {
         Kind::Model => "model",
         Kind::Tool => "tool",
+        Kind::Parser => "parser",
         Kind::Collaborator => "collaborator",
         Kind::Wait => "wait for",
     };

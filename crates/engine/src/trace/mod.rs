@@ -5,10 +5,13 @@
 
 mod hand_off;
 mod model;
+mod stages;
 mod team;
 mod tool;
 
-use craton_core::agent::event::{Event, HandBackState, Intent, Outcome, Purpose, ToolReturned};
+use craton_core::agent::event::{
+    Event, HandBackState, Intent, Outcome, Purpose, ToolReturned, Verdict,
+};
 use craton_core::agent::state::{self, Member, Turn};
 use craton_core::agent::turn::Agent;
 use wire::bedrock_agent_runtime::types::{
@@ -150,13 +153,15 @@ impl View<'_> {
         match event {
             Event::Accepted(_) | Event::Started(_) => Vec::new(),
             Event::Asked(Intent::AskModel { purpose, step }) => {
-                vec![self.model_input(*purpose, *step)]
+                self.model_input(*purpose, *step).into_iter().collect()
             }
+            Event::Asked(Intent::Parse(_)) => Vec::new(),
             Event::Asked(Intent::Call(call)) => self.call_input(call),
             Event::ModelSaid(said) => self.model_output(said),
             Event::ModelFailed(failed) => vec![self.failure(&failed.message)],
             Event::ModelOverflowed(overflowed) => vec![self.model_overflow(overflowed)],
             Event::Shrunk(_) => Vec::new(),
+            Event::Parsed(parsed) => self.parsed(parsed),
             Event::ToolReturned(returned) => vec![self.tool_output(returned)],
             Event::Refused(refused) => vec![self.refusal(refused)],
             Event::Resumed(resumed) => self.hand_backs(resumed),
@@ -179,6 +184,13 @@ impl View<'_> {
             Event::Finished { text } if !self.agent.has_streamed(self.turn) => {
                 Some(Out::Chunk(text.clone()))
             }
+            Event::Parsed(parsed) => match &parsed.verdict {
+                Verdict::Failed { message } => Some(fault("DependencyFailedException", message)),
+                Verdict::Judged { .. }
+                | Verdict::Calls { .. }
+                | Verdict::Said { .. }
+                | Verdict::Again { .. } => None,
+            },
             Event::GaveUp(cause) => Some(Out::Chunk(state::farewell(*cause).to_owned())),
             Event::AskedUser(asked) => Some(Out::Chunk(asked.question.clone())),
             Event::Parked(parked) => Some(self.return_control(parked)),

@@ -36,7 +36,8 @@ pub(crate) fn tagged<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 /// (user guide, "Write a custom parser Lambda function", the pre-processing example).
 pub fn judgement(text: &str) -> (bool, Option<String>) {
     let valid = matches!(category(text), Some('D' | 'E'));
-    let reasons = tagged(text, "thinking").map(str::to_owned).or_else(|| rationale(text));
+    let before = text.split("<category>").next().unwrap_or(text);
+    let reasons = tagged(text, "thinking").map(str::to_owned).or_else(|| rationale(before));
     (valid, reasons)
 }
 

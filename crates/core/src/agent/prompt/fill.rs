@@ -62,7 +62,7 @@ impl Fill<'_> {
         match slot {
             Slot::Question => self.question.to_owned(),
             Slot::History | Slot::Conversation => transcript::of(&self.history),
-            Slot::Responses => transcript::of(&self.own),
+            Slot::Responses => transcript::of_tools(&self.own),
             Slot::LastAnswer => transcript::last_answer(&self.history).unwrap_or_default(),
             Slot::LatestResponse => self.latest.to_owned(),
             Slot::Instruction => self.config.instruction.clone(),

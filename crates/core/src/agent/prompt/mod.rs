@@ -7,6 +7,7 @@
 mod answer;
 mod defaults;
 mod fill;
+pub mod parser;
 mod placeholder;
 mod screen;
 mod stage;

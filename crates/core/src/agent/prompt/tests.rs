@@ -287,7 +287,7 @@ fn only_the_categories_d_and_e_are_worked_on() {
     let read = table.map(|text| format!("{text:?} {:?}\n", judgement(text)));
     expect![[r#"
         "<thinking>an order</thinking>\n<category>D</category>" (true, Some("an order"))
-        "<category> e </category>" (true, Some("<category> e </category>"))
+        "<category> e </category>" (true, None)
         "<thinking>a trick</thinking><category>B" (false, Some("a trick"))
         "This is Category D." (true, Some("This is Category D."))
         "C" (false, Some("C"))

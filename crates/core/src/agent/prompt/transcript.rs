@@ -9,6 +9,13 @@ pub(super) fn of(messages: &[Message]) -> String {
     messages.iter().flat_map(lines).collect::<Vec<_>>().join("\n")
 }
 
+/// What tools were asked and what they answered.
+pub(super) fn of_tools(messages: &[Message]) -> String {
+    let blocks = messages.iter().flat_map(|m| m.content.iter().map(|block| (m.role, block)));
+    let tools = blocks.filter(|(_, b)| matches!(b, Block::ToolUse(_) | Block::ToolResult(_)));
+    tools.filter_map(|(role, block)| line(role, block)).collect::<Vec<_>>().join("\n")
+}
+
 /// The last words of the assistant.
 pub(super) fn last_answer(messages: &[Message]) -> Option<String> {
     let texts = messages.iter().rev().filter(|message| message.role == Role::Assistant);

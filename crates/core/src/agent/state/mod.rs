@@ -3,6 +3,7 @@
 //! [`apply`] is what happened and never fails; nothing here decides what to do next.
 
 mod hand_off;
+mod stages;
 mod team;
 mod uses;
 mod window;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use wire::converse::{Block, Role, StopReason, ToolStatus};
 
 pub use self::hand_off::denied;
+pub use self::stages::{Heard, Stages};
 pub use self::team::{Member, ROUTE, Routing, Spent, within};
 pub use self::uses::{Progress, Use};
 pub use self::window::Overflow;
@@ -83,6 +85,8 @@ pub struct Turn {
     pub end: Option<End>,
     /// The text of the last reply, if it asked for no tool.
     pub said: Option<String>,
+    /// How far the stages around the orchestration are.
+    pub stages: Stages,
     /// A content filter ended the last reply.
     pub filtered: bool,
     pub stream: bool,
@@ -105,14 +109,11 @@ pub fn apply(turn: &mut Turn, event: &Event) {
     match event {
         Event::Accepted(accepted) => turn.accept(accepted),
         Event::Started(started) => turn.start(started),
-        Event::Asked(Intent::AskModel { purpose, step }) => {
-            turn.steps = *step;
-            turn.asking = Some(*purpose);
-            turn.said = None;
-            turn.uses.clear();
-        }
+        Event::Asked(Intent::AskModel { purpose, step }) => turn.ask(*purpose, *step),
+        Event::Asked(Intent::Parse(parse)) => turn.stages.parsing = Some(parse.clone()),
         Event::Asked(Intent::Call(call)) => turn.open(call),
         Event::ModelSaid(said) => turn.hear(said),
+        Event::Parsed(parsed) => turn.read(parsed),
         // The supervisor answers where nobody could be chosen.
         Event::ModelFailed(_) if turn.asking == Some(Purpose::Route) => {
             turn.asking = None;
@@ -206,21 +207,23 @@ impl Turn {
     }
 
     fn hear(&mut self, said: &ModelSaid) {
-        let purpose = self.asking.take();
+        let purpose = self.asking.take().unwrap_or(Purpose::Plan);
         team::add(&mut self.usage, &said.reply.usage);
         if !self.providers.contains(&said.provider) {
             self.providers.push(said.provider.clone());
         }
-        if purpose == Some(Purpose::Route) {
-            self.routing = Routing::Said(text_of(&said.reply.content));
-            return;
+        self.stages.heard = Some(Heard { purpose, said: said.clone() });
+        match purpose {
+            Purpose::Plan | Purpose::Summarize => self.plan(said),
+            Purpose::Route => self.routing = Routing::Said(text_of(&said.reply.content)),
+            Purpose::PreProcess | Purpose::PostProcess => {}
         }
+    }
+
+    fn plan(&mut self, said: &ModelSaid) {
         let mut content = said.reply.content.clone();
         content.retain(|block| !is_blank(block));
-        self.uses = uses::unique_uses(&mut content, |id| self.has_used(id))
-            .into_iter()
-            .map(Use::new)
-            .collect();
+        self.take_uses(&mut content);
         self.said = self.uses.is_empty().then(|| text_of(&content));
         self.filtered = said.reply.stop_reason == StopReason::ContentFiltered;
         if !content.is_empty() {

@@ -96,6 +96,12 @@ impl Turn {
         }
     }
 
+    /// The tool uses of a reply, each new.
+    pub(super) fn take_uses(&mut self, content: &mut [Block]) {
+        let uses = unique_uses(content, |id| self.has_used(id)).into_iter();
+        self.uses = uses.map(Use::new).collect();
+    }
+
     pub(super) fn open(&mut self, call: &Call) {
         if let Some(used) =
             self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == call.tool_use_id)
@@ -224,7 +230,7 @@ impl Turn {
 
 /// The tool uses of a reply, each with an id of its own in the whole conversation: some models
 /// repeat or omit ids, and a model's service refuses a conversation with one id twice.
-pub(super) fn unique_uses(content: &mut [Block], taken: impl Fn(&str) -> bool) -> Vec<ToolUse> {
+fn unique_uses(content: &mut [Block], taken: impl Fn(&str) -> bool) -> Vec<ToolUse> {
     let mut uses: Vec<ToolUse> = Vec::new();
     for block in content {
         if let Block::ToolUse(tool_use) = block {

@@ -5,6 +5,7 @@ mod history;
 mod journals;
 mod screen;
 mod script;
+mod stages;
 mod team;
 mod turns;
 mod window;

@@ -22,12 +22,13 @@ use expect_test::Expect;
 use wire::converse::{Block, Message, Reply, ResultBlock, Role, StopReason, ToolUse, Usage};
 
 use crate::agent::config::{
-    ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
+    ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema, Stage,
+    StageConfig,
 };
 use crate::agent::event::{
     Accepted, Attributes, Deferred, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed,
-    ModelOverflowed, ModelSaid, Outcome, Parked, Purpose, Resumed, Shrunk, Started, Task,
-    ToolReturned,
+    ModelOverflowed, ModelSaid, Outcome, Parked, Parse, Parsed, Purpose, Resumed, Shrunk, Started,
+    Task, ToolReturned,
 };
 use crate::agent::history::{self, Exchange, Past};
 use crate::agent::limits::Limits;
@@ -85,6 +86,11 @@ impl Play {
                 self.past = past(text);
                 return;
             }
+            ["stages"] => {
+                self.agent = Agent::new(staged(text)).expect("the configuration compiles");
+                return;
+            }
+            ["parser"] => vec![self.parsed(text)],
             ["user"] => self.begin(text),
             ["model"] => vec![self.said(&path, text, StopReason::EndTurn)],
             ["model", "withheld"] => vec![self.said(&path, text, StopReason::ContentFiltered)],
@@ -169,6 +175,14 @@ impl Play {
         }))
     }
 
+    /// What a parser function makes of the last reply, as the journal has it.
+    fn parsed(&self, verdict: &str) -> Event {
+        let parse = self.turn.stages.parsing.clone().expect("a parser was asked");
+        let verdict = serde_json::from_str(verdict).expect("a verdict");
+        let Parse { purpose, step, .. } = parse;
+        Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0 }))
+    }
+
     fn tool_use(&mut self, text: &str) -> Block {
         self.uses += 1;
         let (name, arguments) = text.split_once('{').expect("a tool use has arguments");
@@ -243,7 +257,7 @@ fn check_origins(messages: &[Utterance]) {
         for (block, origin) in message.content.iter().zip(message.origins()) {
             let expected = match (message.role, block) {
                 (_, Block::ToolResult(_)) => matches!(origin, Origin::Tool(_)),
-                (Role::User, _) => *origin == Origin::User,
+                (Role::User, _) => matches!(origin, Origin::User | Origin::Developer),
                 (Role::Assistant, _) => matches!(origin, Origin::Model | Origin::Developer),
             };
             assert!(expected, "{block:?} comes from {origin:?}");
@@ -284,7 +298,12 @@ fn decided(event: &Event) -> String {
             },
             other => format!("{tool_use_id} reports {other:?}"),
         },
-        Event::Asked(Intent::AskModel { step, .. }) => format!("ask model {step}"),
+        Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step }) => {
+            format!("ask model {step}")
+        }
+        Event::Asked(Intent::AskModel { purpose, step }) => format!("ask model {step} {purpose:?}"),
+        Event::Asked(Intent::Parse(parse)) => format!("ask parser {:?}", parse.purpose),
+        Event::Parsed(parsed) => format!("read {:?}", parsed.verdict),
         Event::Asked(Intent::Call(call)) => {
             format!("call {} {}{}", call.tool_use_id, call.tool, canonical(&call.input))
         }
@@ -308,6 +327,25 @@ fn decided(event: &Event) -> String {
         Event::Finished { text } => format!("finish {text:?}"),
         other => panic!("nobody decides {other:?}"),
     }
+}
+
+/// The same agent with these stages on; one in capitals is read by a parser function.
+fn staged(text: &str) -> AgentConfig {
+    let stage = |name: &str| StageConfig {
+        stage: match name.to_lowercase().as_str() {
+            "pre" => Stage::PreProcessing,
+            "post" => Stage::PostProcessing,
+            _ => Stage::Orchestration,
+        },
+        enabled: true,
+        template: None,
+        inference: None,
+        model: None,
+        additional: serde_json::Value::Null,
+        parser: name == name.to_uppercase(),
+    };
+    let stages = text.split(' ').map(stage).collect();
+    AgentConfig { stages, parser: Some("f".to_owned()), ..config() }
 }
 
 fn spoken(message: &Message) -> String {

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use crate::agent::config::AgentConfig;
 use crate::agent::event::{Cause, Event, Intent, Purpose};
 use crate::agent::limits::Limits;
-use crate::agent::prompt;
 use crate::agent::state::{Member, Progress, Turn, Use};
 use crate::agent::team::Messenger;
 use crate::agent::tool::{self, Effect, Tool};
@@ -115,7 +114,8 @@ pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
 }
 
 fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
-    let waits = turn.parked.is_some() || turn.paused || turn.asking.is_some();
+    let asks = turn.asking.is_some() || turn.stages.parsing.is_some();
+    let waits = turn.parked.is_some() || turn.paused || asks;
     if turn.end.is_some() || waits {
         return Vec::new();
     }
@@ -123,7 +123,10 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
         return window::ask_again(turn, overflow);
     }
     if turn.sums_up() {
-        return summary::next(turn);
+        return stages::reading(turn, facts).map_or_else(|| summary::next(turn), |e| vec![e]);
+    }
+    if let Some(events) = stages::begin(turn, facts) {
+        return events;
     }
     if let Some(event) = team::route(turn, facts) {
         return vec![event];
@@ -142,8 +145,8 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     if !asking.is_empty() {
         return vec![ask_user::ask(&asking)];
     }
-    if let Some(text) = &turn.said {
-        return vec![answered(turn, prompt::answer(text))];
+    if let Some(text) = stages::answer(turn) {
+        return vec![stages::finish(turn, facts, &text).unwrap_or_else(|| answered(turn, text))];
     }
     if turn.repairs > facts.limits.repairs {
         return vec![Event::GaveUp(Cause::TooManyRepairs)];

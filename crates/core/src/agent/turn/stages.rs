@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Agent;
+use super::{Agent, Facts};
 use crate::agent::config::{AgentConfig, Stage, StageConfig};
+use crate::agent::event::{AskedUser, Event, Intent, Parse, Parsed, Purpose, Verdict};
 use crate::agent::prompt::{self, Template};
-use crate::agent::state::Turn;
+use crate::agent::state::{Heard, Turn};
 use crate::agent::tool::SchemaProblem;
 
 pub(super) type Templates = BTreeMap<Stage, Template>;
@@ -15,25 +16,94 @@ pub(super) type Templates = BTreeMap<Stage, Template>;
 pub enum Unfit {
     #[error(transparent)]
     Schema(#[from] SchemaProblem),
-    // AWS: the words around the problem (github.com/awslabs/genai-bedrock-agent-chatbot issue 16).
-    #[error(
-        "The provided BasePromptTemplate for the {} prompt type has failed validation with the \
-         following message: {problem}. Check the BasePromptTemplate and retry your request",
-        stage.name()
-    )]
-    Template { stage: Stage, problem: prompt::Problem },
+    #[error("{}", told(.0))]
+    Templates(Vec<(Stage, prompt::Problem)>),
+}
+
+// AWS: the words around each problem, and that all are told at once
+// (github.com/awslabs/genai-bedrock-agent-chatbot issue 16).
+fn told(problems: &[(Stage, prompt::Problem)]) -> String {
+    let told = problems.iter().map(|(stage, problem)| {
+        format!(
+            "The provided BasePromptTemplate for the {} prompt type has failed validation with the \
+             following message: {problem}. Check the BasePromptTemplate and retry your request.",
+            stage.name()
+        )
+    });
+    told.collect::<Vec<_>>().join(";")
 }
 
 /// The agent's own templates, by their stages.
 pub(super) fn templates(config: &AgentConfig) -> Result<Templates, Unfit> {
-    let own = config.stages.iter().filter_map(|s| Some((s.stage, s.template.as_deref()?)));
-    own.map(|(stage, text)| {
-        let parsed = prompt::check_form(stage, &config.model, text)
-            .and_then(|()| Template::parse(stage, text));
-        let template = parsed.map_err(|problem| Unfit::Template { stage, problem })?;
-        Ok((stage, template))
-    })
-    .collect()
+    let (mut templates, mut problems) = (Templates::new(), Vec::new());
+    for StageConfig { stage, template, .. } in &config.stages {
+        let Some(text) = template else { continue };
+        let fits = prompt::check_form(*stage, &config.model, text);
+        match fits.and_then(|()| Template::parse(*stage, text)) {
+            Ok(template) => drop(templates.insert(*stage, template)),
+            Err(problem) => problems.push((*stage, problem)),
+        }
+    }
+    if problems.is_empty() { Ok(templates) } else { Err(Unfit::Templates(problems)) }
+}
+
+/// What comes before anything else: a reply that waits to be read, and pre-processing.
+pub(super) fn begin(turn: &Turn, facts: &Facts<'_>) -> Option<Vec<Event>> {
+    if let Some(event) = reading(turn, facts) {
+        return Some(vec![event]);
+    }
+    if let Some(question) = turn.stages.question.clone() {
+        return Some(vec![Event::AskedUser(AskedUser { tool_uses: Vec::new(), question })]);
+    }
+    let judges = facts.agent.runs(Stage::PreProcessing) && turn.stages.valid.is_none();
+    judges.then(|| vec![ask(turn, Purpose::PreProcess)])
+}
+
+/// The reading of a reply that waits for it.
+pub(super) fn reading(turn: &Turn, facts: &Facts<'_>) -> Option<Event> {
+    turn.stages.heard.as_ref().and_then(|heard| read(turn, heard, facts.agent))
+}
+
+/// Who reads a reply: the agent's function, we, or nobody where it speaks for itself.
+fn read(turn: &Turn, heard: &Heard, agent: &Agent) -> Option<Event> {
+    let (purpose, step) = (heard.purpose, heard.said.step);
+    if let Some(target) = agent.parser(purpose.stage()) {
+        let target = target.to_owned();
+        return Some(Event::Asked(Intent::Parse(Parse { purpose, step, target })));
+    }
+    let verdict = match purpose {
+        Purpose::PreProcess => {
+            let (valid, rationale) = prompt::judgement(&heard.text());
+            Verdict::Judged { valid, rationale }
+        }
+        Purpose::PostProcess => {
+            let text = prompt::final_response(&heard.text());
+            // An answer that post-processing has no words for stands as it was.
+            let text = if text.is_empty() { drafted(turn) } else { text };
+            Verdict::Said { rationale: None, text, asks: false }
+        }
+        Purpose::Plan | Purpose::Route | Purpose::Summarize => return None,
+    };
+    Some(Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0 })))
+}
+
+fn drafted(turn: &Turn) -> String {
+    turn.stages.draft.as_deref().map(prompt::answer).unwrap_or_default()
+}
+
+fn ask(turn: &Turn, purpose: Purpose) -> Event {
+    Event::Asked(Intent::AskModel { purpose, step: turn.steps + 1 })
+}
+
+/// What the turn has to say to the user, if it is so far.
+pub(super) fn answer(turn: &Turn) -> Option<String> {
+    turn.stages.worded.clone().or_else(|| turn.said.as_deref().map(prompt::answer))
+}
+
+/// Post-processing, where it still has to word an answer anew.
+pub(super) fn finish(turn: &Turn, facts: &Facts<'_>, answer: &str) -> Option<Event> {
+    let open = !turn.stages.concluded && !answer.is_empty();
+    (open && facts.agent.runs(Stage::PostProcessing)).then(|| ask(turn, Purpose::PostProcess))
 }
 
 impl Agent {
@@ -47,19 +117,8 @@ impl Agent {
         self.templates.get(&stage)
     }
 
-    /// Whether a stage runs: as the agent says, or as it stands by default.
-    ///
-    /// AWS: pre- and post-processing are disabled by default (user guide, "Advanced prompt
-    /// templates").
     pub fn runs(&self, stage: Stage) -> bool {
-        let by_default = match stage {
-            Stage::PreProcessing | Stage::PostProcessing => false,
-            Stage::Orchestration
-            | Stage::KnowledgeBaseResponseGeneration
-            | Stage::MemorySummarization
-            | Stage::RoutingClassifier => true,
-        };
-        self.stage(stage).map_or(by_default, |settings| settings.enabled)
+        self.stage(stage).map_or_else(|| stage.runs_by_default(), |settings| settings.enabled)
     }
 
     /// Whether the answer's text goes out while the model makes it. What another stage or a parser

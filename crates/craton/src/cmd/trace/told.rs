@@ -90,6 +90,8 @@ fn describe(event: &Json, names: &mut BTreeMap<String, String>) -> Option<String
         "asked" if event["intent"] == "askModel" => {
             format!("model    asked{}, step {}", aim(event), event["step"])
         }
+        "asked" if event["intent"] == "parse" => format!("parser   asked, {}", text("target")),
+        "parsed" => format!("read as  {}", event["verdict"]),
         "modelSaid" => said(event),
         "modelFailed" | "failed" => format!("failed   {}: {}", text("code"), text("message")),
         "modelOverflowed" => format!("too long {}", text("message")),
