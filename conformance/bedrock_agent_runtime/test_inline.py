@@ -223,6 +223,59 @@ def test_defaults_in_full_are_taken(inline, model):
     assert turn.text == "fine"
 
 
+def own(kind, system="$instruction$", user="$question$", **fields):
+    """A prompt of the caller's own, as AWS writes one."""
+    text = json.dumps({
+        "anthropic_version": "bedrock-2023-05-31", "system": system,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": user}]},
+                     {"role": "assistant", "content": "$agent_scratchpad$"}]})
+    return {"promptType": kind, "promptCreationMode": "OVERRIDDEN", "promptState": "ENABLED",
+            "basePromptTemplate": text, **fields}
+
+
+def test_a_prompt_of_ones_own_is_what_the_model_reads(inline, model):
+    model.turn(Say("<answer>Aye.</answer>"))
+    one = inline(promptOverrideConfiguration={"promptConfigurations": [own(
+        "ORCHESTRATION", "Speak like a pirate. $instruction$", "Asked: $question$",
+        inferenceConfiguration={"temperature": 0.25, "maximumLength": 77})]})
+    turn = one.talk("Where is it?")
+    asked = model.requests[0]
+    assert asked["messages"][0]["content"].startswith(f"Speak like a pirate. {INSTRUCTION}")
+    assert "Asked: Where is it?" in str(asked["messages"][-1]["content"])
+    assert asked["temperature"] == 0.25
+    shown, = turn.all("modelInvocationInput")
+    assert shown["promptCreationMode"] == "OVERRIDDEN" and "pirate" in shown["text"]
+
+
+def test_stages_that_are_switched_on_ask_the_model(inline, model):
+    """PRE_PROCESSING and POST_PROCESSING, each with its part of the trace."""
+    replies = iter(["<thinking>fine</thinking><category>D</category>", "<answer>Yes.</answer>",
+                    "<final_response>Yes, dear customer.</final_response>"])
+    model.turn(lambda request: Say(next(replies)))
+    stages = [{"promptType": kind, "promptState": "ENABLED"} for kind in ("PRE_PROCESSING", "POST_PROCESSING")]
+    turn = inline(promptOverrideConfiguration={"promptConfigurations": stages}).talk("Is it there?")
+    assert turn.text == "Yes, dear customer." and len(model.requests) == 3
+    kinds = [next(iter(trace)) for trace in turn.traces]
+    assert [k for at, k in enumerate(kinds) if at == 0 or kinds[at - 1] != k] == [
+        "preProcessingTrace", "orchestrationTrace", "postProcessingTrace"]
+
+
+@pytest.mark.parametrize(("configurations", "match"), [
+    ([{"promptState": "ENABLED"}], "promptType must be set"),
+    ([own("ORCHESTRATION"), own("ORCHESTRATION")], "twice"),
+    ([own("ORCHESTRATION", basePromptTemplate="{")], "ORCHESTRATION"),
+    ([own("ORCHESTRATION", "$no_such_placeholder$")], "no_such_placeholder"),
+    ([own("ORCHESTRATION", parserMode="OVERRIDDEN")], "overrideLambda"),
+    ([{"promptType": "MEMORY_SUMMARIZATION"}], "promptType"),
+])
+def test_prompts_that_cannot_be_used_are_refused(inline, model, raw_rt, configurations, match):
+    one = inline(promptOverrideConfiguration={"promptConfigurations": configurations})
+    one.rt = raw_rt
+    with refused("ValidationException", match):
+        one.talk("hi")
+    assert model.requests == []
+
+
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{uuid.UUID(int=1)}"
 
 

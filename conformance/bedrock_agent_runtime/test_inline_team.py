@@ -175,6 +175,21 @@ def test_a_router_hands_the_whole_turn_to_one(team):
     assert any("routingClassifierTrace" in trace for trace in turn.traces)
 
 
+def test_the_classifiers_prompt_is_the_requests_own_to_write(team):
+    """ROUTING_CLASSIFIER, a prompt that only inline agents have."""
+    one = team(mode="SUPERVISOR_ROUTER")
+    one.add("orders", "Knows what was ordered.").turn(Say("A keyboard."))
+    one.lead.turn(Say("<a>orders</a>"))
+    text = json.dumps({"system": "Sort the mail. $reachable_agents$",
+                       "messages": [{"role": "user", "content": "Letter: $question$"}]})
+    one.request["promptOverrideConfiguration"] = {"promptConfigurations": [{
+        "promptType": "ROUTING_CLASSIFIER", "promptCreationMode": "OVERRIDDEN", "promptState": "ENABLED",
+        "basePromptTemplate": text}]}
+    assert one.talk("What did I order?").text == "A keyboard."
+    asked = str(one.lead.requests[0]["messages"])
+    assert "Sort the mail." in asked and "orders" in asked and "Letter: What did I order?" in asked
+
+
 def test_an_agent_of_the_account_may_be_asked_beside_inline_ones(team, agent, tools):
     """By the ARN of its alias; its parts of the trace bear its own ids."""
     one, stored = team(), agent().serve(lambda event: "shipped")

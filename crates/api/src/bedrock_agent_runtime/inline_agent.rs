@@ -40,14 +40,29 @@ pub(super) struct Described<'a> {
     pub(super) team: &'a [CollaboratorConfiguration],
 }
 
+/// The agent that is invoked, in the form in which its collaborators are described.
+pub(super) fn invoked(input: &InvokeInlineAgentRequest) -> Collaborator {
+    Collaborator {
+        action_groups: input.action_groups.clone(),
+        agent_collaboration: input.agent_collaboration,
+        agent_name: input.agent_name.clone(),
+        collaborator_configurations: input.collaborator_configurations.clone(),
+        customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
+        foundation_model: input.foundation_model.clone(),
+        guardrail_configuration: input.guardrail_configuration.clone(),
+        idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
+        instruction: input.instruction.clone(),
+        knowledge_bases: input.knowledge_bases.clone(),
+        prompt_override_configuration: input.prompt_override_configuration.clone(),
+    }
+}
+
 impl<'a> Described<'a> {
-    pub(super) fn of_request(input: &'a InvokeInlineAgentRequest) -> Result<Self, Fault> {
+    pub(super) fn of(input: &'a Collaborator) -> Result<Self, Fault> {
         let created = CreateAgentRequest {
-            agent_name: named(input.agent_name.as_deref()),
+            agent_name: input.agent_name.clone().unwrap_or_else(|| INLINE.to_owned()),
             instruction: Some(input.instruction.clone()),
             foundation_model: Some(input.foundation_model.clone()),
-            orchestration_type: alike(input.orchestration_type)?,
-            custom_orchestration: alike(input.custom_orchestration.clone())?,
             idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
             customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
             guardrail_configuration: guardrail(input.guardrail_configuration.as_ref()),
@@ -64,25 +79,11 @@ impl<'a> Described<'a> {
         })
     }
 
-    pub(super) fn of_collaborator(input: &'a Collaborator) -> Result<Self, Fault> {
-        let created = CreateAgentRequest {
-            agent_name: named(input.agent_name.as_deref()),
-            instruction: Some(input.instruction.clone()),
-            foundation_model: Some(input.foundation_model.clone()),
-            idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
-            customer_encryption_key_arn: input.customer_encryption_key_arn.clone(),
-            guardrail_configuration: guardrail(input.guardrail_configuration.as_ref()),
-            ..blank()
-        };
-        let asked = input.prompt_override_configuration.as_ref();
-        Ok(Described {
-            created,
-            prompts: asked.map(prompts).transpose()?,
-            groups: input.action_groups.as_deref().unwrap_or_default(),
-            knowledge_bases: input.knowledge_bases.as_deref().unwrap_or_default(),
-            collaboration: agent_collaborator::mode(alike(input.agent_collaboration)?),
-            team: input.collaborator_configurations.as_deref().unwrap_or_default(),
-        })
+    /// With what only the agent that is invoked may ask for.
+    pub(super) fn orchestrated(mut self, input: &InvokeInlineAgentRequest) -> Result<Self, Fault> {
+        self.created.orchestration_type = alike(input.orchestration_type)?;
+        self.created.custom_orchestration = alike(input.custom_orchestration.clone())?;
+        Ok(self)
     }
 
     /// The configuration that a turn runs, but for the collaborators.
@@ -109,10 +110,6 @@ pub(super) async fn keep(cx: &Cx, config: AgentConfig) -> Result<String, Fault> 
         store.commit(batch).await.map_err(Fault::internal)?;
     }
     Ok(digest)
-}
-
-fn named(name: Option<&str>) -> String {
-    name.unwrap_or(INLINE).to_owned()
 }
 
 /// What no inline agent has, or what is read elsewhere.

@@ -13,7 +13,7 @@ use wire::bedrock_agent_runtime::types::{
 };
 use wire::fault::Fault;
 
-use super::inline_agent::{Described, INLINE, keep};
+use super::inline_agent::{self, Described, INLINE, keep};
 use super::team;
 use crate::bedrock_agent::limits::{COLLABORATORS, INLINE_COLLABORATORS};
 use crate::bedrock_agent::{agent_collaborator, document};
@@ -22,7 +22,8 @@ use crate::cx::{Caller, Cx};
 /// Keeps the request's agent, with all that it may ask, as a configuration that turns may run. Gives
 /// its digest.
 pub(super) async fn pin(cx: &Cx, input: &InvokeInlineAgentRequest) -> Result<String, Fault> {
-    let root = Described::of_request(input)?;
+    let invoked = inline_agent::invoked(input);
+    let root = Described::of(&invoked)?.orchestrated(input)?;
     let described = by_name(input.collaborators.as_deref().unwrap_or_default())?;
     check_names(&root, &described)?;
     let mut team = Team { cx, pinned: BTreeMap::new() };
@@ -49,7 +50,7 @@ fn by_name(described: &[Collaborator]) -> Result<BTreeMap<&str, Described<'_>>, 
             let what = "a member of 'collaborators' has no agentName, by which it is asked";
             return Err(Fault::validation(what));
         };
-        if names.insert(name, Described::of_collaborator(one)?).is_some() {
+        if names.insert(name, Described::of(one)?).is_some() {
             return Err(twice("collaborators", name));
         }
     }
