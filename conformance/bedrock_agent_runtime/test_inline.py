@@ -257,7 +257,8 @@ def test_stages_that_are_switched_on_ask_the_model(inline, model):
     assert turn.text == "Yes, dear customer." and len(model.requests) == 3
     kinds = [next(iter(trace)) for trace in turn.traces]
     assert [k for at, k in enumerate(kinds) if at == 0 or kinds[at - 1] != k] == [
-        "preProcessingTrace", "orchestrationTrace", "postProcessingTrace"]
+        "preProcessingTrace", "orchestrationTrace", "postProcessingTrace", "orchestrationTrace"]
+    assert turn.steps()[-1] == "observation FINISH"
 
 
 @pytest.mark.parametrize(("configurations", "match"), [
