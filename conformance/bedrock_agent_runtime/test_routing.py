@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.agents import function, hand_back, result
+from support.agents import Agent, function, hand_back, result
 from support.model import Say, text_of
-from support.team import Team, tell
+from support.team import Team, associate, tell
 
 REFUND = function("refund", "Refunds a charge", charge=("string required", "its number"))
 # Words of the classifier's own prompt, which no user says here.
@@ -112,3 +112,21 @@ def test_a_hand_off_of_the_chosen_one_resumes_straight_there(team, model):
     back = hand_back(turn.control, result(turn.control, 0, "ok"))
     assert one.talk(session="straight", **back).text == "Refunded."
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("mode", ["SUPERVISOR", "SUPERVISOR_ROUTER"])
+def test_the_embedded_rules_supervise_too(plain, tools, mode):
+    """Without any model: the words of each collaborator's instruction say who is asked."""
+    cp, rt = plain.client("bedrock-agent"), plain.client("bedrock-agent-runtime")
+    supervisor = Agent(cp, rt, None, tools, agentCollaboration=mode)
+    find = function("find_parcel", "Finds a parcel by its number", parcel=("string required", "its number"))
+    for name, about in (("billing", "Charges, invoices and refunds."),
+                        ("parcels", "Where a parcel is, and its tracking.")):
+        one = Agent(cp, rt, None, tools)
+        one.group(find)
+        associate(cp, supervisor, name, one, one.prepare().alias(), about)
+    turn = supervisor.prepare().talk("Where is parcel 4711?", session="rules")
+    given = turn.control["invocationInputs"][0]["functionInvocationInput"]
+    assert given["collaboratorName"] == "parcels"
+    back = hand_back(turn.control, result(turn.control, 0, {"parcel": "4711", "status": "in Ghent"}))
+    assert "in Ghent" in supervisor.talk(session="rules", **back).text

@@ -165,7 +165,7 @@ impl Desk<'_> {
 }
 
 /// The text between two tokens as a request of its own.
-fn piece(whole: &Read, from: usize, to: usize) -> Read {
+pub(super) fn piece(whole: &Read, from: usize, to: usize) -> Read {
     read(&whole.text[whole.tokens[from].start..whole.tokens[to - 1].end], whole.today)
 }
 
@@ -190,7 +190,7 @@ pub(super) fn elliptic(words: &[Token]) -> bool {
 }
 
 /// Token ranges between sentence ends and before verbs that follow "and", "then" or a comma.
-fn segments(tokens: &[Token]) -> Vec<(usize, usize)> {
+pub(super) fn segments(tokens: &[Token]) -> Vec<(usize, usize)> {
     let mut out = Vec::new();
     let mut from = 0;
     for i in 0..=tokens.len() {

@@ -25,6 +25,7 @@ mod recall;
 mod repeat;
 mod schema;
 mod spans;
+mod team;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -40,17 +41,9 @@ const CHARS_PER_TOKEN: usize = 4;
 
 /// The reply to a call. `usage` is estimated from the length of the text.
 pub(crate) fn reply(call: &Call) -> Reply {
-    let desk = Desk::new(call);
-    let mut reply = match desk.plan() {
-        Plan::Calls(calls) => calling(call, &desk, calls),
-        other => {
-            let text = wrapped(&call.system, ANSWER, &say(&desk, &other));
-            Reply {
-                content: vec![Block::Text(text)],
-                stop_reason: StopReason::EndTurn,
-                usage: Usage::default(),
-            }
-        }
+    let mut reply = match team::route(call) {
+        Some(word) => speaking(word),
+        None => acting(call),
     };
     stop_at(call, &mut reply);
     limit(call, &mut reply);
@@ -60,6 +53,37 @@ pub(crate) fn reply(call: &Call) -> Reply {
         ..Usage::default()
     };
     reply
+}
+
+/// Own tools go before collaborators, and what came back from them before another look.
+fn acting(call: &Call) -> Reply {
+    let own = team::own(call);
+    let desk = Desk::new(&own);
+    let plan = desk.plan();
+    if let Plan::Calls(calls) = plan {
+        return calling(call, &desk, calls);
+    }
+    match team::supervise(call) {
+        Some(team::Move::Tell(letters)) => telling(call, letters),
+        Some(team::Move::Say(text)) => speaking(wrapped(&call.system, ANSWER, &text)),
+        None => speaking(wrapped(&call.system, ANSWER, &say(&desk, &plan))),
+    }
+}
+
+fn speaking(text: String) -> Reply {
+    let content = vec![Block::Text(text)];
+    Reply { content, stop_reason: StopReason::EndTurn, usage: Usage::default() }
+}
+
+fn telling(call: &Call, letters: Vec<Map<String, Json>>) -> Reply {
+    let uses = letters.into_iter().enumerate().map(|(i, input)| {
+        Block::ToolUse(ToolUse {
+            tool_use_id: format!("rules_{}_{i}", call.messages.len()),
+            name: team::SEND_MESSAGE.to_owned(),
+            input: Json::Object(input),
+        })
+    });
+    Reply { content: uses.collect(), stop_reason: StopReason::ToolUse, usage: Usage::default() }
 }
 
 fn say(desk: &Desk<'_>, plan: &Plan) -> String {

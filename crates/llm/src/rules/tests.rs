@@ -11,6 +11,7 @@ use wire::converse::{
 use super::reply;
 
 mod changes;
+mod team;
 
 #[expect(clippy::needless_pass_by_value, reason = "literals read better in place")]
 fn tool(name: &str, description: &str, properties: serde_json::Value, required: &[&str]) -> Tool {
