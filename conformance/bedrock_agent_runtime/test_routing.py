@@ -119,14 +119,14 @@ def test_the_embedded_rules_supervise_too(plain, tools, mode):
     """Without any model: the words of each collaborator's instruction say who is asked."""
     cp, rt = plain.client("bedrock-agent"), plain.client("bedrock-agent-runtime")
     supervisor = Agent(cp, rt, None, tools, agentCollaboration=mode)
-    find = function("find_parcel", "Finds a parcel by its number", parcel=("string required", "its number"))
+    find = function("get_order", "Looks an order up: where it is", order_id=("string required", "The number of the order, e.g. 4471"))
     for name, about in (("billing", "Charges, invoices and refunds."),
-                        ("parcels", "Where a parcel is, and its tracking.")):
+                        ("orders", "Where an order is, and its delivery.")):
         one = Agent(cp, rt, None, tools)
         one.group(find)
         associate(cp, supervisor, name, one, one.prepare().alias(), about)
-    turn = supervisor.prepare().talk("Where is parcel 4711?", session="rules")
+    turn = supervisor.prepare().talk("Where is my order 4471?", session="rules")
     given = turn.control["invocationInputs"][0]["functionInvocationInput"]
-    assert given["collaboratorName"] == "parcels"
-    back = hand_back(turn.control, result(turn.control, 0, {"parcel": "4711", "status": "in Ghent"}))
+    assert given["collaboratorName"] == "orders"
+    back = hand_back(turn.control, result(turn.control, 0, {"order": "4471", "status": "in Ghent"}))
     assert "in Ghent" in supervisor.talk(session="rules", **back).text

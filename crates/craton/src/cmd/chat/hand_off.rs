@@ -13,7 +13,7 @@
 use serde_json::{Value as Json, json};
 
 use super::input::Line;
-use super::steps::{arguments, call};
+use super::steps::{arguments, call, under};
 use super::{Chat, Command};
 
 /// What a result begins with in a pipe, and at a terminal where it would be a command.
@@ -203,7 +203,13 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// The call, under the name of the collaborator that asks for it.
     fn shown(&self) -> String {
+        let (Wanted::Function(input) | Wanted::Operation(input)) = self;
+        under(input["collaboratorName"].as_str().unwrap_or_default(), self.call())
+    }
+
+    fn call(&self) -> String {
         match self {
             Wanted::Function(input) => {
                 let group = input["actionGroup"].as_str().unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! Pure. A step is a call of the model or of a tool; its beginning and its end carry one `traceId`.
 //! Where several run under one id (calls of one reply have an id each with Craton), the one that
-//! began first is taken to end first.
+//! began first is taken to end first. What a collaborator does stands under its name.
 
 use serde_json::Value as Json;
 
@@ -19,6 +19,8 @@ pub(super) enum Change {
 #[derive(Default)]
 pub(super) struct Steps {
     running: Vec<Running>,
+    /// Whose part is read.
+    whose: String,
     begun: usize,
 }
 
@@ -26,6 +28,8 @@ struct Running {
     step: usize,
     kind: Kind,
     trace: String,
+    /// The collaborator that does it.
+    whose: String,
     what: String,
 }
 
@@ -33,13 +37,18 @@ struct Running {
 enum Kind {
     Model,
     Tool,
+    Collaborator,
 }
 
 impl Steps {
-    /// `trace` is the union of a trace part.
-    pub(super) fn read(&mut self, trace: &Json) -> Vec<Change> {
-        let orchestration = &trace["orchestrationTrace"];
-        let Some((name, part)) = orchestration.as_object().and_then(|one| one.iter().next()) else {
+    /// A trace part.
+    pub(super) fn read(&mut self, part: &Json) -> Vec<Change> {
+        text(&part["collaboratorName"]).clone_into(&mut self.whose);
+        let trace = &part["trace"];
+        let steps =
+            ["orchestrationTrace", "routingClassifierTrace"].iter().map(|kind| &trace[kind]);
+        let step = steps.filter_map(Json::as_object).find_map(|one| one.iter().next());
+        let Some((name, part)) = step else {
             return self.failed(&trace["failureTrace"]);
         };
         match name.as_str() {
@@ -49,7 +58,7 @@ impl Steps {
                 .map(|one| one.well(&part["metadata"], ""))
                 .into_iter()
                 .collect(),
-            "rationale" => vec![Change::Note(short(text(&part["text"])))],
+            "rationale" => vec![self.note(text(&part["text"]))],
             "invocationInput" => self.called(part),
             "observation" => self.observed(part),
             _ => Vec::new(),
@@ -58,6 +67,12 @@ impl Steps {
 
     fn called(&mut self, part: &Json) -> Vec<Change> {
         let group = &part["actionGroupInvocationInput"];
+        let asked = &part["agentCollaboratorInvocationInput"];
+        if asked.is_object() {
+            let (name, said) = (text(&asked["agentCollaboratorName"]), &asked["input"]["text"]);
+            let what = format!("{name} ({})", short(text(said)));
+            return self.begin(Kind::Collaborator, part, what);
+        }
         // The person is asked for these; nothing runs meanwhile.
         if text(&group["executionType"]) == "RETURN_CONTROL" {
             return Vec::new();
@@ -72,28 +87,52 @@ impl Steps {
         if part["finalResponse"].is_object() {
             return Vec::new();
         }
+        if part["agentCollaboratorInvocationOutput"].is_object() {
+            return self.reported(part);
+        }
         let change = match self.end(Kind::Tool, part) {
             Some(one) if reprompt.is_object() => one.badly(text(&reprompt["text"])),
             Some(one) => one.well(&output["metadata"], text(&output["text"])),
-            None if reprompt.is_object() => Change::Note(short(text(&reprompt["text"]))),
+            None if reprompt.is_object() => self.note(text(&reprompt["text"])),
             None => return Vec::new(),
         };
         vec![change]
     }
 
+    /// A collaborator's report; one whose calls the person gets now goes on afterwards.
+    fn reported(&mut self, part: &Json) -> Vec<Change> {
+        let output = &part["agentCollaboratorInvocationOutput"];
+        if text(&output["output"]["type"]) == "RETURN_CONTROL" {
+            return Vec::new();
+        }
+        let ended = self.end(Kind::Collaborator, part);
+        let said = text(&output["output"]["text"]);
+        ended.map(|one| one.well(&output["metadata"], said)).into_iter().collect()
+    }
+
+    fn note(&self, said: &str) -> Change {
+        Change::Note(under(&self.whose, short(said)))
+    }
+
+    /// Ends what its agent was doing; what others do goes on.
     fn failed(&mut self, failure: &Json) -> Vec<Change> {
         if !failure.is_object() {
             return Vec::new();
         }
-        let ended = std::mem::take(&mut self.running);
+        let all = self.whose.is_empty();
+        let (ended, running): (Vec<Running>, Vec<Running>) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|one| all || one.whose == self.whose);
+        self.running = running;
         ended.into_iter().map(|one| one.badly(text(&failure["failureReason"]))).collect()
     }
 
     fn begin(&mut self, kind: Kind, part: &Json, what: String) -> Vec<Change> {
         let step = self.begun;
         self.begun += 1;
-        let trace = text(&part["traceId"]).to_owned();
-        self.running.push(Running { step, kind, trace, what: what.clone() });
+        let (trace, whose) = (text(&part["traceId"]).to_owned(), self.whose.clone());
+        let what = under(&whose, what);
+        self.running.push(Running { step, kind, trace, whose, what: what.clone() });
         vec![Change::Began { step, what }]
     }
 
@@ -119,6 +158,11 @@ impl Running {
             said: short(said),
         }
     }
+}
+
+/// A line with the name of the collaborator that it is of, if it is of one.
+pub(super) fn under(whose: &str, what: String) -> String {
+    if whose.is_empty() { what } else { format!("{whose}: {what}") }
 }
 
 fn text(value: &Json) -> &str {
@@ -200,7 +244,47 @@ mod tests {
     }
 
     fn part(name: &str, value: &Json) -> Json {
-        json!({"orchestrationTrace": {name: value}})
+        json!({"trace": {"orchestrationTrace": {name: value}}})
+    }
+
+    #[test]
+    fn what_a_collaborator_does_stands_under_its_name() {
+        let of = |name: &str, mut part: Json| {
+            part["collaboratorName"] = json!(name);
+            part
+        };
+        let told = |input: &Json| {
+            part(
+                "invocationInput",
+                &json!({"traceId": "r-1", "agentCollaboratorInvocationInput": input}),
+            )
+        };
+        let output = |kind: &str, said: &str| {
+            let output = json!({"type": kind, "text": said});
+            let report = json!({"agentCollaboratorName": "orders", "output": output});
+            part(
+                "observation",
+                &json!({"traceId": "r-1", "agentCollaboratorInvocationOutput": report}),
+            )
+        };
+        check(
+            &[
+                told(&json!({"agentCollaboratorName": "orders", "input": {"text": "find A"}})),
+                of("orders", asked("r-1-1-1", "A")),
+                of("billing", asked("r-1-2-1", "B")),
+                of("billing", json!({"trace": {"failureTrace": {"failureReason": "no"}}})),
+                of("orders", observed("r-1-1-1", "a", 9)),
+                output("RETURN_CONTROL", ""),
+                output("TEXT", "here"),
+            ],
+            &expect![[r#"
+                began 0 orders (find A)
+                began 1 orders: orders.get_order(order_id=A)
+                began 2 billing: orders.get_order(order_id=B)
+                ended 2 billing: orders.get_order(order_id=B): None, well false, "no"
+                ended 1 orders: orders.get_order(order_id=A): Some(9), well true, "a"
+                ended 0 orders (find A): None, well true, "here""#]],
+        );
     }
 
     #[test]
@@ -245,7 +329,7 @@ mod tests {
                 part("rationale", &json!({"traceId": "r-1", "text": "Let me\n look."})),
                 part("observation", &repair),
                 asked("r-2", "A"),
-                json!({"failureTrace": {"failureReason": "the tool said no"}}),
+                json!({"trace": {"failureTrace": {"failureReason": "the tool said no"}}}),
             ],
             &expect![[r#"
                 began 0 model m

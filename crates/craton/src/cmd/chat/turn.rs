@@ -57,7 +57,7 @@ impl Chat {
                 self.screen.text(&String::from_utf8_lossy(&bytes));
             }
             "trace" => {
-                for change in steps.read(&event.body["trace"]) {
+                for change in steps.read(&event.body) {
                     self.screen.change(&change);
                 }
             }
