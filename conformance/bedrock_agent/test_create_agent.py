@@ -151,7 +151,6 @@ def test_fields_of_features_to_come_are_taken_at_their_defaults(cp):
 @pytest.mark.parametrize(("field", "value"), [
     ("orchestrationType", "CUSTOM_ORCHESTRATION"),
     ("guardrailConfiguration", {"guardrailIdentifier": "abc123", "guardrailVersion": "1"}),
-    ("memoryConfiguration", {"enabledMemoryTypes": ["SESSION_SUMMARY"], "storageDays": 30}),
     ("customerEncryptionKeyArn",
      f"arn:aws:kms:{REGION}:{ACCOUNT}:key/12345678-1234-1234-1234-123456789012"),
 ])
