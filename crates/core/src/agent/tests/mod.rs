@@ -2,6 +2,7 @@
 
 mod hand_offs;
 mod history;
+mod interleavings;
 mod journals;
 mod screen;
 mod script;

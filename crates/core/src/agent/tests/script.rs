@@ -238,7 +238,8 @@ impl Play {
 pub(super) fn check_history(messages: &[Utterance]) {
     let mut ids = Vec::new();
     for (at, message) in messages.iter().enumerate() {
-        assert_eq!(message.role, if at % 2 == 0 { Role::User } else { Role::Assistant });
+        let role = if at % 2 == 0 { Role::User } else { Role::Assistant };
+        assert_eq!(message.role, role, "roles take turns: {messages:?}");
         let next = messages.get(at + 1).map(|next| results(next.message())).unwrap_or_default();
         let used = uses(message);
         assert!(used.is_empty() || used == next, "{used:?} closed by {next:?}");
@@ -396,7 +397,7 @@ fn overflowed(text: &str) -> Event {
     Event::ModelOverflowed(ModelOverflowed { step: 1, provider, message })
 }
 
-fn begin(text: &str, past: Past) -> Vec<Event> {
+pub(super) fn begin(text: &str, past: Past) -> Vec<Event> {
     let accepted = Accepted {
         tenant: "1/r".to_owned(),
         run: "run".to_owned(),
@@ -423,7 +424,7 @@ fn begin(text: &str, past: Past) -> Vec<Event> {
 }
 
 /// A conversation once more was said in it.
-fn kept(mut past: Past, added: &[Utterance]) -> Past {
+pub(super) fn kept(mut past: Past, added: &[Utterance]) -> Past {
     past.thread = "kept".to_owned();
     past.exchanges.extend(history::exchanges("run", 0, added).into_iter().map(Arc::new));
     past

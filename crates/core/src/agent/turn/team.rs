@@ -22,7 +22,8 @@ pub(super) fn route(turn: &Turn, facts: &Facts<'_>) -> Option<Event> {
     let config = &facts.agent.config;
     let routes = config.collaboration == Collaboration::SupervisorRouter
         && facts.agent.messenger.is_some()
-        && facts.agent.runs(Stage::RoutingClassifier);
+        && facts.agent.runs(Stage::RoutingClassifier)
+        && !turn.stages.concluded;
     if !routes {
         return None;
     }
