@@ -23,7 +23,7 @@ use crate::agent::event::{
 };
 use crate::agent::history;
 use crate::agent::limits::Limits;
-use crate::agent::state::{self, Progress, Turn, within};
+use crate::agent::state::{self, Member, Progress, Turn, within};
 use crate::agent::team;
 use crate::agent::tool::{Effect, HandOff, Tool};
 use crate::agent::turn::ask_user::ASK_USER;
@@ -71,9 +71,11 @@ fn with_all_tools(draws: &mut Draws) -> AgentConfig {
         additional: serde_json::Value::Null,
         parser,
     };
-    let wanted = [Stage::PreProcessing, Stage::PostProcessing, Stage::Orchestration].into_iter();
-    config.stages =
-        wanted.filter_map(|s| draws.one_in(4).then(|| stage(s, draws.one_in(2)))).collect();
+    for wanted in [Stage::PreProcessing, Stage::PostProcessing, Stage::Orchestration] {
+        if draws.one_in(4) {
+            config.stages.push(stage(wanted, draws.one_in(2)));
+        }
+    }
     config.parser = config.stages.iter().any(|s| s.parser).then(|| "parser".to_owned());
     config
 }
@@ -470,7 +472,7 @@ impl Life {
             Event::Parked(parked) if path.is_empty() => {
                 let members = parked.members.iter().filter_map(|id| self.turn.members.get(id));
                 let handed =
-                    parked.tool_uses.len() + members.map(|m| m.handed_off()).sum::<usize>();
+                    parked.tool_uses.len() + members.map(Member::handed_off).sum::<usize>();
                 assert!((1..=5).contains(&handed), "{handed} calls are handed over at once");
             }
             Event::Asked(Intent::AskModel { purpose, .. }) => self.check_call(&path, *purpose),
