@@ -59,10 +59,12 @@ def of_stage(turn, kind):
     return [trace[kind] for trace in turn.traces if kind in trace]
 
 
-def test_a_question_that_needs_no_tool_is_one_model_call(agent, model):
-    """C3, B2: by default neither pre- nor post-processing asks a model."""
+def test_a_question_that_needs_no_tool_is_one_model_call(agent, model, craton):
+    """C3, B2: by default neither pre- nor post-processing asks a model, and the run's view says so."""
     model.turn(Say("<answer>Hello!</answer>"))
     turn = agent().prepare().talk("Hi")
+    run = turn.answer["ResponseMetadata"]["HTTPHeaders"]["x-craton-run-id"]
+    assert craton.door(f"/runs/{run}")["skipped"] == ["PRE_PROCESSING", "POST_PROCESSING"]
     assert turn.text == "Hello!" and len(model.requests) == 1
     asked, = turn.all("modelInvocationInput")
     assert (asked["promptCreationMode"], asked["parserMode"]) == ("DEFAULT", "DEFAULT")

@@ -43,6 +43,8 @@ pub struct RunView {
     pub trace: Vec<Json>,
     /// What took its time, with what each model was sent; a collaborator's steps inside its own.
     pub steps: Vec<Step>,
+    /// The stages that the agent goes without, by AWS's names.
+    pub skipped: Vec<&'static str>,
 }
 
 impl Engine {
@@ -70,14 +72,15 @@ impl Engine {
         let agent = self.0.agent(tenant, &record.config).await?;
         let Some(agent) = agent else {
             tracing::warn!(run = record.run, "a run's pinned configuration is missing");
-            let (answer, trace, steps) = (None, Vec::new(), Vec::new());
-            return Ok(Some(RunView { run: record, answer, events, trace, steps }));
+            let (answer, trace, steps, skipped) = (None, Vec::new(), Vec::new(), Vec::new());
+            return Ok(Some(RunView { run: record, answer, events, trace, steps, skipped }));
         };
         let turn = Turn::replay(events.iter().map(|stamped| &stamped.event));
         let said = trace::stretch(&events, &agent, &record, &turn.request);
         let trace = trace::full(&events, &agent, &record).into_iter().map(Json::from).collect();
         let steps = steps::steps(&events, &agent);
-        Ok(Some(RunView { run: record, answer: said.and_then(answer), events, trace, steps }))
+        let (answer, skipped) = (said.and_then(answer), agent.skipped());
+        Ok(Some(RunView { run: record, answer, events, trace, steps, skipped }))
     }
 
     /// Calls a run off: one under way ends at its next event, a parked one at once. `false` if it

@@ -5,6 +5,7 @@
 //! the model is a script, and the tools live in a world that outlasts every crash and counts what
 //! really took effect.
 
+mod stages;
 mod team;
 pub(crate) mod world;
 

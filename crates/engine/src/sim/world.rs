@@ -84,6 +84,10 @@ impl Model {
     }
 
     fn next(&self, call: &wire::converse::Call) -> Reply {
+        let other = self.others.get(&call.model).filter(|_| call.tools.is_empty());
+        if let Some(words) = other.and_then(|replies| replies.first()) {
+            return words.clone();
+        }
         if call.tools.is_empty() {
             let summary = self.summaries.lock().expect("no panic").pop_front();
             return reply(vec![Block::Text(summary.unwrap_or_default())], StopReason::EndTurn);
@@ -232,6 +236,10 @@ impl Tools for Arc<World> {
     fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
         Box::pin(async move {
             let event: Json = serde_json::from_slice(&call.payload).expect("the event is JSON");
+            if let Some(raw) = event["invokeModelRawResponse"].as_str() {
+                self.calls.lock().expect("no panic").push("parser".to_owned());
+                return Ok(parsed(raw));
+            }
             let function = event["function"].as_str().unwrap_or_default().to_owned();
             let key = event["idempotencyKey"].as_str().unwrap_or_default();
             let x = event["parameters"][0]["value"].as_str().unwrap_or_default();
@@ -287,6 +295,30 @@ fn answer(event: &Json, x: &str, state: Option<&str>) -> Invoked {
     if let Some(state) = state {
         response["response"]["functionResponse"]["responseState"] = json!(state);
     }
+    let payload = Bytes::from(response.to_string());
+    let (log_tail, duration) = (Vec::new(), Duration::ZERO);
+    Invoked { payload, error: None, log_tail, duration, outcome_known: true }
+}
+
+/// A parser function that reads a reply as it was meant.
+fn parsed(raw: &str) -> Invoked {
+    let said: Json = serde_json::from_str(raw).expect("an orchestration's reply is JSON");
+    let blocks = said["content"].as_array().cloned().unwrap_or_default();
+    let calls = blocks.iter().filter(|block| block["type"] == "tool_use").map(|used| {
+        let name = used["name"].as_str().unwrap_or_default();
+        let (group, function) = name.split_once("__").unwrap_or((name, ""));
+        let x = json!({"x": {"value": used["input"]["x"]}});
+        json!({"actionGroupName": group, "functionName": function, "id": used["id"],
+               "actionGroupInput": x})
+    });
+    let calls: Vec<Json> = calls.collect();
+    let details = match calls.is_empty() {
+        false => json!({"invocationType": "ACTION_GROUP", "actionGroupInvocations": calls}),
+        true => json!({"invocationType": "FINISH",
+                       "agentFinalResponse": {"responseText": blocks[0]["text"]}}),
+    };
+    let response = json!({"messageVersion": "2.0", "promptType": "ORCHESTRATION",
+                          "orchestrationParsedResponse": {"responseDetails": details}});
     let payload = Bytes::from(response.to_string());
     let (log_tail, duration) = (Vec::new(), Duration::ZERO);
     Invoked { payload, error: None, log_tail, duration, outcome_known: true }

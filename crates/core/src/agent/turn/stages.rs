@@ -121,6 +121,12 @@ impl Agent {
         self.stage(stage).map_or_else(|| stage.runs_by_default(), |settings| settings.enabled)
     }
 
+    /// The stages of a turn that are off, by AWS's names.
+    pub fn skipped(&self) -> Vec<&'static str> {
+        let stages = [Stage::PreProcessing, Stage::Orchestration, Stage::PostProcessing];
+        stages.into_iter().filter(|stage| !self.runs(*stage)).map(Stage::name).collect()
+    }
+
     /// Whether the answer's text goes out while the model makes it. What another stage or a parser
     /// function may still change is held until the turn is finished.
     pub fn streams(&self, turn: &Turn) -> bool {
