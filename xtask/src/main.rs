@@ -4,6 +4,7 @@
 mod bench;
 mod clients;
 mod codegen;
+mod debian;
 mod demo;
 mod dist;
 mod python;

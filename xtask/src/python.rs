@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::shell::{succeed, target};
-use crate::{Outcome, root};
+use crate::{Outcome, debian, root};
 
 /// Installs what pip would, in parallel: the 110 packages of the frameworks take 23 s instead of
 /// 92 s, measured without caches. From PyPI as all the rest; MIT or Apache-2.0.
@@ -91,15 +91,5 @@ fn has_ensurepip() -> bool {
 
 /// Debian keeps the half of venv that brings pip in a package of its own.
 fn install_venv() -> Outcome {
-    let advice =
-        "python3 lacks venv or ensurepip; install them (Debian: apt-get install python3-venv)";
-    let ask = Command::new("id").arg("-u").output()?;
-    let may = ask.stdout.trim_ascii() == b"0" && Path::new("/usr/bin/apt-get").exists();
-    if !may {
-        return Err(advice.into());
-    }
-    succeed(Command::new("apt-get").args(["update", "-qq"]))?;
-    let mut install = Command::new("apt-get");
-    install.args(["install", "-qq", "-y", "--no-install-recommends", "python3-venv"]);
-    succeed(install.env("DEBIAN_FRONTEND", "noninteractive"))
+    debian::install(&["python3-venv"], "python3 lacks venv or ensurepip")
 }

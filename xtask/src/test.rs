@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shell::{cargo, succeed, target};
-use crate::{Outcome, clients, codegen, demo, python, root, tidy};
+use crate::{Outcome, clients, codegen, debian, demo, python, root, tidy};
 
 /// Looks at licences, sources and bans. Pinned; debug settings, as it runs for a second.
 const CARGO_DENY: &str = "0.20.2";
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 type Step = fn() -> Result<Count, Box<dyn std::error::Error>>;
 
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("format", || one(succeed(&mut cargo(&["fmt", "--all", "--check"])))),
     ("codegen shows no diff", || one(codegen::run(&["--check".to_owned()]))),
     ("tidy", || one(tidy::run())),
@@ -54,6 +54,7 @@ const STEPS: [(&str, Step); 11] = [
     ("cargo test", || counted(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))),
     ("packages for Node.js", || one(clients::javascript())),
     ("client of the SDK for Rust", || one(clients::rust())),
+    ("browser", || one(debian::browser())),
     ("conformance", conformance),
     ("clients from PyPI", python_clients),
     ("demo", || counted(&mut demo::play()?)),

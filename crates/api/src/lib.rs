@@ -21,6 +21,7 @@ mod lambda;
 mod sts;
 
 pub mod admin;
+pub mod page;
 
 mod edit;
 mod model_fault;

@@ -29,6 +29,10 @@ impl Clock for Ticks {
 struct Counted(AtomicU64);
 
 impl Ids for Counted {
+    fn secret(&self) -> String {
+        self.fresh()
+    }
+
     fn fresh(&self) -> String {
         format!("id-{}", self.0.fetch_add(1, Ordering::SeqCst))
     }

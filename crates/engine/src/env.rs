@@ -15,6 +15,9 @@ pub trait Clock: Send + Sync {
 pub trait Ids: Send + Sync {
     fn fresh(&self) -> String;
 
+    /// Text that nobody can guess, for whoever has to show that it was given to them.
+    fn secret(&self) -> String;
+
     /// 64 bits to spread things with, such as pauses; never a secret.
     fn draw(&self) -> u64 {
         // FNV-1a, then the finaliser of SplitMix64, so that the high bits depend on every byte.
@@ -54,6 +57,12 @@ impl Ids for System {
             0x8000 | (random >> 50),
             random & 0xffff_ffff_ffff
         )
+    }
+
+    fn secret(&self) -> String {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).expect("the kernel has random bytes once the machine is up");
+        bytes.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
     }
 }
 

@@ -160,6 +160,11 @@ impl Engine {
         self.0.ids.fresh()
     }
 
+    /// Text that nobody can guess.
+    pub fn secret(&self) -> String {
+        self.0.ids.secret()
+    }
+
     /// Runs that a task of this process drives, or that wait for their lane here.
     pub fn running(&self) -> usize {
         self.0.live.count()

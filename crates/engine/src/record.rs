@@ -188,6 +188,19 @@ pub enum RunStatus {
     Cancelled,
 }
 
+impl RunStatus {
+    pub fn word(self) -> &'static str {
+        match self {
+            RunStatus::Running => "running",
+            RunStatus::Parked => "parked",
+            RunStatus::Answered => "answered",
+            RunStatus::GaveUp => "gaveUp",
+            RunStatus::Failed => "failed",
+            RunStatus::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A client's request as its SDK names it across retries; lives for an hour.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

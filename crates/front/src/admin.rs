@@ -3,16 +3,18 @@
 //! What the paths answer is `api::admin`'s; here stands only who may pass. `docs/openapi` describes
 //! it, and only grows.
 
+use api::Caller;
 use api::admin::{Answer, Asked};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode, request};
+use http::{Method, Response, StatusCode, request};
 use serde_json::json;
 use tokio::sync::watch;
 use wire::fault::Fault;
 
-use crate::answer;
 use crate::body::Body;
+use crate::call::Front;
 use crate::stream::EventBody;
+use crate::{answer, limits, page};
 
 pub(crate) const PREFIX: &str = "/_craton/v1";
 
@@ -21,6 +23,33 @@ pub(crate) const ACTION: &str = "craton:Admin";
 
 /// Says only that the server answers, so it asks for no credentials.
 pub(crate) const HEALTH: (&str, &str) = ("GET", "/health");
+
+/// Gives a link to the pages; answered here, because browsers' ways in are front's.
+pub(crate) const LINKS: (&str, &str) = ("POST", "/links");
+
+/// Whether a browser that came by a link may ask for it: only what its pages listen to.
+pub(crate) fn takes_passes(parts: &request::Parts, path: &str) -> bool {
+    parts.method == Method::GET && path.starts_with("/runs/") && path.ends_with("/stream")
+}
+
+/// A link for the caller. `run` in the query is where it leads to.
+pub(crate) fn link(front: &Front, caller: Caller, query: &str) -> Result<Answer, Fault> {
+    let (_, run) = link_parts(query);
+    let secret = front.engine.secret();
+    front.passes.give(caller, &secret, front.engine.now());
+    let seconds = limits::LINK_MS / 1000;
+    Ok(Answer::Json(json!({ "path": page::link(&secret, run), "expiresInSeconds": seconds })))
+}
+
+/// The secret and the run of a link's query. The run stays as it is escaped, so that it can leave
+/// neither its place in the query nor that in a path.
+pub(crate) fn link_parts(query: &str) -> (&str, Option<&str>) {
+    let value =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~%:".contains(&b);
+    let run = value("run").filter(|run| !run.is_empty() && run.bytes().all(plain));
+    (value("token").unwrap_or_default(), run)
+}
 
 /// The path behind the door, if it is one of ours.
 pub(crate) fn path(raw: &str) -> Option<&str> {

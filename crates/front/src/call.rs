@@ -23,9 +23,10 @@ use crate::body::{self, Body, Room};
 use crate::foreign::{self, Foreign};
 use crate::forward::{self, Forwards, Route};
 use crate::origin::{self, Names};
+use crate::pass::Passes;
 use crate::route::{self, Head, Plan, Routed};
 use crate::sigv4::{Payload, Refusal, Signed};
-use crate::{admin, bearer, limits, reading};
+use crate::{admin, bearer, limits, page, reading};
 
 pub(crate) struct Front {
     pub(crate) room: Room,
@@ -33,6 +34,7 @@ pub(crate) struct Front {
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) names: Names,
     pub(crate) auth: Auth,
+    pub(crate) passes: Passes,
     pub(crate) forwards: Forwards,
     /// Finds the function of an operation.
     pub(crate) operations: fn(&str, &str) -> Option<Handler>,
@@ -95,8 +97,11 @@ async fn run(front: Arc<Front>, request: Request<Incoming>, id: String) -> Call 
     if parts.method == Method::OPTIONS {
         return Call::refused(options());
     }
-    match admin::path(parts.uri.path()) {
-        Some(path) => door(&front, &parts, path, incoming, &id).await,
+    if let Some(path) = admin::path(parts.uri.path()) {
+        return door(&front, &parts, path, incoming, &id).await;
+    }
+    match page::path(parts.uri.path()).filter(|_| parts.method == Method::GET) {
+        Some(path) => look(&front, &parts, path, incoming, &id).await,
         None => aws(&front, &parts, incoming, &id).await,
     }
 }
@@ -280,6 +285,56 @@ async fn door(
     call
 }
 
+/// A page, for a browser.
+async fn look(
+    front: &Front,
+    parts: &request::Parts,
+    path: &str,
+    incoming: Incoming,
+    id: &str,
+) -> Call {
+    let nonce = front.engine.secret();
+    let shown = match path {
+        page::OPEN => follow(front, parts.uri.query().unwrap_or_default()),
+        path => {
+            let html = show(front, parts, (path, &nonce), incoming, id).await;
+            html.map(|html| page::html(StatusCode::OK, html, &nonce))
+        }
+    };
+    let mut call = Call::refused(shown.unwrap_or_else(|fault| {
+        answer::log_fault(id, &fault);
+        let status = StatusCode::from_u16(fault.status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        page::html(status, api::page::refusal(&fault, &nonce), &nonce)
+    }));
+    call.service = "craton".into();
+    call.operation = format!("page {path}").into();
+    call
+}
+
+async fn show(
+    front: &Front,
+    parts: &request::Parts,
+    (path, nonce): (&str, &str),
+    incoming: Incoming,
+    id: &str,
+) -> Result<String, Fault> {
+    let caller = match front.passes.caller(&parts.headers, front.engine.now()) {
+        Some(caller) => caller,
+        None => admit(front, parts, incoming, Place::default(), limits::BODY_OTHER).await?.caller,
+    };
+    front.auth.authorize(&caller, admin::ACTION, &"*")?;
+    let asked = api::page::Asked { path, query: parts.uri.query().unwrap_or_default(), nonce };
+    api::page::render(&cx(front, parts, caller, id), &asked).await
+}
+
+/// Opens a link: its secret becomes a cookie.
+fn follow(front: &Front, query: &str) -> Result<Response<Body>, Fault> {
+    let (secret, run) = admin::link_parts(query);
+    let cookie = front.passes.take(secret, &front.engine.secret(), front.engine.now());
+    cookie.map(|cookie| page::entered(run, &cookie)).ok_or_else(page::used_up)
+}
+
 async fn enter(
     front: &Front,
     parts: &request::Parts,
@@ -295,9 +350,18 @@ async fn enter(
              but s3; API keys are for models and agents",
         ));
     }
-    let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
-    let Admitted { caller, body, room: _room } = admitted;
+    let pass = front.passes.caller(&parts.headers, front.engine.now());
+    let (caller, body) = match pass.filter(|_| admin::takes_passes(parts, path)) {
+        Some(caller) => (caller, Bytes::new()),
+        None => {
+            let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
+            (admitted.caller, admitted.body)
+        }
+    };
     front.auth.authorize(&caller, admin::ACTION, &"*")?;
+    if (parts.method.as_str(), path) == admin::LINKS {
+        return admin::link(front, caller, parts.uri.query().unwrap_or_default());
+    }
     let cx = cx(front, parts, caller, id);
     api::admin::route(&cx, &admin::asked(parts, path, &body)).await
 }

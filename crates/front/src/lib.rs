@@ -4,7 +4,7 @@
 //! `route` (which operation), `body` (bounded), `auth` and `sigv4` (who, and may they), wire's
 //! decoder, the operation's function in `api`, wire's encoder, and `stream` where the answer is an
 //! event stream. `foreign` refuses AWS's other services, or `forward` passes
-//! them on. `admin` is Craton's own door. Nothing here knows what an operation does.
+//! them on. `admin` is Craton's own door, `page` its pages, `pass` a browser's way in. Nothing here knows what an operation does.
 
 mod admin;
 mod answer;
@@ -18,6 +18,8 @@ mod foreign;
 mod forward;
 mod limits;
 mod origin;
+mod page;
+mod pass;
 mod reading;
 mod route;
 mod server;
@@ -50,6 +52,7 @@ pub async fn serve(
         closing: tokio::sync::watch::Sender::new(false),
         names: origin::Names::new(&config, listen.ip()),
         auth: auth::Auth::new(&config).map_err(io::Error::other)?,
+        passes: pass::Passes::default(),
         forwards: forward::Forwards::open(&config.forward).map_err(io::Error::other)?,
         operations: api::ops::find,
         engine,

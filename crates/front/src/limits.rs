@@ -72,6 +72,16 @@ pub(crate) const DRAIN_SECONDS: u64 = 10;
 /// What a stream may take to say that the server stops, after the drain time. Ours.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a link to the pages waits to be opened. Ours; long enough to be copied to a browser.
+pub(crate) const LINK_MS: i64 = 60 * 1000;
+
+/// How long a browser that came by a link sees the pages. Ours; a working day.
+pub(crate) const COOKIE_MS: i64 = 12 * 60 * 60 * 1000;
+
+/// Links and cookies kept at once; the oldest give way. Ours.
+pub(crate) const LINKS: usize = 100;
+pub(crate) const COOKIES: usize = 1000;
+
 /// The largest request body of an operation.
 pub(crate) fn body(service: &str, operation: &str) -> usize {
     match (service, operation) {

@@ -8,6 +8,8 @@ mod query;
 mod runs;
 mod stream;
 
+pub(crate) use self::query::{Query, decoded, escaped, wrong};
+
 use engine::record::RunRecord;
 use futures_core::stream::BoxStream;
 use serde_json::Value as Json;
@@ -60,8 +62,7 @@ pub struct Event {
 }
 
 pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
-    let parts: Vec<String> =
-        asked.path.trim_start_matches('/').split('/').map(query::decoded).collect();
+    let parts: Vec<String> = asked.path.trim_start_matches('/').split('/').map(decoded).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let answer = match (asked.method, parts.as_slice()) {
         ("GET", ["runs"]) => runs::list(cx, asked.query).await,
@@ -90,10 +91,10 @@ async fn found(cx: &Cx, id: &str) -> Result<RunRecord, Fault> {
     found.ok_or_else(|| Fault::not_found("run, request or session", id))
 }
 
-fn tenant(cx: &Cx) -> Tenant {
+pub(crate) fn tenant(cx: &Cx) -> Tenant {
     Tenant::new(&cx.caller.account, &cx.caller.region)
 }
 
-fn internal(error: StoreError) -> Fault {
+pub(crate) fn internal(error: StoreError) -> Fault {
     Fault::internal(error)
 }

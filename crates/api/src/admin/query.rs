@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use wire::fault::Fault;
 
-pub(super) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Refuses what is not among the names that the path takes.
-    pub(super) fn read(raw: &str, known: &[&str]) -> Result<Query, Fault> {
+    pub(crate) fn read(raw: &str, known: &[&str]) -> Result<Query, Fault> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -27,24 +27,29 @@ impl Query {
         Ok(Query(pairs))
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
     /// A value that is read from its text; `what` says what it has to be.
-    pub(super) fn value<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Fault> {
+    pub(crate) fn value<T: FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, Fault> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let value = text.parse().map_err(|_| wrong(name, text, what))?;
         Ok(Some(value))
     }
 }
 
-pub(super) fn wrong(name: &str, text: &str, what: &str) -> Fault {
+pub(crate) fn wrong(name: &str, text: &str, what: &str) -> Fault {
     Fault::validation(format!("{name} is {text:?}; it is {what}"))
 }
 
-pub(super) fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Text as it stands in an address.
+pub(crate) fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 #[cfg(test)]

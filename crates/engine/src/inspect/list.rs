@@ -9,7 +9,7 @@ use store::{QueueState, StoreError, Tenant};
 
 use super::standing::Standing;
 use crate::lane::PAGE;
-use crate::record::{RunRecord, RunStatus, Session};
+use crate::record::{RunRecord, Session};
 use crate::{Engine, journal};
 
 /// Sessions that one bare session id may name: one for each agent and alias.
@@ -74,24 +74,13 @@ impl Wanted {
     fn takes(&self, listed: &Listed) -> bool {
         let word = match &listed.standing {
             Some(standing) => standing.state.word(),
-            None => word_of(listed.run.status),
+            None => listed.run.status.word(),
         };
         let fits = |status: &String| match status.as_str() {
             "live" => listed.standing.is_some(),
             status => status == word,
         };
         self.statuses.is_empty() || self.statuses.iter().any(fits)
-    }
-}
-
-fn word_of(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Running => "running",
-        RunStatus::Parked => "parked",
-        RunStatus::Answered => "answered",
-        RunStatus::GaveUp => "gaveUp",
-        RunStatus::Failed => "failed",
-        RunStatus::Cancelled => "cancelled",
     }
 }
 

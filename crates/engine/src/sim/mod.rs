@@ -85,6 +85,10 @@ impl Clock for Counter {
 }
 
 impl Ids for Counter {
+    fn secret(&self) -> String {
+        self.fresh()
+    }
+
     fn fresh(&self) -> String {
         format!("id-{:08}", self.1.fetch_add(1, Ordering::Relaxed))
     }

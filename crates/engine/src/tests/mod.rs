@@ -55,6 +55,10 @@ impl Clock for Surroundings {
 }
 
 impl Ids for Surroundings {
+    fn secret(&self) -> String {
+        self.fresh()
+    }
+
     fn fresh(&self) -> String {
         format!("id-{:08}", self.ids.fetch_add(1, Ordering::Relaxed))
     }

@@ -18,7 +18,7 @@ fn every_documented_path_is_served_and_every_served_path_documented() {
             methods.map(|method| (method.to_uppercase(), path.clone()))
         })
         .collect();
-    let served = api::admin::ROUTES.iter().chain([&admin::HEALTH]);
+    let served = api::admin::ROUTES.iter().chain([&admin::HEALTH, &admin::LINKS]);
     let served: BTreeSet<(String, String)> =
         served.map(|(method, path)| ((*method).into(), (*path).into())).collect();
     assert_eq!(documented, served);

@@ -44,6 +44,10 @@ impl Clock for Fixed {
 }
 
 impl Ids for Fixed {
+    fn secret(&self) -> String {
+        self.fresh()
+    }
+
     /// The first goes to the engine itself.
     fn fresh(&self) -> String {
         format!("request-{}", self.0.fetch_add(1, Ordering::Relaxed))
@@ -100,6 +104,7 @@ impl Server {
             closing: tokio::sync::watch::Sender::new(false),
             names: Names::new(&config, address.ip()),
             auth: Auth::new(&config).unwrap(),
+            passes: crate::pass::Passes::default(),
             forwards: crate::forward::Forwards::open(&config.forward).unwrap(),
             operations,
             engine: engine().await,

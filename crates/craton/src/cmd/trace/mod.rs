@@ -1,5 +1,6 @@
 //! `craton trace`: a run as a person reads it, from the server's own door.
 
+mod open;
 mod told;
 
 use clap::Parser;
@@ -26,6 +27,10 @@ pub(crate) struct Args {
     /// With what each model was sent.
     #[arg(long, conflicts_with = "json")]
     prompts: bool,
+    /// Prints a link that shows the run in a browser, once and within a minute, and opens it where
+    /// there is a display.
+    #[arg(long, conflicts_with_all = ["json", "prompts"])]
+    open: bool,
 }
 
 pub(super) use told::lines;
@@ -35,9 +40,13 @@ Examples:
   craton trace --last                    the latest run
   craton trace my-session                the latest run of a session
   craton trace --last --prompts          with what each model was sent, byte for byte
+  craton trace --last --open             as a page in a browser
   craton trace --last --json             all of it, for programs";
 
 pub(crate) fn run(args: &Args) -> Done {
+    if args.open {
+        return open_page(args);
+    }
     let view = super::wait_for(fetch(args))?;
     if args.json {
         say(&json(&view));
@@ -71,4 +80,15 @@ async fn fetch(args: &Args) -> Result<Json, String> {
         }
     };
     client.get("craton", &format!("/_craton/v1/runs/{}", super::escaped(&id))).await
+}
+
+fn open_page(args: &Args) -> Done {
+    let address = super::wait_for(async {
+        let view = fetch(args).await?;
+        let client = args.endpoint.client("bedrock-agent-runtime")?;
+        open::link(&client, &view).await
+    })?;
+    say(&address);
+    open::show(&address);
+    Ok(())
 }
