@@ -19,6 +19,7 @@ mod pace;
 mod peer;
 mod process;
 mod report;
+mod sessions;
 mod streams;
 mod syncs;
 mod task;
@@ -72,6 +73,8 @@ enum Verb {
     Streams(streams::Args),
     /// A supervisor with two collaborators against the slower of them alone.
     Team(team::Args),
+    /// A long session against a fresh one, and thousands of idle ones.
+    Sessions(sessions::Args),
 }
 
 fn main() -> ExitCode {
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         }
         Verb::Streams(args) => single().and_then(|r| r.block_on(streams::run(args))),
         Verb::Team(args) => single().and_then(|r| r.block_on(team::run(args))),
+        Verb::Sessions(args) => single().and_then(|r| r.block_on(sessions::run(args))),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),
     };
     match done {
