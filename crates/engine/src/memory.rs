@@ -7,6 +7,7 @@
 //! could not be written: the run's journal says why, and the memory goes without.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use craton_core::agent::config::{AgentConfig, MemoryConfig, Stage};
@@ -179,52 +180,65 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets what a memory knows, of one session or of all, with what is still to be summed up.
+    /// Forgets what a memory knows, of one session or of all, with what is still to be summed up. A
+    /// session that goes on is remembered when it ends.
     pub async fn forget(
         &self,
         tenant: &Tenant,
         prefix: &str,
         session_id: Option<&str>,
     ) -> Result<(), CommitError> {
-        let (store, meant) = (&self.0.store, |id: &str| session_id.is_none_or(|s| s == id));
+        let meant = |id: &str| session_id.is_none_or(|session| session == id);
+        let now = self.now();
+        self.delete_each::<Summary>(tenant, prefix, &|s: &Summary| meant(&s.session_id)).await?;
+        let over = |open: &Unsummarised| open.run.is_some() || open.due(now);
+        let meant = |open: &Unsummarised| meant(&open.session_id) && over(open);
+        self.delete_each::<Unsummarised>(tenant, prefix, &meant).await
+    }
+
+    async fn delete_each<T: Record + Sync>(
+        &self,
+        tenant: &Tenant,
+        prefix: &str,
+        meant: &(dyn Fn(&T) -> bool + Sync),
+    ) -> Result<(), CommitError> {
         let mut after = None::<String>;
         loop {
-            let page = store.list::<Summary>(tenant, prefix, after.as_deref(), PAGE).await;
+            let page = self.0.store.list::<T>(tenant, prefix, after.as_deref(), PAGE).await;
             let page = page.map_err(CommitError::Store)?;
             let mut batch = Batch::new(tenant, self.now());
-            for (id, _) in page.iter().filter(|(_, found)| meant(&found.value.session_id)) {
-                batch.delete::<Summary>(id);
+            for (id, _) in page.iter().filter(|(_, found)| meant(&found.value)) {
+                // A timer without a record clears itself.
+                batch.delete::<T>(id);
             }
-            after = page.last().map(|(id, _)| id.clone());
-            store.commit(batch).await?;
-            if page.len() < PAGE {
-                break;
+            self.0.store.commit(batch).await?;
+            match page.last() {
+                Some((id, _)) if page.len() == PAGE => after = Some(id.clone()),
+                _ => return Ok(()),
             }
         }
-        let open = store.list::<Unsummarised>(tenant, prefix, None, PAGE).await;
-        let open = open.map_err(CommitError::Store)?;
-        let mut batch = Batch::new(tenant, self.now());
-        let over = |open: &Unsummarised| open.run.is_some() || open.due(self.now());
-        for (id, _) in open.iter().filter(|(_, o)| meant(&o.value.session_id) && over(&o.value)) {
-            batch.delete::<Unsummarised>(id).clear_timer(&timer(id));
-        }
-        store.commit(batch).await
     }
 }
 
 /// Has a session be summed up that ends; gives what [`begin`] then begins with.
 pub(crate) fn end(batch: &mut Batch, session: &Session, digest: &str, now: i64) -> Option<String> {
-    session.memory_id.as_ref()?;
+    let memory_id = session.memory_id.as_deref()?;
+    if session.past.is_empty() {
+        return None;
+    }
     let ended = Session { lapses_at: Some(now), ..session.clone() };
     follow(batch, &ended, digest);
     let (agent, alias) = (&session.agent_id, &session.alias_id);
     let conversation = session.past.thread.split('/').next()?;
-    Some(format!("{}{conversation}", prefix(agent, alias, session.memory_id.as_deref())))
+    Some(format!("{}{conversation}", prefix(agent, alias, Some(memory_id))))
 }
 
 /// Sums up the sessions that have idled out.
 pub(crate) async fn sum_up_due(engine: &Engine) -> Result<(), StoreError> {
     let inner = &engine.0;
+    if inner.draining.load(Ordering::SeqCst) {
+        return Ok(());
+    }
     for timer in inner.store.due_timers(TIMERS, inner.clock.now(), PAGE).await? {
         let id = String::from_utf8_lossy(&timer.payload);
         note("summing a session up", begin(engine, &timer.tenant, &id).await);
