@@ -178,6 +178,24 @@ def test_no_text_of_a_user_or_a_client_becomes_a_placeholder(agent, model):
     assert system_of(request) == "S Facts about this request:\n- x: $instruction$"
 
 
+def test_calls_that_a_template_has_the_model_write_are_made(agent, model):
+    """C1: AWS's templates for Claude 3 ask for them as text; the stop sequence cuts them."""
+    model.turn(
+        Say("<thinking>I look.</thinking><function_calls><invoke><tool_name>shop::get_order"
+            "</tool_name><parameters><order_id>7</order_id></parameters>"),
+        Say("<answer>It is shipped."))
+    one = agent(**prompts(own("ORCHESTRATION", template(
+        "$instruction$\n<function_calls><invoke><tool_name>$TOOL_NAME</tool_name><parameters>"
+        "<$PARAMETER_NAME>$PARAMETER_VALUE</$PARAMETER_NAME></parameters></invoke></function_calls>"
+        "\n<functions>$tools$</functions>")))).serve(lambda e: "shipped")
+    one.group(GET_ORDER, executor=READ)
+    turn = one.prepare().talk("Where is 7?", streamingConfigurations={"streamFinalResponse": True})
+    assert turn.text == "It is shipped."
+    assert [call.given for call in one.calls()] == [{"order_id": "7"}]
+    assert tool_results(model.requests[1]) == ["shipped"]
+    assert [r["text"] for r in turn.all("rationale")] == ["I look."]
+
+
 def test_a_disabled_orchestration_sends_what_the_user_said(agent, model):
     """C2: the raw input, without prompt and tools."""
     model.turn(Say("as it is"))

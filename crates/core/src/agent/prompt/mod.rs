@@ -1,8 +1,8 @@
 //! Prompts: from an agent's templates to what a model reads, and from a reply to what was asked for.
 //!
 //! `template` and `placeholder` parse a template once; `stage` renders it with the values of one
-//! call (`fill`); `answer` and `screen` read replies, `parser` what a parser function makes of
-//! them. Nothing here decides what comes next, and no value is ever read as template.
+//! call (`fill`); `answer`, `screen` and `written` read replies, `parser` what a parser function
+//! makes of them. Nothing here decides what comes next, and no value is ever read as template.
 
 mod answer;
 mod defaults;
@@ -15,6 +15,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod transcript;
+pub(crate) mod written;
 
 pub use self::answer::{answer, final_response, judgement, rationale};
 pub use self::defaults::default_text;

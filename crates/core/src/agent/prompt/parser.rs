@@ -200,7 +200,7 @@ fn arguments(given: &Map<String, Json>, tool: Option<&Tool>) -> Json {
     given.iter().map(value).collect()
 }
 
-fn meant(value: &Json, kind: Option<&str>) -> Json {
+pub(super) fn meant(value: &Json, kind: Option<&str>) -> Json {
     let (Json::String(text), Some(kind)) = (value, kind) else { return value.clone() };
     let read = serde_json::from_str::<Json>(text).ok().filter(|read| match kind {
         "integer" | "number" => read.is_number(),

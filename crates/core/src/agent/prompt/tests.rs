@@ -352,3 +352,18 @@ proptest! {
         prop_assert!(!text.contains("You help with orders."));
     }
 }
+
+#[test]
+fn calls_written_as_text_are_read_with_what_the_schema_says_of_them() {
+    let text = "<thinking>x</thinking><function_calls><invoke>\n<tool_name>g::f</tool_name>\n\
+                <parameters><a>1</a><b> two </b></parameters></invoke><invoke>\
+                <tool_name>nothing</tool_name></invoke><invoke><tool_name>GET::g::api</tool_name>\
+                <parameters><c>{\"d\": [1]}</c>";
+    let calls = super::written::calls(text, &[]);
+    let shown = calls.iter().map(|call| format!("{}{}\n", call.name, call.input));
+    expect![[r#"
+        g__f{"a":"1","b":"two"}
+        nothing{}
+        GET__g__api{"c":"{\"d\": [1]}"}
+    "#]].assert_eq(&shown.collect::<String>());
+}

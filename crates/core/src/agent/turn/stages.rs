@@ -82,9 +82,24 @@ fn read(turn: &Turn, heard: &Heard, agent: &Agent) -> Option<Event> {
             let text = if text.is_empty() { drafted(turn) } else { text };
             Verdict::Said { rationale: None, text, asks: false }
         }
-        Purpose::Plan | Purpose::Route | Purpose::Summarize => return None,
+        Purpose::Plan => written(heard, agent)?,
+        Purpose::Route | Purpose::Summarize => return None,
     };
     Some(Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0 })))
+}
+
+/// Calls that the model wrote as text, where its template asks for that.
+fn written(heard: &Heard, agent: &Agent) -> Option<Verdict> {
+    let asked = agent.template(Stage::Orchestration).filter(|own| own.has_calls_written());
+    if asked.is_none() || heard.said.reply.asks_for_tools() {
+        return None;
+    }
+    let text = heard.text();
+    let calls = prompt::written::calls(&text, &agent.tools);
+    let before =
+        text.split("<function_calls>").next().and_then(|text| text.split("<invoke>").next());
+    let rationale = before.and_then(prompt::rationale);
+    (!calls.is_empty()).then_some(Verdict::Calls { rationale, calls })
 }
 
 fn drafted(turn: &Turn) -> String {
@@ -136,7 +151,8 @@ impl Agent {
     /// The same, whatever the client asks for.
     pub fn may_stream(&self) -> bool {
         let held = [Stage::PreProcessing, Stage::PostProcessing].iter().any(|s| self.runs(*s));
-        !held && self.parser(Stage::Orchestration).is_none()
+        let written = self.template(Stage::Orchestration).is_some_and(Template::has_calls_written);
+        !held && !written && self.parser(Stage::Orchestration).is_none()
     }
 
     /// Whether the answer that ends the turn has gone out already.
