@@ -110,7 +110,11 @@ impl TurnRequest {
 
     /// What tells one request from another that an SDK sends under the same id.
     pub(crate) fn asked(&self) -> String {
-        digest(format!("{}\n{:?}", self.session_key(), self.input).as_bytes())
+        let mut asked = format!("{}\n{:?}", self.session_key(), self.input);
+        if !self.files.is_empty() {
+            asked.push_str(&format!("\n{:?}", self.files));
+        }
+        digest(asked.as_bytes())
     }
 }
 
