@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use craton_core::agent::state::Turn;
 use futures_util::FutureExt as _;
-use store::{Batch, CommitError, Queued, Tenant};
+use store::{Batch, CommitError, Queued, Tenant, Timer};
 
 use crate::drive::Left;
 use crate::live::{Activation, Out};
@@ -20,6 +20,8 @@ const NOT_RECORDED: &str = "what this turn did could not be recorded; it goes on
 
 /// Rows that one look at the queue takes.
 pub(crate) const PAGE: usize = 256;
+/// How long what failed at its time waits for the next.
+const PUT_OFF_MILLIS: i64 = 60_000;
 
 /// Drives a run to its end in a task of its own; the client may go away meanwhile.
 pub(crate) fn spawn(engine: &Engine, run: Run) {
@@ -97,6 +99,14 @@ pub(crate) async fn give_back_strays(inner: &Inner) {
     for (tenant, run, epoch) in strays {
         give_back(inner, &tenant, &run, epoch).await;
     }
+}
+
+/// Tries later again what a timer stands for, so that what fails for long does not keep the timers
+/// that came after it from their turn.
+pub(crate) async fn put_off(inner: &Inner, timer: &Timer) {
+    let mut batch = Batch::new(&timer.tenant, inner.clock.now());
+    batch.timer(&timer.id, inner.clock.now() + PUT_OFF_MILLIS, timer.payload.clone());
+    note("putting a timer off", inner.store.commit(batch).await);
 }
 
 /// `false` if it has to be tried again.

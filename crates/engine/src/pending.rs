@@ -209,42 +209,60 @@ pub(crate) async fn wake_due(engine: &Engine) -> Result<(), StoreError> {
     for timer in inner.store.due_timers(TIMERS, inner.clock.now(), PAGE).await? {
         let run = String::from_utf8_lossy(&timer.payload);
         match wake(engine, &timer.tenant, &run, None).await {
-            Ok(true) => {}
-            Ok(false) => {
-                let mut batch = Batch::new(&timer.tenant, inner.clock.now());
+            Ok(Woken::Up | Woken::Busy) => {}
+            Ok(Woken::Gone(mut batch)) => {
                 batch.clear_timer(&timer.id);
-                note("clearing a timer", inner.store.commit(batch).await);
+                note("clearing a timer", inner.store.commit(*batch).await);
             }
-            Err(error) => tracing::error!(%run, %error, "a run could not be taken up; tried again"),
+            Err(error) => {
+                tracing::error!(%run, %error, "a run could not be taken up; tried again");
+                lane::put_off(inner, &timer).await;
+            }
         }
     }
     Ok(())
 }
 
-/// Takes a suspended run up, with the result that somebody brings. `false` if it is not suspended
-/// any more, or not yet.
+/// What became of a suspended run that is to be taken up.
+enum Woken {
+    Up,
+    /// It is suspended no more, as long as the batch holds to what was read of it.
+    Gone(Box<Batch>),
+    /// Somebody else wrote it meanwhile; it has to be looked at again.
+    Busy,
+}
+
+/// Takes a suspended run up, with the result that somebody brings.
 async fn wake(
     engine: &Engine,
     tenant: &Tenant,
     id: &str,
     brought: Option<(Path, Event)>,
-) -> Result<bool, CommitError> {
+) -> Result<Woken, CommitError> {
     let inner = &engine.0;
-    let Some(record) = session::run_record(inner, tenant, id).await? else { return Ok(false) };
+    let mut batch = Batch::new(tenant, inner.clock.now());
+    let Some(record) = session::run_record(inner, tenant, id).await? else {
+        batch.expect_version::<RunRecord>(id, 0);
+        return Ok(Woken::Gone(Box::new(batch)));
+    };
     let key = record.session_key();
     let session = session::current(inner, tenant, &key).await.map_err(CommitError::Store)?;
+    batch.expect_version::<Session>(&key, session.version);
     let parked = session.value.parked.clone().filter(|p| p.run == id && p.waits_for_a_tool());
-    let Some(parked) = parked else { return Ok(false) };
+    let Some(parked) = parked else { return Ok(Woken::Gone(Box::new(batch))) };
     let live = inner.live.get(tenant, id);
     if live.as_ref().is_some_and(|live| live.is_driven()) {
-        return Ok(false);
+        return Ok(Woken::Busy);
     }
     let loaded = engine.parked_run(tenant, &parked, live, None).await;
-    let Some(mut run) = loaded.map_err(CommitError::Store)? else { return Ok(false) };
+    let Some(mut run) = loaded.map_err(CommitError::Store)? else {
+        tracing::error!(run = id, "a suspended run has no configuration; ended");
+        session::give_up(inner, tenant, id, parked.epoch).await?;
+        return Ok(Woken::Busy);
+    };
     if let Some((path, event)) = brought.filter(|(path, event)| is_news(&run, path, event)) {
         run.record(inner.clock.now(), within(&path, event));
     }
-    let mut batch = Batch::new(tenant, inner.clock.now());
     batch.unpark(id, Some((&inner.owner, inner.lease_until())));
     if !run.pending.is_empty() {
         run.live.append(run.next);
@@ -252,18 +270,17 @@ async fn wake(
     }
     batch.clear_timer(&timer(id));
     let taken = Session { parked: None, ..session.value };
-    batch.expect_version::<Session>(&key, session.version);
     batch.put_until(&key, &taken, inner.clock.now() + inner.limits.parked_millis);
     batch.put(id, &run.summary(RunStatus::Running, None));
     match inner.store.commit(batch).await {
         Ok(()) => {}
-        Err(CommitError::Conflict(_)) => return Ok(false),
+        Err(CommitError::Conflict(_)) => return Ok(Woken::Busy),
         Err(error) => return Err(error),
     }
     inner.live.begin(tenant, id, &run.live);
     run.tell();
     lane::spawn(engine, run);
-    Ok(true)
+    Ok(Woken::Up)
 }
 
 impl Engine {
@@ -331,7 +348,10 @@ impl Engine {
                 live.deliver(asked.path, event);
                 Ok(false)
             }
-            None => Ok(wake(self, tenant, run, Some((asked.path, event))).await?),
+            None => {
+                let woken = wake(self, tenant, run, Some((asked.path, event))).await?;
+                Ok(matches!(woken, Woken::Up))
+            }
         }
     }
 

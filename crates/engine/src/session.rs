@@ -250,8 +250,11 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
         }
     }
     let lapses_at = now + i64::from(config.idle_session_ttl_seconds) * 1000;
-    session.lapses_at = parked.is_none().then_some(lapses_at);
-    session.parked = parked.clone();
+    // One that never began says nothing of the turn that is parked here.
+    if turn.begun || session.parked.as_ref().is_some_and(|parked| parked.run == record.run) {
+        session.parked = parked.clone();
+    }
+    session.lapses_at = session.parked.is_none().then_some(lapses_at);
     (session, left)
 }
 

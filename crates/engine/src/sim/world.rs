@@ -177,6 +177,8 @@ pub(crate) struct World {
     mishaps: Mutex<VecDeque<Mishap>>,
     /// What the next answer says besides.
     postscript: Mutex<String>,
+    /// How long the next look at a tool's effect class takes.
+    look: Mutex<Option<Duration>>,
 }
 
 impl World {
@@ -206,6 +208,11 @@ impl World {
     /// The next answer ends with these words.
     pub(crate) fn say(&self, words: &str) {
         words.clone_into(&mut self.postscript.lock().expect("no panic"));
+    }
+
+    /// The next run that begins or is taken up is slow to do so.
+    pub(crate) fn look_for(&self, time: Duration) {
+        *self.look.lock().expect("no panic") = Some(time);
     }
 
     fn answer(&self, event: &Json, x: &str, state: Option<&str>) -> Invoked {
@@ -283,7 +290,13 @@ impl Tools for Arc<World> {
         tool: &'a str,
     ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
         let effect = crate::function::parse_effect(tool);
-        Box::pin(async move { Ok(effect) })
+        let look = self.look.lock().expect("no panic").take();
+        Box::pin(async move {
+            if let Some(time) = look {
+                tokio::time::sleep(time).await;
+            }
+            Ok(effect)
+        })
     }
 }
 

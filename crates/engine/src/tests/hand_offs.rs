@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use craton_core::agent::config::AgentConfig;
 use expect_test::expect;
+use futures_util::StreamExt as _;
+use store::Batch;
 
 use super::Bench;
 use crate::limits::Limits;
-use crate::record::RunStatus;
-use crate::request::{ClientResult, Confirmation, Input};
-use crate::sim::world::Mishap;
+use crate::live::Out;
+use crate::record::{Pinned, RunStatus};
+use crate::request::{ClientResult, Confirmation, Input, TurnRequest};
+use crate::sim::world::{self, Mishap, config};
 
 const SCRIPT: [&str; 2] =
     ["use client__ask 1, use g__once 2, use client__ask 3", "<answer>done</answer>"];
@@ -235,4 +239,24 @@ async fn new_text_instead_of_the_users_word_makes_no_call() {
         agent: <answer>heard 2</answer>
     "#]])
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_cannot_begin_leaves_the_hand_off_open() {
+    let mut bench = Bench::with(&SCRIPT, Duration::from_secs(1), Limits::default()).await;
+    let gone = bench.other_config(AgentConfig { instruction: "x".to_owned(), ..config() }).await;
+    let (first, second) = (bench.request("go"), bench.request("and you?"));
+    let run = first.request.clone();
+    drop(bench.engine.invoke(first).await.expect("a turn"));
+    let second = TurnRequest { config: gone.clone(), ..second };
+    drop(bench.engine.invoke(second).await.expect("it waits"));
+    let mut batch = Batch::new(&bench.tenant, bench.engine.now());
+    batch.delete::<Pinned>(&gone);
+    bench.store.commit(batch).await.expect("a store");
+    bench.restart().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(bench.statuses().await, [RunStatus::Parked, RunStatus::Failed]);
+    let outs = bench.engine.attach(&bench.tenant, &run, &run).await.expect("it is over");
+    let Some(Out::ReturnControl(handed)) = outs.collect::<Vec<_>>().await.pop() else { panic!() };
+    assert_eq!(bench.hear(bench.request_of(world::results(&handed))).await, "[done]");
 }

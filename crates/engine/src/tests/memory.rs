@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use craton_core::agent::config::MemoryConfig;
+use craton_core::agent::config::{AgentConfig, MemoryConfig};
 use expect_test::expect;
 use llm::ModelErrorKind::Unavailable;
-use store::Batch;
 
 use super::Bench;
 use crate::memory::{self, Summary, Unsummarised};
-use crate::record::{Pinned, RunStatus};
+use crate::record::RunStatus;
 use crate::request::{Input, TurnRequest};
 use crate::sim::world::config;
 
@@ -18,13 +17,7 @@ async fn bench(summaries: &[&str], memory: MemoryConfig) -> Bench {
     let mut bench = Bench::new(&[]).await;
     let texts = summaries.iter().map(|text| (*text).to_owned());
     bench.model.summaries.lock().expect("no panic").extend(texts);
-    let mut config = config();
-    config.memory = Some(memory);
-    let pinned = Pinned { config };
-    let mut batch = Batch::new(&bench.tenant, 0);
-    batch.put(&pinned.digest(), &pinned);
-    bench.store.commit(batch).await.expect("the configuration");
-    bench.config = pinned.digest();
+    bench.config = bench.other_config(AgentConfig { memory: Some(memory), ..config() }).await;
     bench
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use craton_core::agent::config::Retention;
+use craton_core::agent::config::{AgentConfig, Retention};
 use craton_core::agent::limits::Limits as TurnLimits;
 use expect_test::Expect;
 use futures_util::StreamExt as _;
@@ -103,6 +103,15 @@ impl Bench {
         let engine = start(&store, models, &world, &surroundings, &limits).await;
         let config = pinned.digest();
         Bench { engine, store, tenant, config, world, model, surroundings, limits }
+    }
+
+    /// The digest of another configuration, which is pinned now too.
+    async fn other_config(&self, config: AgentConfig) -> String {
+        let pinned = Pinned { config };
+        let mut batch = Batch::new(&self.tenant, 0);
+        batch.put(&pinned.digest(), &pinned);
+        self.store.commit(batch).await.expect("the configuration");
+        pinned.digest()
     }
 
     /// The process dies and another begins on the same data.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use expect_test::expect;
+use store::Batch;
 
 use super::{Bench, heard};
 use crate::limits::Limits;
 use crate::pending::{Callback, CallbackState};
-use crate::record::RunStatus;
+use crate::record::{RunStatus, Session};
 use crate::sim::world::Mishap;
 
 const SCRIPT: [&str; 2] = ["use g__once 1", "<answer>done</answer>"];
@@ -273,4 +274,27 @@ async fn a_held_run_takes_its_result_and_goes_on_when_it_is_let_go() {
     };
     let (told, taken) = tokio::join!(bench.ask("go"), held);
     assert_eq!((told.as_str(), taken.as_str()), ("[done]", "taken"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_time_comes_while_its_session_is_written_is_taken_up_after_that() {
+    let limits = Limits { pending_millis: 60_000, ..Limits::default() };
+    let bench = Bench::with(&SCRIPT, Duration::ZERO, limits).await;
+    bench.world.mishap(Mishap::Later(1, None));
+    let operator = async {
+        seconds(30).await;
+        bench.world.look_for(Duration::from_secs(60));
+        seconds(60).await;
+        let mut batch = Batch::new(&bench.tenant, bench.engine.now());
+        batch.put(&Session::key("AGENT", "ALIAS", "session"), &bench.session().await);
+        bench.store.commit(batch).await.expect("a store");
+        seconds(60).await;
+        bench.statuses().await
+    };
+    let told = async {
+        let told = tokio::time::timeout(Duration::from_secs(600), bench.ask("go")).await;
+        told.unwrap_or_else(|_| "it sleeps for ever".to_owned())
+    };
+    let (told, statuses) = tokio::join!(told, operator);
+    assert_eq!((told.as_str(), statuses), ("[done]", vec![RunStatus::Answered]));
 }

@@ -36,8 +36,13 @@ pub struct Heard {
     pub said: ModelSaid,
 }
 
+/// What a model reads of a tool use that nothing came of.
+const NOT_PERFORMED: &str = "not_performed: nothing was done; tell the user";
+
 impl Turn {
+    /// INVARIANT: no model is sent a tool use without a result.
     pub(super) fn ask(&mut self, purpose: Purpose, step: u32) {
+        self.close_all(NOT_PERFORMED);
         self.steps = step;
         self.asking = Some(purpose);
         self.stages.heard = None;

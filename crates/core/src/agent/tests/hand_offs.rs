@@ -3,8 +3,11 @@
 
 use expect_test::{Expect, expect};
 
-use super::script::{check_of, config};
+use super::script::{check_history, check_of, config, play};
 use crate::agent::config::{AgentConfig, Schema};
+use crate::agent::event::{Event, Intent, Purpose};
+use crate::agent::state;
+use crate::agent::turn::Agent;
 
 /// `g__once` and `client__ask` need the user's word, and the agent may ask its user.
 fn careful() -> AgentConfig {
@@ -277,4 +280,50 @@ fn a_pending_call_that_is_called_off_is_unknown_if_it_may_have_changed_something
             unknown g__once{"x":1}
         "#]],
     );
+}
+
+/// An agent that works alone, with a tool of the client's under the name of the supervisors' own.
+fn namesake() -> AgentConfig {
+    let mut config = config();
+    let group = config.groups.iter_mut().find(|group| group.name == "client").expect("there");
+    group.name = "AgentCommunication".to_owned();
+    let Schema::Functions(functions) = &mut group.schema else { panic!("it has functions") };
+    functions[0].name = "sendMessage".to_owned();
+    config
+}
+
+#[test]
+fn a_tool_of_ones_own_with_the_name_of_the_supervisors_is_the_clients() {
+    check_of(
+        namesake(),
+        "user: go; model: use AgentCommunication__sendMessage{x:1}; client: u1 = sent; model: ok",
+        &expect![[r#"
+            user: go
+              -> ask model 1
+            model: use AgentCommunication__sendMessage{x:1}
+              -> hand off u1
+            client: u1 = sent
+              -> ask model 2
+            model: ok
+              -> finish "ok"
+            history
+              user: "go"
+              assistant: u1 AgentCommunication__sendMessage{"x":1}
+              user: u1 = sent
+              assistant: "ok"
+        "#]],
+    );
+}
+
+#[test]
+fn a_tool_use_that_nothing_came_of_is_closed_before_a_model_is_asked() {
+    let agent = Agent::new(config()).expect("it compiles");
+    let mut turn =
+        play("user: go; model: use g__once{x:1}, use client__ask{x:2}", agent, None).turn;
+    let (purpose, step) = (Purpose::Plan, turn.steps + 1);
+    state::apply(&mut turn, &Event::Asked(Intent::AskModel { purpose, step }));
+    check_history(&turn.messages);
+    let told = format!("{:?}", turn.messages.last());
+    assert!(told.contains("not_performed") && told.contains("unknown_outcome"), "{told}");
+    assert_eq!((turn.unknown.len(), turn.asking), (1, Some(Purpose::Plan)));
 }

@@ -10,7 +10,9 @@ use crate::agent::team::SEND_MESSAGE;
 /// for a collaborator that is at work.
 fn is_clients(used: &Use, facts: &Facts<'_>) -> bool {
     let name = &used.tool_use.name;
-    used.progress == Progress::New && !facts.agent.asks_user(name) && name != SEND_MESSAGE
+    // The name is a supervisor's; to any other agent it is a tool like all its own.
+    let is_letter = name == SEND_MESSAGE && facts.agent.messenger.is_some();
+    used.progress == Progress::New && !facts.agent.asks_user(name) && !is_letter
 }
 
 /// Parks the turn with the client's calls, its own and its collaborators'. What exceeds AWS's five
