@@ -9,6 +9,8 @@ import pytest
 
 from support.agents import function, hand_back, result
 from support.model import Say, text_of, tool_results
+from support.team import Team, tell
+from support.terminal import run
 from support.tools import READ
 
 STREAM = {"streamingConfigurations": {"streamFinalResponse": True}}
@@ -103,25 +105,25 @@ def test_the_cause_is_what_parts_first(craton, agent, model):
     model.turn(Say("one"), said="first").turn(Say("two"), said="second")
     one = agent().prepare()
 
-    def run(text, **fields):
+    def ran(text, **fields):
         return run_of(one.talk(text, **fields))
 
     def cause(a, b):
         found = craton.door(f"/runs/{a}/diff/{b}")["divergence"]
         return found["cause"], found["at"], found["field"]
 
-    first = run("first")
-    assert cause(first, run("second")) == ("input", "the request", "inputText")
+    first = ran("first")
+    assert cause(first, ran("second")) == ("input", "the request", "inputText")
     session = f"cause-{one.id}"
-    run("first", session=session)
-    later = run("first", session=session)
+    ran("first", session=session)
+    later = ran("first", session=session)
     assert cause(first, later)[:2] == ("prompt", f"step 1, model {model.id}")
     model._turns.clear()
     model.turn(Say("another"))
-    assert cause(first, run("first"))[0] == "reply"
+    assert cause(first, ran("first"))[0] == "reply"
     one.update(instruction="You answer in verse, always, whatever the question may be about.")
     one.prepare()
-    assert cause(first, run("first"))[::2] == ("configuration", "instruction")
+    assert cause(first, ran("first"))[::2] == ("configuration", "instruction")
 
 
 def test_a_run_that_is_not_there_cannot_be_compared(craton, agent, model):
@@ -131,3 +133,38 @@ def test_a_run_that_is_not_there_cannot_be_compared(craton, agent, model):
         with pytest.raises(urllib.error.HTTPError) as caught:
             craton.door(path)
         assert caught.value.code == 404 and "nobody" in json.loads(caught.value.read())["message"]
+
+
+def test_a_collaborators_steps_stand_inside_its_own(craton, agent, models, cp, model):
+    """P1: whoever looks at the run sees the whole tree, each prompt proven."""
+    one = Team(agent, models, cp, billing=None)
+    one.models["billing"].turn(Say("<answer>Refunded.</answer>"))
+    model.turn(Say(calls=tell(("billing", "refund 7"))), Say("<answer>All is done.</answer>"))
+    turn = one.talk("Refund charge 7")
+    found = steps(craton, run_of(turn))
+    assert [(s["kind"], s["outcome"]) for s in found] == [
+        ("model", "answered"), ("collaborator", "answered"), ("model", "answered")]
+    member = found[1]
+    assert (member["name"], member["input"], member["output"]) == ("billing", "refund 7", "Refunded.")
+    inner, = member["steps"]
+    request, = one.models["billing"].requests
+    assert inner["kind"] == "model" and list(texts(inner["prompt"])) == sent(request)
+    for step in (found[0], inner, found[2]):
+        assert step["digest"]["verdict"] == "ok", step["digest"]
+    shown = run("trace", run_of(turn), url=craton.url).stdout
+    assert "task     for billing: refund 7" in shown and "billing > answer   Refunded." in shown
+
+
+@pytest.mark.parametrize("stage", ["PRE_PROCESSING", "POST_PROCESSING"])
+def test_the_prompt_of_each_stage_is_shown_as_it_was_sent(craton, agent, model, stage):
+    """P1: what stands around the orchestration too."""
+    verdict = "<thinking>It is fine.</thinking><category>D</category>"
+    model.turn(lambda request: Say(verdict if b"<category>" in request["_raw"] else "<answer>Hi.</answer>"))
+    override = {"promptConfigurations": [{
+        "promptType": stage, "promptState": "ENABLED", "promptCreationMode": "DEFAULT", "parserMode": "DEFAULT"}]}
+    one = agent(promptOverrideConfiguration=override).prepare()
+    found = steps(craton, run_of(one.talk("Hello?")), "model")
+    assert len(found) == len(model.requests) == 2
+    for step, request in zip(found, model.requests, strict=True):
+        assert step["digest"]["verdict"] == "ok", step
+        assert list(texts(step["prompt"])) == sent(request)

@@ -66,7 +66,7 @@ async fn totals(client: &Client) -> Result<Json, String> {
 fn view(endpoint: &str, before: &Json, now: &Json, live: &ps::Live) -> Vec<String> {
     let count =
         |state: &str| live.runs.iter().filter(|run| run["standing"]["state"] == state).count();
-    let states = ["running", "waiting", "parked", "paused"];
+    let states = ["running", "waiting", "parked", "pending", "paused"];
     let counts: Vec<String> =
         states.iter().map(|state| format!("{} {state}", count(state))).collect();
     let more = if live.more { " and more" } else { "" };

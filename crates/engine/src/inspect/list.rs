@@ -47,13 +47,14 @@ pub struct RunPage {
 }
 
 impl Wanted {
-    /// `live` is all that is not over; `waiting` and `paused` are how a run that is not over stands.
-    pub const STATUSES: [&str; 9] = [
+    /// `live` is all that is not over; `waiting`, `paused` and `pending` are how a run that is not over stands.
+    pub const STATUSES: [&str; 10] = [
         "live",
         "running",
         "waiting",
         "paused",
         "parked",
+        "pending",
         "answered",
         "gaveUp",
         "failed",
@@ -67,7 +68,7 @@ impl Wanted {
     }
 
     fn only_live(&self) -> bool {
-        let live = &Self::STATUSES[..5];
+        let live = &Self::STATUSES[..6];
         !self.statuses.is_empty() && self.statuses.iter().all(|s| live.contains(&s.as_str()))
     }
 

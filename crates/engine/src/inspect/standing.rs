@@ -1,6 +1,6 @@
 //! How a run that is not over stands: at which step, and what it waits for.
 
-use craton_core::agent::event::Purpose;
+use craton_core::agent::event::{Call, Deferred, Purpose};
 use craton_core::agent::state::Turn;
 use serde::Serialize;
 
@@ -23,6 +23,8 @@ pub enum State {
     Waiting,
     /// For its client.
     Parked,
+    /// For a tool that answers later.
+    Pending,
     /// An operator holds it.
     Paused,
 }
@@ -33,6 +35,7 @@ impl State {
             State::Running => "running",
             State::Waiting => "waiting",
             State::Parked => "parked",
+            State::Pending => "pending",
             State::Paused => "paused",
         }
     }
@@ -43,35 +46,43 @@ impl Standing {
         let (state, waits_for) = if turn.paused {
             (State::Paused, format!("an operator{}", while_held(turn, model)))
         } else if let Some(parked) = &turn.parked {
-            let names = turn.handed_off().iter().map(|used| used.name.as_str()).collect::<Vec<_>>();
+            let turns = turn.handed_turns();
+            let handed = turns.iter().flat_map(|(_, turn)| turn.handed_off());
+            let names = handed.map(|used| used.name.as_str()).collect::<Vec<_>>();
             let what =
                 format!("its client: {}, invocation {}", names.join(", "), parked.invocation_id);
             (State::Parked, what)
         } else if in_queue && turn.messages.is_empty() {
             (State::Waiting, "its session".to_owned())
         } else {
-            (State::Running, awaited(turn, model).unwrap_or_else(|| "its next step".to_owned()))
+            let idle = || pending(turn).unwrap_or((State::Running, "its next step".to_owned()));
+            awaited(turn, model).map_or_else(idle, |what| (State::Running, what))
         };
-        Standing { state, step: steps(turn), since, waits_for }
+        Standing { state, step: turn.total_model_calls(), since, waits_for }
     }
+}
+
+/// Tools that took a call and bring its result later.
+fn pending(turn: &Turn) -> Option<(State, String)> {
+    let late = |(_, call, deferred): (_, Call, Deferred)| {
+        format!("the late result of tool {}, token {}", call.tool, deferred.token)
+    };
+    let what: Vec<String> = turn.all_pending().into_iter().map(late).collect();
+    (!what.is_empty()).then(|| (State::Pending, what.join(", ")))
 }
 
 fn while_held(turn: &Turn, model: &str) -> String {
     awaited(turn, model).map(|what| format!(", and {what}")).unwrap_or_default()
 }
 
-fn steps(turn: &Turn) -> u32 {
-    turn.steps + turn.members.values().map(|member| steps(&member.turn)).sum::<u32>()
-}
-
 fn awaited(turn: &Turn, model: &str) -> Option<String> {
     let mut what = Vec::new();
     what.extend(turn.asking.map(|purpose| format!("model {model}{}", aim(purpose))));
     what.extend(turn.open_calls().map(|call| format!("tool {}", call.tool)));
-    for member in turn.members.values().filter(|member| member.turn.end.is_none()) {
-        // Its model is its own agent's business.
-        let inner = awaited(&member.turn, "").map(|inner| format!(" ({})", inner.trim_end()));
-        what.push(format!("collaborator {}{}", member.collaborator, inner.unwrap_or_default()));
+    for member in turn.members.values() {
+        // Which model it has is its own agent's business.
+        let inner = awaited(&member.turn, "its own");
+        what.extend(inner.map(|inner| format!("collaborator {} ({inner})", member.collaborator)));
     }
     (!what.is_empty()).then(|| what.join(", "))
 }
