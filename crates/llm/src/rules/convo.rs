@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 use wire::converse::{Block, Message, ResultBlock, Role, ToolResult, ToolStatus};
 
+use super::asking::ASK_USER;
+
 /// One finished tool use.
 #[derive(Debug, Clone)]
 pub(super) struct Done {
@@ -56,7 +58,10 @@ pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
                 Block::ToolResult(r) => {
                     let (tool, input) =
                         open.remove(r.tool_use_id.as_str()).unwrap_or(("", &Json::Null));
-                    turn.done.push(done(tool, input, r));
+                    // What was asked stands in the words that follow.
+                    if tool != ASK_USER {
+                        turn.done.push(done(tool, input, r));
+                    }
                 }
                 Block::Text(_)
                 | Block::ReasoningContent(_)

@@ -9,6 +9,7 @@
 //! tool that the user's own words do not ask for. docs/rules.md describes what it can do.
 
 mod answer;
+mod asking;
 mod asks;
 mod belongs;
 mod choose;
@@ -66,7 +67,13 @@ fn acting(call: &Call) -> Reply {
     match team::supervise(call) {
         Some(team::Move::Tell(letters)) => telling(call, letters),
         Some(team::Move::Say(text)) => speaking(wrapped(&call.system, ANSWER, &text)),
-        None => speaking(wrapped(&call.system, ANSWER, &say(&desk, &plan))),
+        None => {
+            let words = say(&desk, &plan);
+            match plan {
+                Plan::Ask { .. } if asking::is_offered(call) => asking::ask(call, &words),
+                _ => speaking(wrapped(&call.system, ANSWER, &words)),
+            }
+        }
     }
 }
 

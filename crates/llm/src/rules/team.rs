@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json, json};
 use wire::converse::{Call, Message, Role, Tool};
 
+use super::asking;
 use super::choose::{elliptic, piece, segments};
 use super::convo::{Done, Turn, turns};
 use super::plan::text_of;
@@ -24,12 +25,14 @@ const NEAR: f64 = 0.7;
 /// Words that answer a question rather than ask anew.
 const SHORT: usize = 6;
 
-/// The call without the tool that reaches collaborators, whose arguments no other rule may fill.
+/// The call without the tools that reach collaborators and the user, whose arguments no other rule
+/// may fill.
 pub(super) fn own(call: &Call) -> Cow<'_, Call> {
-    if call.tools.iter().all(|tool| tool.name != SEND_MESSAGE) {
+    let is_own = |tool: &&Tool| tool.name != SEND_MESSAGE && tool.name != asking::ASK_USER;
+    if call.tools.iter().all(|tool| is_own(&tool)) {
         return Cow::Borrowed(call);
     }
-    let own = call.tools.iter().filter(|tool| tool.name != SEND_MESSAGE).cloned();
+    let own = call.tools.iter().filter(is_own).cloned();
     Cow::Owned(Call { tools: own.collect(), ..call.clone() })
 }
 

@@ -10,6 +10,7 @@ use wire::converse::{
 
 use super::reply;
 
+mod asking;
 mod changes;
 mod team;
 
