@@ -42,7 +42,7 @@ pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
     let begun = inner.clock.now();
     let resolved = match inner.models.resolve(&ask.call.model) {
         Ok(resolved) => resolved,
-        Err(error) => return model_failed(ask.step, &error),
+        Err(error) => return model_failed(ask.step, &error, false),
     };
     let (provider, model) = (resolved.provider_name.clone(), resolved.model.clone());
     let prompt_digest = Some(digest::of_call(&ask.call));
@@ -67,7 +67,7 @@ pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
                 let (step, message) = (ask.step, error.message);
                 return Event::ModelOverflowed(ModelOverflowed { step, provider, message });
             }
-            Err(error) => return model_failed(ask.step, &error),
+            Err(error) => return model_failed(ask.step, &error, heard),
         }
     }
 }
@@ -117,9 +117,9 @@ fn passing(error: &ModelError) -> bool {
     }
 }
 
-fn model_failed(step: u32, error: &ModelError) -> Event {
+fn model_failed(step: u32, error: &ModelError, heard: bool) -> Event {
     let code = model_exception(error.kind).to_owned();
-    Event::ModelFailed(ModelFailed { step, code, message: error.message.clone() })
+    Event::ModelFailed(ModelFailed { step, code, message: error.message.clone(), heard })
 }
 
 /// The exception of InvokeAgent's stream for a model's failure. A provider's refusal is a failed

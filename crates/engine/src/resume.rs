@@ -142,7 +142,7 @@ impl Run {
 
     /// Whether the client hears the turn at a path: its own, and those it was routed to.
     fn is_heard(&self, path: &[String]) -> bool {
-        let mut nested = (1..=path.len()).map(|depth| self.place(&path[..depth]));
+        let mut nested = (0..=path.len()).map(|depth| self.place(&path[..depth]));
         path.iter().all(|id| id == ROUTE)
             && nested.all(|place| place.is_some_and(|place| place.agent.may_stream()))
     }
@@ -188,6 +188,7 @@ fn match_results(
                 name_of(result)
             ));
         };
+        check_owner(&open, result)?;
         let held = open.remove(at);
         matched[held.holder].push(hand_back(&held, result)?);
     }
@@ -200,6 +201,20 @@ fn match_results(
         ));
     }
     Ok(matched)
+}
+
+/// Two agents may hand off calls of one name: then a result says whose it is.
+fn check_owner(open: &[Held<'_>], result: &ClientResult) -> Result<(), String> {
+    let mut owners = open.iter().filter(|held| answers(held, result)).map(|held| held.agent_id);
+    let first = owners.next();
+    match owners.any(|other| Some(other) != first) {
+        false => Ok(()),
+        true => Err(format!(
+            "returnControlInvocationResults holds a result for {} without agentId, which several \
+             agents of this hand-off wait for; give the agentId of the invocation input",
+            name_of(result)
+        )),
+    }
 }
 
 fn held<'a>((holder, of): (usize, &'a Holder<'a>)) -> impl Iterator<Item = Held<'a>> {

@@ -1,6 +1,6 @@
 //! One run in the hands of this process: its turn, its place in the journal, its outputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use craton_core::agent::config::Executor;
@@ -152,13 +152,18 @@ pub(crate) async fn effects(
     tenant: &Tenant,
     agent: &Agent,
 ) -> Result<Effects, StoreError> {
-    let (mut effects, mut agents) = (Effects::new(), vec![agent]);
+    let mut actions = BTreeSet::new();
+    let (mut seen, mut agents) = (BTreeSet::new(), vec![agent]);
     while let Some(agent) = agents.pop() {
-        agents.extend(agent.members.values().map(|member| &**member));
-        for key in agent.tools.iter().filter_map(action) {
-            if let Some(declared) = inner.tools.effect(tenant, &key.0, &key.1).await? {
-                effects.insert(key, declared);
-            }
+        actions.extend(agent.tools.iter().filter_map(action));
+        // The same agent may stand at several places of a team.
+        let fresh = agent.members.values().filter(|member| seen.insert(Arc::as_ptr(member).addr()));
+        agents.extend(fresh.map(|member| &**member));
+    }
+    let mut effects = Effects::new();
+    for key in actions {
+        if let Some(declared) = inner.tools.effect(tenant, &key.0, &key.1).await? {
+            effects.insert(key, declared);
         }
     }
     Ok(effects)

@@ -148,7 +148,7 @@ impl Team<'_> {
         })?;
         document::alias(cx, &agent, &alias).await?;
         let mut asked = asked(one, (&agent, &alias, arn));
-        let found = team::member(cx, &asked, cx.engine.team_levels()).await?;
+        let found = team::member(cx, &asked).await?;
         asked.config = found.unwrap_or_default();
         Ok(asked)
     }

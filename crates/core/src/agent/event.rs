@@ -401,6 +401,9 @@ pub struct ModelFailed {
     /// The exception that the client sees.
     pub code: String,
     pub message: String,
+    /// It broke off while the client heard it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub heard: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

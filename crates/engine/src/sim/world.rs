@@ -418,11 +418,13 @@ pub(crate) fn results(payload: &Value) -> Input {
     let payload = Json::from(payload.clone());
     let inputs = payload["invocationInputs"].as_array().cloned().unwrap_or_default();
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    // A client of one agent need not say whose a result is.
+    let named = |input: &Json| input["functionInvocationInput"]["collaboratorName"].is_string();
+    let several = inputs.iter().any(named);
     let results = inputs.iter().map(|input| {
         let input = &input["functionInvocationInput"];
         ClientResult {
-            // A client with one agent need not say it; a collaborator's it must tell apart.
-            agent_id: Some(text(&input["agentId"])).filter(|id| id != "AGENT"),
+            agent_id: several.then(|| text(&input["agentId"])),
             confirmation: (input["actionInvocationType"] != "RESULT")
                 .then_some(Confirmation::Confirm),
             group: text(&input["actionGroup"]),

@@ -365,5 +365,6 @@ fn calls_written_as_text_are_read_with_what_the_schema_says_of_them() {
         g__f{"a":"1","b":"two"}
         nothing{}
         GET__g__api{"c":"{\"d\": [1]}"}
-    "#]].assert_eq(&shown.collect::<String>());
+    "#]]
+    .assert_eq(&shown.collect::<String>());
 }

@@ -75,6 +75,8 @@ pub struct Turn {
     pub routed: Option<String>,
     /// Whether the answer of the one that it chose now went out while it was made.
     pub aloud: Option<bool>,
+    /// The client heard the beginning of an answer that nobody ends.
+    pub broke_off: bool,
     /// What collaborators that are done have used.
     pub spent: Spent,
     /// Replies in a row with nothing but refused tool uses.
@@ -119,7 +121,10 @@ pub fn apply(turn: &mut Turn, event: &Event) {
             turn.asking = None;
             turn.routing = Routing::Over;
         }
-        Event::ModelFailed(failed) => turn.fail(&failed.code, &failed.message),
+        Event::ModelFailed(failed) => {
+            turn.broke_off = failed.heard;
+            turn.fail(&failed.code, &failed.message);
+        }
         Event::ModelOverflowed(overflowed) => turn.overflow(overflowed),
         Event::Shrunk(shrunk) => turn.shrink(shrunk),
         Event::ToolReturned(returned) => {

@@ -111,10 +111,18 @@ impl Turn {
                 self.providers.push(provider);
             }
         }
+        self.broke_off |= turn.broke_off && tool_use_id == ROUTE;
+        for (path, thread) in turn.threads {
+            self.threads.insert(thread_path(&collaborator, &path), thread);
+        }
         for (path, thread) in turn.added {
             self.added.insert(thread_path(&collaborator, &path), thread);
         }
-        self.added.entry(collaborator).or_default().extend(turn.messages);
+        // What it had to leave out stays left out.
+        if let Some(thread) = self.threads.get_mut(&collaborator) {
+            thread.forget(thread.exchanges.len().saturating_sub(turn.past.exchanges.len()));
+        }
+        self.added.insert(collaborator, turn.carried.into_iter().chain(turn.messages).collect());
     }
 
     /// The answer of the collaborator that had the whole turn is this turn's.
@@ -123,7 +131,8 @@ impl Turn {
             return;
         };
         if let Outcome::Answered { body, .. } = &returned.outcome {
-            self.aloud = Some(member.turn.stream && member.turn.said.is_some());
+            let aloud = member.turn.aloud.unwrap_or(member.turn.stream);
+            self.aloud = Some(aloud && member.turn.said.is_some());
             self.say(vec![Block::Text(body.clone())], &Origin::Model);
             self.said = Some(body.clone());
         }

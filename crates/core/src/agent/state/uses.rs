@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use wire::converse::{Block, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
 
-use super::Turn;
+use super::{ROUTE, Turn};
 use crate::agent::event::{Call, Deferred, Outcome, ToolReturned, UnknownEffect};
 use crate::agent::origin::{Origin, push};
 use crate::agent::tool::{self, Effect};
@@ -140,10 +140,11 @@ impl Turn {
         }
     }
 
-    /// Whether the conversation has a tool use of this id already.
+    /// Whether the conversation has a tool use of this id already, or the id is none of a tool use.
     pub(super) fn has_used(&self, id: &str) -> bool {
         let mut blocks = self.said_so_far().flat_map(|message| &message.content);
-        blocks.any(|block| matches!(block, Block::ToolUse(used) if used.tool_use_id == id))
+        id == ROUTE
+            || blocks.any(|block| matches!(block, Block::ToolUse(used) if used.tool_use_id == id))
     }
 
     pub(super) fn remember_unknown(&mut self, tool_use_id: &str) {

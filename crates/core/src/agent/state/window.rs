@@ -24,12 +24,12 @@ impl Turn {
 
     pub(super) fn shrink(&mut self, shrunk: &Shrunk) {
         self.overflow = None;
-        let kept = self.past.exchanges.len();
-        let all = shrunk.exchanges as usize;
-        self.past.forget(all);
-        let carried = history::exchanges("", 0, &self.carried);
-        let carried = carried.into_iter().skip(all.saturating_sub(kept));
-        self.carried = carried.flat_map(|exchange| exchange.messages).collect();
+        let mut left_out = shrunk.exchanges as usize;
+        self.relayed = without(&self.relayed, &mut left_out);
+        let gone = left_out.min(self.past.exchanges.len());
+        self.past.forget(gone);
+        left_out -= gone;
+        self.carried = without(&self.carried, &mut left_out);
         for cut in &shrunk.results {
             let whole = self.results().find(|(id, _)| *id == cut.tool_use_id);
             let whole = whole.map_or(0, |(_, bytes)| bytes);
@@ -40,9 +40,12 @@ impl Turn {
 
     /// Exchanges before this turn's own, the oldest first, by their tokens.
     pub fn earlier(&self) -> Vec<usize> {
+        let tokens = |said: &[Utterance]| {
+            let exchanges = history::exchanges("", 0, said).into_iter();
+            exchanges.map(|exchange| exchange.tokens).collect::<Vec<_>>()
+        };
         let past = self.past.exchanges.iter().map(|exchange| exchange.tokens);
-        let carried = history::exchanges("", 0, &self.carried);
-        past.chain(carried.iter().map(|exchange| exchange.tokens)).collect()
+        tokens(&self.relayed).into_iter().chain(past).chain(tokens(&self.carried)).collect()
     }
 
     /// The texts of this turn's tool results: id and bytes.
@@ -53,6 +56,14 @@ impl Turn {
             _ => None,
         })
     }
+}
+
+/// The messages without so many of the oldest exchanges, which are counted off.
+fn without(said: &[Utterance], left_out: &mut usize) -> Vec<Utterance> {
+    let exchanges = history::exchanges("", 0, said);
+    let gone = (*left_out).min(exchanges.len());
+    *left_out -= gone;
+    exchanges.into_iter().skip(gone).flat_map(|exchange| exchange.messages).collect()
 }
 
 fn text_bytes(result: &ToolResult) -> usize {

@@ -262,7 +262,14 @@ impl Life {
         let step = self.turn.at(path).map_or(0, |turn| turn.steps);
         let (provider, message) = ("p".to_owned(), "no".to_owned());
         match self.draws.below(24) {
-            0 => return Event::ModelFailed(ModelFailed { step, code: "E".to_owned(), message }),
+            0 => {
+                return Event::ModelFailed(ModelFailed {
+                    step,
+                    code: "E".to_owned(),
+                    message,
+                    heard: false,
+                });
+            }
             1 => return Event::ModelOverflowed(ModelOverflowed { step, provider, message }),
             _ => {}
         }

@@ -8,7 +8,8 @@
 //! that the model reads, `model overflows: TEXT` its refusal of more. `LONG` in a tool's answer is 9,000 bytes.
 //! `client: u1 = BODY, u2 fails = BODY` brings results; `agrees`, `denies` and `reprompts` are the
 //! other states. `defer u1: TOKEN` is a tool that answers later. `cancel: REASON`,
-//! `model fails: TEXT`.
+//! `model fails: TEXT`, and
+//! `model breaks: TEXT` once the client has heard the beginning.
 //!
 //! A supervisor's part `tell NAME TEXT` is a message to a collaborator. What happens in the turn
 //! that it begins has the tool use's id in front: `u1/model: TEXT`, `u1/u2/tool u3: BODY`,
@@ -95,7 +96,8 @@ impl Play {
             ["model"] => vec![self.said(&path, text, StopReason::EndTurn)],
             ["model", "withheld"] => vec![self.said(&path, text, StopReason::ContentFiltered)],
             ["model", "overflows"] => vec![overflowed(text)],
-            ["model", "fails"] => vec![model_failed(text)],
+            ["model", "fails"] => vec![model_failed(text, false)],
+            ["model", "breaks"] => vec![model_failed(text, true)],
             ["tool", id] => vec![returned(id, "", &text.replace("LONG", &"l".repeat(9_000)))],
             ["tool", id, how] => vec![returned(id, how, text)],
             ["client"] => resumed(text, &self.turn),
@@ -437,9 +439,9 @@ fn thought(text: &str) -> Block {
     )
 }
 
-fn model_failed(text: &str) -> Event {
+fn model_failed(text: &str, heard: bool) -> Event {
     let code = "ThrottlingException".to_owned();
-    Event::ModelFailed(ModelFailed { step: 1, code, message: text.to_owned() })
+    Event::ModelFailed(ModelFailed { step: 1, code, message: text.to_owned(), heard })
 }
 
 fn returned(id: &str, how: &str, text: &str) -> Event {

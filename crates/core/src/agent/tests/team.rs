@@ -545,6 +545,86 @@ fn a_turn_that_nobody_takes_is_the_supervisors() {
 }
 
 #[test]
+fn half_an_answer_of_a_routed_collaborator_ends_the_turn() {
+    let broken = "user: hm; model: billing; route/model breaks: overloaded";
+    check_routed(
+        broken,
+        None,
+        &expect![[r#"
+        user: hm
+          -> ask model 1 whom to route to
+        model: billing
+          -> billing begins as run-1-0 on "hm"
+          -> route/ask model 1
+        route/model breaks: overloaded
+          -> fail
+        history
+          user: "hm"
+        thread billing
+          user: "hm"
+        failed ThrottlingException: overloaded
+    "#]],
+    );
+}
+
+#[test]
+fn a_tool_use_is_never_taken_for_a_routed_turn() {
+    check(
+        "user: go; model: use g__read#route{x:1}; tool route_0: ok; model: done",
+        &expect![[r#"
+        user: go
+          -> ask model 1
+        model: use g__read#route{x:1}
+          -> call route_0 g__read{"x":1}
+        tool route_0: ok
+          -> ask model 2
+        model: done
+          -> finish "done"
+        history
+          user: "go"
+          assistant: route_0 g__read{"x":1}
+          user: route_0 = ok
+          assistant: "done"
+    "#]],
+    );
+}
+
+#[test]
+fn what_a_collaborator_reads_of_others_is_left_out_first() {
+    let script = "user: I am Ada; model: hello Ada";
+    let first = play(script, supervisor(Collaboration::Supervisor), None).turn;
+    let script = "user: both; model: tell orders two; u1/model overflows: too long; \
+                  u1/model: short; model: done";
+    let played = play(script, supervisor(Collaboration::Supervisor), Some(first));
+    expect![[r#"
+        user: both
+          -> ask model 1
+        model: tell orders two
+          -> orders begins as run-1-1 on "two"
+          -> u1/ask model 1
+        u1/model overflows: too long
+          -> u1/leave out 1 exchanges
+          -> u1/ask model 2
+        u1/model: short
+          -> u1/finish "short"
+          -> u1 reports "short"
+          -> ask model 2
+        model: done
+          -> finish "done"
+        history
+          1 earlier exchanges
+          user: "both"
+          assistant: u1 AgentCommunication__sendMessage{"content":"two","recipient":"orders"}
+          user: u1 = short
+          assistant: "done"
+        thread orders
+          user: "two"
+          assistant: "short"
+    "#]]
+    .assert_eq(&played.told());
+}
+
+#[test]
 fn a_collaborator_reads_its_supervisors_conversation_only_where_it_is_relayed() {
     let script = "user: I am Ada; model: hello Ada";
     let first = play(script, supervisor(Collaboration::Supervisor), None).turn;

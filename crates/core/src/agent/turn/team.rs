@@ -47,7 +47,7 @@ pub(super) fn route(turn: &Turn, facts: &Facts<'_>) -> Option<Event> {
 pub(super) fn members(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     let over = turn.members.iter().find(|(_, member)| member.turn.end.is_some());
     if let Some((id, member)) = over {
-        return vec![report(turn, id, member, facts)];
+        return vec![broken_off(id, member).unwrap_or_else(|| report(turn, id, member, facts))];
     }
     let mut events = Vec::new();
     for (id, member) in &turn.members {
@@ -65,6 +65,16 @@ pub(super) fn members(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
         }
     }
     events
+}
+
+/// Half an answer that the client has heard cannot be taken back: no other may follow it.
+fn broken_off(id: &str, member: &Member) -> Option<Event> {
+    match &member.turn.end {
+        Some(End::Failed { code, message }) if id == ROUTE && member.turn.broke_off => {
+            Some(Event::Failed { code: code.clone(), message: message.clone() })
+        }
+        _ => None,
+    }
 }
 
 fn report(turn: &Turn, id: &str, member: &Member, facts: &Facts<'_>) -> Event {
