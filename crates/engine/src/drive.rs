@@ -143,8 +143,10 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
     let inner = inner.clone();
     match intent {
         Intent::AskModel { purpose, step } => {
-            run.live.listen_to(run.counted.asked, run.epoch);
             let call = call::model_call(place.turn, place.agent, purpose);
+            if call.stream {
+                run.live.listen_to(run.counted.asked, run.epoch);
+            }
             let ask = ModelCall { step, live: call.stream.then(|| run.live.clone()), call };
             flights.begin(path, async move { perform::ask_model(&inner, ask).await });
         }

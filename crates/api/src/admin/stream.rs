@@ -6,7 +6,7 @@
 //! or `end`.
 
 use engine::live::Out;
-use engine::tail::{Heard, Position, TailError, What};
+use engine::tail::{Heard, TailError, What};
 use futures_util::StreamExt as _;
 use serde_json::{Value as Json, json};
 use store::StoreError;
@@ -54,11 +54,7 @@ fn event(heard: Result<Heard, StoreError>) -> Result<Event, Fault> {
         }
         What::Ended(status) => named("end", json!({ "status": status })),
     };
-    Ok(Event { id: id_of(position), name, data })
-}
-
-fn id_of(position: Position) -> String {
-    position.to_string()
+    Ok(Event { id: position.to_string(), name, data })
 }
 
 /// The JSON that the frames of InvokeAgent's stream carry.

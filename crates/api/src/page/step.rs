@@ -51,7 +51,7 @@ fn one(step: &Step, span: Span) -> Markup {
             div {
                 @if let Some(prompt) = &step.prompt { (sent(prompt, step.digest.as_ref())) }
                 @if let Some(input) = &step.input { h3 { (input_word(step.kind)) } (value(input)) }
-                (steps_of(step, span))
+                (steps(&step.steps, span))
                 @if let Some(output) = &step.output { h3 { (output_word(step.kind)) } (output_of(output)) }
                 @if let (Some(provider), Some(model)) = (&step.provider, &step.model) {
                     p { "by " (model) " of " (provider) }
@@ -59,10 +59,6 @@ fn one(step: &Step, span: Span) -> Markup {
             }
         }
     }
-}
-
-fn steps_of(step: &Step, span: Span) -> Markup {
-    steps(&step.steps, span)
 }
 
 fn word(kind: Kind) -> &'static str {
