@@ -7,6 +7,7 @@ import pytest
 
 from support.agents import DRAFT_ALIAS, Agent, function, hand_back, hear, refused, result, until
 from support.model import Say, tool_results
+from support.team import Team, tell
 from support.tools import ONCE, READ, answer, later
 
 BOOK = function("book", "Books a seat", seat="string required")
@@ -221,3 +222,20 @@ def test_a_pending_call_that_only_reads_may_be_made_again(craton, agent, model):
     assert one.talk("second", session="read").text == "Here." and len(one.calls()) == 2
     with refused("ConflictException"):
         hear(stream)
+
+
+def test_a_collaborators_tool_may_answer_later(craton, agent, models, cp, model):
+    """B12, I1: the whole team waits, and the result finds its way down."""
+    def set_up(one):
+        one.serve(lambda event: later(event, "job-1"))
+        one.group(BOOK, executor=ONCE, name="seats")
+    team = Team(agent, models, cp, seats=set_up)
+    team.models["seats"].turn(Say(calls=[("seats__book", {"seat": "4A"})]), Say("<answer>Seat 4A.</answer>"))
+    model.turn(Say(calls=tell(("seats", "book 4A"))), Say("<answer>Booked.</answer>"))
+    turn = aside(lambda: team.talk("Book 4A", session="team"))
+    run = parked(craton, "team")
+    event = team.members["seats"].calls()[0].event
+    assert [craton.tell(f"/runs/{run}/calls/job-1", answer(event, "yours"))[0] for _ in "12"] == [200, 200]
+    assert turn.join().text == "Booked."
+    assert tool_results(team.models["seats"].requests[1]) == ["yours"]
+    assert tool_results(model.requests[1]) == ["Seat 4A."]
