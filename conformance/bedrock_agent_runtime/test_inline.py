@@ -196,6 +196,16 @@ def test_the_conversation_so_far_may_come_along(inline, model):
     assert heard[:2] == ["I am Ada", "Hello Ada"]
 
 
+def test_a_file_that_comes_with_the_question_reaches_the_model(inline, model):
+    """inlineSessionState.files, for CHAT."""
+    model.turn(Say("It says 4711."))
+    attached = {"name": "note.txt", "useCase": "CHAT", "source": {
+        "sourceType": "BYTE_CONTENT", "byteContent": {"mediaType": "text/plain", "data": b"The code is 4711."}}}
+    turn = inline().talk("What does it say?", inlineSessionState={"files": [attached]})
+    assert turn.text == "It says 4711."
+    assert "The code is 4711." in json.dumps(model.requests[0]["messages"][-1]["content"])
+
+
 def test_a_prompt_may_have_less_of_the_conversation(inline, model):
     model.turn(Say("ok"))
     one = inline()

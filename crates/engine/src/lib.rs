@@ -12,6 +12,7 @@ pub mod event;
 pub mod function;
 pub mod inspect;
 pub mod journal;
+pub mod kept;
 pub mod limits;
 pub mod live;
 pub mod memory;
@@ -95,6 +96,7 @@ pub(crate) struct Inner {
     /// Leases that could not be given back yet; upkeep tries again.
     pub(crate) strays: Mutex<Vec<lane::Stray>>,
     pub(crate) agents: Mutex<HashMap<String, Arc<Agent>>>,
+    pub(crate) kept: kept::Kept,
     /// Digests of supervisors' configurations by what they were composed of.
     pub(crate) composed: Mutex<HashMap<String, String>>,
     /// Turned on when the process is about to stop: no new run is taken.
@@ -130,6 +132,7 @@ impl Engine {
             renewed_at: std::sync::atomic::AtomicI64::new(i64::MIN / 2),
             strays: Mutex::default(),
             agents: Mutex::default(),
+            kept: kept::Kept::default(),
             composed: Mutex::default(),
             draining: std::sync::atomic::AtomicBool::new(false),
         }))

@@ -22,4 +22,4 @@ mod retention;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
-pub(crate) mod write;
+mod write;

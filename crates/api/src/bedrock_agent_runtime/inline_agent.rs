@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use craton_core::agent::config::{AgentConfig, Collaboration, Stage};
-use craton_core::agent::turn;
+use engine::kept::KeepError;
 use engine::record::Pinned;
 use wire::bedrock_agent::types::{self as build_time, CreateAgentRequest, GuardrailConfiguration};
 use wire::bedrock_agent_runtime::types::{
@@ -23,7 +23,7 @@ use crate::bedrock_agent::document::{self, DRAFT, Settings, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::bedrock_agent::limits::ACTION_GROUPS;
 use crate::bedrock_agent::prompt::{self, Prompts};
-use crate::bedrock_agent::{action_group, agent, agent_collaborator, prepare, write};
+use crate::bedrock_agent::{action_group, agent, agent_collaborator, prepare};
 use crate::cx::Cx;
 
 /// AWS: what stands where an agent's id does (`agentId` of a hand-off in the tests of
@@ -97,19 +97,13 @@ impl<'a> Described<'a> {
     }
 }
 
-/// Keeps a configuration for turns that name it. One that is kept already was compiled before.
+/// Keeps a configuration for turns that name it by the digest that comes back.
 pub(super) async fn keep(cx: &Cx, config: AgentConfig) -> Result<String, Fault> {
-    let pinned = Pinned { config };
-    let (store, digest) = (cx.engine.store(), pinned.digest());
-    let known = store.get::<Pinned>(&tenant(cx), &digest).await.map_err(Fault::internal)?;
-    if known.is_none() {
-        turn::Agent::new(pinned.config.clone())
-            .map_err(|problem| Fault::validation(problem.to_string()))?;
-        let mut batch = write::batch(cx);
-        batch.put(&digest, &pinned);
-        store.commit(batch).await.map_err(Fault::internal)?;
-    }
-    Ok(digest)
+    let kept = cx.engine.keep(&tenant(cx), &Pinned { config }).await;
+    kept.map_err(|error| match error {
+        KeepError::Unfit(problem) => Fault::validation(problem.to_string()),
+        KeepError::Store(error) => Fault::internal(error),
+    })
 }
 
 /// What no inline agent has, or what is read elsewhere.

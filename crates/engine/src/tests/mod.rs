@@ -6,6 +6,7 @@ mod effects;
 mod events;
 mod hand_offs;
 mod holds;
+mod kept;
 mod memory;
 mod operators;
 mod pending;
