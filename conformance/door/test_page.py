@@ -12,7 +12,7 @@ from support.browser import Browser
 from support.model import Say
 from support.server import ACCOUNT, Craton
 from support.terminal import run as verb
-from support.tools import READ
+from support.tools import KEYED, READ
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 
@@ -111,7 +111,7 @@ def under_way(agent, model):
     held = Held()
     model.turn(Say(calls=[("shop__look", {})]), Say("<answer>It is in Ghent.</answer>"))
     one = agent().serve(held)
-    one.group(function("look"), executor=READ)
+    one.group(function("look"), executor=KEYED)
     answer = one.prepare().invoke("Where?")
     assert held.entered.wait(10)
     yield answer, held

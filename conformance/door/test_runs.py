@@ -9,7 +9,7 @@ import pytest
 
 from support.agents import Agent, function, hand_back, hear, result, until
 from support.model import Say
-from support.tools import KEYED, READ
+from support.tools import KEYED
 
 
 def post(craton, path):
@@ -62,7 +62,7 @@ def test_a_query_that_means_nothing_is_refused(craton, query):
 
 
 class Held:
-    """A tool that answers when it is let go."""
+    """A tool that answers when it is let go. Of a keyed call the intent is durable once it is entered."""
 
     def __init__(self):
         self.entered, self.let_go = threading.Event(), threading.Event()
@@ -79,7 +79,7 @@ def test_each_run_that_is_not_over_says_what_it_waits_for(craton, agent, model):
     model.turn(Say(calls=[("shop__look", {})]), Say("ok"), said="look") \
          .turn(Say(calls=[("desk__ask", {})]), said="ask").turn(Say("ok"))
     one = agent().serve(held)
-    one.group(function("look"), executor=READ)
+    one.group(function("look"), executor=KEYED)
     one.group(function("ask"), name="desk")
     one.prepare()
     parked = run_of(one.talk("ask", session="stand-parked").answer)
@@ -111,7 +111,7 @@ def test_a_held_run_ends_what_is_under_way_and_begins_nothing(craton, agent, mod
     held = Held()
     model.turn(Say(calls=[("shop__look", {})]), Say("<answer>Done.</answer>"))
     one = agent().serve(held)
-    one.group(function("look"), executor=READ)
+    one.group(function("look"), executor=KEYED)
     answer = one.prepare().invoke("look", session="held")
     run = run_of(answer)
     assert held.entered.wait(10)
@@ -166,7 +166,7 @@ def test_a_parked_run_that_is_held_takes_its_results_and_waits(craton, agent, mo
 def test_totals_count_what_was_done(craton, agent, model):
     model.turn(Say(calls=[("shop__look", {})]), Say("ok"))
     one = agent().serve(lambda e: "x")
-    one.group(function("look"), executor=READ)
+    one.group(function("look"), executor=KEYED)
     one.prepare()
     before = craton.door("/totals")
     one.talk("look")

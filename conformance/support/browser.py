@@ -82,8 +82,13 @@ class Browser:
         return [one[ELEMENT] for one in found]
 
     def text(self, selector):
-        """The texts of all elements, as a person sees them."""
-        return [self._send("GET", f"{self._session}/element/{one}/text") for one in self.all(selector)]
+        """The texts of all elements, as a person sees them; a page that changes meanwhile is read again."""
+        while True:
+            try:
+                return [self._send("GET", f"{self._session}/element/{one}/text") for one in self.all(selector)]
+            except AssertionError as error:
+                if "stale element" not in str(error):
+                    raise
 
     def click(self, selector):
         self._send("POST", f"{self._session}/element/{self.all(selector)[0]}/click")

@@ -9,11 +9,11 @@ import pytest
 from support.agents import function, hear, refused, until
 from support.model import Say
 from support.terminal import Terminal, run
-from support.tools import READ
+from support.tools import KEYED
 
 
 class Held:
-    """A tool that answers when it is let go."""
+    """A tool that answers when it is let go. Of a keyed call the intent is durable once it is entered."""
 
     def __init__(self):
         self.entered, self.let_go = threading.Event(), threading.Event()
@@ -30,7 +30,7 @@ def under_way(craton, agent, model):
     held = Held()
     model.turn(Say(calls=[("shop__look", {})]), Say("<answer>Done.</answer>"))
     one = agent().serve(held)
-    one.group(function("look"), executor=READ)
+    one.group(function("look"), executor=KEYED)
     answer = one.prepare().invoke("look", session=f"verbs-{one.id}")
     assert held.entered.wait(10)
     yield answer["ResponseMetadata"]["HTTPHeaders"]["x-craton-run-id"], answer, held
