@@ -1,7 +1,8 @@
 //! Converse to chat completions.
 //!
 //! Names and schemas of tools go out as they came in. What the protocol has no place for is refused
-//! by name, never dropped, except cache points (a hint) and reasoning (the protocol takes none back).
+//! by name, never dropped, except cache points (a hint), reasoning (the protocol takes none back) and
+//! OpenAI's own refusal of `top_k`.
 
 use std::borrow::Cow;
 
@@ -78,12 +79,14 @@ pub(super) fn body(call: &Call, field: MaxTokensField) -> Result<Vec<u8>, String
     };
     let written = match &call.additional {
         Json::Null => serde_json::to_vec(&body),
-        additional => serde_json::to_vec(&merged(&body, additional)?),
+        additional => serde_json::to_vec(&merged(&body, additional, field)?),
     };
     Ok(written.expect("its maps have string keys"))
 }
 
-fn merged(body: &Body<'_>, additional: &Json) -> Result<Json, String> {
+/// OpenAI's own API refuses `top_k`, which every agent has that took AWS's settings over; it only
+/// narrows the choice of words, so there it is left out. Other servers have it.
+fn merged(body: &Body<'_>, additional: &Json, field: MaxTokensField) -> Result<Json, String> {
     let Some(additional) = additional.as_object() else {
         return Err("additionalModelRequestFields must be an object".to_owned());
     };
@@ -91,7 +94,8 @@ fn merged(body: &Body<'_>, additional: &Json) -> Result<Json, String> {
         return Err(format!("additionalModelRequestFields cannot set {member:?}"));
     }
     let mut merged = serde_json::to_value(body).expect("its maps have string keys");
-    for (member, value) in additional {
+    let refused = |member: &str| member == "top_k" && field == MaxTokensField::MaxCompletionTokens;
+    for (member, value) in additional.iter().filter(|(member, _)| !refused(member)) {
         merged[member] = value.clone();
     }
     Ok(merged)

@@ -90,6 +90,18 @@ fn what_the_protocol_has_no_place_for_is_refused_by_name() {
     );
 }
 
+#[test]
+fn top_k_is_sent_to_servers_that_know_it() {
+    let call = call(json!({ "additional": { "top_k": 250, "seed": 3 } }));
+    let sent = |field| {
+        let body = request::body(&call, field).expect("it can be carried");
+        let body: Json = serde_json::from_slice(&body).expect("JSON");
+        (body["top_k"].as_u64(), body["seed"].as_u64())
+    };
+    assert_eq!(sent(MaxTokensField::MaxTokens), (Some(250), Some(3)));
+    assert_eq!(sent(MaxTokensField::MaxCompletionTokens), (None, Some(3)));
+}
+
 /// Feeds a stream, cut into pieces of every size, and shows the one reply that must come of it.
 fn check_stream(stream: &str, expected: Expect) {
     let mut replies: Vec<String> = (1..=stream.len()).map(|size| read(stream, size)).collect();
