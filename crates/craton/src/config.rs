@@ -59,6 +59,7 @@ impl Config {
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.limits.engine.check()?;
+        config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
         Ok(config)
     }
@@ -163,6 +164,8 @@ mod tests {
         let refused = Config::parse("[limits.engine]\njournal_page = 0").unwrap_err();
         assert_eq!(refused, "limits.engine.journal_page is 0; set 1 to 10000");
         assert!(Config::parse("[limits.engine]\nlease_millis = 1").is_err());
+        let refused = Config::parse("[limits.turn]\nhand_offs = 8").unwrap_err();
+        assert!(refused.starts_with("limits.turn.hand_offs is 8; "), "{refused}");
         let refused = Config::parse("[sessions]\nhours = 0").unwrap_err();
         assert_eq!(refused, "sessions.hours is 0; set 1 or more, or leave it out");
     }

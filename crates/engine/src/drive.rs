@@ -66,10 +66,11 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
         for (path, intent) in intents {
             perform(inner, &run, path, intent, &mut flights);
         }
-        if flights.is_empty() && !run.turn.paused && run.turn.has_pending() {
+        let idle = flights.is_empty() && !run.turn.paused;
+        if idle && run.turn.has_pending() && !pending::is_waited_for(inner, &run).await? {
             return pending::suspend(inner, run).await.map(|()| Left::Suspended);
         }
-        if flights.is_empty() && !run.turn.paused {
+        if idle && !run.turn.has_pending() {
             // Nothing can move this turn any more: it must not hold its session for ever.
             tracing::error!(run = run.id, "a turn has nothing left to wait for");
             let (code, message) =
@@ -94,6 +95,9 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
                 heed(inner, &mut run, landed);
             },
             landed = flights.land(), if !flights.is_empty() => heed(inner, &mut run, landed),
+            () = tokio::time::sleep(pending::patience(inner, &run.turn)), if idle => {
+                pending::look(inner, &mut run, &mut flights);
+            }
         }
     }
 }
@@ -106,6 +110,9 @@ fn heed(inner: &Inner, run: &mut Run, landed: Vec<(Path, Event)>) {
         }
     }
 }
+
+/// Why nobody heard what came of a call.
+const STOPPED: &str = "the server stopped before the reply was recorded";
 
 /// What was under way when an earlier process stopped: what may be repeated is, the rest is
 /// closed as unknown.
@@ -123,7 +130,7 @@ fn take_up(run: &mut Run, inner: &Inner) -> Vec<(Path, Intent)> {
         match call.effect {
             Effect::Read | Effect::Keyed => again.push((path, Intent::Call(call))),
             Effect::Once => {
-                run.record(inner.clock.now(), within(&path, perform::interrupted(&call)));
+                run.record(inner.clock.now(), within(&path, perform::interrupted(&call, STOPPED)));
             }
         }
     }
@@ -179,7 +186,8 @@ fn call_off(inner: &Inner, run: &mut Run) {
     let at = inner.clock.now();
     for (path, call) in run.turn.calls_under_way() {
         if call.effect != Effect::Read {
-            run.record(at, within(&path, perform::interrupted(&call)));
+            let why = format!("the turn was called off {}", inspect::OPERATOR);
+            run.record(at, within(&path, perform::interrupted(&call, &why)));
         }
     }
     run.record(at, Event::Cancelled { reason: inspect::OPERATOR.to_owned() });

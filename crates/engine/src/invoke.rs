@@ -141,11 +141,7 @@ impl Engine {
     async fn before_a_session(&self, request: &TurnRequest) -> Result<(), InvokeError> {
         let Some(memory) = &request.memory_id else { return Ok(()) };
         let session = self.session(request).await?.value;
-        if let Some(other) = session.memory_id.as_ref().filter(|other| *other != memory) {
-            let message = format!(
-                "session {} belongs to memory {other}; begin another session for memoryId {memory}",
-                request.session_id
-            );
+        if let Some(message) = session::of_another_memory(&session, Some(memory)) {
             return Err(InvokeError::Invalid(message));
         }
         if session.session_id.is_empty() {
@@ -195,6 +191,11 @@ impl Engine {
     ) -> Result<(), Refusal> {
         let inner = &self.0;
         let mut session = self.session(request).await?;
+        // It may have become that since the request came.
+        let other = session::of_another_memory(&session.value, request.memory_id.as_deref());
+        if let Some(message) = other {
+            return Err(InvokeError::Invalid(message).into());
+        }
         if let Some(parked) = session.value.parked.clone() {
             session::call_off_parked(inner, &request.tenant, &parked, session::BY_USER).await?;
             session = self.session(request).await?;

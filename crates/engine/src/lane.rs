@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use craton_core::agent::event::Event;
 use craton_core::agent::state::Turn;
 use futures_util::FutureExt as _;
 use store::{Batch, CommitError, Queued, Tenant, Timer};
@@ -168,7 +169,14 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         pending: Vec::new(),
         outs: Vec::new(),
     };
-    if !run.turn.begun {
+    let accepted = run.turn.accepted.as_ref();
+    let memory = accepted.and_then(|accepted| accepted.memory_id.clone());
+    let found = session::current(inner, &run.tenant, &lane).await.map_err(CommitError::Store)?;
+    let other = session::of_another_memory(&found.value, memory.as_deref());
+    if let Some(message) = other.filter(|_| !run.turn.begun) {
+        let code = "ValidationException".to_owned();
+        run.record(inner.clock.now(), Event::Failed { code, message });
+    } else if !run.turn.begun {
         let session = session::for_lane(inner, &run.tenant, &lane).await?;
         let started = session::started(inner, &run.tenant, &run, session).await;
         let started = started.map_err(CommitError::Store)?;

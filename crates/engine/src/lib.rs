@@ -95,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) renewed_at: std::sync::atomic::AtomicI64,
     /// Leases that could not be given back yet; upkeep tries again.
     pub(crate) strays: Mutex<Vec<lane::Stray>>,
+    /// Runs that sum up sessions that idled out.
+    pub(crate) summaries: Mutex<Vec<(store::Tenant, String)>>,
     pub(crate) agents: Mutex<HashMap<String, Arc<Agent>>>,
     pub(crate) kept: kept::Kept,
     /// Digests of supervisors' configurations by what they were composed of.
@@ -130,6 +132,7 @@ impl Engine {
             tally: inspect::Tally::default(),
             events: event::Agenda::default(),
             renewed_at: std::sync::atomic::AtomicI64::new(i64::MIN / 2),
+            summaries: Mutex::default(),
             strays: Mutex::default(),
             agents: Mutex::default(),
             kept: kept::Kept::default(),

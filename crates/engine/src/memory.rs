@@ -25,13 +25,16 @@ use crate::live::Activation;
 use crate::record::{RunRecord, RunStatus, Session};
 use crate::run::{Counted, Run};
 use crate::session::Closing;
-use crate::{Engine, Inner, lane, note, past};
+use crate::{Engine, Inner, lane, past};
 
 /// What the ids of the timers begin with that sum a session up.
 const TIMERS: &str = "memory/";
 /// How often a summary is tried, and the pause before the next time, by the number of those before.
 const ATTEMPTS: u32 = 3;
 const PAUSE_MILLIS: i64 = 60_000;
+/// Runs at once that sum up what idled out: they are for nobody who waits, and must not crowd out
+/// those that are.
+const UNDER_WAY: usize = 16;
 /// Sessions of one memory that a new one waits for.
 const AWAITED: usize = 100;
 /// How long a memory is kept at most, whatever an agent says. Requirement G4: two years.
@@ -190,10 +193,11 @@ impl Engine {
     ) -> Result<(), CommitError> {
         let meant = |id: &str| session_id.is_none_or(|session| session == id);
         let now = self.now();
-        self.delete_each::<Summary>(tenant, prefix, &|s: &Summary| meant(&s.session_id)).await?;
         let over = |open: &Unsummarised| open.run.is_some() || open.due(now);
-        let meant = |open: &Unsummarised| meant(&open.session_id) && over(open);
-        self.delete_each::<Unsummarised>(tenant, prefix, &meant).await
+        let to_come = |open: &Unsummarised| meant(&open.session_id) && over(open);
+        // First what would be written meanwhile.
+        self.delete_each::<Unsummarised>(tenant, prefix, &to_come).await?;
+        self.delete_each::<Summary>(tenant, prefix, &|s: &Summary| meant(&s.session_id)).await
     }
 
     async fn delete_each<T: Record + Sync>(
@@ -239,11 +243,29 @@ pub(crate) async fn sum_up_due(engine: &Engine) -> Result<(), StoreError> {
     if inner.draining.load(Ordering::SeqCst) {
         return Ok(());
     }
-    for timer in inner.store.due_timers(TIMERS, inner.clock.now(), PAGE).await? {
+    let room = UNDER_WAY.saturating_sub(under_way(inner));
+    for timer in inner.store.due_timers(TIMERS, inner.clock.now(), room).await? {
         let id = String::from_utf8_lossy(&timer.payload);
-        note("summing a session up", begin(engine, &timer.tenant, &id).await);
+        match begin(engine, &timer.tenant, &id).await {
+            Ok(Some(run)) => {
+                let mut runs = inner.summaries.lock().expect("no holder of this lock panics");
+                runs.push((timer.tenant, run));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%id, %error, "summing a session up failed; tried again");
+                lane::put_off(inner, &timer).await;
+            }
+        }
     }
     Ok(())
+}
+
+/// Those of the runs begun here that are not over.
+fn under_way(inner: &Inner) -> usize {
+    let mut runs = inner.summaries.lock().expect("no holder of this lock panics");
+    runs.retain(|(tenant, run)| inner.live.get(tenant, run).is_some());
+    runs.len()
 }
 
 /// Begins the run that sums a session up, and gives its id. `None` if there is nothing to do, or the
@@ -278,7 +300,13 @@ pub(crate) async fn begin(
     run.append_to(inner, &mut batch);
     match inner.store.commit(batch).await {
         Ok(()) => {}
-        Err(CommitError::Conflict(_)) => return Ok(None),
+        Err(CommitError::Conflict(_)) => {
+            // A lane that is held for long does not keep later sessions from their turn.
+            let mut later = Batch::new(tenant, inner.clock.now());
+            later.expect_version::<Unsummarised>(id, found.version);
+            later.timer(&timer(id), inner.clock.now() + PAUSE_MILLIS, id.to_owned());
+            return drop_silently(inner, later).await;
+        }
         Err(CommitError::Store(error)) => return Err(error),
     }
     let begun = run.id.clone();

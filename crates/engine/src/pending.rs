@@ -146,7 +146,7 @@ async fn poll(
     request: ToolCall,
 ) -> Event {
     let heard = match inner.tools.call(request).await {
-        Ok(invoked) if invoked.outcome_known => perform::read(tool, &invoked),
+        Ok(invoked) if invoked.outcome_known => perform::read(tool, call, &invoked),
         Ok(_) | Err(_) => return Event::Deferred(deferred),
     };
     let now = inner.clock.now();
@@ -175,6 +175,13 @@ pub(crate) fn is_news(run: &Run, path: &[String], event: &Event) -> bool {
     }
 }
 
+/// Whether somebody waits for the session of a run with pending calls. Such a run keeps its place:
+/// only what is said after it is suspended calls it off.
+pub(crate) async fn is_waited_for(inner: &Inner, run: &Run) -> Result<bool, CommitError> {
+    let lane = inner.store.lane(&run.tenant, &run.session_key(), 2).await;
+    Ok(lane.map_err(CommitError::Store)?.len() > 1)
+}
+
 /// Leaves a run to its pending calls: no task, no lane, no lease.
 pub(crate) async fn suspend(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     // Whoever takes the run up from here on finds its listeners.
@@ -201,6 +208,12 @@ fn next_look(inner: &Inner, turn: &Turn) -> i64 {
         None => deferred.due,
     };
     turn.all_pending().into_iter().map(of).min().unwrap_or(now)
+}
+
+/// How long until somebody has to [`look`].
+pub(crate) fn patience(inner: &Inner, turn: &Turn) -> Duration {
+    let millis = next_look(inner, turn) - inner.clock.now();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 /// Takes up the suspended runs whose time has come.

@@ -143,7 +143,7 @@ pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: 
     let heard = loop {
         match inner.tools.call(request.clone()).await {
             Ok(invoked) if invoked.outcome_known || call.effect == Effect::Read => {
-                break read(tool, &invoked);
+                break read(tool, call, &invoked);
             }
             Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => {}
             Ok(invoked) => {
@@ -179,9 +179,9 @@ pub(crate) async fn call_reader(inner: &Inner, request: &ToolCall) -> Result<Inv
     }
 }
 
-/// What a crash makes of a call that was asked for and has no outcome in the journal.
-pub(crate) fn interrupted(call: &Call) -> Event {
-    let outcome = unknown(call, "the server stopped before the reply was recorded");
+/// What becomes of a call that was asked for and whose outcome nobody here will hear, and why.
+pub(crate) fn interrupted(call: &Call, why: &str) -> Event {
+    let outcome = unknown(call, why);
     Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis: 0 })
 }
 
@@ -226,7 +226,7 @@ pub(crate) enum Heard {
     Pending(tool::Pending),
 }
 
-pub(crate) fn read(tool: &Tool, invoked: &Invoked) -> Heard {
+pub(crate) fn read(tool: &Tool, call: &Call, invoked: &Invoked) -> Heard {
     if invoked.error.is_some() {
         return Heard::Outcome(Outcome::Error {
             message: tool::short_error(
@@ -241,7 +241,13 @@ pub(crate) fn read(tool: &Tool, invoked: &Invoked) -> Heard {
         Ok(tool::Response::Pending(later)) => return Heard::Pending(later),
         Err(message) => {
             tracing::warn!(tool = tool.name, why = message, "a tool's answer cannot be read");
-            return Heard::Outcome(Outcome::Error { message });
+            // A tool that tried to say so has taken the call.
+            let taken = call.effect != Effect::Read && says_pending(&invoked.payload);
+            let why = "it said that its result comes later, in a way that cannot be read";
+            return Heard::Outcome(match taken {
+                true => unknown(call, why),
+                false => Outcome::Error { message },
+            });
         }
     };
     if !answer.ignored.is_empty() {
@@ -249,6 +255,11 @@ pub(crate) fn read(tool: &Tool, invoked: &Invoked) -> Heard {
         tracing::info!(tool = tool.name, ignored, "members of a tool's answer had no effect");
     }
     Heard::Outcome(outcome(answer))
+}
+
+fn says_pending(payload: &[u8]) -> bool {
+    let answer = serde_json::from_slice::<serde_json::Value>(payload).unwrap_or_default();
+    answer["craton"].get("pending").is_some()
 }
 
 pub(crate) fn outcome(answer: tool::Answer) -> Outcome {

@@ -31,15 +31,16 @@ pub(crate) async fn started(
     session: Session,
 ) -> Result<Event, StoreError> {
     let config = &run.agent.config;
-    let asked = run.turn.accepted.as_ref().and_then(|accepted| accepted.memory_id.as_deref());
-    let memory_id = asked.or(session.memory_id.as_deref());
-    let memory = match memory_id {
+    let asked = run.turn.accepted.as_ref().and_then(|accepted| accepted.memory_id.clone());
+    let memory_id = session.memory_id.or(asked);
+    let memory = match &memory_id {
         Some(id) => memory::recall(inner, tenant, config, (&run.record.alias_id, id)).await?,
         None => Vec::new(),
     };
     let recalled: Vec<String> = memory.iter().map(|recalled| recalled.text.clone()).collect();
     let mut started = Started {
         system: prompt::system(config, &run.turn.prompt_attributes, &recalled),
+        memory_id,
         memory,
         past: session.past,
         threads: session.threads,
@@ -54,6 +55,17 @@ pub(crate) async fn started(
         past.retain(&retention, now);
     }
     Ok(Event::Started(Box::new(started)))
+}
+
+/// Why a turn may not begin that names another memory than its session's.
+pub(crate) fn of_another_memory(session: &Session, asked: Option<&str>) -> Option<String> {
+    let (memory, asked) = (session.memory_id.as_deref()?, asked?);
+    (memory != asked).then(|| {
+        format!(
+            "session {} belongs to memory {memory}; begin another session for memoryId {asked}",
+            session.session_id
+        )
+    })
 }
 
 /// Why a hand-off is called off whose session gets new input.
@@ -227,8 +239,7 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
         session.began_at = record.begun_at;
     }
     if turn.begun {
-        let memory_id = turn.accepted.as_ref().and_then(|accepted| accepted.memory_id.clone());
-        session.memory_id = memory_id.or(session.memory_id);
+        session.memory_id = session.memory_id.or_else(|| turn.memory_id.clone());
         session.attributes = turn.session_attributes.clone();
         if lapsed {
             // It lapsed while the turn ran: what the turn had from it still holds.

@@ -167,6 +167,9 @@ pub struct Started {
     /// below this turn's agent ([`thread_path`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub threads: BTreeMap<String, Past>,
+    /// The memory that the session belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_id: Option<String>,
     /// Summaries of earlier sessions with the same memory, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<Recalled>,

@@ -18,8 +18,32 @@ pub struct Limits {
     pub team_levels: u32,
 }
 
+/// AWS: the most calls that a client is handed, or brings the results of, at once (`InvocationInputs`
+/// and `ReturnControlInvocationResults`, API model).
+const MOST_HAND_OFFS: usize = 5;
+
+impl Limits {
+    /// What no turn could work with, as a sentence for whoever wrote it.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=MOST_HAND_OFFS).contains(&self.hand_offs) {
+            return Err(format!(
+                "limits.turn.hand_offs is {}; a client takes and returns at most {MOST_HAND_OFFS} \
+                 calls at once, set 1 to {MOST_HAND_OFFS}",
+                self.hand_offs
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Limits { model_calls: 20, repairs: 3, tool_uses: 32, hand_offs: 5, team_levels: 4 }
+        Limits {
+            model_calls: 20,
+            repairs: 3,
+            tool_uses: 32,
+            hand_offs: MOST_HAND_OFFS,
+            team_levels: 4,
+        }
     }
 }

@@ -15,6 +15,8 @@ pub use standing::{Standing, State};
 pub(crate) use totals::Tally;
 pub use totals::Totals;
 
+use std::time::Duration;
+
 use craton_core::agent::state::Turn;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -25,6 +27,10 @@ use crate::live::Out;
 use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
 use crate::steps::{self, Step};
 use crate::{Engine, session, trace};
+
+/// How often a run that is called off is looked at, and how many times.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 500;
 
 /// The reason that clients read when a run was called off here.
 pub(crate) const OPERATOR: &str = "by an operator";
@@ -87,26 +93,45 @@ impl Engine {
     /// is over already. A call under way that may change something is recorded as unknown.
     pub async fn cancel(&self, tenant: &Tenant, id: &str) -> Result<bool, CommitError> {
         let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
-        let Some(record) = found else { return Ok(false) };
-        match record.status {
-            RunStatus::Running => self.cancel_running(tenant, &record.run).await,
-            RunStatus::Parked => {
-                let key = record.session_key();
-                let found = session::current(&self.0, tenant, &key).await;
-                let parked = found.map_err(CommitError::Store)?.value.parked;
-                let Some(parked) = parked.filter(|parked| parked.run == record.run) else {
-                    return Ok(false);
-                };
-                session::call_off_parked(&self.0, tenant, &parked, OPERATOR).await?;
-                Ok(true)
+        let Some(run) = found.map(|record| record.run) else { return Ok(false) };
+        for look in 0..LOOKS {
+            let Some(record) = session::run_record(&self.0, tenant, &run).await? else {
+                return Ok(false);
+            };
+            let called_off = match record.status {
+                RunStatus::Running => self.cancel_running(tenant, &run).await,
+                RunStatus::Parked => self.cancel_parked(tenant, &record).await,
+                RunStatus::Cancelled => return Ok(look > 0),
+                RunStatus::Answered | RunStatus::GaveUp | RunStatus::Failed => return Ok(false),
+            };
+            match called_off {
+                Ok(true) => return Ok(true),
+                // Somebody took the run meanwhile; the next look finds who.
+                Ok(false) | Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error),
             }
-            RunStatus::Answered | RunStatus::GaveUp | RunStatus::Failed | RunStatus::Cancelled => {
-                Ok(false)
-            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
+        Ok(false)
     }
 
-    /// A run that waits for its session ends at once, one that a task drives at its next event.
+    /// `false` if it has to be looked at again.
+    async fn cancel_parked(
+        &self,
+        tenant: &Tenant,
+        record: &RunRecord,
+    ) -> Result<bool, CommitError> {
+        let found = session::current(&self.0, tenant, &record.session_key()).await;
+        let parked = found.map_err(CommitError::Store)?.value.parked;
+        let Some(parked) = parked.filter(|parked| parked.run == record.run) else {
+            return Ok(false);
+        };
+        session::call_off_parked(&self.0, tenant, &parked, OPERATOR).await?;
+        Ok(true)
+    }
+
+    /// A run that waits for its session ends at once, one that a task drives at its next event. A
+    /// task on its way to park the run does not hear the word: `false`, look again.
     async fn cancel_running(&self, tenant: &Tenant, run: &str) -> Result<bool, CommitError> {
         let found = self.0.store.queued_run(tenant, run).await.map_err(CommitError::Store)?;
         let live = self.0.live.get(tenant, run);
@@ -123,7 +148,7 @@ impl Engine {
         if let Some(live) = &live {
             live.cancel.notify_one();
         }
-        Ok(live.is_some())
+        Ok(false)
     }
 
     /// Says that a person has looked at an unknown outcome, so that the call may be made again.

@@ -6,7 +6,7 @@
 //! really took effect.
 
 mod stages;
-mod team;
+pub(crate) mod team;
 pub(crate) mod world;
 
 use std::collections::BTreeMap;

@@ -30,7 +30,7 @@ fn play(seed: u64) -> Play {
 }
 
 /// An agent whose model has its name.
-fn named(name: &str, team: &[(&str, &Pinned)]) -> AgentConfig {
+pub(crate) fn named(name: &str, team: &[(&str, &Pinned)]) -> AgentConfig {
     let one = |(name, pinned): &(&str, &Pinned)| Collaborator {
         name: (*name).to_owned(),
         instruction: format!("asked about {name}"),
@@ -64,7 +64,7 @@ fn asked(turn: u64, dice: &mut Dice) -> Vec<Reply> {
     vec![reply(uses, StopReason::ToolUse), reply(vec![answer], StopReason::EndTurn)]
 }
 
-fn tell(name: &str, turn: u64, n: u64) -> Block {
+pub(crate) fn tell(name: &str, turn: u64, n: u64) -> Block {
     Block::ToolUse(ToolUse {
         tool_use_id: format!("tell{turn}-{n}"),
         name: SEND_MESSAGE.to_owned(),

@@ -1,18 +1,22 @@
 //! Return of control: parked turns and their results.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use craton_core::agent::config::AgentConfig;
 use expect_test::expect;
 use futures_util::StreamExt as _;
+use llm::Models;
 use store::Batch;
+use wire::converse::StopReason;
 
-use super::Bench;
+use super::{Bench, parse};
 use crate::limits::Limits;
-use crate::live::Out;
-use crate::record::{Pinned, RunStatus};
+use crate::live::{Activation, Out};
+use crate::record::{Pinned, RunRecord, RunStatus};
 use crate::request::{ClientResult, Confirmation, Input, TurnRequest};
-use crate::sim::world::{self, Mishap, config};
+use crate::sim::team::{named, tell};
+use crate::sim::world::{self, Mishap, Model, config, reply};
 
 const SCRIPT: [&str; 2] =
     ["use client__ask 1, use g__once 2, use client__ask 3", "<answer>done</answer>"];
@@ -259,4 +263,51 @@ async fn a_turn_that_cannot_begin_leaves_the_hand_off_open() {
     let outs = bench.engine.attach(&bench.tenant, &run, &run).await.expect("it is over");
     let Some(Out::ReturnControl(handed)) = outs.collect::<Vec<_>>().await.pop() else { panic!() };
     assert_eq!(bench.hear(bench.request_of(world::results(&handed))).await, "[done]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_meets_a_run_on_its_way_to_park_calls_its_hand_off_off() {
+    let bench = Bench::new(&SCRIPT).await;
+    bench.hand_off("go").await;
+    let parked = bench.engine.runs(&bench.tenant, None, 1).await.expect("runs").remove(0);
+    let put = async |record: &RunRecord| {
+        let mut batch = Batch::new(&bench.tenant, bench.engine.now());
+        batch.put(&record.run, record);
+        bench.store.commit(batch).await.expect("a store");
+    };
+    // As it is while its task writes its last batch, and no longer listens.
+    put(&RunRecord { status: RunStatus::Running, ..parked.clone() }).await;
+    let live = Activation::new("", &parked.run);
+    bench.engine.0.live.begin(&bench.tenant, &parked.run, &live);
+    let parks = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        put(&parked).await;
+        bench.engine.0.live.end(&bench.tenant, &parked.run, &live);
+    };
+    let (cancelled, ()) = tokio::join!(bench.engine.cancel(&bench.tenant, &parked.run), parks);
+    assert_eq!(cancelled, Ok(true));
+    assert_eq!(bench.statuses().await, [RunStatus::Cancelled]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_may_be_of_two_agents_has_to_say_of_which() {
+    let model = Model::new(vec![
+        reply(vec![tell("billing", 0, 0), tell("orders", 0, 1)], StopReason::ToolUse),
+        parse(1, "<answer>done</answer>"),
+    ]);
+    let works = |at| vec![parse(at, "use client__ask 1"), parse(at, "<answer>mine</answer>")];
+    let others = [("billing".to_owned(), works(2)), ("orders".to_owned(), works(3))];
+    let model = Arc::new(model.with(others.into()));
+    let mut bench = Bench::of(Models::single(model.clone()), model, Limits::default()).await;
+    let (billing, orders) = (named("billing", &[]), named("orders", &[]));
+    let team = [billing, orders].map(|config| Pinned { config });
+    for member in &team {
+        bench.other_config(member.config.clone()).await;
+    }
+    let boss = named("boss", &[("billing", &team[0]), ("orders", &team[1])]);
+    bench.config = bench.other_config(AgentConfig { agent_id: "AGENT".to_owned(), ..boss }).await;
+    let results = bench.hand_off("go").await;
+    let unnamed = bring(&bench, &results, |_, result| result.agent_id = None).await;
+    expect!["refused: returnControlInvocationResults holds a result for function ask of client without agentId, which several agents of this hand-off wait for; give the agentId of the invocation input"].assert_eq(&unnamed);
+    assert_eq!(bring(&bench, &results, |_, _| ()).await, "[done]");
 }

@@ -7,6 +7,7 @@ use expect_test::expect;
 use llm::ModelErrorKind::Unavailable;
 
 use super::Bench;
+use crate::limits::Limits;
 use crate::memory::{self, Summary, Unsummarised};
 use crate::record::RunStatus;
 use crate::request::{Input, TurnRequest};
@@ -14,7 +15,12 @@ use crate::sim::world::config;
 
 /// A model that sums sessions up with these texts, one after the other.
 async fn bench(summaries: &[&str], memory: MemoryConfig) -> Bench {
-    let mut bench = Bench::new(&[]).await;
+    slow(summaries, memory, Duration::ZERO).await
+}
+
+/// The same, with a model that takes its time.
+async fn slow(summaries: &[&str], memory: MemoryConfig, takes: Duration) -> Bench {
+    let mut bench = Bench::with(&[], takes, Limits::default()).await;
     let texts = summaries.iter().map(|text| (*text).to_owned());
     bench.model.summaries.lock().expect("no panic").extend(texts);
     bench.config = bench.other_config(AgentConfig { memory: Some(memory), ..config() }).await;
@@ -178,4 +184,53 @@ async fn what_is_forgotten_is_gone_with_what_was_still_to_be_written() {
     assert_eq!(known(&bench).await, "s1: first\n");
     bench.engine.forget(&bench.tenant, &prefix, None).await.expect("a store");
     assert_eq!((known(&bench).await.as_str(), waiting(&bench).await), ("", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_waited_does_not_turn_its_session_over_to_another_memory() {
+    let bench = slow(&["Ann likes tea."], month(), Duration::from_secs(5)).await;
+    let bob = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let memory_id = Some("bob".to_owned());
+        bench.hear(TurnRequest { memory_id, ..asks(&bench, "one", "and I?") }).await
+    };
+    let (ann, bob) = tokio::join!(bench.hear(asks(&bench, "one", "I like tea")), bob);
+    assert_eq!(ann, "[heard 1]");
+    assert_eq!(
+        bob,
+        "[ValidationException: session one belongs to memory ann; begin another session for \
+         memoryId bob]"
+    );
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    assert_eq!((known(&bench).await.as_str(), waiting(&bench).await), ("one: Ann likes tea.\n", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_keeps_its_memory_while_a_turn_takes_longer_than_it_may_idle() {
+    let bench = slow(&["Ann likes tea."], month(), Duration::from_secs(700)).await;
+    bench.hear(asks(&bench, "one", "I like tea")).await;
+    let unnamed = |request| TurnRequest { memory_id: None, ..request };
+    bench.hear(unnamed(asks(&bench, "one", "a cup, please"))).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((bench.engine.running(), waiting(&bench).await), (0, 1), "it goes on");
+    bench.hear(unnamed(of(&bench, "one", Input::EndSession))).await;
+    bench.quiet().await;
+    assert_eq!((known(&bench).await.as_str(), waiting(&bench).await), ("one: Ann likes tea.\n", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_idle_out_together_are_summed_up_a_few_at_a_time() {
+    let bench = slow(&["first"; 40], month(), Duration::from_secs(5)).await;
+    for n in 0..40 {
+        let request = asks(&bench, &format!("s{n}"), "hi");
+        drop(
+            bench.engine.invoke(TurnRequest { memory_id: Some(format!("m{n}")), ..request }).await,
+        );
+    }
+    bench.quiet().await;
+    bench.model.most.store(0, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(660)).await;
+    assert_eq!(bench.model.most.load(std::sync::atomic::Ordering::SeqCst), 16);
+    let found = bench.store.list::<Summary>(&bench.tenant, "", None, 100).await;
+    assert_eq!(found.expect("a store").len(), 40);
 }

@@ -21,6 +21,8 @@ async fn a_turn_under_way_is_called_off_and_its_call_is_unknown() {
     };
     let (told, cancelled) = tokio::join!(bench.ask("go"), cancel);
     assert_eq!((told.as_str(), cancelled), (CALLED_OFF, Ok(true)));
+    let read = format!("{:?}", bench.history().await);
+    assert!(read.contains("(the turn was called off by an operator)"), "{read}");
     bench.ask("again").await;
     bench
         .check(&expect![[r#"

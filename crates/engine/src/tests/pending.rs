@@ -298,3 +298,53 @@ async fn a_run_whose_time_comes_while_its_session_is_written_is_taken_up_after_t
     let (told, statuses) = tokio::join!(told, operator);
     assert_eq!((told.as_str(), statuses), ("[done]", vec![RunStatus::Answered]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn text_that_waited_when_a_call_became_pending_goes_on_waiting() {
+    let mut bench = Bench::new(&SCRIPT).await;
+    for _ in 0..3 {
+        bench.world.mishap(Mishap::Later(5, Some(30)));
+    }
+    drop(bench.engine.invoke(bench.request("go")).await.expect("a turn"));
+    seconds(1).await;
+    drop(bench.engine.invoke(bench.request("and then?")).await.expect("it waits"));
+    seconds(50).await;
+    assert_eq!(bench.world.calls(), ["once 1 key 0", "job-1 asked for"]);
+    bench.restart().await;
+    seconds(100).await;
+    assert_eq!(bench.statuses().await, [RunStatus::Answered, RunStatus::Answered]);
+    bench
+        .check(&expect![[r#"
+            user: go
+            agent: use g__once 1
+            user: once of 1
+            agent: <answer>done</answer>
+            user: and then?
+            agent: <answer>heard 3</answer>
+            called once 1 key 0
+            called job-1 asked for
+            called job-1 asked for
+            called job-1 asked for
+            called job-1 asked for
+        "#]])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_takes_a_call_in_words_that_cannot_be_read_may_have_changed_something() {
+    let bench = Bench::new(&["use g__once 1, use g__read 2", "<answer>done</answer>"]).await;
+    bench.world.mishap(Mishap::Later(1, Some(0)));
+    bench.world.mishap(Mishap::Later(1, Some(0)));
+    assert_eq!(bench.ask("go").await, "[done]");
+    bench
+        .check(&expect![[r#"
+            user: go
+            agent: use g__once 1, use g__read 2
+            user: unknown_outcome, response_malformed
+            agent: <answer>done</answer>
+            unknown g__once {"x":1}
+            called once 1 key 0
+            called read 2 key 1
+        "#]])
+        .await;
+}

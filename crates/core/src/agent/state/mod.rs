@@ -35,6 +35,8 @@ pub struct Turn {
     pub relayed: Vec<Utterance>,
     /// Its start is recorded: the session's lane is its own.
     pub begun: bool,
+    /// The memory that the session belongs to.
+    pub memory_id: Option<String>,
     /// Summaries of earlier sessions, the oldest first.
     pub memory: Vec<String>,
     /// The session's exchanges that the turn reads.
@@ -187,6 +189,7 @@ impl Turn {
         let Some(accepted) = self.accepted.clone() else { return };
         self.begun = true;
         self.system = started.system.clone();
+        self.memory_id = started.memory_id.clone().or(accepted.memory_id);
         self.memory = started.memory.iter().map(|recalled| recalled.text.clone()).collect();
         self.past = started.past.clone();
         self.carried = started.history.clone();

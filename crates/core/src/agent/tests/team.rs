@@ -19,14 +19,15 @@ fn check(script: &str, expected: &Expect) {
 
 /// Two collaborators with the tools of the other tests; `orders` has one of its own, `stock`.
 fn supervisor(collaboration: Collaboration) -> Agent {
-    let stock = Arc::new(alone());
+    let stock = Arc::new(alone("STOCK"));
     let orders = team(Collaboration::Supervisor, vec![("stock", false, stock)]);
-    let billing = Arc::new(alone());
+    let billing = Arc::new(alone("BILLING"));
     team(collaboration, vec![("billing", false, billing), ("orders", true, Arc::new(orders))])
 }
 
-fn alone() -> Agent {
-    Agent::new(config()).expect("it compiles")
+fn alone(id: &str) -> Agent {
+    let config = AgentConfig { agent_id: id.to_owned(), ..config() };
+    Agent::new(config).expect("it compiles")
 }
 
 fn team(collaboration: Collaboration, members: Vec<(&str, bool, Arc<Agent>)>) -> Agent {
@@ -650,4 +651,56 @@ fn a_collaborator_reads_its_supervisors_conversation_only_where_it_is_relayed() 
         ]
     "#]]
     .assert_debug_eq(&told);
+}
+
+#[test]
+fn what_a_client_could_not_tell_apart_is_handed_to_it_one_after_the_other() {
+    let [one, two] = [(); 2].map(|()| Arc::new(alone("INLINE_AGENT")));
+    let boss = team(Collaboration::Supervisor, vec![("one", false, one), ("two", false, two)]);
+    let script = "user: go; model: tell one ask, tell two ask; u1/model: use client__ask{x:1}; \
+                  u2/model: use client__ask{x:2}; client: u1/u3 = first; u1/model: ok one; \
+                  client: u2/u4 = second; u2/model: ok two; model: done";
+    expect![[r#"
+        user: go
+          -> ask model 1
+        model: tell one ask, tell two ask
+          -> one begins as run-1-1 on "ask"
+          -> two begins as run-1-2 on "ask"
+          -> u1/ask model 1
+          -> u2/ask model 1
+        u1/model: use client__ask{x:1}
+          -> u1/hand off u3
+        u2/model: use client__ask{x:2}
+          -> u2/hand off u4
+          -> hand off [] and those of u1
+        client: u1/u3 = first
+          -> u1/ask model 2
+        u1/model: ok one
+          -> u1/finish "ok one"
+          -> u1 reports "ok one"
+          -> hand off [] and those of u2
+        client: u2/u4 = second
+          -> u2/ask model 2
+        u2/model: ok two
+          -> u2/finish "ok two"
+          -> u2 reports "ok two"
+          -> ask model 2
+        model: done
+          -> finish "done"
+        history
+          user: "go"
+          assistant: u1 AgentCommunication__sendMessage{"content":"ask","recipient":"one"}, u2 AgentCommunication__sendMessage{"content":"ask","recipient":"two"}
+          user: u1 = ok one, u2 = ok two
+          assistant: "done"
+        thread one
+          user: "ask"
+          assistant: u3 client__ask{"x":1}
+          user: u3 = first
+          assistant: "ok one"
+        thread two
+          user: "ask"
+          assistant: u4 client__ask{"x":2}
+          user: u4 = second
+          assistant: "ok two"
+    "#]].assert_eq(&play(script, boss, None).told());
 }

@@ -1,7 +1,7 @@
 //! Calls that the client performs, or whose user has to agree first: the turn is parked until it
 //! brings the results and the answers.
 
-use super::Facts;
+use super::{Agent, Facts};
 use crate::agent::event::{Event, Parked, Refusal, Refused};
 use crate::agent::state::{Progress, Turn, Use};
 use crate::agent::team::SEND_MESSAGE;
@@ -22,7 +22,7 @@ pub(super) fn hand_off(turn: &Turn, facts: &Facts<'_>) -> Option<Vec<Event>> {
     let own = turn.uses.iter().filter(|used| is_clients(used, facts));
     let own: Vec<&Use> = own.collect();
     let (handed, surplus) = own.split_at(own.len().min(facts.limits.hand_offs));
-    let members = that_fit(turn, facts.limits.hand_offs - handed.len(), handed.is_empty());
+    let members = that_fit(turn, facts, handed);
     if handed.is_empty() && members.is_empty() {
         return None;
     }
@@ -48,16 +48,36 @@ pub(super) fn hand_off(turn: &Turn, facts: &Facts<'_>) -> Option<Vec<Event>> {
     Some(events)
 }
 
-/// Parked nested turns, each whole, whose calls are no more than so many together. `any` takes one
-/// even if a limit that was lowered meanwhile leaves no room: a turn must go on.
-fn that_fit(turn: &Turn, mut room: usize, any: bool) -> Vec<String> {
+/// Parked nested turns, each whole, whose calls are no more than AWS's five with the turn's own. A
+/// client tells the calls of several turns apart by agent and function alone, so two turns with the
+/// same take turns. One is taken in any case, even if a limit that was lowered meanwhile leaves no
+/// room: a turn must go on.
+fn that_fit(turn: &Turn, facts: &Facts<'_>, own: &[&Use]) -> Vec<String> {
     let mut names = Vec::new();
+    let mut room = facts.limits.hand_offs - own.len();
+    let agent_id = facts.agent.config.agent_id.as_str();
+    let mut taken: Vec<_> = own.iter().map(|u| (agent_id, u.tool_use.name.as_str())).collect();
     for (id, member) in &turn.members {
-        let calls = member.handed_off();
-        if calls > 0 && (calls <= room || (any && names.is_empty())) {
-            room = room.saturating_sub(calls);
+        let agent = facts.agent.members.get(&member.collaborator);
+        let calls = agent.map(|agent| handed(&member.turn, agent)).unwrap_or_default();
+        let fits = calls.len() <= room && !calls.iter().any(|call| taken.contains(call));
+        if !calls.is_empty() && (fits || taken.is_empty()) {
+            room = room.saturating_sub(calls.len());
+            taken.extend(calls);
             names.push(id.clone());
         }
     }
     names
+}
+
+/// What the client gets of a nested turn: whose call each is, and of which tool.
+fn handed<'a>(turn: &'a Turn, agent: &'a Agent) -> Vec<(&'a str, &'a str)> {
+    let own = turn.handed_off().into_iter().map(|used| used.name.as_str());
+    let mut calls: Vec<_> = own.map(|name| (agent.config.agent_id.as_str(), name)).collect();
+    let nested = turn.parked.iter().flat_map(|parked| &parked.members);
+    for member in nested.filter_map(|id| turn.members.get(id)) {
+        let agent = agent.members.get(&member.collaborator);
+        calls.extend(agent.into_iter().flat_map(|agent| handed(&member.turn, agent)));
+    }
+    calls
 }
