@@ -79,6 +79,7 @@ impl Run {
 
     /// Takes an event in: its view for the client, then its effect on the turn.
     pub(crate) fn record(&mut self, at: i64, event: Event) {
+        let event = self.turn.named(event);
         self.outs.extend(trace::outs(&self.turn, &self.agent, &self.record, at, &event));
         state::apply(&mut self.turn, &event);
         self.counted.count(&event);

@@ -311,3 +311,21 @@ async fn a_result_that_may_be_of_two_agents_has_to_say_of_which() {
     expect!["refused: returnControlInvocationResults holds a result for function ask of client without agentId, which several agents of this hand-off wait for; give the agentId of the invocation input"].assert_eq(&unnamed);
     assert_eq!(bring(&bench, &results, |_, _| ()).await, "[done]");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_off_outlives_the_text_that_was_said_before_it() {
+    let script = ["use g__read 1", "<answer>one</answer>", "use client__ask 2"];
+    // The ids of its tool uses are numbered per reply, as many servers do it.
+    let replies = script.iter().map(|text| parse(0, text)).collect();
+    let model = Arc::new(Model::new(replies));
+    let bench = Bench::of(Models::single(model.clone()), model, Limits::default()).await;
+    bench.ask("go").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let results = bench.hand_off("again").await;
+    tokio::time::advance(Duration::from_secs(30 * 24 * 3600 - 30)).await;
+    let cleared = crate::upkeep::clear(&bench.engine.0, bench.engine.now()).await;
+    cleared.expect("a store");
+    bench.engine.0.pasts.forget();
+    // The model finds one reply less than it gave, and so gives the last one again.
+    assert_eq!(bench.hear(bench.request_of(results)).await, "[hand-off]");
+}

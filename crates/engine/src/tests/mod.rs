@@ -14,6 +14,7 @@ mod repeats;
 mod sessions;
 mod streams;
 mod tails;
+mod team;
 mod threads;
 mod traces;
 mod views;

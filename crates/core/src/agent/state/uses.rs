@@ -4,7 +4,9 @@ use serde_json::Value as Json;
 use wire::converse::{Block, ResultBlock, Role, ToolResult, ToolStatus, ToolUse};
 
 use super::{ROUTE, Turn};
-use crate::agent::event::{Call, Deferred, Outcome, ToolReturned, UnknownEffect};
+use crate::agent::event::{
+    Call, Deferred, Event, ModelSaid, Outcome, Parsed, ToolReturned, UnknownEffect, Verdict, Within,
+};
 use crate::agent::origin::{Origin, push};
 use crate::agent::tool::{self, Effect};
 
@@ -94,6 +96,44 @@ impl Turn {
         if let Some(used) = used {
             used.confirmed = true;
         }
+    }
+
+    /// The event as it is to be recorded: its tool uses have the ids that they keep.
+    ///
+    /// INVARIANT: what a journal holds needs no text of earlier turns to be read as it was. That text
+    /// is deleted in time, and an id that was changed for its sake would come back as it came.
+    pub fn named(&self, event: Event) -> Event {
+        match event {
+            Event::ModelSaid(mut said) => {
+                self.name_reply(&mut said);
+                Event::ModelSaid(said)
+            }
+            Event::Parsed(mut parsed) => {
+                self.name_calls(&mut parsed);
+                Event::Parsed(parsed)
+            }
+            Event::Within(within) => {
+                let Within { tool_use_id, event } = *within;
+                let event = match self.members.get(&tool_use_id) {
+                    Some(member) => member.turn.named(event),
+                    None => event,
+                };
+                Event::Within(Box::new(Within { tool_use_id, event }))
+            }
+            other => other,
+        }
+    }
+
+    fn name_reply(&self, said: &mut ModelSaid) {
+        unique_uses(&mut said.reply.content, |id| self.has_used(id));
+    }
+
+    /// The calls stand in the place of the reply's own, whose ids are free again.
+    fn name_calls(&self, parsed: &mut Parsed) {
+        let Verdict::Calls { calls, .. } = &mut parsed.verdict else { return };
+        let own = |id: &str| self.used(id).is_some();
+        let mut content: Vec<Block> = calls.drain(..).map(Block::ToolUse).collect();
+        *calls = unique_uses(&mut content, |id| !own(id) && self.has_used(id));
     }
 
     /// The tool uses of a reply, each new.

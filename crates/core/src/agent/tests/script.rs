@@ -1,6 +1,7 @@
 //! The small language of the turn tests, and how a turn is printed.
 //!
-//! Steps are parted by `; `. `user: TEXT` begins the turn. `model: TEXT`, or parts parted by `, `
+//! Steps are parted by `; `. `user: TEXT` begins the turn, `user streams: TEXT` one whose answer is
+//! read while it is made. `model: TEXT`, or parts parted by `, `
 //! of which `use TOOL{ARGUMENTS}` (`use TOOL#ID{…}`) asks for a tool: ids are u1, u2, … in order.
 //! A part `think TEXT` is signed reasoning, and `model withheld: TEXT` ends by a content filter.
 //! `tool u1: BODY` is an answer; `tool u1 error|reprompt|fails|lost: TEXT` are the other outcomes.
@@ -11,7 +12,7 @@
 //! `model fails: TEXT`, and
 //! `model breaks: TEXT` once the client has heard the beginning.
 //!
-//! A supervisor's part `tell NAME TEXT` is a message to a collaborator. What happens in the turn
+//! A supervisor's part `tell NAME TEXT`, or `tell NAME#ID TEXT`, is a message to a collaborator. What happens in the turn
 //! that it begins has the tool use's id in front: `u1/model: TEXT`, `u1/u2/tool u3: BODY`,
 //! `client: u4 = BODY, u1/u5 = BODY`.
 
@@ -53,7 +54,8 @@ pub(super) fn check_of(config: AgentConfig, script: &str, expected: &Expect) {
 
 pub(super) fn play(script: &str, agent: Agent, before: Option<Turn>) -> Play {
     let (turn, past) = (Turn::default(), Past::default());
-    let mut play = Play { agent, turn, uses: 0, reads: None, past, out: String::new(), before };
+    let (events, out) = (Vec::new(), String::new());
+    let mut play = Play { agent, turn, events, uses: 0, reads: None, past, out, before };
     for step in script.split("; ") {
         play.step(step);
     }
@@ -63,6 +65,8 @@ pub(super) fn play(script: &str, agent: Agent, before: Option<Turn>) -> Play {
 pub(super) struct Play {
     agent: Agent,
     pub(super) turn: Turn,
+    /// What the journal holds.
+    pub(super) events: Vec<Event>,
     uses: usize,
     /// The tokens that the model reads, if that is known.
     reads: Option<usize>,
@@ -92,7 +96,8 @@ impl Play {
                 return;
             }
             ["parser"] => vec![self.parsed(text)],
-            ["user"] => self.begin(text),
+            ["user"] => self.begin(text, false),
+            ["user", "streams"] => self.begin(text, true),
             ["model"] => vec![self.said(&path, text, StopReason::EndTurn)],
             ["model", "withheld"] => vec![self.said(&path, text, StopReason::ContentFiltered)],
             ["model", "overflows"] => vec![overflowed(text)],
@@ -106,14 +111,19 @@ impl Play {
             _ => panic!("{who} is no word of the language"),
         };
         for event in events {
-            state::apply(&mut self.turn, &state::within(&path, event));
+            let event = self.turn.named(state::within(&path, event));
+            state::apply(&mut self.turn, &event);
+            self.events.push(event);
         }
         self.decide();
     }
 
     /// In a fresh session, or in one that an earlier turn left.
-    fn begin(&self, text: &str) -> Vec<Event> {
+    fn begin(&self, text: &str, stream: bool) -> Vec<Event> {
         let mut events = begin(text, self.past.clone());
+        if let Some(Event::Accepted(accepted)) = events.first_mut() {
+            accepted.stream = stream;
+        }
         if let (Some(Event::Started(started)), Some(before)) = (events.last_mut(), &self.before) {
             started.past = kept(before.past.clone(), &before.messages);
             started.threads = before.threads.clone();
@@ -154,6 +164,7 @@ impl Play {
             for event in &events {
                 writeln!(self.out, "  -> {}", decided(event)).expect("a string takes it");
                 state::apply(&mut self.turn, event);
+                self.events.push(event.clone());
             }
         }
     }
@@ -200,8 +211,12 @@ impl Play {
     fn letter(&mut self, text: &str) -> Block {
         self.uses += 1;
         let (recipient, content) = text.split_once(' ').expect("a name and a text");
+        let (recipient, id) = match recipient.split_once('#') {
+            Some((recipient, id)) => (recipient, id.to_owned()),
+            None => (recipient, format!("u{}", self.uses)),
+        };
         let input = serde_json::json!({"recipient": recipient, "content": content});
-        let (id, name) = (format!("u{}", self.uses), team::SEND_MESSAGE.to_owned());
+        let name = team::SEND_MESSAGE.to_owned();
         Block::ToolUse(ToolUse { tool_use_id: id, name, input })
     }
 
@@ -333,7 +348,7 @@ fn decided(event: &Event) -> String {
 }
 
 /// The same agent with these stages on; one in capitals is read by a parser function.
-fn staged(text: &str) -> AgentConfig {
+pub(super) fn staged(text: &str) -> AgentConfig {
     let stage = |name: &str| StageConfig {
         stage: match name.to_lowercase().as_str() {
             "pre" => Stage::PreProcessing,

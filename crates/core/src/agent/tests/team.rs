@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 
-use super::script::{config, play};
+use super::script::{config, play, staged};
 use crate::agent::call;
 use crate::agent::config::{AgentConfig, Collaboration, Collaborator};
 use crate::agent::event::Purpose;
-use crate::agent::state::Turn;
+use crate::agent::state::{End, Turn};
 use crate::agent::turn::Agent;
 
 #[track_caller]
@@ -566,6 +566,23 @@ fn half_an_answer_of_a_routed_collaborator_ends_the_turn() {
         failed ThrottlingException: overloaded
     "#]],
     );
+}
+
+#[test]
+fn a_routers_router_says_whether_its_answer_was_read_already() {
+    let routed = |last: Agent, script| {
+        let router = |name, member| {
+            let members = vec![(name, false, Arc::new(member))];
+            team(Collaboration::SupervisorRouter, members)
+        };
+        play(script, router("middle", router("last", last)), None).turn
+    };
+    let plain = "user streams: hm; model: middle; route/model: last; route/route/model: done";
+    assert_eq!(routed(alone(), plain).aloud, Some(true));
+    let last = Agent::new(staged("post")).expect("it compiles");
+    let held = routed(last, &format!("{plain}; route/route/model: It is done."));
+    assert_eq!(held.end, Some(End::Answered("It is done.".to_owned())));
+    assert_eq!(held.aloud, Some(false), "post-processing held it back");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a supervisor's collaborators do next, and what becomes of their reports.
 //!
 //! A nested turn decides as any turn does, with its own agent's facts; its events come out wrapped.
-//! A collaborator that fails is an error that the supervisor's model reads, never the end of the
-//! turn.
+//! A collaborator that fails is an error that the supervisor's model reads. It ends the turn only
+//! where the client has read a part of its answer: no other answer can follow that.
 
 use super::{Agent, Facts, decide};
 use crate::agent::config::{Collaboration, Collaborator, Stage};
