@@ -175,6 +175,8 @@ pub(crate) struct World {
     attributes: Mutex<Vec<String>>,
     keys: Mutex<Vec<String>>,
     mishaps: Mutex<VecDeque<Mishap>>,
+    /// How often somebody asked for a tool's effect class.
+    pub(crate) looked_up: AtomicUsize,
     /// What the next answer says besides.
     postscript: Mutex<String>,
     /// How long the next look at a tool's effect class takes.
@@ -289,6 +291,7 @@ impl Tools for Arc<World> {
         _: &'a str,
         tool: &'a str,
     ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
+        self.looked_up.fetch_add(1, Ordering::SeqCst);
         let effect = crate::function::parse_effect(tool);
         let look = self.look.lock().expect("no panic").take();
         Box::pin(async move {

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use craton_core::agent::config::{AgentConfig, Collaboration, Collaborator, Stage, StageConfig};
 use llm::ModelErrorKind::Unavailable;
 use llm::Models;
-use store::Batch;
 
 use super::{Bench, heard, parse};
 use crate::limits::Limits;
-use crate::record::Pinned;
 use crate::request::TurnRequest;
 use crate::sim::world::{Mishap, Model, config};
 
@@ -25,7 +24,6 @@ async fn router(script: &[&str], asides: &[&str], stages: &[Stage]) -> Bench {
     let mut bench = Bench::of(Models::single(model.clone()), model, Limits::default()).await;
     let billing =
         AgentConfig { agent_id: "BILLING".to_owned(), model: "billing".to_owned(), ..config() };
-    let billing = Pinned { config: billing };
     let collaborator = Collaborator {
         name: "billing".to_owned(),
         instruction: "asked about bills".to_owned(),
@@ -33,7 +31,7 @@ async fn router(script: &[&str], asides: &[&str], stages: &[Stage]) -> Bench {
         agent_id: "BILLING".to_owned(),
         alias_id: "ALIAS".to_owned(),
         alias_arn: "arn:billing".to_owned(),
-        config: billing.digest(),
+        config: bench.other_config(billing).await,
     };
     let stage = |stage: &Stage| StageConfig {
         stage: *stage,
@@ -44,19 +42,13 @@ async fn router(script: &[&str], asides: &[&str], stages: &[Stage]) -> Bench {
         additional: serde_json::Value::Null,
         parser: false,
     };
-    let boss = Pinned {
-        config: AgentConfig {
-            collaboration: Collaboration::SupervisorRouter,
-            collaborators: vec![collaborator],
-            stages: stages.iter().map(stage).collect(),
-            ..config()
-        },
+    let boss = AgentConfig {
+        collaboration: Collaboration::SupervisorRouter,
+        collaborators: vec![collaborator],
+        stages: stages.iter().map(stage).collect(),
+        ..config()
     };
-    let mut batch = Batch::new(&bench.tenant, 0);
-    batch.put(&billing.digest(), &billing);
-    batch.put(&boss.digest(), &boss);
-    bench.store.commit(batch).await.expect("the configurations");
-    bench.config = boss.digest();
+    bench.config = bench.other_config(boss).await;
     bench
 }
 
@@ -82,4 +74,11 @@ async fn half_of_an_answer_is_never_followed_by_another() {
     bench.model.fail(Unavailable, true);
     let told = heard(hearing).await;
     assert_eq!(told, "[half of][DependencyFailedException: the model broke off (CR0013)]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_effect_class_of_a_function_is_looked_up_once_for_a_team() {
+    let bench = router(&["<answer>done</answer>"], &["<a>billing</a>"], &[]).await;
+    assert_eq!(bench.ask("go").await, "[done]");
+    assert_eq!(bench.world.looked_up.load(Ordering::SeqCst), 3, "read, keyed, once");
 }

@@ -2,7 +2,8 @@
 //!
 //! INVARIANT: a value cannot leave its slot. It is never parsed again, and what came from users,
 //! tools or models loses the two means by which text speaks as something else: the tags of the
-//! text around it, and role names at the beginning of a line.
+//! text around it, and role names at the beginning of a line. What stands without tags around it
+//! is a list of ours, in which later lines stand in.
 
 use std::collections::BTreeSet;
 
@@ -45,17 +46,28 @@ impl Fill<'_> {
             match part {
                 Part::Literal(text) if dropped => filled.push_str(after_line(text)),
                 Part::Literal(text) => filled.push_str(text),
-                Part::Slot(slot) => filled.push_str(&match source(*slot) {
-                    Source::Builder => self.value(*slot),
-                    Source::Lines => without_tags(&self.value(*slot), tags),
-                    Source::Foreign => without_tags(&without_roles(&self.value(*slot)), tags),
-                }),
+                Part::Slot(slot) => filled.push_str(&self.placed(*slot, tags)),
             }
             // A line that held nothing but an empty value goes with it.
             let alone = filled.is_empty() || filled.ends_with('\n');
             dropped = alone && matches!(part, Part::Slot(_));
         }
         filled
+    }
+
+    fn placed(&self, slot: Slot, tags: &BTreeSet<String>) -> String {
+        let value = self.value(slot);
+        match source(slot) {
+            Source::Builder => value,
+            Source::Lines => without_tags(&value, tags),
+            Source::Foreign => without_tags(&without_roles(&lines(&value)), tags),
+            Source::Notes if value.is_empty() => value,
+            Source::Notes => {
+                let mut tags = tags.clone();
+                tags.insert(NOTES.to_owned());
+                format!("<{NOTES}>\n{}\n</{NOTES}>", without_tags(&value, &tags))
+            }
+        }
     }
 
     fn value(&self, slot: Slot) -> String {
@@ -69,7 +81,11 @@ impl Fill<'_> {
             Slot::Attributes => facts(self.attributes).unwrap_or_default(),
             Slot::Tools | Slot::ActionRouting => self.tools(),
             Slot::AnyTool => self.tools.first().map(|tool| tool.name.clone()).unwrap_or_default(),
-            Slot::Memory | Slot::PastSummaries => self.memory.join("\n\n"),
+            Slot::Memory => {
+                let note = |summary: &String| format!("- {}", indented(summary));
+                self.memory.iter().map(note).collect::<Vec<_>>().join("\n")
+            }
+            Slot::PastSummaries => self.memory.join("\n\n"),
             Slot::Collaborators => self.collaborators(),
             Slot::LastAgent => self.last_agent.unwrap_or_default().to_owned(),
             Slot::AskUser => when(self.config.user_input, ASK_USER),
@@ -114,14 +130,22 @@ fn when(holds: bool, text: &str) -> String {
 
 /// What the client said of this request, a line each.
 pub(super) fn facts(attributes: &Attributes) -> Option<String> {
-    let line = |(name, value): (&String, &String)| format!("- {name}: {}", indented(value));
+    let line = |(name, value): (&String, &String)| {
+        format!("- {}: {}", lines(name).replace('\n', " "), indented(value))
+    };
     let lines: Vec<String> = attributes.iter().map(line).collect();
     (!lines.is_empty()).then(|| format!("Facts about this request:\n{}", lines.join("\n")))
 }
 
 /// Later lines of a value stand in, so that none of them begins one of the text around it.
 pub(super) fn indented(value: &str) -> String {
-    value.trim().replace('\n', "\n  ")
+    lines(value.trim()).replace('\n', "\n  ")
+}
+
+/// The same text with one sign for all that ends a line.
+fn lines(value: &str) -> String {
+    let ends = ['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+    value.replace("\r\n", "\n").replace(ends, "\n")
 }
 
 /// Whose words a value holds.
@@ -132,16 +156,20 @@ enum Source {
     Lines,
     /// Others', as they came.
     Foreign,
+    /// Others', each on a line of ours, and between tags of ours.
+    Notes,
 }
+
+/// The tag around them.
+const NOTES: &str = "memory";
 
 fn source(slot: Slot) -> Source {
     match slot {
         Slot::History | Slot::Conversation | Slot::Responses | Slot::Attributes => Source::Lines,
-        Slot::Question
-        | Slot::LastAnswer
-        | Slot::LatestResponse
-        | Slot::Memory
-        | Slot::PastSummaries => Source::Foreign,
+        Slot::Question | Slot::LastAnswer | Slot::LatestResponse | Slot::PastSummaries => {
+            Source::Foreign
+        }
+        Slot::Memory => Source::Notes,
         Slot::Instruction
         | Slot::Scratchpad
         | Slot::Tools

@@ -194,7 +194,7 @@ impl Turn {
         self.past = started.past.clone();
         self.carried = started.history.clone();
         self.threads = started.threads.clone();
-        if self.past.exchanges.is_empty() && self.carried.is_empty() {
+        if self.past.is_empty() && self.carried.is_empty() {
             let given = accepted.conversation.into_iter();
             self.carried = given.map(|m| Utterance::new(m, &Origin::User)).collect();
         }

@@ -48,7 +48,8 @@ impl Turn {
         self.stages.heard = None;
         let (said, worded) = (self.said.take(), self.stages.worded.take());
         if purpose == Purpose::PostProcess {
-            self.stages.draft = worded.or(said);
+            // A call that was refused for its length is made again with the same draft.
+            self.stages.draft = worded.or(said).or(self.stages.draft.take());
         }
         self.uses.clear();
     }

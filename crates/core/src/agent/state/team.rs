@@ -68,7 +68,13 @@ impl Turn {
         if id != ROUTE {
             turn.asker = Origin::Model;
         }
-        apply(&mut turn, &Event::Accepted(Box::new(delegated.accepted.clone())));
+        let mut accepted = delegated.accepted.clone();
+        if let Some(own) = self.accepted.as_ref().filter(|_| id == ROUTE) {
+            // The whole turn, as the user sent it; the journal holds the files once.
+            accepted.files = own.files.clone();
+            accepted.recall = own.recall.clone();
+        }
+        apply(&mut turn, &Event::Accepted(Box::new(accepted)));
         apply(&mut turn, &Event::Started(Box::new(started)));
         if let Some(used) = self.uses.iter_mut().find(|u| u.tool_use.tool_use_id == *id) {
             used.progress = Progress::Asked;

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use wire::converse::{Block, Message, ResultBlock, Role, ToolResult, ToolUse};
 
-use super::script::{check_history, results};
+use super::script::{check_history, config, play, results};
 use crate::agent::config::Retention;
+use crate::agent::event::Event;
 use crate::agent::history::{self, Exchange, Past, merged};
 use crate::agent::origin::{Origin, Utterance};
+use crate::agent::state::Turn;
+use crate::agent::turn::Agent;
 
 /// Exchanges as tool rounds and text length; an odd length means that the turn failed, so that
 /// the next question joins its last message.
@@ -119,4 +122,21 @@ proptest! {
         let kept = kept.into_iter().map(|message| Utterance::new(message, &Origin::User));
         check_history(&kept.collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_conversation_is_given_to_fresh_sessions_only() {
+    let carried = |past: Past| {
+        let mut events = play("user: go", Agent::new(config()).expect("it compiles"), None).events;
+        if let [Event::Accepted(accepted), Event::Started(started), ..] = &mut events[..] {
+            let content = vec![Block::Text("we met".to_owned())];
+            accepted.conversation = vec![Message { role: Role::User, content }];
+            started.past = past;
+        }
+        Turn::replay(&events).carried.len()
+    };
+    assert_eq!(carried(Past::default()), 1);
+    // The session's own exchanges have all fallen out of its retention.
+    let forgotten = Past { thread: "t".to_owned(), first: 3, end: 3, exchanges: Vec::new() };
+    assert_eq!(carried(forgotten), 0);
 }

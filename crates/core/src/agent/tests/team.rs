@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
+use wire::converse::Block;
 
 use super::script::{config, play, staged};
 use crate::agent::call;
 use crate::agent::config::{AgentConfig, Collaboration, Collaborator};
-use crate::agent::event::Purpose;
+use crate::agent::event::{Event, Purpose};
+use crate::agent::recall::Recall;
 use crate::agent::state::{End, Turn};
 use crate::agent::turn::Agent;
 
@@ -578,11 +580,32 @@ fn a_routers_router_says_whether_its_answer_was_read_already() {
         play(script, router("middle", router("last", last)), None).turn
     };
     let plain = "user streams: hm; model: middle; route/model: last; route/route/model: done";
-    assert_eq!(routed(alone(), plain).aloud, Some(true));
+    assert_eq!(routed(alone("L"), plain).aloud, Some(true));
     let last = Agent::new(staged("post")).expect("it compiles");
     let held = routed(last, &format!("{plain}; route/route/model: It is done."));
     assert_eq!(held.end, Some(End::Answered("It is done.".to_owned())));
     assert_eq!(held.aloud, Some(false), "post-processing held it back");
+}
+
+#[test]
+fn a_routed_collaborator_gets_the_users_files_and_another_does_not() {
+    let events = |script, collaboration| {
+        let mut events = play(script, supervisor(collaboration), None).events;
+        if let Some(Event::Accepted(accepted)) = events.first_mut() {
+            accepted.files = vec![Block::Image(serde_json::json!({"format": "png"}))];
+            accepted.recall = Recall { exchanges: Some(1), without_thoughts: true };
+        }
+        events
+    };
+    let read = |events: &[Event], id: &str| {
+        let turn = Turn::replay(events);
+        let accepted = turn.members[id].turn.accepted.clone().expect("it was accepted");
+        (turn.members[id].turn.messages[0].content.len(), accepted.recall.exchanges)
+    };
+    let routed = events("user: see; model: billing", Collaboration::SupervisorRouter);
+    assert_eq!(read(&routed, "route"), (2, Some(1)));
+    let told = events("user: see; model: tell billing see", Collaboration::Supervisor);
+    assert_eq!(read(&told, "u1"), (1, None));
 }
 
 #[test]

@@ -177,3 +177,29 @@ fn a_model_that_says_how_much_it_reads_is_not_asked_too_much() {
         "#]],
     );
 }
+
+#[test]
+fn an_answer_outlasts_post_processing_that_is_refused_for_its_length() {
+    check(
+        "stages: post; earlier: 40 40; user: go; model: <answer>1</answer>; model overflows: x; \
+         model:  ",
+        &expect![[r#"
+            stages: post
+            earlier: 40 40
+            user: go
+              -> ask model 1
+            model: <answer>1</answer>
+              -> ask model 2 PostProcess
+            model overflows: x
+              -> leave out 1 exchanges
+              -> ask model 3 PostProcess
+            model:  
+              -> read Said { rationale: None, text: "1", asks: false }
+              -> finish "1"
+            history
+              1 earlier exchanges
+              user: "go"
+              assistant: "1"
+        "#]],
+    );
+}
