@@ -212,7 +212,7 @@ pub(crate) struct Place<'a> {
 impl<'a> Place<'a> {
     /// The nested turn of one tool use.
     pub(crate) fn below(self, tool_use_id: &str) -> Option<Place<'a>> {
-        let member = self.turn.members.get(tool_use_id)?;
+        let member = self.turn.team.members.get(tool_use_id)?;
         let agent = self.agent.members.get(&member.collaborator)?;
         Some(Place { turn: &member.turn, agent })
     }

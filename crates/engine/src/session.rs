@@ -256,7 +256,7 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
                 Past { thread: past::thread(&turn.past, added.run, ""), ..turn.past.clone() };
             session.past = past::extended(past, &added, &mut left);
             session.threads = threads(turn, added.run, now, &mut left);
-            session.routed = turn.routed.clone();
+            session.routed = turn.team.routed.clone();
             session.history.clear();
         }
     }
@@ -271,8 +271,8 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
 
 /// What collaborators may read in later turns.
 fn threads(turn: &Turn, run: &str, now: i64, left: &mut Left) -> BTreeMap<String, Past> {
-    let mut threads = turn.threads.clone();
-    for (path, messages) in &turn.added {
+    let mut threads = turn.team.threads.clone();
+    for (path, messages) in &turn.team.added {
         let added = Added { run, at: now, messages: messages.clone() };
         let before = threads.remove(path).unwrap_or_else(|| {
             let thread = past::thread(&turn.past, run, path);

@@ -161,7 +161,7 @@ impl Level {
             Event::Within(within) => {
                 if let (Some((_, level)), Some(member)) = (
                     self.members.get_mut(&within.tool_use_id),
-                    turn.members.get(&within.tool_use_id),
+                    turn.team.members.get(&within.tool_use_id),
                 ) {
                     let agent = agent.and_then(|agent| agent.members.get(&member.collaborator));
                     level.take(moment, &within.event, &member.turn, agent.map(AsRef::as_ref));
@@ -286,7 +286,7 @@ impl Level {
     /// A collaborator's step ends with its turn.
     fn close_members(&mut self, moment: Moment, turn: &Turn) {
         for (id, (at, _)) in &self.members {
-            let end = turn.members.get(id).and_then(|member| member.turn.end.as_ref());
+            let end = turn.team.members.get(id).and_then(|member| member.turn.end.as_ref());
             let open = self.steps.get_mut(*at).filter(|step| step.ended_at.is_none());
             if let (Some(end), Some(step)) = (end, open) {
                 let (outcome, output) = ending(end);

@@ -305,7 +305,7 @@ impl Script {
     /// Takes what a model has said meanwhile. `false` if that is nothing new.
     fn listen(&mut self, live: &Activation) -> bool {
         let (asked, at) = (self.counted.asked, self.counted.events);
-        if self.turn.asking.is_none() && self.turn.members.is_empty() {
+        if self.turn.asking.is_none() && self.turn.team.members.is_empty() {
             return false;
         }
         let Some((epoch, mut text)) = live.spoken_since(asked, self.bytes) else { return false };

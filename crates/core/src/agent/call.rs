@@ -89,7 +89,7 @@ fn fill<'a>(turn: &'a Turn, agent: &'a Agent, purpose: Purpose) -> Fill<'a> {
         attributes: &turn.prompt_attributes,
         memory: &turn.memory,
         latest: latest(turn),
-        last_agent: turn.routed.as_deref(),
+        last_agent: turn.team.routed.as_deref(),
     }
 }
 

@@ -79,7 +79,7 @@ fn awaited(turn: &Turn, model: &str) -> Option<String> {
     let mut what = Vec::new();
     what.extend(turn.asking.map(|purpose| format!("model {model}{}", aim(purpose))));
     what.extend(turn.open_calls().map(|call| format!("tool {}", call.tool)));
-    for member in turn.members.values() {
+    for member in turn.team.members.values() {
         // Which model it has is its own agent's business.
         let inner = awaited(&member.turn, "its own");
         what.extend(inner.map(|inner| format!("collaborator {} ({inner})", member.collaborator)));

@@ -16,7 +16,7 @@ use crate::live::Out;
 impl<'a> View<'a> {
     /// The nested turn of one tool use.
     pub(super) fn below(&'a self, tool_use_id: &str) -> Option<View<'a>> {
-        let member = self.turn.members.get(tool_use_id)?;
+        let member = self.turn.team.members.get(tool_use_id)?;
         let agent = self.agent.members.get(&member.collaborator)?;
         let above = Some(Above { view: self, member });
         Some(View { turn: &member.turn, agent, record: self.record, at: self.at, above })
@@ -85,7 +85,7 @@ impl View<'_> {
                 r#type: Some(PayloadType::ReturnControl),
                 text: None,
             };
-            let member = &self.turn.members[id];
+            let member = &self.turn.team.members[id];
             parts.push(self.part(self.reported(id, member, output, None)));
         }
         parts

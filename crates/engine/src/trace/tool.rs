@@ -36,7 +36,7 @@ impl View<'_> {
     }
 
     pub(super) fn tool_output(&self, returned: &ToolReturned) -> Trace {
-        if let Some(member) = self.turn.members.get(&returned.tool_use_id) {
+        if let Some(member) = self.turn.team.members.get(&returned.tool_use_id) {
             return self.report(member, returned);
         }
         let (text, reprompt) = match &returned.outcome {

@@ -8,15 +8,13 @@ mod team;
 mod uses;
 mod window;
 
-use std::collections::BTreeMap;
-
 use wire::converse::{Block, Role, StopReason, ToolStatus};
 
 pub use self::hand_off::denied;
 pub use self::stages::{Heard, Stages};
-pub use self::team::{Member, ROUTE, Routing, Spent, within};
+pub use self::team::{Member, ROUTE, Routing, Spent, Team, within};
 pub use self::uses::{Progress, Use};
-pub use self::window::Overflow;
+pub use self::window::{Overflow, Window};
 use crate::agent::event::{
     Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Started, Task,
     UnknownEffect,
@@ -56,31 +54,16 @@ pub struct Turn {
     pub inherited: usize,
     /// Model calls asked for so far.
     pub steps: u32,
-    /// How many of them the model refused for their length.
-    pub overflows: u32,
-    /// The last was, and nothing was left out yet.
-    pub overflow: Option<Overflow>,
-    /// Tool results that were cut, and the bytes that they had.
-    pub cut: BTreeMap<String, usize>,
+    /// What was left out because the model could not read all.
+    pub window: Window,
     /// What the model is being asked for right now.
     pub asking: Option<Purpose>,
     /// The tool uses of the last reply.
     pub uses: Vec<Use>,
-    /// Turns of collaborators inside this one, by the tool use that each works on.
-    pub members: BTreeMap<String, Member>,
-    /// What collaborators heard and said in earlier turns, by their paths below this turn's agent.
-    pub threads: BTreeMap<String, Past>,
-    /// What those that are done added in this turn.
-    pub added: BTreeMap<String, Vec<Utterance>>,
-    pub routing: Routing,
-    /// The collaborator that a routing supervisor chose last in this session.
-    pub routed: Option<String>,
-    /// Whether the answer of the one that it chose now went out while it was made.
-    pub aloud: Option<bool>,
+    /// The collaborators that work for this one.
+    pub team: Team,
     /// The client heard the beginning of an answer that nobody ends.
     pub broke_off: bool,
-    /// What collaborators that are done have used.
-    pub spent: Spent,
     /// Replies in a row with nothing but refused tool uses.
     pub repairs: u32,
     pub parked: Option<Parked>,
@@ -121,7 +104,7 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         // The supervisor answers where nobody could be chosen.
         Event::ModelFailed(_) if turn.asking == Some(Purpose::Route) => {
             turn.asking = None;
-            turn.routing = Routing::Over;
+            turn.team.routing = Routing::Over;
         }
         Event::ModelFailed(failed) => {
             turn.broke_off = failed.heard;
@@ -193,7 +176,6 @@ impl Turn {
         self.memory = started.memory.iter().map(|recalled| recalled.text.clone()).collect();
         self.past = started.past.clone();
         self.carried = started.history.clone();
-        self.threads = started.threads.clone();
         if self.past.is_empty() && self.carried.is_empty() {
             let given = accepted.conversation.into_iter();
             self.carried = given.map(|m| Utterance::new(m, &Origin::User)).collect();
@@ -201,8 +183,8 @@ impl Turn {
         self.inherit(&started.unknown);
         self.session_attributes =
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
-        self.threads = started.threads.clone();
-        self.routed = started.routed.clone();
+        self.team.threads = started.threads.clone();
+        self.team.routed = started.routed.clone();
         if accepted.task == Task::Summarize {
             return;
         }
@@ -223,7 +205,7 @@ impl Turn {
         self.stages.heard = Some(Heard { purpose, said: said.clone() });
         match purpose {
             Purpose::Plan | Purpose::Summarize => self.plan(said),
-            Purpose::Route => self.routing = Routing::Said(text_of(&said.reply.content)),
+            Purpose::Route => self.team.routing = Routing::Said(text_of(&said.reply.content)),
             Purpose::PreProcess | Purpose::PostProcess => {}
         }
     }

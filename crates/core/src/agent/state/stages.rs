@@ -80,7 +80,7 @@ impl Turn {
     /// INVARIANT: the conversation holds what the user reads.
     fn reword(&mut self, purpose: Purpose, text: &str) {
         match purpose {
-            Purpose::Route => self.routing = Routing::Said(text.to_owned()),
+            Purpose::Route => self.team.routing = Routing::Said(text.to_owned()),
             Purpose::Summarize => self.said = Some(text.to_owned()),
             Purpose::Plan | Purpose::PostProcess | Purpose::PreProcess => {
                 self.unsay();

@@ -5,6 +5,8 @@
 //! [`Event::Within`], to any depth. Once it has ended, what it leaves (its thread of the session,
 //! calls of unknown outcome, what it cost) is its supervisor's.
 
+use std::collections::BTreeMap;
+
 use wire::converse::{Block, Usage};
 
 use super::{End, Progress, Turn, apply};
@@ -12,6 +14,7 @@ use crate::agent::event::{
     Call, Deferred, Delegated, Event, Outcome, ToolReturned, UnknownEffect, Within, thread_path,
     threads_below,
 };
+use crate::agent::history::Past;
 use crate::agent::origin::{Origin, Utterance};
 use crate::agent::team;
 
@@ -27,6 +30,24 @@ pub enum Routing {
     Said(String),
     /// A collaborator took the turn, or nobody could be chosen.
     Over,
+}
+
+/// The collaborators of a turn.
+#[derive(Debug, Clone, Default)]
+pub struct Team {
+    /// Turns of collaborators inside this one, by the tool use that each works on.
+    pub members: BTreeMap<String, Member>,
+    /// What collaborators heard and said in earlier turns, by their paths below this turn's agent.
+    pub threads: BTreeMap<String, Past>,
+    /// What those that are done added in this turn.
+    pub added: BTreeMap<String, Vec<Utterance>>,
+    pub routing: Routing,
+    /// The collaborator that a routing supervisor chose last in this session.
+    pub routed: Option<String>,
+    /// Whether the answer of the one that it chose now went out while it was made.
+    pub aloud: Option<bool>,
+    /// What collaborators that are done have used.
+    pub spent: Spent,
 }
 
 /// A collaborator at work.
@@ -58,10 +79,10 @@ impl Turn {
         let (id, name) = (&delegated.tool_use_id, &delegated.collaborator);
         let mut turn = Turn::default();
         let mut started = delegated.started.clone();
-        started.past = self.threads.get(name).cloned().unwrap_or_default();
-        started.history = self.added.get(name).cloned().unwrap_or_default();
-        started.threads = threads_below(&self.threads, name);
-        turn.added = threads_below(&self.added, name);
+        started.past = self.team.threads.get(name).cloned().unwrap_or_default();
+        started.history = self.team.added.get(name).cloned().unwrap_or_default();
+        started.threads = threads_below(&self.team.threads, name);
+        turn.team.added = threads_below(&self.team.added, name);
         if delegated.relay {
             turn.relayed = team::spoken(self.before_last());
         }
@@ -80,11 +101,11 @@ impl Turn {
             used.progress = Progress::Asked;
         }
         if id == ROUTE {
-            self.routing = Routing::Over;
-            self.routed = Some(name.clone());
+            self.team.routing = Routing::Over;
+            self.team.routed = Some(name.clone());
         }
         let member = Member { collaborator: name.clone(), began_at: delegated.at, turn };
-        self.members.insert(id.clone(), member);
+        self.team.members.insert(id.clone(), member);
     }
 
     /// What a collaborator may read of this turn: all but the message that asks for it. That is
@@ -95,14 +116,14 @@ impl Turn {
     }
 
     pub(super) fn apply_within(&mut self, tool_use_id: &str, event: &Event) {
-        if let Some(member) = self.members.get_mut(tool_use_id) {
+        if let Some(member) = self.team.members.get_mut(tool_use_id) {
             apply(&mut member.turn, event);
         }
     }
 
     /// A collaborator has reported, or is called off: it is no member any more.
     pub(super) fn absorb(&mut self, tool_use_id: &str) {
-        let Some(Member { collaborator, turn, .. }) = self.members.remove(tool_use_id) else {
+        let Some(Member { collaborator, turn, .. }) = self.team.members.remove(tool_use_id) else {
             return;
         };
         for effect in turn.own_unknown() {
@@ -110,35 +131,38 @@ impl Turn {
                 self.unknown.push(effect.clone());
             }
         }
-        add(&mut self.spent.usage, &turn.total_usage());
-        self.spent.model_calls += turn.total_model_calls();
+        add(&mut self.team.spent.usage, &turn.total_usage());
+        self.team.spent.model_calls += turn.total_model_calls();
         for provider in turn.providers {
             if !self.providers.contains(&provider) {
                 self.providers.push(provider);
             }
         }
         self.broke_off |= turn.broke_off && tool_use_id == ROUTE;
-        for (path, thread) in turn.threads {
-            self.threads.insert(thread_path(&collaborator, &path), thread);
+        for (path, thread) in turn.team.threads {
+            self.team.threads.insert(thread_path(&collaborator, &path), thread);
         }
-        for (path, thread) in turn.added {
-            self.added.insert(thread_path(&collaborator, &path), thread);
+        for (path, thread) in turn.team.added {
+            self.team.added.insert(thread_path(&collaborator, &path), thread);
         }
         // What it had to leave out stays left out.
-        if let Some(thread) = self.threads.get_mut(&collaborator) {
+        if let Some(thread) = self.team.threads.get_mut(&collaborator) {
             thread.forget(thread.exchanges.len().saturating_sub(turn.past.exchanges.len()));
         }
-        self.added.insert(collaborator, turn.carried.into_iter().chain(turn.messages).collect());
+        self.team
+            .added
+            .insert(collaborator, turn.carried.into_iter().chain(turn.messages).collect());
     }
 
     /// The answer of the collaborator that had the whole turn is this turn's.
     pub(super) fn take_route(&mut self, returned: &ToolReturned) {
-        let Some(member) = self.members.get(ROUTE).filter(|_| returned.tool_use_id == ROUTE) else {
+        let Some(member) = self.team.members.get(ROUTE).filter(|_| returned.tool_use_id == ROUTE)
+        else {
             return;
         };
         if let Outcome::Answered { body, .. } = &returned.outcome {
-            let aloud = member.turn.aloud.unwrap_or(member.turn.stream);
-            self.aloud = Some(aloud && member.turn.said.is_some());
+            let aloud = member.turn.team.aloud.unwrap_or(member.turn.stream);
+            self.team.aloud = Some(aloud && member.turn.said.is_some());
             self.say(vec![Block::Text(body.clone())], &Origin::Model);
             self.said = Some(body.clone());
         }
@@ -148,8 +172,8 @@ impl Turn {
     /// something, which nobody knows now.
     pub(super) fn call_members_off(&mut self, reason: &str) -> Vec<String> {
         let mut doubtful = Vec::new();
-        for id in self.members.keys().cloned().collect::<Vec<_>>() {
-            if let Some(member) = self.members.get_mut(&id).filter(|m| m.turn.end.is_none()) {
+        for id in self.team.members.keys().cloned().collect::<Vec<_>>() {
+            if let Some(member) = self.team.members.get_mut(&id).filter(|m| m.turn.end.is_none()) {
                 let known = member.turn.own_unknown().len();
                 apply(&mut member.turn, &Event::Cancelled { reason: reason.to_owned() });
                 if member.turn.own_unknown().len() > known {
@@ -164,7 +188,7 @@ impl Turn {
     /// What the session holds now, for the whole tree.
     pub(super) fn inherit_all(&mut self, unknown: &[UnknownEffect]) {
         self.inherit(unknown);
-        for member in self.members.values_mut() {
+        for member in self.team.members.values_mut() {
             member.turn.inherit_all(unknown);
         }
     }
@@ -173,7 +197,7 @@ impl Turn {
     pub fn at(&self, path: &[String]) -> Option<&Turn> {
         match path.split_first() {
             None => Some(self),
-            Some((id, rest)) => self.members.get(id)?.turn.at(rest),
+            Some((id, rest)) => self.team.members.get(id)?.turn.at(rest),
         }
     }
 
@@ -181,7 +205,7 @@ impl Turn {
     pub fn handed_turns(&self) -> Vec<(Vec<String>, &Turn)> {
         let mut turns = vec![(Vec::new(), self)];
         let nested = self.parked.iter().flat_map(|parked| &parked.members);
-        for (id, member) in nested.filter_map(|id| Some((id, self.members.get(id)?))) {
+        for (id, member) in nested.filter_map(|id| Some((id, self.team.members.get(id)?))) {
             turns.extend(member.turn.handed_turns().into_iter().map(|(mut path, turn)| {
                 path.insert(0, id.clone());
                 (path, turn)
@@ -201,7 +225,7 @@ impl Turn {
         visit: &mut impl FnMut(&[String], &'a Turn),
     ) {
         visit(path, self);
-        for (id, member) in &self.members {
+        for (id, member) in &self.team.members {
             path.push(id.clone());
             member.turn.walk_from(path, visit);
             path.pop();
@@ -229,7 +253,7 @@ impl Turn {
 
     pub fn has_pending(&self) -> bool {
         self.pending().next().is_some()
-            || self.members.values().any(|member| member.turn.has_pending())
+            || self.team.members.values().any(|member| member.turn.has_pending())
     }
 
     /// The unknown outcomes of this turn's own calls and of its collaborators'.
@@ -241,16 +265,16 @@ impl Turn {
 
     pub fn total_usage(&self) -> Usage {
         let mut total = self.usage;
-        add(&mut total, &self.spent.usage);
-        for member in self.members.values() {
+        add(&mut total, &self.team.spent.usage);
+        for member in self.team.members.values() {
             add(&mut total, &member.turn.total_usage());
         }
         total
     }
 
     pub fn total_model_calls(&self) -> u32 {
-        let members = self.members.values().map(|member| member.turn.total_model_calls());
-        self.steps + self.spent.model_calls + members.sum::<u32>()
+        let members = self.team.members.values().map(|member| member.turn.total_model_calls());
+        self.steps + self.team.spent.model_calls + members.sum::<u32>()
     }
 }
 
@@ -263,7 +287,7 @@ impl Member {
     /// How many calls the client gets if it gets this member's.
     pub fn handed_off(&self) -> usize {
         let Some(parked) = &self.turn.parked else { return 0 };
-        let nested = parked.members.iter().filter_map(|id| self.turn.members.get(id));
+        let nested = parked.members.iter().filter_map(|id| self.turn.team.members.get(id));
         parked.tool_uses.len() + nested.map(Member::handed_off).sum::<usize>()
     }
 

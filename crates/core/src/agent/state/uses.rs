@@ -114,7 +114,7 @@ impl Turn {
             }
             Event::Within(within) => {
                 let Within { tool_use_id, event } = *within;
-                let event = match self.members.get(&tool_use_id) {
+                let event = match self.team.members.get(&tool_use_id) {
                     Some(member) => member.turn.named(event),
                     None => event,
                 };

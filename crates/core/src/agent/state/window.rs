@@ -1,11 +1,24 @@
 //! A conversation that a model does not take as a whole: what was left out of it.
 
+use std::collections::BTreeMap;
+
 use wire::converse::{Block, ResultBlock, ToolResult};
 
 use super::Turn;
 use crate::agent::event::{CutResult, ModelOverflowed, Purpose, Shrunk};
 use crate::agent::history;
 use crate::agent::origin::Utterance;
+
+/// What a turn left out because its model could not read all.
+#[derive(Debug, Clone, Default)]
+pub struct Window {
+    /// How many model calls were refused for their length.
+    pub overflows: u32,
+    /// The last was, and nothing was left out yet.
+    pub overflow: Option<Overflow>,
+    /// Tool results that were cut, and the bytes that they had.
+    pub cut: BTreeMap<String, usize>,
+}
 
 /// A model has refused the conversation for its length.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,13 +30,13 @@ pub struct Overflow {
 
 impl Turn {
     pub(super) fn overflow(&mut self, overflowed: &ModelOverflowed) {
-        self.overflows += 1;
+        self.window.overflows += 1;
         let purpose = self.asking.take().unwrap_or(Purpose::Plan);
-        self.overflow = Some(Overflow { purpose, message: overflowed.message.clone() });
+        self.window.overflow = Some(Overflow { purpose, message: overflowed.message.clone() });
     }
 
     pub(super) fn shrink(&mut self, shrunk: &Shrunk) {
-        self.overflow = None;
+        self.window.overflow = None;
         let mut left_out = shrunk.exchanges as usize;
         self.relayed = without(&self.relayed, &mut left_out);
         let gone = left_out.min(self.past.exchanges.len());
@@ -33,7 +46,7 @@ impl Turn {
         for cut in &shrunk.results {
             let whole = self.results().find(|(id, _)| *id == cut.tool_use_id);
             let whole = whole.map_or(0, |(_, bytes)| bytes);
-            let whole = *self.cut.entry(cut.tool_use_id.clone()).or_insert(whole);
+            let whole = *self.window.cut.entry(cut.tool_use_id.clone()).or_insert(whole);
             self.messages.iter_mut().for_each(|said| cut_result(said, cut, whole));
         }
     }

@@ -164,12 +164,12 @@ impl Life {
         }
         if let Some(Event::Started(started)) = events.last_mut() {
             started.unknown = before.unknown.clone();
-            started.threads = before.threads.clone();
-            for (path, added) in &before.added {
+            started.threads = before.team.threads.clone();
+            for (path, added) in &before.team.added {
                 let thread = started.threads.remove(path).unwrap_or_default();
                 started.threads.insert(path.clone(), kept(thread, added));
             }
-            started.routed = before.routed;
+            started.routed = before.team.routed;
         }
         (self.journal, self.called, self.confirmed) = Default::default();
         for event in events {
@@ -454,7 +454,7 @@ impl Life {
     fn agent_at(&self, path: &[String]) -> &Agent {
         let (mut agent, mut turn) = (&self.agent, &self.turn);
         for id in path {
-            let member = turn.members.get(id);
+            let member = turn.team.members.get(id);
             let member = member.unwrap_or_else(|| panic!("{path:?} has no turn"));
             (agent, turn) = (&agent.members[&member.collaborator], &member.turn);
         }
@@ -477,7 +477,7 @@ impl Life {
                 assert!(self.called.insert(id), "{} is called twice", call.tool);
             }
             Event::Parked(parked) if path.is_empty() => {
-                let members = parked.members.iter().filter_map(|id| self.turn.members.get(id));
+                let members = parked.members.iter().filter_map(|id| self.turn.team.members.get(id));
                 let handed =
                     parked.tool_uses.len() + members.map(Member::handed_off).sum::<usize>();
                 assert!((1..=5).contains(&handed), "{handed} calls are handed over at once");
@@ -503,9 +503,9 @@ impl Life {
             }
         });
         if self.turn.end.is_some() {
-            assert!(self.turn.members.is_empty(), "a collaborator outlives the turn");
+            assert!(self.turn.team.members.is_empty(), "a collaborator outlives the turn");
             assert!(self.turn.uses.iter().all(|u| matches!(u.progress, Progress::Closed(..))));
-            let threads = self.turn.added.values();
+            let threads = self.turn.team.added.values();
             let exchanges = threads.flat_map(|thread| history::exchanges("run", 0, thread));
             exchanges.for_each(|exchange| check_history(&exchange.messages));
         }

@@ -126,12 +126,12 @@ impl Play {
         }
         if let (Some(Event::Started(started)), Some(before)) = (events.last_mut(), &self.before) {
             started.past = kept(before.past.clone(), &before.messages);
-            started.threads = before.threads.clone();
-            for (path, added) in &before.added {
+            started.threads = before.team.threads.clone();
+            for (path, added) in &before.team.added {
                 let thread = started.threads.remove(path).unwrap_or_default();
                 started.threads.insert(path.clone(), kept(thread, added));
             }
-            started.routed = before.routed.clone();
+            started.routed = before.team.routed.clone();
         }
         events
     }
@@ -230,7 +230,7 @@ impl Play {
         for message in &self.turn.messages {
             writeln!(out, "  {}", spoken(message)).expect("a string takes it");
         }
-        for (path, thread) in &self.turn.added {
+        for (path, thread) in &self.turn.team.added {
             writeln!(out, "thread {path}").expect("a string takes it");
             for message in thread {
                 writeln!(out, "  {}", spoken(message)).expect("a string takes it");

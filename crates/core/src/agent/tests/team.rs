@@ -580,11 +580,11 @@ fn a_routers_router_says_whether_its_answer_was_read_already() {
         play(script, router("middle", router("last", last)), None).turn
     };
     let plain = "user streams: hm; model: middle; route/model: last; route/route/model: done";
-    assert_eq!(routed(alone("L"), plain).aloud, Some(true));
+    assert_eq!(routed(alone("L"), plain).team.aloud, Some(true));
     let last = Agent::new(staged("post")).expect("it compiles");
     let held = routed(last, &format!("{plain}; route/route/model: It is done."));
     assert_eq!(held.end, Some(End::Answered("It is done.".to_owned())));
-    assert_eq!(held.aloud, Some(false), "post-processing held it back");
+    assert_eq!(held.team.aloud, Some(false), "post-processing held it back");
 }
 
 #[test]
@@ -599,8 +599,8 @@ fn a_routed_collaborator_gets_the_users_files_and_another_does_not() {
     };
     let read = |events: &[Event], id: &str| {
         let turn = Turn::replay(events);
-        let accepted = turn.members[id].turn.accepted.clone().expect("it was accepted");
-        (turn.members[id].turn.messages[0].content.len(), accepted.recall.exchanges)
+        let accepted = turn.team.members[id].turn.accepted.clone().expect("it was accepted");
+        (turn.team.members[id].turn.messages[0].content.len(), accepted.recall.exchanges)
     };
     let routed = events("user: see; model: billing", Collaboration::SupervisorRouter);
     assert_eq!(read(&routed, "route"), (2, Some(1)));

@@ -57,7 +57,7 @@ fn that_fit(turn: &Turn, facts: &Facts<'_>, own: &[&Use]) -> Vec<String> {
     let mut room = facts.limits.hand_offs - own.len();
     let agent_id = facts.agent.config.agent_id.as_str();
     let mut taken: Vec<_> = own.iter().map(|u| (agent_id, u.tool_use.name.as_str())).collect();
-    for (id, member) in &turn.members {
+    for (id, member) in &turn.team.members {
         let agent = facts.agent.members.get(&member.collaborator);
         let calls = agent.map(|agent| handed(&member.turn, agent)).unwrap_or_default();
         let fits = calls.len() <= room && !calls.iter().any(|call| taken.contains(call));
@@ -75,7 +75,7 @@ fn handed<'a>(turn: &'a Turn, agent: &'a Agent) -> Vec<(&'a str, &'a str)> {
     let own = turn.handed_off().into_iter().map(|used| used.name.as_str());
     let mut calls: Vec<_> = own.map(|name| (agent.config.agent_id.as_str(), name)).collect();
     let nested = turn.parked.iter().flat_map(|parked| &parked.members);
-    for member in nested.filter_map(|id| turn.members.get(id)) {
+    for member in nested.filter_map(|id| turn.team.members.get(id)) {
         let agent = agent.members.get(&member.collaborator);
         calls.extend(agent.into_iter().flat_map(|agent| handed(&member.turn, agent)));
     }

@@ -119,7 +119,7 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     if turn.end.is_some() || waits {
         return Vec::new();
     }
-    if let Some(overflow) = &turn.overflow {
+    if let Some(overflow) = &turn.window.overflow {
         return window::ask_again(turn, overflow);
     }
     if turn.sums_up() {
@@ -151,7 +151,7 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     if turn.repairs > facts.limits.repairs {
         return vec![Event::GaveUp(Cause::TooManyRepairs)];
     }
-    if turn.steps - turn.overflows >= facts.limits.model_calls {
+    if turn.steps - turn.window.overflows >= facts.limits.model_calls {
         return vec![Event::GaveUp(Cause::TooManySteps)];
     }
     vec![Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step: turn.steps + 1 })]
@@ -159,11 +159,11 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
 
 /// Whether a call or a collaborator is at work.
 fn is_busy(turn: &Turn) -> bool {
-    let waits = |used: &Use| match turn.members.get(&used.tool_use.tool_use_id) {
+    let waits = |used: &Use| match turn.team.members.get(&used.tool_use.tool_use_id) {
         Some(member) => member.turn.parked.is_some(),
         None => !matches!(used.progress, Progress::Asked | Progress::Pending(_)),
     };
-    !turn.uses.iter().all(waits) || turn.members.values().any(Member::is_moving)
+    !turn.uses.iter().all(waits) || turn.team.members.values().any(Member::is_moving)
 }
 
 /// A client that hears nothing could not tell an empty answer from a lost one.

@@ -157,7 +157,7 @@ impl Agent {
 
     /// Whether the answer that ends the turn has gone out already.
     pub fn has_streamed(&self, turn: &Turn) -> bool {
-        turn.aloud.unwrap_or_else(|| self.streams(turn))
+        turn.team.aloud.unwrap_or_else(|| self.streams(turn))
     }
 
     /// The function that reads the replies of a stage.

@@ -27,13 +27,13 @@ pub(super) fn route(turn: &Turn, facts: &Facts<'_>) -> Option<Event> {
     if !routes {
         return None;
     }
-    match &turn.routing {
+    match &turn.team.routing {
         Routing::Open => {
             let step = turn.steps + 1;
             Some(Event::Asked(Intent::AskModel { purpose: Purpose::Route, step }))
         }
         Routing::Said(reply) => {
-            let chosen = team::routed(reply, turn.routed.as_deref(), &config.collaborators)?;
+            let chosen = team::routed(reply, turn.team.routed.as_deref(), &config.collaborators)?;
             let text = turn.accepted.as_ref()?.input_text.clone();
             let stream = facts.agent.streams(turn);
             let begun = Begun { tool_use_id: ROUTE, place: 0, stream, text };
@@ -45,12 +45,12 @@ pub(super) fn route(turn: &Turn, facts: &Facts<'_>) -> Option<Event> {
 
 /// The next events of the nested turns; the report of one that has ended goes before all else.
 pub(super) fn members(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
-    let over = turn.members.iter().find(|(_, member)| member.turn.end.is_some());
+    let over = turn.team.members.iter().find(|(_, member)| member.turn.end.is_some());
     if let Some((id, member)) = over {
         return vec![broken_off(id, member).unwrap_or_else(|| report(turn, id, member, facts))];
     }
     let mut events = Vec::new();
-    for (id, member) in &turn.members {
+    for (id, member) in &turn.team.members {
         match facts.agent.members.get(&member.collaborator) {
             Some(agent) => {
                 let inside = decide(&member.turn, &Facts { agent, ..*facts });
@@ -112,7 +112,7 @@ fn given_back(turn: &Turn, member: &Member) -> Option<Attributes> {
 
 /// The collaborators that are at work now, so that each does one thing at a time.
 pub(super) fn busy<'a>(turn: &'a Turn, name: &'a str) -> bool {
-    turn.members.values().any(|member| member.collaborator == name)
+    turn.team.members.values().any(|member| member.collaborator == name)
 }
 
 /// What a nested turn begins with.
