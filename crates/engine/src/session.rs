@@ -250,7 +250,7 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
         let own = turn.all_unknown().into_iter().filter(|effect| !known.contains(effect));
         session.unknown.extend(own.cloned());
         if parked.is_none() {
-            let messages = turn.carried.iter().chain(&turn.messages).cloned().collect();
+            let messages = turn.leaves();
             let added = Added { run: &record.run, at: now, messages };
             let past =
                 Past { thread: past::thread(&turn.past, added.run, ""), ..turn.past.clone() };

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use wire::converse::{Block, Message, ResultBlock, Role};
 
 use super::config::Retention;
@@ -14,6 +15,10 @@ use super::origin::{Origin, Utterance};
 
 /// Bytes of text that count as one token: a rough figure for sizing only, never for billing.
 pub(super) const BYTES_PER_TOKEN: usize = 4;
+/// What an image counts as, in bytes of text: models shrink a large one to about 1,600 tokens.
+const IMAGE: usize = 1_600 * BYTES_PER_TOKEN;
+/// Of a document that is not plain text: a page of 50 KB counts as 500 tokens. A rough figure too.
+const DOCUMENT_BYTES_PER_TEXT_BYTE: usize = 25;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
@@ -122,6 +127,23 @@ pub fn exchanges(run: &str, at: i64, messages: &[Utterance]) -> Vec<Exchange> {
     parts.into_iter().map(|part| Exchange::new(run, at, part)).collect()
 }
 
+/// A block as it is kept of a turn that failed: a file may be why, and would fail every later one.
+pub(super) fn without_file(block: Block) -> Block {
+    let left_out = |what: &str| {
+        let text =
+            format!("(craton: {what} was left out here, because the turn it came with failed)");
+        Block::Text(text)
+    };
+    match block {
+        Block::Image(_) => left_out("an image"),
+        Block::Video(_) => left_out("a video"),
+        Block::Document(document) => {
+            left_out(&format!("the file {}", document["name"].as_str().unwrap_or("of the user")))
+        }
+        other => other,
+    }
+}
+
 /// One conversation of several stretches: a question that follows one without an answer joins it,
 /// because Converse wants the roles to take turns.
 pub fn merged<'a>(stretches: impl Iterator<Item = &'a Utterance>) -> Vec<Message> {
@@ -153,17 +175,25 @@ fn size(block: &Block) -> usize {
             .iter()
             .map(|part| match part {
                 ResultBlock::Text(text) => text.len(),
-                ResultBlock::Json(json)
-                | ResultBlock::Image(json)
-                | ResultBlock::Document(json)
-                | ResultBlock::Video(json) => json.to_string().len(),
+                ResultBlock::Image(_) => IMAGE,
+                ResultBlock::Document(document) => document_size(document),
+                ResultBlock::Json(json) | ResultBlock::Video(json) => json.to_string().len(),
             })
             .sum(),
+        Block::Image(_) => IMAGE,
+        Block::Document(document) => document_size(document),
         Block::ReasoningContent(json)
-        | Block::Image(json)
-        | Block::Document(json)
         | Block::Video(json)
         | Block::GuardContent(json)
         | Block::CachePoint(json) => json.to_string().len(),
+    }
+}
+
+/// What a document has of text: all of it where it is text, else a rough part of its bytes.
+fn document_size(document: &Json) -> usize {
+    let bytes = document["source"]["bytes"].as_str().map_or(0, |base64| base64.len() / 4 * 3);
+    match document["format"].as_str() {
+        Some("csv" | "txt" | "html" | "md") => bytes,
+        _ => bytes / DOCUMENT_BYTES_PER_TEXT_BYTE,
     }
 }

@@ -50,6 +50,12 @@ impl Utterance {
         self.message.content.iter_mut()
     }
 
+    /// The same message with each block made into another of its origin.
+    pub(super) fn with(mut self, change: impl Fn(Block) -> Block) -> Self {
+        self.message.content = self.message.content.into_iter().map(change).collect();
+        self
+    }
+
     fn push(&mut self, block: Block, origin: Origin) {
         self.message.content.push(block);
         self.origins.push(origin);

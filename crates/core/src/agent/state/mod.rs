@@ -19,7 +19,7 @@ use crate::agent::event::{
     Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Started, Task,
     UnknownEffect,
 };
-use crate::agent::history::Past;
+use crate::agent::history::{self, Past};
 use crate::agent::origin::{Origin, Utterance, push};
 
 /// The state of one turn: a fold of its events.
@@ -158,6 +158,15 @@ impl Turn {
     /// Whether it is to sum a session up instead of answering.
     pub fn sums_up(&self) -> bool {
         self.accepted.as_ref().is_some_and(|accepted| accepted.task == Task::Summarize)
+    }
+
+    /// What the session keeps of the turn once it is over.
+    pub fn leaves(&self) -> Vec<Utterance> {
+        let said = self.carried.iter().chain(&self.messages).cloned();
+        match &self.end {
+            Some(End::Failed { .. }) => said.map(|one| one.with(history::without_file)).collect(),
+            _ => said.collect(),
+        }
     }
 
     fn accept(&mut self, accepted: &Accepted) {

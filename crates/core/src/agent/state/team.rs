@@ -131,6 +131,7 @@ impl Turn {
                 self.unknown.push(effect.clone());
             }
         }
+        let left = turn.leaves();
         add(&mut self.team.spent.usage, &turn.total_usage());
         self.team.spent.model_calls += turn.total_model_calls();
         for provider in turn.providers {
@@ -149,9 +150,7 @@ impl Turn {
         if let Some(thread) = self.team.threads.get_mut(&collaborator) {
             thread.forget(thread.exchanges.len().saturating_sub(turn.past.exchanges.len()));
         }
-        self.team
-            .added
-            .insert(collaborator, turn.carried.into_iter().chain(turn.messages).collect());
+        self.team.added.insert(collaborator, left);
     }
 
     /// The answer of the collaborator that had the whole turn is this turn's.

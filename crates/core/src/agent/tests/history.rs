@@ -140,3 +140,16 @@ fn a_conversation_is_given_to_fresh_sessions_only() {
     let forgotten = Past { thread: "t".to_owned(), first: 3, end: 3, exchanges: Vec::new() };
     assert_eq!(carried(forgotten), 0);
 }
+
+#[test]
+fn a_file_counts_for_what_a_model_reads_of_it_and_not_for_its_base64() {
+    let tokens = |block| {
+        let message = Message { role: Role::User, content: vec![block] };
+        Exchange::new("r", 1, vec![Utterance::new(message, &Origin::User)]).tokens
+    };
+    let base64 = "A".repeat(2_000_000);
+    let file = |format: &str| serde_json::json!({"format": format, "name": "n", "source": {"bytes": base64}});
+    assert_eq!(tokens(Block::Image(file("png"))), 1_604);
+    assert_eq!(tokens(Block::Document(file("pdf"))), 15_004);
+    assert_eq!(tokens(Block::Document(file("csv"))), 375_004);
+}

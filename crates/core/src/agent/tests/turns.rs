@@ -1,8 +1,12 @@
 //! What a turn decides, told as a script and its outcome.
 
 use expect_test::expect;
+use wire::converse::Block;
 
-use super::script::check;
+use super::script::{begin, check};
+use crate::agent::event::{Event, ModelFailed};
+use crate::agent::history::Past;
+use crate::agent::state::Turn;
 
 #[test]
 fn two_tool_calls_run_before_the_model_speaks_again() {
@@ -626,4 +630,26 @@ fn an_answer_stands_between_its_tags() {
           assistant: "let me see <answer> 7 </answer> bye"
     "#]],
     );
+}
+
+#[test]
+fn a_file_of_a_turn_that_failed_is_not_sent_again() {
+    let last = |end: Event| {
+        let mut events = begin("see", Past::default());
+        if let Some(Event::Accepted(accepted)) = events.first_mut() {
+            accepted.files = vec![Block::Document(serde_json::json!({"name": "sums"}))];
+        }
+        events.push(end);
+        Turn::replay(&events).leaves()[0].content[1].clone()
+    };
+    let failed = Event::ModelFailed(ModelFailed {
+        step: 1,
+        code: "DependencyFailedException".to_owned(),
+        message: "no xls".to_owned(),
+        heard: false,
+    });
+    let said = "(craton: the file sums was left out here, because the turn it came with failed)";
+    assert_eq!(last(failed), Block::Text(said.to_owned()));
+    let finished = Event::Finished { text: "done".to_owned() };
+    assert!(matches!(last(finished), Block::Document(_)));
 }
