@@ -135,7 +135,7 @@ def test_the_stop_reason_is_the_models(brt, model, finish, reason):
 
 
 @pytest.mark.parametrize(("status", "code", "seen"), [
-    (400, "ModelErrorException", 424), (401, "ModelErrorException", 424), (413, "ModelErrorException", 424),
+    (400, "ModelErrorException", 424), (401, "ModelErrorException", 424), (413, "ValidationException", 400),
     (429, "ThrottlingException", 429), (529, "ServiceUnavailableException", 503)])
 def test_a_refusal_names_the_provider(craton, model, status, code, seen):
     """A 401 of the provider is never a 401 or 403 of ours."""

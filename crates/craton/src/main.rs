@@ -46,12 +46,15 @@ enum Verb {
     /// Explains the number at the end of a message.
     Explain(cmd::explain::Args),
     /// Calls a run off.
+    #[command(after_help = cmd::order::KILL)]
     Kill(cmd::order::Args),
     /// Holds a run: what is under way ends, nothing new begins, until `craton resume`.
+    #[command(after_help = cmd::order::PAUSE)]
     Pause(cmd::order::Args),
     /// Lists the runs that are not over, and what each waits for.
     Ps(cmd::ps::Args),
     /// Lets a held run go on.
+    #[command(after_help = cmd::order::RESUME)]
     Resume(cmd::order::Args),
     /// Watches the runs that are not over, with rates.
     Top(cmd::top::Args),

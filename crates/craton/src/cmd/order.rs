@@ -6,6 +6,18 @@ use super::Done;
 use crate::endpoint::Endpoint;
 use crate::telemetry::say;
 
+pub(crate) const KILL: &str = "\
+Examples:
+  craton kill RUN           the run ends; what was under way and may have changed something is unknown
+  craton kill my-session    the latest run of a session";
+pub(crate) const PAUSE: &str = "\
+Examples:
+  craton pause RUN          what is under way ends and is recorded, nothing new begins
+  craton pause my-session   the latest run of a session";
+pub(crate) const RESUME: &str = "\
+Examples:
+  craton resume RUN         a run that was held goes on where it was";
+
 #[derive(Parser)]
 pub(crate) struct Args {
     /// A run's id, the id of a request, or of a session (its latest run).
