@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engine::Engine;
+use wire::fault::Fault;
 
 /// The authenticated sender. Account and region are the tenant of everything the call touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +25,30 @@ pub struct RequestInfo {
     pub invocation_id: Option<String>,
 }
 
+/// Says what a caller may do. Whoever admits requests knows.
+pub trait Permissions: Send + Sync {
+    /// `action` is IAM's name (`bedrock:InvokeAgent`), `resource` an ARN.
+    fn check(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), Fault>;
+}
+
 /// Handed to every operation. Cheap to clone.
 #[derive(Clone)]
 pub struct Cx {
     pub caller: Arc<Caller>,
     pub request: Arc<RequestInfo>,
     pub engine: Engine,
+    pub permissions: Arc<dyn Permissions>,
+}
+
+impl Cx {
+    /// Refuses what a request names besides that which it is for, unless its caller may use it. The
+    /// operation itself, and what its path names, were asked for before.
+    pub(crate) fn authorize(&self, action: &str, resource: &str) -> Result<(), Fault> {
+        self.permissions.check(&self.caller, action, resource)
+    }
+
+    /// Asks for an object of S3, which has to be done before it is read.
+    pub(crate) fn authorize_object(&self, bucket: &str, key: &str) -> Result<(), Fault> {
+        self.authorize("s3:GetObject", &format!("arn:aws:s3:::{bucket}/{key}"))
+    }
 }

@@ -28,6 +28,6 @@ mod model_fault;
 #[cfg(test)]
 mod testing;
 
-pub use cx::{Caller, Cx, RequestInfo};
+pub use cx::{Caller, Cx, Permissions, RequestInfo};
 pub use ops::Handler;
 pub use reply::{Events, IntoReply, Reply};

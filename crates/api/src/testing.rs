@@ -13,9 +13,10 @@ use futures_util::StreamExt as _;
 use llm::{Models, Scripted, Step};
 use serde_json::Value as Json;
 use store::{Store, StoreError, Tenant};
+use wire::fault::Fault;
 use wire::value::Value;
 
-use crate::{Caller, Cx, RequestInfo, ops};
+use crate::{Caller, Cx, Permissions, RequestInfo, ops};
 
 /// Moves on by a second whenever it is read.
 struct Ticks(AtomicI64);
@@ -56,6 +57,18 @@ impl Tools for NoTools {
     }
 }
 
+/// Lets a caller do all but one action.
+pub(crate) struct AllBut(pub(crate) &'static str);
+
+impl Permissions for AllBut {
+    fn check(&self, _: &Caller, action: &str, resource: &str) -> Result<(), Fault> {
+        match action == self.0 {
+            true => Err(Fault::access_denied(format!("no {action} on {resource}"))),
+            false => Ok(()),
+        }
+    }
+}
+
 /// An engine whose model says `steps` in every turn.
 pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
     let engine = Engine::start(Parts {
@@ -76,7 +89,12 @@ pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
         arn: "arn:aws:iam::123456789012:root".to_owned(),
     };
     let request = RequestInfo { id: "request".to_owned(), invocation_id: None };
-    Cx { caller: Arc::new(caller), request: Arc::new(request), engine: engine.await.unwrap() }
+    Cx {
+        caller: Arc::new(caller),
+        request: Arc::new(request),
+        engine: engine.await.unwrap(),
+        permissions: Arc::new(AllBut("")),
+    }
 }
 
 /// The answer with its events (each as JSON, a fault as its text), or the fault as `code: message`.

@@ -32,6 +32,14 @@ pub(crate) fn takes_passes(parts: &request::Parts, path: &str) -> bool {
     parts.method == Method::GET && path.starts_with("/runs/") && path.ends_with("/stream")
 }
 
+/// The largest request body of a path: what starts a turn takes what InvokeAgent takes.
+pub(crate) fn body_limit(parts: &request::Parts, path: &str) -> usize {
+    match (parts.method.as_str(), path) {
+        ("POST", "/invocations") => limits::body("bedrock-agent-runtime", "InvokeAgent"),
+        _ => limits::BODY_OTHER,
+    }
+}
+
 /// A link for the caller. `run` in the query is where it leads to.
 pub(crate) fn link(front: &Front, caller: Caller, query: &str) -> Result<Answer, Fault> {
     let (_, run) = link_parts(query);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use api::Caller;
+use api::{Caller, Permissions};
 use http::HeaderMap;
 use wire::fault::Fault;
 
@@ -202,6 +202,15 @@ impl Auth {
     }
 }
 
+/// What operations ask about the rest of what a request names, in the code of their services, which
+/// all speak JSON.
+impl Permissions for Auth {
+    fn check(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), Fault> {
+        let asked = self.authorize(caller, action, &resource);
+        asked.map_err(|fault| Fault::access_denied(fault.message()))
+    }
+}
+
 fn dev_caller(proof: &Proof<'_>) -> Caller {
     let Proof::Signed(Claim { credential, .. }) = proof else {
         return caller("", DEV_ACCOUNT, DEFAULT_REGION);
@@ -306,5 +315,16 @@ mod tests {
         "#]]
         .assert_debug_eq(&may("ONE", "bedrock:DeleteAgent"));
         assert!(may("GONE", "bedrock:InvokeAgent").is_err());
+        let object = |key: &str| {
+            let caller = caller(key, "123456789012", "");
+            auth.check(&caller, "s3:GetObject", "arn:aws:s3:::b/k").map_err(|f| f.to_string())
+        };
+        assert_eq!(object("FULL"), Ok(()));
+        expect_test::expect![[r#"
+            Err(
+                "AccessDeniedException: User: arn:aws:iam::123456789012:user/ONE is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/k because no identity-based policy allows the s3:GetObject action",
+            )
+        "#]]
+        .assert_debug_eq(&object("ONE"));
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Front {
     /// Turns true when streams have to end, for the server stops.
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) names: Names,
-    pub(crate) auth: Auth,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) passes: Passes,
     pub(crate) forwards: Forwards,
     /// Finds the function of an operation.
@@ -319,6 +319,7 @@ async fn show(
     incoming: Incoming,
     id: &str,
 ) -> Result<String, Fault> {
+    expect_covered(parts)?;
     let caller = match front.passes.caller(&parts.headers, front.engine.now()) {
         Some(caller) => caller,
         None => admit(front, parts, incoming, Place::default(), limits::BODY_OTHER).await?.caller,
@@ -343,19 +344,15 @@ async fn enter(
     id: &str,
 ) -> Result<api::admin::Answer, Fault> {
     let place = Place::default();
-    let claimed = Auth::read(&parts.headers, parts.uri.query().unwrap_or_default());
-    if claimed.is_ok_and(|proof| !proof.covers_body()) {
-        return Err(Fault::access_denied(
-            "this door opens to a signature that covers the body: sign for craton or any service \
-             but s3; API keys are for models and agents",
-        ));
-    }
+    expect_covered(parts)?;
     let pass = front.passes.caller(&parts.headers, front.engine.now());
-    let (caller, body) = match pass.filter(|_| admin::takes_passes(parts, path)) {
-        Some(caller) => (caller, Bytes::new()),
+    let (caller, body, _room) = match pass.filter(|_| admin::takes_passes(parts, path)) {
+        Some(caller) => (caller, Bytes::new(), None),
         None => {
-            let admitted = admit(front, parts, incoming, place, limits::BODY_OTHER).await?;
-            (admitted.caller, admitted.body)
+            let limit = admin::body_limit(parts, path);
+            let Admitted { caller, body, room } =
+                admit(front, parts, incoming, place, limit).await?;
+            (caller, body, room)
         }
     };
     front.auth.authorize(&caller, admin::ACTION, &"*")?;
@@ -364,6 +361,18 @@ async fn enter(
     }
     let cx = cx(front, parts, caller, id);
     api::admin::route(&cx, &admin::asked(parts, path, &body)).await
+}
+
+/// Only a signature over the whole request opens what is Craton's own.
+fn expect_covered(parts: &request::Parts) -> Result<(), Fault> {
+    let claimed = Auth::read(&parts.headers, parts.uri.query().unwrap_or_default());
+    if claimed.is_ok_and(|proof| !proof.covers_body()) {
+        return Err(Fault::access_denied(
+            "this door opens to a signature that covers the body: sign for craton or any service \
+             but s3; API keys are for models and agents",
+        ));
+    }
+    Ok(())
 }
 
 /// Reads the body and establishes the caller. The claim is judged first: a stranger's body is not
@@ -442,7 +451,12 @@ fn cx(front: &Front, parts: &request::Parts, caller: Caller, id: &str) -> Cx {
     let invocation = parts.headers.get("amz-sdk-invocation-id");
     let invocation_id = invocation.and_then(|id| id.to_str().ok()).map(str::to_owned);
     let request = RequestInfo { id: id.to_owned(), invocation_id };
-    Cx { caller: Arc::new(caller), request: Arc::new(request), engine: front.engine.clone() }
+    Cx {
+        caller: Arc::new(caller),
+        request: Arc::new(request),
+        engine: front.engine.clone(),
+        permissions: front.auth.clone(),
+    }
 }
 
 fn head(parts: &request::Parts) -> Head<'_> {

@@ -51,7 +51,7 @@ pub async fn serve(
         room: body::Room::new(),
         closing: tokio::sync::watch::Sender::new(false),
         names: origin::Names::new(&config, listen.ip()),
-        auth: auth::Auth::new(&config).map_err(io::Error::other)?,
+        auth: Arc::new(auth::Auth::new(&config).map_err(io::Error::other)?),
         passes: pass::Passes::default(),
         forwards: forward::Forwards::open(&config.forward).map_err(io::Error::other)?,
         operations: api::ops::find,

@@ -10,6 +10,7 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 use wire::{decode, validate};
 
+use crate::bedrock_agent::agent_alias;
 use crate::bedrock_agent_runtime::invoke_agent;
 use crate::cx::Cx;
 
@@ -19,6 +20,9 @@ pub(super) async fn start(cx: &Cx, body: &[u8]) -> Result<Json, Fault> {
     let value = decode::json_text(&SERVICE, shape, body)?;
     validate::check(&SERVICE, shape, &value)?;
     let input = InvokeAgentRequest::from_value(value).map_err(Fault::internal)?;
+    // The path names no agent, so the door could not ask.
+    let alias = agent_alias::arn_of(cx, &input.agent_id, &input.agent_alias_id);
+    cx.authorize("bedrock:InvokeAgent", &alias)?;
     if input.end_session == Some(true) {
         let text = "endSession begins no turn to be looked at; send it with InvokeAgent";
         return Err(Fault::validation(text));

@@ -311,6 +311,7 @@ fn location(place: &S3Identifier) -> Result<(String, String), Fault> {
 /// AWS: the schema is read when the group is made or changed, and this is said where it cannot be
 /// (awslabs/generative-ai-cdk-constructs issue 1086). A later change of the object needs an update.
 async fn text_of(cx: &Cx, group: &str, bucket: &str, key: &str) -> Result<String, Fault> {
+    cx.authorize_object(bucket, key)?;
     let read = cx.engine.buckets().read(bucket, key, SCHEMA_BYTES).await;
     let text = read.map_err(|error| error.to_string()).and_then(|body| {
         String::from_utf8(body.to_vec()).map_err(|_| "it is not UTF-8".to_owned())

@@ -295,8 +295,11 @@ async fn try_delete(cx: &Cx, input: &DeleteAgentAliasRequest) -> Result<(), Stop
 }
 
 pub(crate) fn arn(cx: &Cx, alias: &AgentAlias) -> String {
+    arn_of(cx, &alias.agent_id, &alias.alias_id)
+}
+
+pub(crate) fn arn_of(cx: &Cx, agent: &str, id: &str) -> String {
     let (region, account) = (&cx.caller.region, &cx.caller.account);
-    let (agent, id) = (&alias.agent_id, &alias.alias_id);
     format!("arn:aws:bedrock:{region}:{account}:agent-alias/{agent}/{id}")
 }
 

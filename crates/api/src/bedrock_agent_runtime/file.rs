@@ -78,6 +78,7 @@ async fn content(cx: &Cx, file: &InputFile, most: usize) -> Result<(String, Byte
         (FileSourceType::S3, None, Some(location)) => {
             let path = location.uri.strip_prefix("s3://").unwrap_or_default();
             let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+            cx.authorize_object(bucket, key)?;
             let read = cx.engine.buckets().read(bucket, key, most as u64).await;
             let bytes = read.map_err(|error| {
                 Fault::validation(format!("{} at 'sessionState.files': {error}", location.uri))

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use craton_core::agent::config::{AgentConfig, Collaboration, Stage};
+use craton_core::agent::config::{AgentConfig, Collaboration, Executor, Stage};
 use engine::kept::KeepError;
 use engine::record::Pinned;
 use wire::bedrock_agent::types::{self as build_time, CreateAgentRequest, GuardrailConfiguration};
@@ -93,8 +93,27 @@ impl<'a> Described<'a> {
         let settings = Settings { own_prompts, ..agent::created(&self.created)? };
         let mut draft = agent::draft(INLINE.to_owned(), settings, cx.engine.now());
         draft.groups = groups(cx, self.groups).await?;
-        Ok(prepare::pinned(&draft, DRAFT)?.config)
+        let config = prepare::pinned(&draft, DRAFT)?.config;
+        authorize(cx, &config)?;
+        Ok(config)
     }
+}
+
+/// An inline agent has no role, so its models and functions are its caller's to use.
+fn authorize(cx: &Cx, config: &AgentConfig) -> Result<(), Fault> {
+    let stages = config.stages.iter().filter_map(|stage| stage.model.as_ref());
+    for model in stages.chain([&config.model]) {
+        let arn = match model.starts_with("arn:") {
+            true => model.clone(),
+            false => format!("arn:aws:bedrock:{}::foundation-model/{model}", cx.caller.region),
+        };
+        cx.authorize("bedrock:InvokeModel", &arn)?;
+    }
+    let executors = config.groups.iter().filter_map(|group| match &group.executor {
+        Executor::Lambda(function) => Some(function),
+        Executor::ReturnControl => None,
+    });
+    executors.chain(&config.parser).try_for_each(|arn| cx.authorize("lambda:InvokeFunction", arn))
 }
 
 /// Keeps a configuration for turns that name it by the digest that comes back.

@@ -16,8 +16,8 @@ use wire::fault::Fault;
 use super::inline_agent::{self, Described, INLINE, keep};
 use super::team;
 use crate::bedrock_agent::limits::{COLLABORATORS, INLINE_COLLABORATORS};
-use crate::bedrock_agent::{agent_collaborator, document};
-use crate::cx::{Caller, Cx};
+use crate::bedrock_agent::{agent_alias, agent_collaborator, document};
+use crate::cx::Cx;
 
 /// Keeps the request's agent, with all that it may ask, as a configuration that turns may run. Gives
 /// its digest.
@@ -128,10 +128,9 @@ impl Team<'_> {
 
     fn described(&self, one: &CollaboratorConfiguration) -> Asked {
         let (cx, name) = (self.cx, &one.collaborator_name);
-        let Caller { region, account, .. } = cx.caller.as_ref();
         // AWS: the alias of an inline collaborator is its name (`agentCollaboratorAliasArn` in
         // traces that public repositories keep as test data).
-        let arn = format!("arn:aws:bedrock:{region}:{account}:agent-alias/{INLINE}/{name}");
+        let arn = agent_alias::arn_of(cx, INLINE, name);
         let config = self.pinned.get(name.as_str()).cloned().unwrap_or_default();
         Asked { config, ..asked(one, (INLINE, name, &arn)) }
     }
@@ -146,6 +145,7 @@ impl Team<'_> {
                 cx.caller.account, cx.caller.region
             ))
         })?;
+        cx.authorize("bedrock:InvokeAgent", arn)?;
         document::alias(cx, &agent, &alias).await?;
         let mut asked = asked(one, (&agent, &alias, arn));
         let found = team::member(cx, &asked).await?;

@@ -47,7 +47,7 @@ pub(crate) async fn update(
         source_kms_key_arn: input.source_kms_key_arn.clone(),
         ..FunctionCode::default()
     };
-    let package = package(&cx.engine, source).await?;
+    let package = package(cx, source).await?;
     let architecture = input.architectures.as_deref().map(architecture).transpose()?;
     let change = Change { package, architecture, revision: input.revision_id };
     if input.dry_run == Some(true) {
@@ -109,7 +109,7 @@ impl Change {
 }
 
 /// The package of a request, unpacked to see that it can be.
-pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Package, Fault> {
+pub(super) async fn package(cx: &Cx, source: FunctionCode) -> Result<Package, Fault> {
     if source.image_uri.is_some() {
         return Err(unserved("ImageUri", "container images"));
     }
@@ -121,7 +121,7 @@ pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Pac
     }
     let zip = match (source.zip_file, source.s3_bucket, source.s3_key) {
         (Some(zip), None, None) => zip,
-        (None, Some(bucket), Some(key)) => from_bucket(engine, &bucket, &key).await?,
+        (None, Some(bucket), Some(key)) => from_bucket(cx, &bucket, &key).await?,
         // AWS: says so in these words.
         (None, ..) => return Err(invalid("Please provide a source for function code.")),
         (Some(_), ..) => {
@@ -134,7 +134,7 @@ pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Pac
         return Err(invalid("Uploaded file must be a non-empty zip"));
     }
     let digest = digest(&zip);
-    match engine.tools().prepare(&digest, zip.clone()).await {
+    match cx.engine.tools().prepare(&digest, zip.clone()).await {
         Ok(()) => Ok(Package { digest, zip }),
         // AWS: the first sentences are AWS's own (CreateFunction); the detail is ours.
         Err(CodeError::Package(detail)) => {
@@ -150,8 +150,17 @@ pub(super) async fn package(engine: &Engine, source: FunctionCode) -> Result<Pac
 }
 
 /// AWS: these words and S3's own code and message (CreateFunction, as quoted in many issues).
-async fn from_bucket(engine: &Engine, bucket: &str, key: &str) -> Result<Bytes, Fault> {
-    let read = engine.buckets().read(bucket, key, exec::limits::CODE_BYTES).await;
+async fn from_bucket(cx: &Cx, bucket: &str, key: &str) -> Result<Bytes, Fault> {
+    cx.authorize_object(bucket, key).map_err(|fault| {
+        // AWS: these words (awslabs/lambda-streams-to-firehose issue 21); the cause is ours.
+        Fault::access_denied(format!(
+            "Your access has been denied by S3, please make sure your request credentials have \
+             permission to GetObject for {bucket}/{key}. S3 Error Code: AccessDenied. S3 Error \
+             Message: {}",
+            fault.message()
+        ))
+    })?;
+    let read = cx.engine.buckets().read(bucket, key, exec::limits::CODE_BYTES).await;
     read.map_err(|error| {
         let (code, message) = match &error {
             BucketError::NoBucket(_) => ("NoSuchBucket", "The specified bucket does not exist."),

@@ -30,7 +30,7 @@ pub(crate) async fn create(
     check_create(cx, &reference, &mut input)?;
     let publishing = input.publish == Some(true);
     let code = std::mem::take(&mut input.code);
-    let package = package(&cx.engine, code).await?;
+    let package = package(cx, code).await?;
     let mut record = new_record(cx, &reference, &package, input)?;
     let mut batch = Batch::new(&tenant(cx), cx.engine.now());
     batch.expect_version::<FunctionRecord>(&reference.id(), 0);

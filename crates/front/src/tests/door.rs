@@ -46,3 +46,30 @@ async fn the_door_opens_in_dev_mode_and_for_keys_that_name_it() {
     let unsigned = line(keyed.send(&request("GET /_craton/v1/runs", &[], "")).await);
     expect![[r#"HTTP/1.1 403 Forbidden {"code":"MissingAuthenticationTokenException","message":"Missing Authentication Token","requestId":"request-2"}"#]].assert_eq(&unsigned);
 }
+
+#[tokio::test]
+async fn pages_and_the_door_take_the_same_signatures() {
+    let dev = Server::start(Config::default(), api::ops::find).await;
+    for path in ["/_craton/v1/runs", "/_craton/runs"] {
+        let line = format!("GET {path}");
+        for proof in ["authorization: Bearer bedrock-key", &scope("s3")] {
+            let answer = dev.send(&request(&line, &[proof], "")).await;
+            assert!(answer.starts_with("HTTP/1.1 403"), "{path} {proof}: {answer}");
+            assert!(answer.contains("API keys are for models and agents"), "{path}: {answer}");
+        }
+        let answer = dev.send(&request(&line, &[&scope("craton")], "")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_may_be_as_large_as_invoke_agents() {
+    let dev = Server::start(Config::default(), api::ops::find).await;
+    let body = format!("{{\"inputText\":\"{}\"}}", "a".repeat(crate::limits::BODY_OTHER));
+    let post = async |path: &str| dev.send(&request(&format!("POST {path}"), &[], &body)).await;
+    let answer = post("/_craton/v1/invocations").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("agentId"), "{answer}");
+    let answer = post("/_craton/v1/runs").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}

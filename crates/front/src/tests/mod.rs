@@ -103,7 +103,7 @@ impl Server {
             room: crate::body::Room::new(),
             closing: tokio::sync::watch::Sender::new(false),
             names: Names::new(&config, address.ip()),
-            auth: Auth::new(&config).unwrap(),
+            auth: Arc::new(Auth::new(&config).unwrap()),
             passes: crate::pass::Passes::default(),
             forwards: crate::forward::Forwards::open(&config.forward).unwrap(),
             operations,
