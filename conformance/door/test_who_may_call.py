@@ -25,7 +25,7 @@ account = "111111111111"
 access_key = "AKIAINVOKE"
 secret_key = "invoke-secret"
 account = "111111111111"
-actions = ["bedrock:InvokeAgent"]
+actions = ["bedrock:InvokeAgent", "bedrock:InvokeInlineAgent"]
 
 [[keys]]
 access_key = "AKIAADMIN"
@@ -81,6 +81,14 @@ def test_a_key_limited_to_an_action_can_do_no_other(secured):
         secured.client("bedrock-agent-runtime", "AKIAINVOKE", "invoke-secret").invoke_agent(
             agentId="NOSUCHAGNT", agentAliasId="TSTALIASID", sessionId="allowed", inputText="hi")
     assert secured.client("sts", "AKIAINVOKE", "invoke-secret").get_caller_identity()["Account"]
+
+
+def test_an_inline_agent_has_only_what_its_caller_may_use(secured):
+    runtime = secured.client("bedrock-agent-runtime", "AKIAINVOKE", "invoke-secret")
+    with refused("AccessDeniedException", "bedrock:InvokeModel on resource: arn:aws:bedrock:"):
+        runtime.invoke_inline_agent(
+            sessionId="inline", inputText="hi", foundationModel="anthropic.claude-3-haiku-20240307-v1:0",
+            instruction="You help customers with their orders, politely and shortly.")
 
 
 def test_a_wrong_secret_is_a_wrong_signature(secured):
