@@ -69,6 +69,17 @@ impl Record for Unsummarised {
     const VERSION: u32 = 1;
 }
 
+/// An alias that is deleted: its memories are forgotten, and no session of it is summed up any more.
+///
+/// Kept for as long as a memory may be: a turn that was under way is remembered when it ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Gone {}
+
+impl Record for Gone {
+    const KIND: &'static str = "memory-gone";
+    const VERSION: u32 = 1;
+}
+
 /// What a memory knows of one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -200,6 +211,21 @@ impl Engine {
         self.delete_each::<Summary>(tenant, prefix, &|s: &Summary| meant(&s.session_id)).await
     }
 
+    /// Has all memories of an alias be forgotten with it: soon after the batch, and whatever happens.
+    pub fn forget_alias(&self, batch: &mut Batch, agent_id: &str, alias_id: &str) {
+        let (prefix, now) = (prefix(agent_id, alias_id, None), self.now());
+        batch.put_until(&prefix, &Gone {}, now + i64::from(LONGEST_DAYS) * DAY_MILLIS);
+        batch.timer(&timer(&prefix), now, prefix.clone());
+    }
+
+    async fn forget_gone(&self, tenant: &Tenant, prefix: &str) -> Result<(), CommitError> {
+        self.delete_each::<Unsummarised>(tenant, prefix, &|_| true).await?;
+        self.delete_each::<Summary>(tenant, prefix, &|_| true).await?;
+        let mut batch = Batch::new(tenant, self.now());
+        batch.clear_timer(&timer(prefix));
+        self.0.store.commit(batch).await
+    }
+
     async fn delete_each<T: Record + Sync>(
         &self,
         tenant: &Tenant,
@@ -246,6 +272,13 @@ pub(crate) async fn sum_up_due(engine: &Engine) -> Result<(), StoreError> {
     let room = UNDER_WAY.saturating_sub(under_way(inner));
     for timer in inner.store.due_timers(TIMERS, inner.clock.now(), room).await? {
         let id = String::from_utf8_lossy(&timer.payload);
+        if id.ends_with('/') {
+            if let Err(error) = engine.forget_gone(&timer.tenant, &id).await {
+                tracing::error!(%id, %error, "forgetting a deleted alias failed; tried again");
+                lane::put_off(inner, &timer).await;
+            }
+            continue;
+        }
         match begin(engine, &timer.tenant, &id).await {
             Ok(Some(run)) => {
                 let mut runs = inner.summaries.lock().expect("no holder of this lock panics");
@@ -284,6 +317,11 @@ pub(crate) async fn begin(
     let open = found.value;
     if open.run.is_some() {
         return Ok(open.run);
+    }
+    let alias = prefix(&open.agent_id, &open.alias_id, None);
+    if inner.store.get::<Gone>(tenant, &alias).await?.is_some() {
+        batch.delete::<Unsummarised>(id);
+        return drop_silently(inner, batch).await;
     }
     let agent = inner.agent(tenant, &open.config).await?;
     let sums_up = |a: &Arc<Agent>| a.config.memory.is_some() && a.runs(Stage::MemorySummarization);

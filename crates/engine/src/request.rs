@@ -1,5 +1,7 @@
 //! What a client asks of an agent, and how it is refused.
 
+use std::fmt::Debug;
+
 use craton_core::agent::event::{Attributes, HandBackState};
 use craton_core::agent::recall::Recall;
 use futures_util::stream::BoxStream;
@@ -9,6 +11,12 @@ use wire::converse::{Block, Message};
 
 use crate::live::Out;
 use crate::record::{Repeat, Session, digest};
+
+/// The agent id of agents that come whole with their request.
+///
+/// AWS: what stands where an agent's id does (`agentId` of a hand-off in the tests of
+/// awslabs/amazon-bedrock-agent-samples, the alias ARN of a trace in aws/aws-sdk-go-v2 issue 3218).
+pub const INLINE: &str = "INLINE_AGENT";
 
 /// What a client asks of an agent.
 #[derive(Debug, Clone)]
@@ -111,9 +119,20 @@ impl TurnRequest {
     /// What tells one request from another that an SDK sends under the same id.
     pub(crate) fn asked(&self) -> String {
         let mut asked = format!("{}\n{:?}", self.session_key(), self.input);
-        if !self.files.is_empty() {
-            asked.push_str(&format!("\n{:?}", self.files));
-        }
+        // What is left out adds nothing, so that a digest of an older craton stays what it is.
+        let mut also = |name: &str, given: bool, what: &dyn Debug| {
+            if given {
+                asked.push_str(&format!("\n{name}{what:?}"));
+            }
+        };
+        also("", !self.files.is_empty(), &self.files);
+        let (session, prompt) = (&self.session_attributes, &self.prompt_session_attributes);
+        also("session attributes ", session.is_some(), session);
+        also("prompt attributes ", prompt.is_some(), prompt);
+        also("conversation ", !self.conversation.is_empty(), &self.conversation);
+        also("memory ", self.memory_id.is_some(), &self.memory_id);
+        // A stored agent's changes when its alias is moved between two attempts.
+        also("inline ", self.agent_id == INLINE, &self.config);
         digest(asked.as_bytes())
     }
 }

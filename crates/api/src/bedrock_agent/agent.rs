@@ -188,6 +188,7 @@ async fn try_delete(cx: &Cx, id: &str, skip: bool) -> Result<(), Stop> {
     for alias in aliases.iter().take(ALIASES).map(|alias| &alias.value) {
         batch.delete::<AliasName>(&AliasName::key(id, &alias.name));
         batch.delete::<AgentAlias>(&AgentAlias::key(id, &alias.alias_id));
+        cx.engine.forget_alias(&mut batch, id, &alias.alias_id);
     }
     delete_versions(cx, id, &mut batch).await?;
     cx.engine.store().commit(batch).await?;

@@ -29,7 +29,7 @@ pub(crate) async fn create(
 ) -> Result<CreateAgentAliasResponse, Fault> {
     let route = asked_route(&input.routing_configuration)?;
     let tags = input.tags.clone().unwrap_or_default();
-    tag::check(&tags)?;
+    tag::check_alias(&tags)?;
     let once = Once::new("CreateAgentAlias", input.client_token.as_deref(), input.clone());
     let alias = retry(|| try_create(cx, &input, &once, route, &tags)).await?;
     Ok(CreateAgentAliasResponse { agent_alias: shown(cx, &alias, AgentAliasStatus::Creating) })
@@ -291,6 +291,7 @@ async fn try_delete(cx: &Cx, input: &DeleteAgentAliasRequest) -> Result<(), Stop
     let mut batch = write::batch(cx);
     batch.expect_version::<AgentAlias>(&key, alias.version).delete::<AgentAlias>(&key);
     batch.delete::<AliasName>(&AliasName::key(&input.agent_id, &alias.value.name));
+    cx.engine.forget_alias(&mut batch, &input.agent_id, &input.agent_alias_id);
     Ok(cx.engine.store().commit(batch).await?)
 }
 

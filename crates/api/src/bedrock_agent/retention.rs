@@ -6,7 +6,7 @@ use wire::fault::Fault;
 
 use super::document::Tags;
 
-const PREFIX: &str = "craton:session-";
+pub(super) const PREFIX: &str = "craton:session-";
 
 /// The caps that an agent's tags set; the server's stand for the others.
 pub(crate) fn of(tags: &Tags) -> Result<Retention, Fault> {

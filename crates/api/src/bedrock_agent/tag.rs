@@ -30,7 +30,11 @@ pub(crate) async fn list(
 
 pub(crate) async fn tag(cx: &Cx, input: TagResourceRequest) -> Result<TagResourceResponse, Fault> {
     let target = target(cx, &input.resource_arn)?;
-    check(&input.tags)?;
+    let fits = match &target {
+        Target::Agent(_) => check,
+        Target::Alias(..) => check_alias,
+    };
+    fits(&input.tags)?;
     let edit = |tags: &mut Tags| {
         tags.extend(input.tags.clone());
         check(tags)
@@ -106,4 +110,13 @@ pub(crate) fn check(tags: &Tags) -> Result<(), Fault> {
         return Err(Fault::quota(message));
     }
     retention::of(tags).map(|_| ())
+}
+
+/// An alias has no settings of its own: each would be kept and never act.
+pub(crate) fn check_alias(tags: &Tags) -> Result<(), Fault> {
+    if let Some(key) = tags.keys().find(|key| key.starts_with(retention::PREFIX)) {
+        let message = format!("tag {key} is a setting of agents and not of aliases; tag the agent");
+        return Err(Fault::validation(message));
+    }
+    check(tags)
 }

@@ -1,3 +1,4 @@
+use engine::memory::{self, Summary};
 use serde_json::{Value as Json, json};
 
 use crate::Cx;
@@ -286,4 +287,66 @@ async fn aliases_made_at_once_cut_versions_of_their_own() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_setting_of_sessions_is_refused_on_an_alias() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "tagged").await;
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let tags = json!({"craton:session-days": "3"});
+    let input = json!({"agentId": agent, "agentAliasName": "live", "tags": tags});
+    let fault = refused(&cx, "CreateAgentAlias", input).await;
+    assert!(fault.contains("craton:session-days is a setting of agents"), "{fault}");
+    let input = json!({"agentId": agent, "agentAliasName": "live", "tags": {"team": "a"}});
+    let alias = done(&cx, "CreateAgentAlias", input).await["agentAlias"].clone();
+    let tag = json!({"resourceArn": alias["agentAliasArn"], "tags": tags});
+    let fault = refused(&cx, "TagResource", tag).await;
+    assert!(fault.contains("tag the agent"), "{fault}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn memories_go_with_their_alias_and_with_their_agent() {
+    let cx = cx([]).await;
+    let agent = new_agent(&cx, "remembers").await;
+    done(&cx, "PrepareAgent", json!({"agentId": agent})).await;
+    let input = json!({"agentId": agent, "agentAliasName": "live"});
+    let alias = done(&cx, "CreateAgentAlias", input).await["agentAlias"]["agentAliasId"].clone();
+    let alias = alias.as_str().expect("an id");
+    for alias in [alias, "TSTALIASID"] {
+        remember(&cx, &agent, alias).await;
+    }
+    done(&cx, "DeleteAgentAlias", json!({"agentId": agent, "agentAliasId": alias})).await;
+    assert_eq!(remembered(&cx, 1).await, 1);
+    done(&cx, "DeleteAgent", json!({"agentId": agent})).await;
+    assert_eq!(remembered(&cx, 0).await, 0);
+}
+
+async fn remember(cx: &Cx, agent: &str, alias: &str) {
+    let tenant = super::document::tenant(cx);
+    let summary = Summary {
+        memory_id: "ann".to_owned(),
+        session_id: "s".to_owned(),
+        began_at: 0,
+        expires_at: i64::MAX,
+        text: "likes tea".to_owned(),
+        run: "r".to_owned(),
+    };
+    let mut batch = store::Batch::new(&tenant, cx.engine.now());
+    batch.put(&format!("{}1", memory::prefix(agent, alias, Some("ann"))), &summary);
+    cx.engine.store().commit(batch).await.expect("a store");
+}
+
+/// How many memories there are, once upkeep has had its time to leave `wanted`.
+async fn remembered(cx: &Cx, wanted: usize) -> usize {
+    let tenant = super::document::tenant(cx);
+    let mut left = usize::MAX;
+    for _ in 0..20 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        left = cx.engine.store().list::<Summary>(&tenant, "", None, 10).await.unwrap().len();
+        if left == wanted {
+            break;
+        }
+    }
+    left
 }

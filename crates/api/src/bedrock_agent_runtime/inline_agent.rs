@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use craton_core::agent::config::{AgentConfig, Collaboration, Executor, Stage};
 use engine::kept::KeepError;
 use engine::record::Pinned;
+use engine::request::INLINE;
 use wire::bedrock_agent::types::{self as build_time, CreateAgentRequest, GuardrailConfiguration};
 use wire::bedrock_agent_runtime::types::{
     AgentActionGroup, Collaborator, CollaboratorConfiguration, GuardrailConfigurationWithArn,
@@ -25,10 +26,6 @@ use crate::bedrock_agent::limits::ACTION_GROUPS;
 use crate::bedrock_agent::prompt::{self, Prompts};
 use crate::bedrock_agent::{action_group, agent, agent_collaborator, prepare};
 use crate::cx::Cx;
-
-/// AWS: what stands where an agent's id does (`agentId` of a hand-off in the tests of
-/// awslabs/amazon-bedrock-agent-samples, the alias ARN of a trace in aws/aws-sdk-go-v2 issue 3218).
-pub(super) const INLINE: &str = "INLINE_AGENT";
 
 /// What a request says alike of its agent and of each of the collaborators that it brings.
 pub(super) struct Described<'a> {

@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::config::{Collaboration, Collaborator as Asked};
+use engine::request::INLINE;
 use wire::bedrock_agent_runtime::types::{
     Collaborator, CollaboratorConfiguration, InvokeInlineAgentRequest, RelayConversationHistory,
 };
 use wire::fault::Fault;
 
-use super::inline_agent::{self, Described, INLINE, keep};
+use super::inline_agent::{self, Described, keep};
 use super::team;
 use crate::bedrock_agent::limits::{COLLABORATORS, INLINE_COLLABORATORS};
 use crate::bedrock_agent::{agent_alias, agent_collaborator, document};

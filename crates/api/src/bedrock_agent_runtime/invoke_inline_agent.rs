@@ -11,12 +11,12 @@ use wire::bedrock_agent_runtime::types::{
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 
-use super::inline_agent::INLINE;
 use super::invoke_agent::{CONTENT_TYPE, asked, check_performance, fault, recall};
 use super::{file, inline_team, response_stream, session_state};
 use crate::bedrock_agent::document::{TEST_ALIAS, tenant};
 use crate::cx::Cx;
 use crate::reply::Reply;
+use engine::request::INLINE;
 
 pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<Reply, Fault> {
     check(&input)?;

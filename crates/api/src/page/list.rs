@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use wire::fault::Fault;
 
 use super::{Asked, duration, frame, link, moment};
-use crate::admin::{Query, internal, tenant, wrong};
+use crate::admin::{Query, escaped, internal, tenant, wrong};
 use crate::cx::Cx;
 
 /// Runs of one page.
@@ -23,26 +23,33 @@ pub(super) async fn render(cx: &Cx, asked: &Asked<'_>) -> Result<String, Fault> 
     if let Some(unknown) = wanted.unknown_status() {
         return Err(wrong("status", unknown, &format!("one of {}", Wanted::STATUSES.join(", "))));
     }
+    let session = ("session", query.text("session"));
     let page = cx.engine.list_runs(&tenant(cx), &wanted).await.map_err(internal)?;
     let body = html! {
         main {
             h1 { "Runs" }
             nav {
                 a href="/_craton/runs" { "all" }
-                @for known in Wanted::STATUSES { " · " a href={ "?status=" (known) } { (known) } }
+                @for known in Wanted::STATUSES {
+                    " · " a href=(address(&[("status", Some(known)), session])) { (known) }
+                }
             }
             (table(&page, cx.engine.now()))
             @if let Some(next) = &page.next {
-                p { a href=(older(next, status.as_deref())) { "older" } }
+                @let before = ("before", Some(next.as_str()));
+                p { a href=(address(&[before, ("status", status.as_deref()), session])) { "older" } }
             }
         }
     };
     Ok(frame("runs", asked.nonce, None, &body))
 }
 
-fn older(next: &str, status: Option<&str>) -> String {
-    let status = status.map(|status| format!("&status={status}")).unwrap_or_default();
-    format!("?before={next}{status}")
+/// This list with these filters.
+fn address(filters: &[(&str, Option<&str>)]) -> String {
+    let given = filters.iter().filter_map(|(name, text)| Some((name, (*text)?)));
+    let pairs: Vec<String> =
+        given.map(|(name, text)| format!("{name}={}", escaped(text))).collect();
+    format!("?{}", pairs.join("&"))
 }
 
 fn table(page: &RunPage, now: i64) -> Markup {
@@ -79,5 +86,36 @@ fn row(listed: &Listed, now: i64) -> Markup {
             td.number { (run.model_calls) }
             td.number { (run.usage.input_tokens) " / " (run.usage.output_tokens) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{call, cx};
+
+    async fn page(cx: &Cx, query: &str) -> String {
+        let asked = Asked { path: "/runs", query, nonce: "n" };
+        render(cx, &asked).await.expect("a page")
+    }
+
+    #[tokio::test]
+    async fn every_link_of_a_sessions_list_stays_in_the_session() {
+        let cx = cx([]).await;
+        let ask = json!({
+            "sessionId": "a.b", "foundationModel": "model", "inputText": "hello",
+            "instruction": "Answer what the user asks, in one sentence and politely.",
+        });
+        call(&cx, "InvokeInlineAgent", ask).await.expect("a turn");
+        let page = page(&cx, "session=a%2Eb").await;
+        let links: Vec<&str> = page.split("href=\"?").skip(1).collect();
+        let inside =
+            |link: &&str| link.split('"').next().is_some_and(|l| l.ends_with("session=a%2Eb"));
+        assert!(links.iter().all(inside), "{links:?}");
+        assert_eq!(links.len(), Wanted::STATUSES.len());
+        let older = [("before", Some("r")), ("status", None), ("session", Some("a b&c"))];
+        assert_eq!(address(&older), "?before=r&session=a%20b%26c");
     }
 }

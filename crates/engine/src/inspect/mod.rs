@@ -156,8 +156,23 @@ impl Engine {
     pub async fn resolve(&self, tenant: &Tenant, id: &str, key: &str) -> Result<bool, CommitError> {
         let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
         let Some(record) = found else { return Ok(false) };
-        let name = record.session_key();
-        let found = session::current(&self.0, tenant, &name).await.map_err(CommitError::Store)?;
+        for _ in 0..LOOKS {
+            match self.resolve_once(tenant, &record.session_key(), key).await {
+                // A turn there wrote meanwhile.
+                Err(CommitError::Conflict(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+                resolved => return resolved,
+            }
+        }
+        self.resolve_once(tenant, &record.session_key(), key).await
+    }
+
+    async fn resolve_once(
+        &self,
+        tenant: &Tenant,
+        name: &str,
+        key: &str,
+    ) -> Result<bool, CommitError> {
+        let found = session::current(&self.0, tenant, name).await.map_err(CommitError::Store)?;
         let mut session = found.value;
         let before = session.unknown.len();
         session.unknown.retain(|effect| effect.key != key);
@@ -165,9 +180,9 @@ impl Engine {
             return Ok(false);
         }
         let mut batch = Batch::new(tenant, self.now());
-        batch.expect_version::<Session>(&name, found.version);
+        batch.expect_version::<Session>(name, found.version);
         let keep = session.lapses_at.unwrap_or(self.now() + self.0.limits.parked_millis);
-        batch.put_until(&name, &session, keep);
+        batch.put_until(name, &session, keep);
         self.0.store.commit(batch).await?;
         Ok(true)
     }

@@ -234,3 +234,30 @@ async fn sessions_that_idle_out_together_are_summed_up_a_few_at_a_time() {
     let found = bench.store.list::<Summary>(&bench.tenant, "", None, 100).await;
     assert_eq!(found.expect("a store").len(), 40);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_alias_is_forgotten_with_all_its_sessions_and_others_are_not() {
+    let bench = bench(&["told", "never told"], month()).await;
+    bench.hear(asks(&bench, "one", "hi")).await;
+    bench.hear(of(&bench, "one", Input::EndSession)).await;
+    bench.hear(asks(&bench, "open", "hi")).await;
+    let now = bench.engine.now();
+    for other in ["OTHER", "ALIAS2"] {
+        let mut batch = store::Batch::new(&bench.tenant, now);
+        bench.engine.forget_alias(&mut batch, "AGENT", other);
+        bench.store.commit(batch).await.expect("a store");
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((known(&bench).await.as_str(), waiting(&bench).await), ("one: told\n", 1));
+    let mut batch = store::Batch::new(&bench.tenant, now);
+    bench.engine.forget_alias(&mut batch, "AGENT", "ALIAS");
+    bench.store.commit(batch).await.expect("a store");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((known(&bench).await.as_str(), waiting(&bench).await), ("", 0));
+    // A turn that was under way is remembered when it ends, and never summed up.
+    bench.hear(asks(&bench, "late", "hi")).await;
+    assert_eq!(waiting(&bench).await, 1);
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    bench.quiet().await;
+    assert_eq!((known(&bench).await.as_str(), waiting(&bench).await), ("", 0));
+}

@@ -132,3 +132,17 @@ async fn an_outcome_resolved_during_a_hand_off_is_resolved_for_the_turn_that_goe
         "#]])
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_outcomes_are_resolved_at_once_though_both_are_of_one_session() {
+    let script = ["use g__once 1", "use g__once 2", "<answer>lost</answer>"];
+    let bench = Bench::new(&script).await;
+    bench.world.mishap(Mishap::Lost);
+    bench.world.mishap(Mishap::Lost);
+    bench.ask("go").await;
+    let unknown = bench.session().await.unknown;
+    assert_eq!(unknown.len(), 2);
+    let resolve = |at: usize| bench.engine.resolve(&bench.tenant, "session", &unknown[at].key);
+    assert_eq!(tokio::join!(resolve(0), resolve(1)), (Ok(true), Ok(true)));
+    assert!(bench.session().await.unknown.is_empty());
+}

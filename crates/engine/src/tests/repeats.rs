@@ -91,3 +91,38 @@ async fn another_request_under_the_same_id_is_not_a_repeat() {
     let conflict = matches!(&other, Some(crate::request::InvokeError::Conflict(_)));
     assert!(conflict, "{other:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn all_that_a_request_says_tells_it_from_a_repeat() {
+    use craton_core::agent::event::Attributes;
+    use serde_json::json;
+    use wire::converse::{Block, Message, Role};
+
+    let bench = Bench::new(&[]).await;
+    let told = bench.repeatable("go", "r").asked();
+    assert_eq!(told, bench.repeatable("go", "r").asked());
+    let attributes = || Some(Attributes::from([("a".to_owned(), "b".to_owned())]));
+    let said = Message { role: Role::User, content: vec![Block::Text("hi".to_owned())] };
+    let mut asked = vec![told];
+    let changes: [&dyn Fn(&mut TurnRequest); 7] = [
+        &|r| r.session_attributes = attributes(),
+        &|r| r.prompt_session_attributes = attributes(),
+        &|r| r.conversation = vec![said.clone()],
+        &|r| r.memory_id = Some("ann".to_owned()),
+        &|r| r.files = vec![Block::Image(json!({"format": "png"}))],
+        &|r| r.agent_id = crate::request::INLINE.to_owned(),
+        &|r| (r.agent_id, r.config) = (crate::request::INLINE.to_owned(), "other".to_owned()),
+    ];
+    for change in changes {
+        let mut request = bench.repeatable("go", "r");
+        change(&mut request);
+        asked.push(request.asked());
+    }
+    let mut other = asked.clone();
+    other.sort();
+    other.dedup();
+    assert_eq!(other.len(), asked.len(), "{asked:?}");
+    // An alias that is moved between two attempts of one request makes no other request of it.
+    let moved = TurnRequest { config: "other".to_owned(), ..bench.repeatable("go", "r") };
+    assert_eq!(moved.asked(), asked[0]);
+}

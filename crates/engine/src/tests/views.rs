@@ -103,3 +103,27 @@ async fn two_runs_part_at_the_first_thing_that_is_not_the_same() {
     )
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_shows_the_digest_of_a_file_and_is_proven_with_its_bytes() {
+    use serde_json::json;
+    use wire::converse::Block;
+
+    let bench = Bench::new(&["use g__read 1", "ok"]).await;
+    let source = json!({"bytes": "aGVsbG8="});
+    let mut request = bench.request("what is this?");
+    request.files = vec![Block::Image(json!({"format": "png", "source": source}))];
+    let run = request.request.clone();
+    bench.hear(request).await;
+    bench.quiet().await;
+    let steps = bench.steps(&run).await;
+    let models: Vec<&Step> = steps.iter().filter(|step| step.prompt.is_some()).collect();
+    assert_eq!(models.len(), 2);
+    for step in models {
+        let prompt = step.prompt.as_ref().expect("a prompt").to_string();
+        // sha256sum of "hello".
+        let shown = r#"{"bytes":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}"#;
+        assert!(prompt.contains(shown) && !prompt.contains("aGVsbG8="), "{prompt}");
+        assert_eq!(step.digest.as_ref().map(|digest| digest.verdict), Some(Verdict::Ok));
+    }
+}
