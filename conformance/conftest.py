@@ -61,10 +61,10 @@ provider = "test"
 deployments = "bucket"
 gone = "not-there"
 
-[effects]
-"{READ}" = "read"
-"{KEYED}" = "keyed"
-"{ONCE}" = "once"
+[tools]
+"{READ}" = {{ effect = "read" }}
+"{KEYED}" = {{ effect = "keyed" }}
+"{ONCE}" = {{ effect = "once" }}
 """
 
 

@@ -56,7 +56,7 @@ impl Setup {
 
     fn config(&self) -> String {
         let world = self.world;
-        let effect = |class| format!("[effects]\n\"{FUNCTION}\" = \"{class}\"\n");
+        let effect = |class| format!("[tools.\"{FUNCTION}\"]\neffect = \"{class}\"\n");
         let tool = match self.tool {
             Tool::Url(class) => format!(
                 "[functions.map]\n\"{FUNCTION}\" = \"http://{world}{}\"\n\n{}",

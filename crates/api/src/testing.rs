@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use craton_core::agent::tool::Effect;
+use craton_core::policy::ToolPolicy;
 use engine::env::{Clock, Ids};
-use engine::function::{ToolCall, ToolError, Tools};
+use engine::tool::{ToolCall, ToolError, Tools};
 use engine::{Engine, Parts};
 use exec::{ExecError, Invoked};
 use futures_core::future::BoxFuture;
@@ -47,13 +47,13 @@ impl Tools for NoTools {
         Box::pin(async move { Err(refused.into()) })
     }
 
-    fn effect<'a>(
+    fn policy<'a>(
         &'a self,
         _: &'a Tenant,
         _: &'a str,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
-        Box::pin(async { Ok(None) })
+    ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>> {
+        Box::pin(async { Ok(ToolPolicy::default()) })
     }
 }
 

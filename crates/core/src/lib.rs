@@ -6,3 +6,4 @@
 
 pub mod agent;
 pub mod limits;
+pub mod policy;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use craton_core::agent::config::Retention;
-use craton_core::agent::tool::Effect;
+use craton_core::policy::ToolPolicy;
 use serde::Deserialize;
 
 /// The whole file. Each section's fields are documented where they are used.
@@ -24,9 +24,8 @@ pub(crate) struct Config {
     pub(crate) functions: exec::Config,
     /// Buckets of S3 that are folders here: name to path, relative to the file.
     buckets: BTreeMap<String, PathBuf>,
-    /// How often tools may take effect when a reply is lost: function name or ARN, with `:tool`
-    /// for one of its tools, to `read`, `keyed` or `once`.
-    pub(crate) effects: BTreeMap<String, Effect>,
+    /// What is set for tools: function name or ARN, with `:TOOL` for one of its tools, to a policy.
+    pub(crate) tools: BTreeMap<String, ToolPolicy>,
     pub(crate) limits: Limits,
     /// What of a conversation sessions keep, unless an agent's tags say otherwise.
     pub(crate) sessions: Retention,
@@ -119,6 +118,10 @@ mod tests {
         "",
         "[forward.s3]\n",
         "[functions]\n",
+        "[tools.x]\n",
+        "[tools.x.retry]\n",
+        "[tools.x.arguments]\n",
+        "[tools.x.breaker]\n",
         "[sessions]\n",
         "[limits.turn]\n",
         "[limits.engine]\n",

@@ -14,12 +14,12 @@ use store::CommitError;
 
 use crate::flight::Flights;
 
-use crate::function::ToolCall;
 use crate::parse::{self, ParserCall};
 use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
 use crate::run::{Path, Place, Run, intents};
 use crate::session::{self, Closing};
+use crate::tool::{ToolCall, call as tool_call};
 use crate::{Inner, inspect, pending};
 
 /// How a task left its run.
@@ -127,11 +127,10 @@ fn take_up(run: &mut Run, inner: &Inner) -> Vec<(Path, Intent)> {
         });
     }
     for (path, call) in run.turn.calls_under_way() {
-        match call.effect {
-            Effect::Read | Effect::Keyed => again.push((path, Intent::Call(call))),
-            Effect::Once => {
-                run.record(inner.clock.now(), within(&path, perform::interrupted(&call, STOPPED)));
-            }
+        if call.effect.may_repeat() {
+            again.push((path, Intent::Call(call)));
+        } else {
+            run.record(inner.clock.now(), within(&path, tool_call::interrupted(&call, STOPPED)));
         }
     }
     again
@@ -166,7 +165,7 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
             let request = run.tool_call(place, &call, None);
             flights.begin(path, async move {
                 match agent.tool(&call.tool) {
-                    Some(tool) => perform::call_tool(&inner, tool, &call, request).await,
+                    Some(tool) => tool_call::call_tool(&inner, tool, &call, request).await,
                     None => gone(&call),
                 }
             });
@@ -187,7 +186,7 @@ fn call_off(inner: &Inner, run: &mut Run) {
     for (path, call) in run.turn.calls_under_way() {
         if call.effect != Effect::Read {
             let why = format!("the turn was called off {}", inspect::OPERATOR);
-            run.record(at, within(&path, perform::interrupted(&call, &why)));
+            run.record(at, within(&path, tool_call::interrupted(&call, &why)));
         }
     }
     run.record(at, Event::Cancelled { reason: inspect::OPERATOR.to_owned() });
@@ -279,7 +278,7 @@ impl Run {
         let payload = place
             .agent
             .tool(&call.tool)
-            .map(|tool| perform::event_bytes(&context, tool, call, pending))
+            .map(|tool| tool_call::event_bytes(&context, tool, call, pending))
             .unwrap_or_default();
         ToolCall {
             tenant: self.tenant.clone(),

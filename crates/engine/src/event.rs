@@ -15,7 +15,7 @@ use exec::{ExecError, Invoked};
 use serde::{Deserialize, Serialize};
 use store::{Batch, CommitError, Record, StoreError, Tenant};
 
-use crate::function::{ToolCall, ToolError};
+use crate::tool::{ToolCall, ToolError};
 use crate::{Engine, note};
 
 /// Events performed at once, and those of one function among them. Ours: a slow function leaves

@@ -283,7 +283,7 @@ impl Engine {
             turn: Turn::default(),
             counted: Counted::default(),
             agent: agent.clone(),
-            effects: run::effects(inner, &request.tenant, agent).await?,
+            policies: run::policies(inner, &request.tenant, agent).await?,
             record: RunRecord {
                 run: request.request.clone(),
                 lineage: Lineage::root(&request.request),

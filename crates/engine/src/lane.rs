@@ -153,7 +153,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
     if turn.accepted.is_none() {
         return Ok(None);
     }
-    let effects = run::effects(inner, &row.tenant, &agent).await.map_err(CommitError::Store)?;
+    let policies = run::policies(inner, &row.tenant, &agent).await.map_err(CommitError::Store)?;
     let lane = record.session_key();
     let mut run = Run {
         live: activation(inner, &row, &lane, &turn.request),
@@ -164,7 +164,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         turn,
         counted: Counted::of(events.iter().map(|stamped| &stamped.event)),
         agent,
-        effects,
+        policies,
         record,
         pending: Vec::new(),
         outs: Vec::new(),

@@ -2,7 +2,7 @@
 //!
 //! A client's [`request`] becomes a run ([`invoke`], [`resume`]); a run waits for its session's lane
 //! ([`lane`]), is driven from event to event ([`drive`]) while performers act outside
-//! ([`perform`]), and leaves its [`session`] for the next. Upkeep finds what a crash left behind
+//! ([`perform`] for models, [`tool`] for tools), and leaves its [`session`] for the next. Upkeep finds what a crash left behind
 //! and clears what has lapsed ([`upkeep`]). Asynchronous invocations of functions are accepted and
 //! performed beside all that ([`event`]). Traces are views of the [`journal`] ([`trace`]). The
 //! engine knows no HTTP and no operation of AWS.
@@ -38,6 +38,7 @@ mod sim;
 pub mod team;
 #[cfg(test)]
 mod tests;
+pub mod tool;
 mod upkeep;
 
 use std::collections::HashMap;
@@ -50,9 +51,9 @@ use craton_core::agent::turn::Agent;
 use store::{Store, StoreError};
 
 use crate::env::{Clock, Ids};
-use crate::function::SharedTools;
 use crate::limits::Limits;
 use crate::live::Live;
+use crate::tool::SharedTools;
 
 /// What the engine works with.
 pub struct Parts {

@@ -397,7 +397,7 @@ async fn started(
         turn: Turn::default(),
         counted: Counted::default(),
         agent,
-        effects: std::collections::BTreeMap::new(),
+        policies: crate::run::Policies::default(),
         live: Activation::new(&record.session_key(), &id),
         record,
         pending: Vec::new(),

@@ -13,9 +13,8 @@ use craton_core::agent::tool;
 use craton_core::agent::turn::Agent;
 
 use crate::Inner;
-use crate::function::ToolCall;
-use crate::perform;
 use crate::run::{Place, Run};
+use crate::tool::{ToolCall, call::call_reader};
 
 /// One call of a parser function.
 pub(crate) struct ParserCall {
@@ -50,7 +49,7 @@ impl ParserCall {
 pub(crate) async fn ask_parser(inner: &Inner, call: ParserCall) -> Event {
     let begun = inner.clock.now();
     let ParserCall { parse, agent, request } = call;
-    let read = match perform::call_reader(inner, &request).await {
+    let read = match call_reader(inner, &request).await {
         Ok(invoked) if invoked.error.is_some() => Err(tool::function_error(&invoked.payload)),
         Ok(invoked) => parser::verdict(parse.purpose, &agent.tools, &invoked.payload),
         Err(error) => Err(error.to_string()),

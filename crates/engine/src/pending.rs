@@ -17,13 +17,13 @@ use craton_core::agent::turn::Agent;
 use store::{Batch, CommitError, StoreError, Tenant};
 
 use crate::flight::Flights;
-use crate::function::ToolCall;
 use crate::journal::{self, Stamped};
 use crate::lane::PAGE;
 use crate::live::Activation;
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
 use crate::run::{Path, Run, innermost};
-use crate::{Engine, Inner, lane, note, perform, session, trace};
+use crate::tool::{ToolCall, call as tool_call};
+use crate::{Engine, Inner, lane, note, session, trace};
 
 /// What the ids of suspended runs' timers begin with.
 const TIMERS: &str = "pending/";
@@ -125,8 +125,8 @@ fn expired(call: &Call, deferred: &Deferred, now: i64) -> Event {
                 "tell the user, or try again later",
             ),
         },
-        Effect::Keyed | Effect::Once => {
-            perform::unknown(call, &format!("none came within {seconds} s"))
+        Effect::Keyed | Effect::Once | Effect::Compensable => {
+            tool_call::unknown(call, &format!("none came within {seconds} s"))
         }
     };
     returned(call, deferred, now, outcome)
@@ -146,13 +146,13 @@ async fn poll(
     request: ToolCall,
 ) -> Event {
     let heard = match inner.tools.call(request).await {
-        Ok(invoked) if invoked.outcome_known => perform::read(tool, call, &invoked),
+        Ok(invoked) if invoked.outcome_known => tool_call::read(tool, call, &invoked),
         Ok(_) | Err(_) => return Event::Deferred(deferred),
     };
     let now = inner.clock.now();
     match heard {
-        perform::Heard::Outcome(outcome) => returned(call, &deferred, now, outcome),
-        perform::Heard::Pending(pending) => Event::Deferred(Deferred {
+        tool_call::Heard::Outcome(outcome) => returned(call, &deferred, now, outcome),
+        tool_call::Heard::Pending(pending) => Event::Deferred(Deferred {
             token: pending.token.unwrap_or(deferred.token),
             poll_seconds: pending.poll_seconds.or(deferred.poll_seconds),
             ..deferred
@@ -491,7 +491,7 @@ fn outcome(tool: Option<&Tool>, callback: &Callback) -> Result<Outcome, String> 
     }
     let Some(tool) = tool else { return Err("the call's tool is gone".to_owned()) };
     match tool::read_response(tool, &callback.body)? {
-        tool::Response::Answer(answer) => Ok(perform::outcome(answer)),
+        tool::Response::Answer(answer) => Ok(tool_call::outcome(answer)),
         tool::Response::Pending(_) => Err("a result cannot be pending again".to_owned()),
     }
 }

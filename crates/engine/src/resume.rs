@@ -81,7 +81,7 @@ impl Engine {
             epoch: parked.epoch + 1,
             next,
             counted: Counted::of(events.iter().map(|s| &s.event)),
-            effects: run::effects(inner, tenant, &agent).await?,
+            policies: run::policies(inner, tenant, &agent).await?,
             agent,
             record: record.value,
             live: live.unwrap_or_else(|| Activation::new(&key, &turn.request)),

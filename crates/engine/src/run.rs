@@ -6,8 +6,9 @@ use std::sync::Arc;
 use craton_core::agent::config::Executor;
 use craton_core::agent::event::{Event, Intent};
 use craton_core::agent::state::{self, Turn};
-use craton_core::agent::tool::{Effect, Target, Tool};
+use craton_core::agent::tool::{Target, Tool};
 use craton_core::agent::turn::{self, Agent, Facts};
+use craton_core::policy::ToolPolicy;
 use store::{Batch, StoreError, Tenant};
 
 use crate::Inner;
@@ -25,7 +26,7 @@ pub(crate) struct Run {
     pub(crate) turn: Turn,
     pub(crate) counted: Counted,
     pub(crate) agent: Arc<Agent>,
-    pub(crate) effects: Effects,
+    pub(crate) policies: Policies,
     pub(crate) record: RunRecord,
     pub(crate) live: Arc<Activation>,
     /// Recorded and not yet appended.
@@ -68,8 +69,19 @@ fn asks_a_model(event: &Event) -> bool {
 /// the run's own.
 pub(crate) type Path = Vec<String>;
 
-/// Declared effect classes by function and action: one map serves all agents of a tree.
-pub(crate) type Effects = BTreeMap<(String, String), Effect>;
+/// What is set for tools, by function and action: one map serves all agents of a tree.
+#[derive(Default)]
+pub(crate) struct Policies {
+    set: BTreeMap<(String, String), Arc<ToolPolicy>>,
+    unset: Arc<ToolPolicy>,
+}
+
+impl Policies {
+    pub(crate) fn of(&self, tool: &Tool) -> Arc<ToolPolicy> {
+        let set = action(tool).and_then(|key| self.set.get(&key));
+        set.unwrap_or(&self.unset).clone()
+    }
+}
 
 impl Run {
     /// The session's key, which is also the name of the lane.
@@ -90,10 +102,7 @@ impl Run {
     pub(crate) fn decide(&mut self, inner: &Inner) {
         loop {
             let fresh_id = || inner.ids.fresh();
-            let effect = |tool: &Tool| {
-                let declared = action(tool).and_then(|key| self.effects.get(&key));
-                declared.copied().or(tool.effect).unwrap_or_default()
-            };
+            let policy = |tool: &Tool| self.policies.of(tool);
             let window = |model: &str| inner.models.window(model);
             let provider = |model: &str| {
                 let resolved = inner.models.resolve(model);
@@ -103,7 +112,7 @@ impl Run {
                 agent: &self.agent,
                 limits: &inner.turn,
                 fresh_id: &fresh_id,
-                effect: &effect,
+                policy: &policy,
                 window: inner.models.any_window().then_some(&window),
                 provider: &provider,
                 now: inner.clock.now(),
@@ -146,13 +155,12 @@ impl Run {
     }
 }
 
-/// The effect classes that are declared for the tools of an agent and its collaborators; what a
-/// schema says counts where nothing is declared, else `once`.
-pub(crate) async fn effects(
+/// What is set for the tools of an agent and its collaborators.
+pub(crate) async fn policies(
     inner: &Inner,
     tenant: &Tenant,
     agent: &Agent,
-) -> Result<Effects, StoreError> {
+) -> Result<Policies, StoreError> {
     let mut actions = BTreeSet::new();
     let (mut seen, mut agents) = (BTreeSet::new(), vec![agent]);
     while let Some(agent) = agents.pop() {
@@ -161,13 +169,14 @@ pub(crate) async fn effects(
         let fresh = agent.members.values().filter(|member| seen.insert(Arc::as_ptr(member).addr()));
         agents.extend(fresh.map(|member| &**member));
     }
-    let mut effects = Effects::new();
+    let mut policies = Policies::default();
     for key in actions {
-        if let Some(declared) = inner.tools.effect(tenant, &key.0, &key.1).await? {
-            effects.insert(key, declared);
+        let set = inner.tools.policy(tenant, &key.0, &key.1).await?;
+        if set != ToolPolicy::default() {
+            policies.set.insert(key, Arc::new(set));
         }
     }
-    Ok(effects)
+    Ok(policies)
 }
 
 /// The function behind a tool and what it is asked to do there.

@@ -6,34 +6,19 @@
 //! program of the package's own starts them. Nothing here decides whether a call should happen, and
 //! nothing here is durable: the engine's journal is.
 
-mod answer;
 mod buckets;
-mod code;
 mod config;
-mod environment;
 mod function;
 mod functions;
 mod http_tool;
-mod interpreter;
 pub mod limits;
-mod logs;
-mod node;
-mod packages;
-mod pool;
 mod probe;
-mod process;
-mod provided;
-mod python;
-mod report;
-mod runtime;
-mod runtime_api;
 
 pub use buckets::{BucketError, Buckets};
 pub use config::Config;
 pub use function::{
     CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,
 };
-pub use functions::Functions;
+pub use functions::{Functions, refusal};
 pub use http_tool::HttpTool;
 pub use probe::{Probe, probe};
-pub use runtime::refusal;

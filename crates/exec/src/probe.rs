@@ -3,8 +3,9 @@
 use tokio::process::Command;
 
 use crate::config::Config;
-use crate::interpreter::{Interpreter, Kind, run};
-use crate::{limits, node, python};
+use crate::functions::interpreter::{Interpreter, Kind, run};
+use crate::functions::{node, python};
+use crate::limits;
 
 /// A thing that functions need, and where it is or why it cannot be used.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use engine::Engine;
 use engine::env::System;
-use engine::function::{Executors, SharedTools};
+use engine::tool::{Executors, SharedTools};
 use exec::{Functions, HttpTool};
 use store::Store;
 use tokio::net::TcpListener;
@@ -126,7 +126,7 @@ async fn assemble(
     let models = llm::Models::open(config.models(dev), client.clone())
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
     let buckets = config.buckets();
-    let (map, effects) = (config.functions.map.clone(), config.effects);
+    let (map, policies) = (config.functions.map.clone(), config.tools);
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
     let functions = Functions::open(functions)
@@ -137,7 +137,7 @@ async fn assemble(
         functions: functions.clone(),
         http: HttpTool::new(client),
         map,
-        effects,
+        policies,
         endpoint: Some(format!("http://{address}")),
         credentials: None,
         http_timeout,

@@ -11,7 +11,7 @@ use craton_core::agent::config::{
     ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
 };
 use craton_core::agent::event::HandBackState;
-use craton_core::agent::tool::Effect;
+use craton_core::policy::ToolPolicy;
 use exec::{ExecError, Invoked};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -22,8 +22,8 @@ use wire::converse::{Block, Delta, Message, Reply, Role, StopReason, Usage};
 use wire::value::Value;
 
 use crate::Engine;
-use crate::function::{ToolCall, ToolError, Tools};
 use crate::request::{ClientResult, ClientTarget, Confirmation, Input, TurnRequest};
+use crate::tool::{ToolCall, ToolError, Tools};
 
 pub(crate) fn reply(content: Vec<Block>, stop_reason: StopReason) -> Reply {
     Reply { content, stop_reason, usage: Usage::default() }
@@ -285,12 +285,12 @@ impl Tools for Arc<World> {
         })
     }
 
-    fn effect<'a>(
+    fn policy<'a>(
         &'a self,
         _: &'a Tenant,
         _: &'a str,
         tool: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
+    ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>> {
         self.looked_up.fetch_add(1, Ordering::SeqCst);
         let effect = crate::function::parse_effect(tool);
         let look = self.look.lock().expect("no panic").take();
@@ -298,7 +298,7 @@ impl Tools for Arc<World> {
             if let Some(time) = look {
                 tokio::time::sleep(time).await;
             }
-            Ok(effect)
+            Ok(ToolPolicy { effect, ..ToolPolicy::default() })
         })
     }
 }

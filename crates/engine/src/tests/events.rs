@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Bench, Surroundings, start};
 use crate::event::{Patience, Refused};
-use crate::function::ToolCall;
 use crate::limits::Limits;
 use crate::sim::world::{Mishap, Model, World};
+use crate::tool::ToolCall;
 
 /// An event for the function `f`, which the world counts under the key `id`.
 fn event(id: &str) -> ToolCall {

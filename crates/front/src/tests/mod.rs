@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::Handler;
-use craton_core::agent::tool::Effect;
+use craton_core::policy::ToolPolicy;
 use engine::env::{Clock, Ids};
-use engine::function::{ToolCall, ToolError, Tools};
+use engine::tool::{ToolCall, ToolError, Tools};
 use engine::{Engine, Parts};
 use exec::Invoked;
 use futures_util::future::BoxFuture;
@@ -61,13 +61,13 @@ impl Tools for NoTools {
         Box::pin(async { Err(ToolError::NoFunction(call.function)) })
     }
 
-    fn effect<'a>(
+    fn policy<'a>(
         &'a self,
         _: &'a Tenant,
         _: &'a str,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Effect>, StoreError>> {
-        Box::pin(async { Ok(None) })
+    ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>> {
+        Box::pin(async { Ok(ToolPolicy::default()) })
     }
 }
 

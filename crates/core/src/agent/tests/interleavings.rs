@@ -28,6 +28,7 @@ use crate::agent::team;
 use crate::agent::tool::{Effect, HandOff, Tool};
 use crate::agent::turn::ask_user::ASK_USER;
 use crate::agent::turn::{self, Agent, Facts};
+use crate::policy::ToolPolicy;
 
 /// What happens next, as numbers; once they are used up nothing does.
 struct Draws(std::vec::IntoIter<u16>);
@@ -206,10 +207,13 @@ impl Life {
 
     fn decided(&self) -> Vec<Event> {
         let limits = Limits { model_calls: 6, repairs: 2, tool_uses: 4, ..Limits::default() };
-        let effect = |tool: &Tool| match tool.name.rsplit("__").next() {
-            Some("read") => Effect::Read,
-            Some("keyed") => Effect::Keyed,
-            _ => Effect::Once,
+        let policy = |tool: &Tool| {
+            let effect = Some(match tool.name.rsplit("__").next() {
+                Some("read") => Effect::Read,
+                Some("keyed") => Effect::Keyed,
+                _ => Effect::Once,
+            });
+            Arc::new(ToolPolicy { effect, ..ToolPolicy::default() })
         };
         let reads = self.reads;
         let window = |_: &str| reads;
@@ -217,7 +221,7 @@ impl Life {
             agent: &self.agent,
             limits: &limits,
             fresh_id: &|| "id".to_owned(),
-            effect: &effect,
+            policy: &policy,
             window: reads.is_some().then_some(&window),
             provider: &|_| "p".to_owned(),
             now: 0,
@@ -420,7 +424,7 @@ impl Life {
         assert_eq!(format!("{again:?}"), format!("{:?}", self.turn));
         self.turn = again;
         for (path, call) in self.turn.calls_under_way() {
-            if call.effect == Effect::Once {
+            if !call.effect.may_repeat() {
                 let outcome = Outcome::Unknown { message: "unknown_outcome".to_owned() };
                 let tool_use_id = call.tool_use_id;
                 let event = ToolReturned { tool_use_id, outcome, millis: 0 };

@@ -39,6 +39,7 @@ use crate::agent::state::{self, End, Turn};
 use crate::agent::team;
 use crate::agent::tool::{Effect, Tool, canonical};
 use crate::agent::turn::{self, Agent, Facts};
+use crate::policy::ToolPolicy;
 
 #[track_caller]
 pub(super) fn check(script: &str, expected: &Expect) {
@@ -139,10 +140,13 @@ impl Play {
     /// As the engine does it: until nothing more is to be decided now.
     fn decide(&mut self) {
         let limits = Limits { model_calls: 5, repairs: 2, tool_uses: 3, ..Limits::default() };
-        let effect = |tool: &Tool| match tool.name.as_str() {
-            "g__read" => Effect::Read,
-            "g__keyed" => Effect::Keyed,
-            _ => Effect::Once,
+        let policy = |tool: &Tool| {
+            let effect = Some(match tool.name.as_str() {
+                "g__read" => Effect::Read,
+                "g__keyed" => Effect::Keyed,
+                _ => Effect::Once,
+            });
+            Arc::new(ToolPolicy { effect, ..ToolPolicy::default() })
         };
         for round in 0.. {
             assert!(round < 10, "it decides for ever");
@@ -152,7 +156,7 @@ impl Play {
                 agent,
                 limits: &limits,
                 fresh_id: &|| "id".to_owned(),
-                effect: &effect,
+                policy: &policy,
                 window: self.reads.is_some().then_some(&window),
                 provider: &|_| "p".to_owned(),
                 now: 0,

@@ -45,6 +45,18 @@ pub enum Effect {
     /// Never dispatched twice; a lost reply is an unknown outcome.
     #[default]
     Once,
+    /// As `once`; another tool takes it back.
+    Compensable,
+}
+
+impl Effect {
+    /// Whether a call may be sent again when its reply was lost.
+    pub fn may_repeat(self) -> bool {
+        match self {
+            Effect::Read | Effect::Keyed => true,
+            Effect::Once | Effect::Compensable => false,
+        }
+    }
 }
 
 /// One callable tool, compiled from an action group's schema.

@@ -20,7 +20,8 @@ use crate::agent::event::{Cause, Event, Intent, Purpose};
 use crate::agent::limits::Limits;
 use crate::agent::state::{Member, Progress, Turn, Use};
 use crate::agent::team::Messenger;
-use crate::agent::tool::{self, Effect, Tool};
+use crate::agent::tool::{self, Tool};
+use crate::policy::ToolPolicy;
 use ask_user::ASK_USER;
 use stages::Templates;
 
@@ -95,8 +96,8 @@ pub struct Facts<'a> {
     pub limits: &'a Limits,
     /// Draws a fresh id, for a hand-off that this decision may make.
     pub fresh_id: &'a (dyn Fn() -> String + Sync),
-    /// The effect class of a tool, after tags and configuration.
-    pub effect: &'a (dyn Fn(&Tool) -> Effect + Sync),
+    /// What is set for a tool.
+    pub policy: &'a (dyn Fn(&Tool) -> Arc<ToolPolicy> + Sync),
     /// How many tokens a model reads; `None` where the model map says it of none.
     pub window: Option<Window<'a>>,
     /// The provider that the model map names for a model id.

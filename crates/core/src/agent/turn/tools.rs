@@ -83,13 +83,14 @@ fn examine(turn: &Turn, used: &Use, ordinal: usize, facts: &Facts<'_>) -> Verdic
     if tool.confirm && !used.confirmed {
         return Verdict::Wait;
     }
+    let policy = (facts.policy)(tool);
     Verdict::Call(Call {
         tool_use_id: used.tool_use.tool_use_id.clone(),
         tool: name.clone(),
         target: target.clone(),
         key: turn.key(ordinal, name, &input),
         input,
-        effect: (facts.effect)(tool),
+        effect: policy.effect.or(tool.effect).unwrap_or_default(),
     })
 }
 

@@ -117,6 +117,7 @@ pub(super) enum Effect {
     Read,
     Keyed,
     Once,
+    Compensable,
 }
 
 impl Effect {
@@ -125,6 +126,7 @@ impl Effect {
             Effect::Read => "read",
             Effect::Keyed => "keyed",
             Effect::Once => "once",
+            Effect::Compensable => "compensable",
         }
     }
 }

@@ -230,7 +230,7 @@ impl Reader<'_> {
                 said.into_iter().chain(given.effects.keys().map(|tool| ("effects", tool.as_str())))
             {
                 let what = "an effect can be said of tools of a function in this file; of others \
-                            it stands under [effects] in craton.toml";
+                            it stands under [tools] in craton.toml";
                 self.wrong(&[agents, agent, groups, name, section, tool], what);
             }
         }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::process::Command;
 use tokio::sync::watch;
 
-use crate::interpreter::{Found, run};
+use crate::functions::interpreter::{Found, run};
 use crate::limits;
 
 /// boto3 for handlers that do not bundle it, as on AWS.

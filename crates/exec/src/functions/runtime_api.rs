@@ -27,8 +27,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::functions::packages::ManagedPackages;
 use crate::limits;
-use crate::packages::ManagedPackages;
 
 const RUNTIME: &str = "/2018-06-01/runtime";
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::function::Function;
-use crate::interpreter::{Interpreter, Kind};
-use crate::runtime::{Launch, write_bootstrap};
+use crate::functions::interpreter::{Interpreter, Kind};
+use crate::functions::runtime::{Launch, write_bootstrap};
 
 const BOOTSTRAP: &str = include_str!("bootstrap.cjs");
 

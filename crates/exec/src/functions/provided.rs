@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::runtime::Launch;
+use crate::functions::runtime::Launch;
 
 /// Machines by the number in an ELF header (`e_machine`), in the names of Rust's `target_arch`.
 const MACHINES: [(u16, &str); 5] =

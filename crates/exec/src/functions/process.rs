@@ -17,13 +17,13 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use crate::environment::{self, Place};
 use crate::function::{Function, Invocation, Surroundings};
+use crate::functions::environment::{self, Place};
+use crate::functions::logs::Output;
+use crate::functions::report::Verdict;
+use crate::functions::runtime::Launch;
+use crate::functions::runtime_api::{Answer, Call, Phase, RuntimeApi};
 use crate::limits;
-use crate::logs::Output;
-use crate::report::Verdict;
-use crate::runtime::Launch;
-use crate::runtime_api::{Answer, Call, Phase, RuntimeApi};
 
 /// What a process is started with.
 pub(crate) struct Start<'a> {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::function::{ExecError, Function, Surroundings};
+use crate::functions::process::Process;
 use crate::limits;
-use crate::process::Process;
 
 pub(crate) struct Pool {
     pub(crate) function: Function,

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::function::{ExecError, Function, FunctionError, Invocation, Invoked};
-use crate::logs::Tail;
-use crate::pool::Pool;
-use crate::process::{Ended, Process};
-use crate::report::{self, Verdict};
+use crate::functions::logs::Tail;
+use crate::functions::pool::Pool;
+use crate::functions::process::{Ended, Process};
+use crate::functions::report::{self, Verdict};
 
 /// Calls a process that is ready; nothing when it was gone before it took the event.
 pub(crate) async fn call_once(

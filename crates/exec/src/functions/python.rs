@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use crate::config::Config;
-use crate::interpreter::{Interpreter, Kind};
-use crate::packages::ManagedPackages;
-use crate::runtime::{Launch, write_bootstrap};
+use crate::functions::interpreter::{Interpreter, Kind};
+use crate::functions::packages::ManagedPackages;
+use crate::functions::runtime::{Launch, write_bootstrap};
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 

@@ -5,6 +5,23 @@
 //! the event in hand is answered for, as AWS does, and the outcome is marked as unknown. Nothing is
 //! ever called twice here.
 
+mod answer;
+mod code;
+mod environment;
+pub(crate) mod interpreter;
+mod logs;
+pub(crate) mod node;
+mod packages;
+mod pool;
+mod process;
+mod provided;
+pub(crate) mod python;
+mod report;
+mod runtime;
+mod runtime_api;
+
+pub use runtime::refusal;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -13,14 +30,14 @@ use std::{fs, io};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::answer::{answer_for_entrypoint, answer_for_start, call_once};
-use crate::code::Packages;
+use self::runtime::{Runtimes, Unlaunched};
 use crate::config::Config;
 use crate::function::{CodeError, ExecError, Function, Invocation, Invoked};
+use crate::functions::answer::{answer_for_entrypoint, answer_for_start, call_once};
+use crate::functions::code::Packages;
+use crate::functions::pool::Pool;
+use crate::functions::process::{Process, Start};
 use crate::limits;
-use crate::pool::Pool;
-use crate::process::{Process, Start};
-use crate::runtime::{self, Runtimes, Unlaunched};
 
 /// A cheap handle; its processes end with the last clone.
 #[derive(Clone)]
@@ -164,7 +181,7 @@ impl Functions {
 
 /// Refuses what cannot run at all, and brings the client context into one line.
 fn check(function: &Function, mut call: Invocation) -> Result<Invocation, ExecError> {
-    if let Some(refusal) = runtime::refusal(&function.runtime) {
+    if let Some(refusal) = refusal(&function.runtime) {
         return Err(ExecError::Refused(format!("function {}: {refusal}", function.name)));
     }
     if call.payload.len() > limits::REQUEST_BYTES {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::function::{Function, Surroundings};
-use crate::report;
+use crate::functions::report;
 
 /// What a process is told beyond its function and surroundings.
 pub(crate) struct Place<'a> {

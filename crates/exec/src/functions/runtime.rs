@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::function::{ExecError, Function};
-use crate::node::Node;
-use crate::packages::ManagedPackages;
-use crate::provided;
-use crate::python::Python;
+use crate::functions::node::Node;
+use crate::functions::packages::ManagedPackages;
+use crate::functions::provided;
+use crate::functions::python::Python;
 
 /// Runtimes that start in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

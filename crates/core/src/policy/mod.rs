@@ -1,0 +1,141 @@
+//! What an operator, or a function's owner, sets for a tool: how often it may take effect, how long
+//! it may take, what may be asked of it.
+//!
+//! Plain data, read from `[tools]` of craton.toml and from a function's `craton:…` tags; a key that
+//! stands in both counts as craton.toml has it. What follows from it for one call is decided here
+//! as well, by pure functions; clocks and counters come in as arguments.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::agent::tool::Effect;
+
+/// One tool's policy. Whatever is left out has its default.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolPolicy {
+    /// Left out: what the schema says, else `once`.
+    pub effect: Option<Effect>,
+    /// A call that takes longer is over; never above the function's own time-out.
+    pub timeout_seconds: Option<f64>,
+    /// A call that has not been sent so long after it was decided is not sent any more.
+    pub send_within_seconds: Option<u64>,
+    pub retry: Option<Retry>,
+    /// The function that gets the same event when this one times out or answers 5xx.
+    pub fallback: Option<String>,
+    /// How long an answer of a `read` tool is good for the same arguments.
+    pub cache_seconds: Option<u64>,
+    /// What the circuit breaker answers while it is open and no earlier answer is at hand.
+    pub static_response: Option<String>,
+    /// What may stand in the arguments.
+    pub arguments: Arguments,
+    /// Calls for which a person decides: `amount > 500`.
+    pub hand_off: Vec<String>,
+    /// Bytes of a result that the model reads; the rest is cut, and the model is told.
+    pub result_bytes: Option<usize>,
+    /// Calls of this tool at the same time.
+    pub concurrency: Option<u32>,
+    pub calls_per_second: Option<f64>,
+    pub breaker: Option<Breaker>,
+    /// The tool of the same group that says what became of a call whose reply was lost.
+    pub probe: Option<String>,
+    pub on_unknown: Option<OnUnknown>,
+    /// The tool of the same group that takes a `compensable` call back.
+    pub undo: Option<String>,
+}
+
+impl ToolPolicy {
+    /// This one, and what it leaves out as another has it.
+    pub fn over(&self, below: ToolPolicy) -> ToolPolicy {
+        let own = self.clone();
+        let unless_empty = |own: Vec<String>, below| if own.is_empty() { below } else { own };
+        ToolPolicy {
+            effect: own.effect.or(below.effect),
+            timeout_seconds: own.timeout_seconds.or(below.timeout_seconds),
+            send_within_seconds: own.send_within_seconds.or(below.send_within_seconds),
+            retry: own.retry.or(below.retry),
+            fallback: own.fallback.or(below.fallback),
+            cache_seconds: own.cache_seconds.or(below.cache_seconds),
+            static_response: own.static_response.or(below.static_response),
+            arguments: Arguments {
+                allow: unless_empty(own.arguments.allow, below.arguments.allow),
+                deny: unless_empty(own.arguments.deny, below.arguments.deny),
+                schema: own.arguments.schema.or(below.arguments.schema),
+            },
+            hand_off: unless_empty(own.hand_off, below.hand_off),
+            result_bytes: own.result_bytes.or(below.result_bytes),
+            concurrency: own.concurrency.or(below.concurrency),
+            calls_per_second: own.calls_per_second.or(below.calls_per_second),
+            breaker: own.breaker.or(below.breaker),
+            probe: own.probe.or(below.probe),
+            on_unknown: own.on_unknown.or(below.on_unknown),
+            undo: own.undo.or(below.undo),
+        }
+    }
+}
+
+/// Attempts of one call. The pause before attempt n+1 is drawn from 0 to `base_seconds`·2ⁿ, at most
+/// `max_seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// The first included.
+    pub attempts: u32,
+    pub base_seconds: f64,
+    pub max_seconds: f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { attempts: 3, base_seconds: 1.0, max_seconds: 10.0 }
+    }
+}
+
+/// What may stand in a call's arguments. Each name is an argument's, a dot leads into an object.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Arguments {
+    /// Where it is not empty: these and no others.
+    pub allow: Vec<String>,
+    pub deny: Vec<String>,
+    /// A JSON Schema that the arguments satisfy besides the tool's own.
+    pub schema: Option<Json>,
+}
+
+/// When a tool that fails is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// More failures than this share of the calls in the window open it.
+    pub failure_share: f64,
+    pub window_seconds: u64,
+    /// Fewer calls in the window say nothing.
+    pub least_calls: u32,
+    /// How long it stays open before one call may try; doubled each time that one fails.
+    pub cooldown_seconds: u64,
+    /// The same tool more often than this in a row, with nothing new in its answers, is a loop.
+    pub loop_calls: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Breaker {
+            failure_share: 0.15,
+            window_seconds: 120,
+            least_calls: 20,
+            cooldown_seconds: 30,
+            loop_calls: 5,
+        }
+    }
+}
+
+/// What becomes of a call whose reply was lost, where no probe knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknown {
+    /// The model is told not to repeat it.
+    #[default]
+    Close,
+    /// The turn waits for a person.
+    Park,
+}

@@ -1,0 +1,169 @@
+//! Performs one call of a turn: attempts, what may be repeated, and what the answer says.
+//!
+//! It never decides what comes next, and returns the one event that tells what happened.
+
+use bytes::Bytes;
+use craton_core::agent::event::{Call, Event, Outcome, ToolReturned};
+use craton_core::agent::tool::{self, Effect, Tool};
+use exec::{ExecError, Invoked};
+use serde_json::json;
+
+use super::{ToolCall, ToolError};
+use crate::perform::{ATTEMPTS, pause};
+use crate::{Inner, pending};
+
+/// Calls a tool. INVARIANT: a `once` call is dispatched again only if no byte of it was sent.
+pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: ToolCall) -> Event {
+    let begun = inner.clock.now();
+    let mut attempt = 1;
+    let heard = loop {
+        match inner.tools.call(request.clone()).await {
+            Ok(invoked) if invoked.outcome_known || call.effect == Effect::Read => {
+                break read(tool, call, &invoked);
+            }
+            Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => {}
+            Ok(invoked) => {
+                break Heard::Outcome(unknown(call, &tool::function_error(&invoked.payload)));
+            }
+            Err(error) if attempt < ATTEMPTS && repeatable(&error, call.effect) => {}
+            Err(error) => break Heard::Outcome(failed(call, &error)),
+        }
+        tracing::warn!(tool = call.tool, attempt, key = call.key, "calling the tool again");
+        pause(inner, attempt).await;
+        attempt += 1;
+    };
+    let outcome = match heard {
+        Heard::Outcome(outcome) => outcome,
+        Heard::Pending(later) => return pending::deferred(inner, call, later),
+    };
+    let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
+    Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis })
+}
+
+/// Calls a function that changes nothing, again where its answer was lost.
+pub(crate) async fn call_reader(inner: &Inner, request: &ToolCall) -> Result<Invoked, ToolError> {
+    let mut attempt = 1;
+    loop {
+        match inner.tools.call(request.clone()).await {
+            Err(error) if attempt < ATTEMPTS && repeatable(&error, Effect::Read) => {
+                tracing::warn!(function = request.function, attempt, "calling the function again");
+            }
+            done => return done,
+        }
+        pause(inner, attempt).await;
+        attempt += 1;
+    }
+}
+
+/// What becomes of a call that was asked for and whose outcome nobody here will hear, and why.
+pub(crate) fn interrupted(call: &Call, why: &str) -> Event {
+    let outcome = unknown(call, why);
+    Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis: 0 })
+}
+
+fn repeatable(error: &ToolError, effect: Effect) -> bool {
+    match error {
+        ToolError::Exec(ExecError::NotSent(_) | ExecError::Throttled(_)) => true,
+        ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)) => effect.may_repeat(),
+        ToolError::Exec(ExecError::Refused(_)) | ToolError::NoFunction(_) | ToolError::Store(_) => {
+            false
+        }
+    }
+}
+
+fn failed(call: &Call, error: &ToolError) -> Outcome {
+    let lost = matches!(error, ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)));
+    match (lost, call.effect) {
+        (true, Effect::Once | Effect::Compensable | Effect::Keyed) => {
+            unknown(call, &error.to_string())
+        }
+        (true, Effect::Read) => Outcome::Error {
+            message: tool::short_error("tool_timed_out", &error.to_string(), "try again later"),
+        },
+        (false, _) => Outcome::Error {
+            message: tool::short_error(
+                "tool_unavailable",
+                &error.to_string(),
+                "nothing was done; tell the user",
+            ),
+        },
+    }
+}
+
+pub(crate) fn unknown(call: &Call, why: &str) -> Outcome {
+    let what = format!("the reply of {} was lost ({why})", call.tool);
+    let advice =
+        "its outcome is unknown: do not repeat it, tell the user that a person has to look";
+    Outcome::Unknown { message: tool::short_error("unknown_outcome", &what, advice) }
+}
+
+/// What a tool said.
+pub(crate) enum Heard {
+    Outcome(Outcome),
+    /// It brings its result later.
+    Pending(tool::Pending),
+}
+
+pub(crate) fn read(tool: &Tool, call: &Call, invoked: &Invoked) -> Heard {
+    if invoked.error.is_some() {
+        return Heard::Outcome(Outcome::Error {
+            message: tool::short_error(
+                "tool_failed",
+                &tool::function_error(&invoked.payload),
+                "tell the user",
+            ),
+        });
+    }
+    let answer = match tool::read_response(tool, &invoked.payload) {
+        Ok(tool::Response::Answer(answer)) => answer,
+        Ok(tool::Response::Pending(later)) => return Heard::Pending(later),
+        Err(message) => {
+            tracing::warn!(tool = tool.name, why = message, "a tool's answer cannot be read");
+            // A tool that tried to say so has taken the call.
+            let taken = call.effect != Effect::Read && says_pending(&invoked.payload);
+            let why = "it said that its result comes later, in a way that cannot be read";
+            return Heard::Outcome(match taken {
+                true => unknown(call, why),
+                false => Outcome::Error { message },
+            });
+        }
+    };
+    if !answer.ignored.is_empty() {
+        let ignored = answer.ignored.join(", ");
+        tracing::info!(tool = tool.name, ignored, "members of a tool's answer had no effect");
+    }
+    Heard::Outcome(outcome(answer))
+}
+
+fn says_pending(payload: &[u8]) -> bool {
+    let answer = serde_json::from_slice::<serde_json::Value>(payload).unwrap_or_default();
+    answer["craton"].get("pending").is_some()
+}
+
+pub(crate) fn outcome(answer: tool::Answer) -> Outcome {
+    match answer.state {
+        tool::State::Success => Outcome::Answered {
+            body: answer.body,
+            session_attributes: answer.session_attributes,
+            prompt_session_attributes: answer.prompt_session_attributes,
+            ignored: answer.ignored,
+        },
+        tool::State::Reprompt => Outcome::Reprompt { body: answer.body },
+        tool::State::Failure => Outcome::Failure { message: answer.body },
+    }
+}
+
+/// The Lambda event of a call, as bytes; with the token of the result that the tool owes.
+pub(crate) fn event_bytes(
+    context: &tool::EventContext<'_>,
+    tool: &Tool,
+    call: &Call,
+    pending: Option<&str>,
+) -> Bytes {
+    let mut event = tool::lambda_event(context, tool, &call.input);
+    if let Some(token) = pending {
+        // An extension of ours, like the answer that it repeats.
+        event["craton"] = json!({"pending": {"token": token}});
+    }
+    Bytes::from(serde_json::to_vec(&event).expect("a JSON value serialises"))
+}

@@ -1,0 +1,160 @@
+//! The way from a function's ARN to what performs it: a stored function here, or a URL to which the
+//! configuration maps it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use craton_core::policy::ToolPolicy;
+use exec::{
+    CodeError, Credentials, ExecError, Functions, HttpTool, Invocation, Invoked, Surroundings,
+};
+use futures_util::future::BoxFuture;
+use store::{Store, StoreError, Tenant};
+
+use super::{ToolCall, ToolError, Tools};
+use crate::function::{FunctionRecord, find, function_name, qualifier, tagged_policy};
+
+/// Stored functions and functions mapped to URLs.
+pub struct Executors {
+    pub store: Store,
+    pub functions: Functions,
+    pub http: HttpTool,
+    /// ARN or name to URL, from `[functions.map]`.
+    pub map: BTreeMap<String, String>,
+    /// ARN or name, with `:TOOL` optionally appended, to policy, from `[tools]`.
+    pub policies: BTreeMap<String, ToolPolicy>,
+    /// What handlers get as `AWS_ENDPOINT_URL`.
+    pub endpoint: Option<String>,
+    /// What handlers sign their own calls with.
+    pub credentials: Option<Credentials>,
+    pub http_timeout: Duration,
+}
+
+impl Executors {
+    fn mapped(&self, function: &str) -> Option<&str> {
+        let plain = match qualifier(function) {
+            Some(version) => &function[..function.len() - version.len() - 1],
+            None => function,
+        };
+        let keys = [function, plain, function_name(function)];
+        let url = keys.iter().find_map(|key| self.map.get(*key));
+        url.map(String::as_str)
+    }
+
+    async fn run(&self, call: ToolCall) -> Result<Invoked, ToolError> {
+        if let Some(url) = self.mapped(&call.function) {
+            // As the Lambda Runtime API names it; for a call of an agent it is the run's id.
+            let mut headers = vec![("lambda-runtime-aws-request-id", call.request_id.as_str())];
+            headers.extend(call.key.as_deref().map(|key| ("idempotency-key", key)));
+            let invoked = self.http.invoke(url, call.payload, &headers, self.http_timeout);
+            return Ok(invoked.await?);
+        }
+        let Some(found) = find(&self.store, &call.tenant, &call.function).await? else {
+            return Err(ToolError::NoFunction(call.function));
+        };
+        let record = found.value;
+        self.ensure_code(&call.tenant, &record).await?;
+        let invocation = Invocation {
+            request_id: call.request_id,
+            payload: call.payload,
+            client_context: call.client_context,
+            surroundings: Surroundings {
+                account: call.tenant.account().to_owned(),
+                region: call.tenant.region().to_owned(),
+                endpoint_url: self.endpoint.clone(),
+                credentials: self.credentials.clone(),
+            },
+        };
+        let function = spec(record, qualifier(&call.function));
+        Ok(self.functions.invoke(&function, invocation).await?)
+    }
+
+    async fn ensure_code(&self, tenant: &Tenant, record: &FunctionRecord) -> Result<(), ToolError> {
+        if self.functions.has_code(&record.code) {
+            return Ok(());
+        }
+        let Some(zip) = self.store.blob(tenant, &record.code).await? else {
+            let message = format!("the code of function {} is missing", record.name);
+            return Err(ExecError::NotSent(message).into());
+        };
+        let unpacked = self.functions.unpack(&record.code, zip).await;
+        unpacked.map_err(|e| ExecError::NotSent(e.to_string()).into())
+    }
+
+    /// What craton.toml sets, over what the function's tags set.
+    async fn declared(
+        &self,
+        tenant: &Tenant,
+        function: &str,
+        tool: &str,
+    ) -> Result<ToolPolicy, StoreError> {
+        let name = function_name(function);
+        // Tags belong to the function, not to a version of it.
+        let found = self.store.get::<FunctionRecord>(tenant, name).await?;
+        let tagged = found.map(|f| tagged_policy(&f.value.tags, tool)).unwrap_or_default();
+        let of_tool = [format!("{function}:{tool}"), format!("{name}:{tool}")];
+        let keys = [name, function].into_iter().chain(of_tool.iter().rev().map(String::as_str));
+        let set = keys.filter_map(|key| self.policies.get(key));
+        Ok(set.fold(tagged, |below, policy| policy.over(below)))
+    }
+}
+
+impl Tools for Executors {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
+        Box::pin(self.run(call))
+    }
+
+    fn policy<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        function: &'a str,
+        tool: &'a str,
+    ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>> {
+        Box::pin(self.declared(tenant, function, tool))
+    }
+
+    fn is_mapped(&self, function: &str) -> bool {
+        self.mapped(function).is_some()
+    }
+
+    fn prepare<'a>(&'a self, digest: &'a str, zip: Bytes) -> BoxFuture<'a, Result<(), CodeError>> {
+        Box::pin(self.functions.unpack(digest, zip))
+    }
+
+    fn discard<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.functions.remove_code(digest).await {
+                tracing::warn!(digest, %error, "an unpacked package could not be removed");
+            }
+        })
+    }
+
+    fn forget<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(self.functions.forget(arn))
+    }
+}
+
+/// `asked` is the version or alias by which the function is called.
+fn spec(record: FunctionRecord, asked: Option<&str>) -> exec::Function {
+    let (plain, version) = match qualifier(&record.arn) {
+        Some(version) => (record.arn.len() - version.len() - 1, version.to_owned()),
+        None => (record.arn.len(), "$LATEST".to_owned()),
+    };
+    // AWS: the ARN names the alias where the call does (context object, `invoked_function_arn`).
+    let arn = match asked.filter(|asked| *asked != version) {
+        Some(alias) => format!("{}:{alias}", &record.arn[..plain]),
+        None => record.arn,
+    };
+    exec::Function {
+        arn,
+        name: record.name,
+        version,
+        runtime: record.runtime,
+        handler: record.handler,
+        env: record.environment,
+        timeout: Duration::from_secs(u64::from(record.timeout_seconds)),
+        memory_mb: record.memory_mb,
+        code: record.code,
+    }
+}

@@ -1,0 +1,81 @@
+//! Tools from the engine's side: what one call is, and the seam to whatever performs it.
+//!
+//! `call` performs a call of a turn under its policy; `executors` finds what stands behind a
+//! function's ARN. Neither decides whether a call should happen: that is core's.
+
+pub(crate) mod call;
+mod executors;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use craton_core::policy::ToolPolicy;
+use exec::{CodeError, ExecError, Invoked};
+use futures_util::future::BoxFuture;
+use store::{StoreError, Tenant};
+
+pub use executors::Executors;
+
+/// One call of a tool or function.
+#[derive(Debug, Clone)]
+pub struct ToolCall {
+    pub tenant: Tenant,
+    /// ARN or name of the function.
+    pub function: String,
+    pub payload: Bytes,
+    pub request_id: String,
+    pub key: Option<String>,
+    pub client_context: Option<String>,
+}
+
+/// Why a call did not come back with a payload.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    #[error("there is no function {0}; create it, or map it to a URL under [functions.map]")]
+    NoFunction(String),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The seam to whatever performs tools. Simulations put their own world here.
+pub trait Tools: Send + Sync {
+    fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>>;
+
+    /// What an operator and the function's owner set for a tool behind a function.
+    fn policy<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        function: &'a str,
+        tool: &'a str,
+    ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>>;
+
+    /// True where the function is served by a URL, so that nothing of it runs here.
+    fn is_mapped(&self, _function: &str) -> bool {
+        false
+    }
+
+    /// Checks a package and makes it ready to run. Worlds without packages accept any.
+    fn prepare<'a>(
+        &'a self,
+        _digest: &'a str,
+        _zip: Bytes,
+    ) -> BoxFuture<'a, Result<(), CodeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Removes an unpacked package that nobody holds any more. Whoever needs it after all finds it
+    /// in the store and unpacks it again.
+    fn discard<'a>(&'a self, _digest: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Stops what still runs an earlier state of the function.
+    fn forget<'a>(&'a self, _arn: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Shared by the engine and the simulator.
+pub type SharedTools = Arc<dyn Tools>;
