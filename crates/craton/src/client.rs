@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::env::{Clock as _, System};
-use front::sigv4::{Signer, Unsigned};
 use http::response::Parts;
 use http::{Method, Request, header};
+use net::sigv4::{Signer, Unsigned};
 use serde_json::Value as Json;
 
 use crate::stream::{Events, Failure};

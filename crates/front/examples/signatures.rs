@@ -9,8 +9,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use front::sigv4::{Claim, Payload, Refusal, Signed};
+use front::sigv4::{Claim, Payload, Refusal};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use net::sigv4::Signed;
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 /// 2015-08-30T12:36:00Z, in all of the suite.

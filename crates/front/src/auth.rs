@@ -8,11 +8,12 @@ use std::fmt::Display;
 
 use api::{Caller, Permissions};
 use http::HeaderMap;
+use net::sigv4::{CONTENT_SHA256, Signed, sha256};
 use wire::fault::Fault;
 
 use crate::bearer::{self, ShortTerm};
 use crate::config::{Config, ConfigError, is_account};
-use crate::sigv4::{CONTENT_SHA256, Claim, Payload, Refusal, Signed, sha256};
+use crate::sigv4::{Claim, Payload, Refusal};
 
 /// The account of callers in dev mode whose access key is not an account itself.
 const DEV_ACCOUNT: &str = "000000000000";

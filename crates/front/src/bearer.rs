@@ -7,9 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST, HeaderValue};
 use http::{HeaderMap, Uri};
+use net::sigv4::Signed;
 
 use crate::limits;
-use crate::sigv4::{Claim, Payload, Refusal, Signed};
+use crate::sigv4::{Claim, Payload, Refusal};
 
 // AWS: prefix, request and encoding (aws-bedrock-token-generator for Python and JavaScript)
 const SHORT_TERM: &str = "bedrock-api-key-";

@@ -13,6 +13,7 @@ use engine::Engine;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
+use net::sigv4::Signed;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use wire::decode::{self, RequestParts};
 use wire::fault::Fault;
@@ -25,7 +26,7 @@ use crate::forward::{self, Forwards, Route};
 use crate::origin::{self, Names};
 use crate::pass::Passes;
 use crate::route::{self, Head, Plan, Routed};
-use crate::sigv4::{Payload, Refusal, Signed};
+use crate::sigv4::{Payload, Refusal};
 use crate::{admin, bearer, limits, page, reading};
 
 pub(crate) struct Front {

@@ -11,6 +11,7 @@ use api::Caller;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri, request};
+use net::sigv4::{CONTENT_SHA256, Signer, Unsigned};
 use serde::Deserialize;
 use wire::fault::Fault;
 use wire::foreign::{self, Service};
@@ -21,7 +22,7 @@ use crate::config::ConfigError;
 use crate::foreign::{Foreign, is_named};
 use crate::limits;
 use crate::reading::{Leaving, Reading};
-use crate::sigv4::{CONTENT_SHA256, Signer, Unsigned, is_region, stripped};
+use crate::sigv4::{is_region, stripped};
 
 /// How this server names itself in the chain of a request.
 const VIA: &str = "1.1 craton";
@@ -238,7 +239,7 @@ impl Route {
             body: &body,
         };
         let added = signer.sign(&unsigned, now_ms).map_err(|refusal| {
-            Fault::internal(format!("a request could not be signed: {refusal:?}"))
+            Fault::internal(format!("a request could not be signed: {refusal}"))
         })?;
         headers.extend(added);
         headers.append(header::VIA, HeaderValue::from_static(VIA));

@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard};
 use api::Caller;
 use http::HeaderMap;
 use http::header::COOKIE;
+use net::sigv4::sha256;
 
 use crate::limits;
-use crate::sigv4::sha256;
 
 const NAME: &str = "craton-pass";
 

@@ -14,6 +14,7 @@ mod error;
 mod limits;
 mod link;
 mod pool;
+pub mod sigv4;
 
 pub use body::Body;
 pub use client::{Client, Config};

@@ -4,40 +4,25 @@
 //! It never trusts a decoded form of the request: path, query and headers are taken raw. It knows
 //! no keys; `auth` looks the secret up between reading and checking.
 
-mod canonical;
 mod presigned;
 mod refusal;
-mod sign;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, DATE};
-use sha2::{Digest, Sha256};
+use net::sigv4::{
+    ALGORITHM, CONTENT_SHA256, Scope, Signed, canonical_request, is_s3, sha256, signature, stamp,
+};
 use subtle::ConstantTimeEq;
 
 use crate::limits;
-use canonical::canonical_request;
 pub(crate) use presigned::stripped;
 pub use refusal::Refusal;
-pub use sign::{Signer, Unsigned};
 
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-pub(crate) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
-pub(crate) const CONTENT_SHA256: &str = "x-amz-content-sha256";
-
-/// The signed part of a request, as it came.
-pub struct Signed<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
-    pub query: &'a str,
-    pub headers: &'a HeaderMap,
-    /// `Host` or `:authority`.
-    pub host: Option<&'a str>,
-}
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// The body that a signature covers.
 #[derive(Clone, Copy)]
@@ -149,9 +134,11 @@ impl<'a> Claim<'a> {
         };
         let hash = self.payload_hash(request.headers, payload)?;
         let request = Signed { query, ..*request };
-        let canonical = self.canonical(&request, &hash)?;
+        let Credential { date, region, service, .. } = &self.credential;
+        let canonical = canonical_request(&request, service, &self.signed_headers, &hash)
+            .map_err(|absent| Refusal::HeaderAbsent(absent.0))?;
         let time = self.time(request.headers)?;
-        let expected = self.sign(&self.string_to_sign(&stamp(time), &canonical), secret);
+        let expected = signature(Scope { date, region, service }, &stamp(time), &canonical, secret);
         if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
             Ok(())
         } else {
@@ -188,7 +175,7 @@ impl<'a> Claim<'a> {
 
     /// Only S3 may leave it out.
     pub(crate) fn covers_body(&self) -> bool {
-        !canonical::is_s3(&self.credential.service)
+        !is_s3(&self.credential.service)
     }
 
     /// How long ago a presigned request was signed.
@@ -208,16 +195,12 @@ impl<'a> Claim<'a> {
         }
     }
 
-    fn canonical(&self, request: &Signed<'_>, hash: &str) -> Result<Vec<u8>, Refusal> {
-        canonical_request(request, &self.credential.service, &self.signed_headers, hash)
-    }
-
     /// The digest that goes into the canonical request. A client may name it in a header; then the
     /// body has to match it.
     fn payload_hash(&self, headers: &HeaderMap, payload: Payload<'_>) -> Result<String, Refusal> {
         let named = headers.get(CONTENT_SHA256);
         let named = named.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        let s3 = canonical::is_s3(&self.credential.service);
+        let s3 = is_s3(&self.credential.service);
         let body = match (payload, named) {
             // AWS: of S3 alone, where a query has no place for a digest and TLS covers the body
             (_, None) if s3 && self.form != Form::Header => return Ok(UNSIGNED.to_owned()),
@@ -232,20 +215,6 @@ impl<'a> Claim<'a> {
 
     fn signs(&self, header: &str) -> bool {
         self.signed_headers.iter().any(|signed| signed == header)
-    }
-
-    fn string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
-        let Credential { date, region, service, .. } = &self.credential;
-        let digest = sha256(canonical);
-        format!("{ALGORITHM}\n{stamp}\n{date}/{region}/{service}/aws4_request\n{digest}")
-    }
-
-    fn sign(&self, string_to_sign: &str, secret: &str) -> String {
-        let key = hmac(format!("AWS4{secret}").as_bytes(), &self.credential.date);
-        let key = hmac(&key, &self.credential.region);
-        let key = hmac(&key, &self.credential.service);
-        let key = hmac(&key, "aws4_request");
-        hex(&hmac(&key, string_to_sign))
     }
 }
 
@@ -289,10 +258,6 @@ fn is_no_digest(named: &str) -> bool {
     named == UNSIGNED || named.starts_with("STREAMING-")
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 /// The header that dates the request, and its time in epoch milliseconds.
 fn request_time(headers: &HeaderMap) -> Result<(&'static str, i64), Refusal> {
     if let Some(value) = headers.get("x-amz-date") {
@@ -312,29 +277,6 @@ fn parse_stamp(text: &str) -> Option<i64> {
     Some(zoned.timestamp().as_millisecond())
 }
 
-fn stamp(ms: i64) -> String {
-    match jiff::Timestamp::from_millisecond(ms) {
-        Ok(time) => time.strftime("%Y%m%dT%H%M%SZ").to_string(),
-        Err(_) => String::new(),
-    }
-}
-
 fn missing(parameter: &str) -> Refusal {
     Refusal::Incomplete(format!("Authorization header requires '{parameter}' parameter."))
-}
-
-fn hmac(key: &[u8], text: &str) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(text.as_bytes());
-    mac.finalize().into_bytes().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
 }

@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use net::sigv4::ALGORITHM;
 use percent_encoding::percent_decode_str;
 
-use super::{ALGORITHM, Claim, Form, Refusal, credential, parse_stamp};
+use super::{Claim, Form, Refusal, credential, parse_stamp};
 
 /// The parameter that is not signed, because it is the signature.
 const SIGNATURE: &str = "X-Amz-Signature";

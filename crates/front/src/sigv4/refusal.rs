@@ -1,9 +1,9 @@
 //! Why a signature is not accepted, and how each protocol of AWS's says so.
 
+use net::sigv4::stamp;
 use wire::fault::Fault;
 use wire::model::Protocol;
 
-use super::stamp;
 use crate::limits;
 
 #[derive(Debug, PartialEq, Eq)]

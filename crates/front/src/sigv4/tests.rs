@@ -1,5 +1,6 @@
 use expect_test::{Expect, expect};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use net::sigv4::{Signer, Unsigned};
 use wire::model::Protocol;
 
 use super::*;

@@ -8,17 +8,18 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::{Refusal, Signed};
+use super::{HeaderAbsent, Signed};
 
 /// Everything but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-pub(super) fn canonical_request(
+/// `signed_headers` in the order in which they are listed.
+pub fn canonical_request(
     request: &Signed<'_>,
     service: &str,
     signed_headers: &[Cow<'_, str>],
     payload_hash: &str,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<Vec<u8>, HeaderAbsent> {
     let mut text = Vec::with_capacity(512);
     push_line(&mut text, request.method.as_bytes());
     match is_s3(service) {
@@ -40,7 +41,7 @@ fn push_line(text: &mut Vec<u8>, line: &[u8]) {
     text.push(b'\n');
 }
 
-fn push_header(text: &mut Vec<u8>, request: &Signed<'_>, name: &str) -> Result<(), Refusal> {
+fn push_header(text: &mut Vec<u8>, request: &Signed<'_>, name: &str) -> Result<(), HeaderAbsent> {
     text.extend_from_slice(name.as_bytes());
     text.push(b':');
     let values = request.headers.get_all(name);
@@ -54,7 +55,7 @@ fn push_header(text: &mut Vec<u8>, request: &Signed<'_>, name: &str) -> Result<(
     }
     if !any {
         let host = request.host.filter(|_| name == "host" || name == ":authority");
-        let host = host.ok_or_else(|| Refusal::HeaderAbsent(name.to_owned()))?;
+        let host = host.ok_or_else(|| HeaderAbsent(name.to_owned()))?;
         push_trimmed(text, host.as_bytes());
     }
     text.push(b'\n');
@@ -73,7 +74,7 @@ fn push_trimmed(text: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// The scopes of S3's family.
-pub(super) fn is_s3(service: &str) -> bool {
+pub fn is_s3(service: &str) -> bool {
     matches!(service, "s3" | "s3express" | "s3-outposts" | "s3-object-lambda")
 }
 
