@@ -11,6 +11,7 @@ mod config;
 mod function;
 mod functions;
 mod http_tool;
+pub mod jail;
 pub mod limits;
 mod probe;
 

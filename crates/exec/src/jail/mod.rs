@@ -1,0 +1,67 @@
+//! What a process of a function is locked into, and the two ways to start one.
+//!
+//! The server describes a process by a [`Spec`] and hands it to a [`Backend`]: the jail, which is
+//! this binary once more as the first process of namespaces of its own, or a plain process beside
+//! the server. Nothing here knows the Lambda Runtime API, pools or calls.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// All that a process is started with. It travels to the jail's init through a pipe, because
+/// arguments and variables of a process can be read by others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Paths here and in `args` are those that the process sees.
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub directory: PathBuf,
+    pub family: Family,
+    /// What of the host's files is there; nothing else is.
+    pub binds: Vec<Bind>,
+    /// What of the network is there; nothing else is.
+    pub relays: Vec<Relay>,
+    /// Lines of the jail's hosts file, beside `localhost`.
+    pub hosts: Vec<(String, Ipv4Addr)>,
+    pub limits: Limits,
+}
+
+/// Runtimes that need the same system calls and bear the same limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Family {
+    Python,
+    Node,
+    Provided,
+}
+
+/// A file or folder of the host at a place in the jail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// Absolute and without links.
+    pub source: PathBuf,
+    pub target: PathBuf,
+    pub writable: bool,
+}
+
+/// A loopback address in the jail whose connections go to a Unix socket of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    pub listen: SocketAddrV4,
+    /// On the host; the init opens its folder before it leaves the host's files.
+    pub socket: PathBuf,
+}
+
+/// What a process may use, beside the server's own watch on memory and time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub memory_mb: u32,
+    /// Of `/tmp`.
+    pub tmp_mb: u32,
+    /// Processes and threads together.
+    pub processes: u32,
+    /// Open files of one process.
+    pub files: u32,
+}
