@@ -19,7 +19,7 @@ use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
 use crate::run::{Path, Place, Run, intents};
 use crate::session::{self, Closing};
-use crate::tool::{ToolCall, call as tool_call};
+use crate::tool::{Asked, ToolCall, call as tool_call};
 use crate::{Inner, inspect, pending};
 
 /// How a task left its run.
@@ -287,6 +287,7 @@ impl Run {
             request_id: self.id.clone(),
             key: Some(call.key.clone()),
             client_context: None,
+            asked: Asked::new(place.agent, call),
         }
     }
 }

@@ -317,6 +317,7 @@ impl Event {
             key: Some(self.key.clone().unwrap_or_else(|| id.to_owned())),
             // AWS: passed to synchronous invocations only (Invoke, `ClientContext`).
             client_context: None,
+            asked: None,
         }
     }
 
@@ -387,7 +388,7 @@ mod tests {
         let (log_tail, duration) = (Vec::new(), Duration::ZERO);
         let error = Some(exec::FunctionError::Unhandled);
         let payload = Bytes::from_static(br#"{"errorType": "E", "errorMessage": "no"}"#);
-        Ok(Invoked { payload, error, log_tail, duration, outcome_known: true })
+        Ok(Invoked { payload, error, log_tail, duration, outcome_known: true, retry_after: None })
     }
 
     /// Attempts that go so, each at the time the one before it asked for: seconds, or the end.
@@ -431,7 +432,7 @@ mod tests {
         );
         let lost = || Err(ExecError::Lost("gone".to_owned()).into());
         check(patience(), lost, "60 120 it failed 3 times, last: gone");
-        let busy = || Err(ExecError::Throttled("busy".to_owned()).into());
+        let busy = || Err(ExecError::Throttled("busy".to_owned().into()).into());
         check(
             Patience { age_millis: 1_200_000, ..patience() },
             busy,

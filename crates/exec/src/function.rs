@@ -71,6 +71,8 @@ pub struct Invoked {
     /// False when the function had the event and then timed out or died: what it did is unknown,
     /// and a caller that must not repeat an effect treats the call as ambiguous.
     pub outcome_known: bool,
+    /// How long the tool asks to be left alone (429 and 503 of a tool over HTTP).
+    pub retry_after: Option<Duration>,
 }
 
 /// AWS: the value of `X-Amz-Function-Error` (Invoke).
@@ -104,11 +106,26 @@ pub enum ExecError {
     #[error("no answer within {:.2} seconds", .0.as_secs_f64())]
     TimedOut(Duration),
     /// Too many calls at once; repeating later is safe.
-    #[error("{0}")]
-    Throttled(String),
+    #[error(transparent)]
+    Throttled(Throttled),
     /// It cannot run as configured, however often it is repeated.
     #[error("{0}")]
     Refused(String),
+}
+
+/// Nothing was done: the tool has too much to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Throttled {
+    pub message: String,
+    /// How long the tool asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl From<String> for Throttled {
+    fn from(message: String) -> Self {
+        Throttled { message, retry_after: None }
+    }
 }
 
 /// Why a deployment package was not accepted.

@@ -10,7 +10,7 @@ mod buckets;
 mod config;
 mod function;
 mod functions;
-mod http_tool;
+mod http;
 pub mod jail;
 pub mod limits;
 mod probe;
@@ -19,7 +19,9 @@ pub use buckets::{BucketError, Buckets};
 pub use config::Config;
 pub use function::{
     CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,
+    Throttled,
 };
 pub use functions::{Functions, refusal};
-pub use http_tool::HttpTool;
+pub use http::hook::HttpTool;
+pub use http::secret::Secret;
 pub use probe::{Probe, probe};

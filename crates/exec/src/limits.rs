@@ -42,5 +42,11 @@ pub(crate) const INSTALL: Duration = Duration::from_secs(300);
 /// Ours: a failed installation is tried again after this pause, not on each call.
 pub(crate) const INSTALL_RETRY: Duration = Duration::from_secs(60);
 
+/// Ours: more than any key or token has.
+pub(crate) const SECRET_BYTES: u64 = 64 * 1024;
+
+/// Ours: how long a peer may ask to be left alone; a turn does not wait longer for it.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(300);
+
 /// Ours: the answer of `python --version`-like probes.
 pub(crate) const PROBE: Duration = Duration::from_secs(10);

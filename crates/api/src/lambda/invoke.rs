@@ -37,6 +37,7 @@ pub(crate) async fn invoke(cx: &Cx, input: InvocationRequest) -> Result<Invocati
         // The same on every attempt of one call, so that a URL can tell a repeat from a second call.
         key: cx.request.invocation_id.clone(),
         client_context: input.client_context.as_deref().map(client_context).transpose()?,
+        asked: None,
     };
     match kind {
         InvocationType::Event => later(cx, call).await,
@@ -150,7 +151,7 @@ fn answered(
 fn fault(reference: &Reference, error: ToolError) -> Fault {
     match error {
         ToolError::NoFunction(_) => reference.missing(),
-        ToolError::Exec(ExecError::Throttled(message)) => throttled(message),
+        ToolError::Exec(ExecError::Throttled(refused)) => throttled(refused.message),
         ToolError::Exec(ExecError::Refused(message)) => invalid(message),
         // Repeating is safe: nothing was handed over.
         ToolError::Exec(error) => Fault::new("ServiceException", 500, error.to_string()),

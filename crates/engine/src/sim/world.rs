@@ -313,7 +313,7 @@ fn answer(event: &Json, x: &str, state: Option<&str>) -> Invoked {
     }
     let payload = Bytes::from(response.to_string());
     let (log_tail, duration) = (Vec::new(), Duration::ZERO);
-    Invoked { payload, error: None, log_tail, duration, outcome_known: true }
+    Invoked { payload, error: None, log_tail, duration, outcome_known: true, retry_after: None }
 }
 
 /// A parser function that reads a reply as it was meant.
@@ -337,7 +337,7 @@ fn parsed(raw: &str) -> Invoked {
                           "orchestrationParsedResponse": {"responseDetails": details}});
     let payload = Bytes::from(response.to_string());
     let (log_tail, duration) = (Vec::new(), Duration::ZERO);
-    Invoked { payload, error: None, log_tail, duration, outcome_known: true }
+    Invoked { payload, error: None, log_tail, duration, outcome_known: true, retry_after: None }
 }
 
 fn later(x: &str, poll: Option<u32>) -> Invoked {
@@ -345,7 +345,7 @@ fn later(x: &str, poll: Option<u32>) -> Invoked {
     let response = json!({"messageVersion": "1.0", "craton": {"pending": pending}});
     let (log_tail, duration) = (Vec::new(), Duration::ZERO);
     let payload = Bytes::from(response.to_string());
-    Invoked { payload, error: None, log_tail, duration, outcome_known: true }
+    Invoked { payload, error: None, log_tail, duration, outcome_known: true, retry_after: None }
 }
 
 /// An agent with three functions here, one of each effect class, one that the client has, one of each

@@ -31,6 +31,14 @@ pub struct Executors {
     pub http_timeout: Duration,
 }
 
+/// What performs the calls of a function.
+enum Route<'a> {
+    /// The function of that name in the store.
+    Stored,
+    /// The URL gets the Lambda event.
+    Hook(&'a str),
+}
+
 impl Executors {
     fn mapped(&self, function: &str) -> Option<&str> {
         let plain = match qualifier(function) {
@@ -43,13 +51,28 @@ impl Executors {
     }
 
     async fn run(&self, call: ToolCall) -> Result<Invoked, ToolError> {
-        if let Some(url) = self.mapped(&call.function) {
-            // As the Lambda Runtime API names it; for a call of an agent it is the run's id.
-            let mut headers = vec![("lambda-runtime-aws-request-id", call.request_id.as_str())];
-            headers.extend(call.key.as_deref().map(|key| ("idempotency-key", key)));
-            let invoked = self.http.invoke(url, call.payload, &headers, self.http_timeout);
-            return Ok(invoked.await?);
+        match self.route(&call.function) {
+            Route::Hook(url) => self.hook(url, call).await,
+            Route::Stored => self.stored(call).await,
         }
+    }
+
+    /// The one place that says what stands behind a function's ARN.
+    fn route(&self, function: &str) -> Route<'_> {
+        match self.mapped(function) {
+            Some(url) => Route::Hook(url),
+            None => Route::Stored,
+        }
+    }
+
+    async fn hook(&self, url: &str, call: ToolCall) -> Result<Invoked, ToolError> {
+        // As the Lambda Runtime API names it; for a call of an agent it is the run's id.
+        let mut headers = vec![("lambda-runtime-aws-request-id", call.request_id.as_str())];
+        headers.extend(call.key.as_deref().map(|key| ("idempotency-key", key)));
+        Ok(self.http.invoke(url, call.payload, &headers, self.http_timeout).await?)
+    }
+
+    async fn stored(&self, call: ToolCall) -> Result<Invoked, ToolError> {
         let Some(found) = find(&self.store, &call.tenant, &call.function).await? else {
             return Err(ToolError::NoFunction(call.function));
         };
@@ -115,7 +138,7 @@ impl Tools for Executors {
     }
 
     fn is_mapped(&self, function: &str) -> bool {
-        self.mapped(function).is_some()
+        !matches!(self.route(function), Route::Stored)
     }
 
     fn prepare<'a>(&'a self, digest: &'a str, zip: Bytes) -> BoxFuture<'a, Result<(), CodeError>> {

@@ -9,6 +9,9 @@ mod executors;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use craton_core::agent::event::Call;
+use craton_core::agent::tool::Tool;
+use craton_core::agent::turn::Agent;
 use craton_core::policy::ToolPolicy;
 use exec::{CodeError, ExecError, Invoked};
 use futures_util::future::BoxFuture;
@@ -26,6 +29,27 @@ pub struct ToolCall {
     pub request_id: String,
     pub key: Option<String>,
     pub client_context: Option<String>,
+    /// Of an agent's tool: what an executor needs that takes no Lambda event.
+    pub asked: Option<Arc<Asked>>,
+}
+
+/// An agent's call as it was decided.
+#[derive(Debug)]
+pub struct Asked {
+    agent: Arc<Agent>,
+    pub call: Call,
+}
+
+impl Asked {
+    /// `None` if the agent has no such tool.
+    pub fn new(agent: &Arc<Agent>, call: &Call) -> Option<Arc<Asked>> {
+        agent.tool(&call.tool)?;
+        Some(Arc::new(Asked { agent: agent.clone(), call: call.clone() }))
+    }
+
+    pub fn tool(&self) -> &Tool {
+        self.agent.tool(&self.call.tool).expect("`new` found it")
+    }
 }
 
 /// Why a call did not come back with a payload.

@@ -44,7 +44,14 @@ pub(crate) async fn call_once(
     if outcome_known {
         pool.give(process);
     }
-    Some(Invoked { payload, error, log_tail: log.finish(), duration: took, outcome_known })
+    Some(Invoked {
+        payload,
+        error,
+        log_tail: log.finish(),
+        duration: took,
+        outcome_known,
+        retry_after: None,
+    })
 }
 
 /// The answer when the process did not come up: the handler has not run.
@@ -107,7 +114,7 @@ fn unstarted(
     log.line(&report::end(&call.request_id));
     log.line(&report::report(function, &call.request_id, took, peak_mb, None));
     let (error, log_tail) = (Some(FunctionError::Unhandled), log.finish());
-    Invoked { payload, error, log_tail, duration: took, outcome_known: true }
+    Invoked { payload, error, log_tail, duration: took, outcome_known: true, retry_after: None }
 }
 
 /// A failed start is reported before there is a request; its answer names the one that waited.

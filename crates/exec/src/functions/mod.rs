@@ -254,7 +254,7 @@ impl Inner {
             }
         }
         let limit = limits::PROCESSES;
-        Err(ExecError::Throttled(format!("all {limit} processes of functions are busy")))
+        Err(ExecError::Throttled(format!("all {limit} processes of functions are busy").into()))
     }
 
     /// Stops what idles for too long and forgets pools that nobody uses.

@@ -52,9 +52,12 @@ impl Pool {
 
     fn throttled(&self, why: &str) -> ExecError {
         let name = &self.function.name;
-        ExecError::Throttled(format!(
-            "function {name}: {why}; functions.max_concurrency in craton.toml sets how many run"
-        ))
+        ExecError::Throttled(
+            format!(
+                "function {name}: {why}; functions.max_concurrency in craton.toml sets how many run"
+            )
+            .into(),
+        )
     }
 
     pub(crate) fn take(&self) -> Option<Process> {

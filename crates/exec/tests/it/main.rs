@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod errors;
-mod http_tool;
+mod hook;
 mod lifecycle;
 mod node;
 mod packages;

@@ -36,6 +36,7 @@ impl HttpTool {
         let (head, body) = Response::into_parts(response);
         let payload = body.bytes(limits::RESPONSE_BYTES).await.map_err(failed)?;
         let status = head.status;
+        let retry_after = super::retry_after(&head.headers);
         let log = format!("POST {url} answered {status}\n");
         Ok(Invoked {
             payload,
@@ -43,6 +44,7 @@ impl HttpTool {
             log_tail: log.into_bytes(),
             duration: began.elapsed(),
             outcome_known: !status.is_server_error(),
+            retry_after,
         })
     }
 }
