@@ -34,3 +34,6 @@ pub const TOOL_ERROR_CHARS: usize = 1_000;
 
 /// Violations told to the model for one call (ours: a repair needs the first few).
 pub const VIOLATIONS: usize = 8;
+
+/// Media types that an HTTP API is asked to answer in (ours).
+pub const ANSWER_MEDIA_TYPES: usize = 8;

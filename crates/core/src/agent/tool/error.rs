@@ -100,7 +100,7 @@ fn element(text: &str, lower: &str, tag: &str) -> Option<String> {
     Some(without_tags(&text[start..end]))
 }
 
-fn without_tags(text: &str) -> String {
+pub(super) fn without_tags(text: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
     for char in text.chars() {

@@ -64,7 +64,8 @@ fn split_api(operation: &ApiOperation, input: &Json) -> Parameters {
     let body = operation.body.as_ref().map(|body| {
         let mut properties = given(&body.fields);
         if body.open {
-            properties.extend(undeclared(operation, input));
+            let rest = undeclared(operation, input);
+            properties.extend(rest.map(|(name, value)| parameter(name, kind_of(value), value)));
         }
         (body.media.clone(), properties)
     });
@@ -75,15 +76,16 @@ fn split_api(operation: &ApiOperation, input: &Json) -> Parameters {
 }
 
 /// Members that only an open body (`additionalProperties`) can have meant.
-fn undeclared(operation: &ApiOperation, input: &Json) -> Vec<Parameter> {
+pub(super) fn undeclared<'a>(
+    operation: &ApiOperation,
+    input: &'a Json,
+) -> impl Iterator<Item = (&'a str, &'a Json)> {
     let body = operation.body.iter().flat_map(|body| &body.fields);
     let known: Vec<&str> =
         operation.parameters.iter().chain(body).map(|field| field.argument.as_str()).collect();
     let members = input.as_object().into_iter().flatten();
-    members
-        .filter(|(name, _)| !known.contains(&name.as_str()))
-        .map(|(name, value)| parameter(name, kind_of(value), value))
-        .collect()
+    let members = members.map(|(name, value)| (name.as_str(), value));
+    members.filter(move |(name, _)| !known.contains(name))
 }
 
 /// The event that a Lambda tool receives.
@@ -183,7 +185,7 @@ fn parameter(name: &str, kind: &str, value: &Json) -> Parameter {
 
 /// A value as text. Arrays and objects are JSON text: AWS leaves the spelling open and has been
 /// seen to print `[a, b]` and `{k=v}`, which no reader can take apart again.
-fn spelled(value: &Json) -> String {
+pub(super) fn spelled(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
         Json::Number(number) => normal(number).to_string(),

@@ -11,6 +11,9 @@ mod event;
 mod function;
 mod key;
 mod openapi;
+mod operation;
+mod reply;
+mod request;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,9 @@ pub use event::{
 };
 pub(in crate::agent) use key::hex;
 pub use key::{canonical, idempotency_key};
+pub use operation::{ApiOperation, Body, Field, Place, Spelling, Style};
+pub use reply::{HttpReply, read_http};
+pub use request::{HttpCall, http_call};
 
 /// How often a tool may take effect when a reply is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -114,38 +120,6 @@ impl Tool {
 pub enum Target {
     Function { name: String, parameters: Vec<(String, ParameterKind)> },
     Api(ApiOperation),
-}
-
-/// One operation of an OpenAPI document.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiOperation {
-    /// Lower case, such as `get`.
-    pub verb: String,
-    pub path: String,
-    pub operation_id: String,
-    /// Path, query, header and cookie parameters.
-    pub parameters: Vec<Field>,
-    pub body: Option<Body>,
-}
-
-/// The request body of an operation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Body {
-    pub media: String,
-    pub fields: Vec<Field>,
-    /// Whether members that are not declared belong to it as well.
-    pub open: bool,
-}
-
-/// One parameter or body property.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Field {
-    /// Its name on the wire.
-    pub name: String,
-    /// Its name among the tool's arguments: the same, unless that is taken or models refuse it.
-    pub argument: String,
-    /// JSON Schema type.
-    pub kind: String,
 }
 
 /// Why an action group's schema cannot be used, as a message for whoever wrote it.

@@ -3,6 +3,8 @@
 mod calling;
 mod compiling;
 mod errors;
+mod replies;
+mod requests;
 
 use serde_json::{Value as Json, json};
 
