@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) functions: exec::Config,
     /// Buckets of S3 that are folders here: name to path, relative to the file.
     buckets: BTreeMap<String, PathBuf>,
+    /// Accounts of AWS whose functions are called there.
+    pub(crate) aws: exec::AwsConfig,
     /// What is set for tools: function name or ARN, with `:TOOL` for one of its tools, to a policy.
     pub(crate) tools: BTreeMap<String, ToolPolicy>,
     pub(crate) limits: Limits,
@@ -57,6 +59,7 @@ impl Config {
 
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.aws.check()?;
         config.limits.engine.check()?;
         config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
@@ -123,6 +126,8 @@ mod tests {
         "[tools.x.arguments]\n",
         "[tools.x.breaker]\n",
         "[sessions]\n",
+        "[aws]\n",
+        "[aws.accounts.123456789012]\naccess_key = \"env:A\"\nsecret_key = \"env:B\"\n",
         "[limits.turn]\n",
         "[limits.engine]\n",
         "[[keys]]\n",

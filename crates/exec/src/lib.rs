@@ -1,4 +1,4 @@
-//! Acts outside: functions in processes of their own, and tools behind HTTP.
+//! Acts outside: functions in processes of their own or on AWS, and tools behind HTTP.
 //!
 //! The engine hands over an event and gets an [`Invoked`] back, or an
 //! [`ExecError`] that says whether repeating is safe. Functions are warm processes that
@@ -6,6 +6,7 @@
 //! program of the package's own starts them. Nothing here decides whether a call should happen, and
 //! nothing here is durable: the engine's journal is.
 
+mod aws_lambda;
 mod buckets;
 mod config;
 mod function;
@@ -15,6 +16,7 @@ pub mod jail;
 pub mod limits;
 mod probe;
 
+pub use aws_lambda::{AwsAccount, AwsCall, AwsConfig, AwsLambda};
 pub use buckets::{BucketError, Buckets};
 pub use config::Config;
 pub use function::{

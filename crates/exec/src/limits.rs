@@ -12,6 +12,15 @@ pub const RESPONSE_BYTES: usize = 6_291_556;
 /// is cut.
 pub(crate) const POSTED_BYTES: usize = 16 * RESPONSE_BYTES;
 
+/// AWS: a function runs for 15 minutes at most (Lambda quotas).
+pub(crate) const LAMBDA_SECONDS: u64 = 900;
+
+/// AWS: up to 3,583 bytes of base64 (Invoke, `ClientContext`), which are so many of JSON.
+pub(crate) const CLIENT_CONTEXT: usize = 2685;
+
+/// AWS: an alias has up to 128 characters and a name up to 140 (Invoke, `FunctionName`; CreateAlias).
+pub(crate) const FUNCTION_NAME: usize = 140 + 1 + 128;
+
 /// AWS: the log tail of Invoke holds the last 4 KB (Invoke, `LogType=Tail`).
 pub const LOG_TAIL_BYTES: usize = 4096;
 

@@ -9,7 +9,7 @@ use clap::Parser;
 use engine::Engine;
 use engine::env::System;
 use engine::tool::{Executors, SharedTools};
-use exec::{Functions, HttpTool};
+use exec::{AwsLambda, Functions, HttpTool};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -126,6 +126,7 @@ async fn assemble(
     let models = llm::Models::open(config.models(dev), client.clone())
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
     let buckets = config.buckets();
+    let aws = AwsLambda::new(client.clone(), config.aws, dev);
     let (map, policies) = (config.functions.map.clone(), config.tools);
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
@@ -137,10 +138,12 @@ async fn assemble(
         functions: functions.clone(),
         http: HttpTool::new(client),
         map,
+        aws,
         policies,
         endpoint: Some(format!("http://{address}")),
         credentials: None,
         http_timeout,
+        clock: system.clone(),
     });
     let parts = engine::Parts {
         store,

@@ -1,27 +1,31 @@
-//! The way from a function's ARN to what performs it: a stored function here, or a URL to which the
-//! configuration maps it.
+//! The way from a function's ARN to what performs it: a stored function here, a URL to which the
+//! configuration maps it, or AWS, where its account is listed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use craton_core::policy::ToolPolicy;
 use exec::{
-    CodeError, Credentials, ExecError, Functions, HttpTool, Invocation, Invoked, Surroundings,
+    AwsCall, AwsLambda, CodeError, Credentials, ExecError, Functions, HttpTool, Invocation,
+    Invoked, Surroundings,
 };
 use futures_util::future::BoxFuture;
 use store::{Store, StoreError, Tenant};
 
 use super::{ToolCall, ToolError, Tools};
+use crate::env::Clock;
 use crate::function::{FunctionRecord, find, function_name, qualifier, tagged_policy};
 
-/// Stored functions and functions mapped to URLs.
+/// All that performs tools.
 pub struct Executors {
     pub store: Store,
     pub functions: Functions,
     pub http: HttpTool,
     /// ARN or name to URL, from `[functions.map]`.
     pub map: BTreeMap<String, String>,
+    pub aws: AwsLambda,
     /// ARN or name, with `:TOOL` optionally appended, to policy, from `[tools]`.
     pub policies: BTreeMap<String, ToolPolicy>,
     /// What handlers get as `AWS_ENDPOINT_URL`.
@@ -29,6 +33,7 @@ pub struct Executors {
     /// What handlers sign their own calls with.
     pub credentials: Option<Credentials>,
     pub http_timeout: Duration,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What performs the calls of a function.
@@ -37,6 +42,8 @@ enum Route<'a> {
     Stored,
     /// The URL gets the Lambda event.
     Hook(&'a str),
+    /// The function of that ARN on AWS.
+    Aws,
 }
 
 impl Executors {
@@ -53,6 +60,7 @@ impl Executors {
     async fn run(&self, call: ToolCall) -> Result<Invoked, ToolError> {
         match self.route(&call.function) {
             Route::Hook(url) => self.hook(url, call).await,
+            Route::Aws => self.aws(call).await,
             Route::Stored => self.stored(call).await,
         }
     }
@@ -61,6 +69,7 @@ impl Executors {
     fn route(&self, function: &str) -> Route<'_> {
         match self.mapped(function) {
             Some(url) => Route::Hook(url),
+            None if self.aws.has(function) => Route::Aws,
             None => Route::Stored,
         }
     }
@@ -70,6 +79,18 @@ impl Executors {
         let mut headers = vec![("lambda-runtime-aws-request-id", call.request_id.as_str())];
         headers.extend(call.key.as_deref().map(|key| ("idempotency-key", key)));
         Ok(self.http.invoke(url, call.payload, &headers, self.http_timeout).await?)
+    }
+
+    async fn aws(&self, call: ToolCall) -> Result<Invoked, ToolError> {
+        let aws_call = AwsCall {
+            arn: &call.function,
+            caller: call.tenant.account(),
+            payload: call.payload,
+            key: call.key.as_deref(),
+            client_context: call.client_context.as_deref(),
+            now_ms: self.clock.now(),
+        };
+        Ok(self.aws.invoke(&aws_call).await?)
     }
 
     async fn stored(&self, call: ToolCall) -> Result<Invoked, ToolError> {

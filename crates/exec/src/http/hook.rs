@@ -71,7 +71,7 @@ fn request(
 }
 
 /// Once the request may have left, no failure is safe to repeat.
-fn failed(error: net::Error) -> ExecError {
+pub(crate) fn failed(error: net::Error) -> ExecError {
     let sent = error.sent();
     match error {
         net::Error::TimedOut { after, sent: true, .. } => ExecError::TimedOut(after),

@@ -1,4 +1,4 @@
-//! What every executor passes: the same cases over Python, Node, a package's own bootstrap and a URL.
+//! What every executor passes: the same cases over Python, Node, a package's own bootstrap, a URL and AWS.
 //!
 //! A handler under test does what its event says: `echo` gives `value` back, `fail` reports an error
 //! with `message`, `die` ends without an answer, `hang` never answers, `large` answers more than may
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::Bench;
+use crate::{Bench, aws_lambda};
 
 const PATIENT: Duration = Duration::from_secs(20);
 /// Longer than any of these takes to start.
@@ -199,6 +199,23 @@ async fn a_url_passes() {
     let tool = HttpTool::new(net::Client::new(net::Config::default()));
     let call = async |event: Value, timeout: Duration| {
         tool.invoke(&url, Bytes::from(event.to_string()), &[], timeout).await
+    };
+    passes(call).await;
+}
+
+#[tokio::test]
+async fn aws_passes() {
+    let (listener, endpoint) = aws_lambda::listen().await;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(aws_lambda::serve(stream));
+        }
+    });
+    // A deadline of AWS's is in whole seconds.
+    let call = async |event: Value, timeout: Duration| {
+        let seconds = timeout.as_secs().max(1);
+        let far = aws_lambda::Far::new(&endpoint, |account| account.timeout_seconds = seconds);
+        far.call(&event).await
     };
     passes(call).await;
 }
