@@ -94,6 +94,33 @@ impl Client {
     }
 }
 
+impl Client {
+    /// All pages of a list of IAM's: the texts of the elements of that name.
+    pub(crate) async fn texts(
+        &self,
+        name: &str,
+        mut input: Json,
+        element: &str,
+    ) -> Result<Vec<String>, Failure> {
+        let (service, operation) = operation("iam", name);
+        let mut found = Vec::new();
+        for _ in 0..PAGES {
+            let request = form(self.endpoint(), service, operation, &input);
+            let request = request.map_err(Failure::Broken)?;
+            let (head, body) = self.whole(service.signing, request).await?;
+            let page = self.read(&head, leaves(&body))?;
+            found.extend(named(&body, element));
+            match page["Marker"].as_str() {
+                Some(marker) => input["Marker"] = json!(marker),
+                None => return Ok(found),
+            }
+        }
+        Err(Failure::Broken(format!(
+            "{name} has more than {PAGES} pages; the server is broken (CR0020)"
+        )))
+    }
+}
+
 /// Members go to the path, the query or the body, as the model binds them.
 fn rest(
     endpoint: &str,
@@ -169,8 +196,23 @@ fn encoded(text: &str) -> String {
 
 /// The texts of an XML document by the names of their elements; of equal names the first.
 fn leaves(xml: &[u8]) -> Option<Json> {
-    let mut reader = quick_xml::Reader::from_reader(xml);
     let mut found = Map::new();
+    for (name, said) in texts(xml)? {
+        found.entry(name).or_insert(json!(said));
+    }
+    (!found.is_empty()).then_some(Json::Object(found))
+}
+
+/// All texts of the elements of one name, in order.
+fn named(xml: &[u8], element: &str) -> Vec<String> {
+    let all = texts(xml).unwrap_or_default().into_iter();
+    all.filter(|(name, _)| name == element).map(|(_, said)| said).collect()
+}
+
+/// Each element that holds text and no others, with its text.
+fn texts(xml: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut reader = quick_xml::Reader::from_reader(xml);
+    let mut found = Vec::new();
     let (mut name, mut said) = (String::new(), String::new());
     loop {
         match reader.read_event().ok()? {
@@ -181,9 +223,9 @@ fn leaves(xml: &[u8]) -> Option<Json> {
             Event::Text(text) => said.push_str(&text),
             Event::GeneralRef(entity) => said.push(character(&entity)?),
             Event::End(_) if !name.is_empty() => {
-                found.entry(std::mem::take(&mut name)).or_insert(json!(said));
+                found.push((std::mem::take(&mut name), std::mem::take(&mut said)));
             }
-            Event::Eof => return (!found.is_empty()).then_some(Json::Object(found)),
+            Event::Eof => return Some(found),
             _ => {}
         }
     }
@@ -261,5 +303,7 @@ mod tests {
         let read = leaves(xml).unwrap();
         assert_eq!(read, json!({"Arn": "arn:1", "Text": "a <bA"}));
         assert_eq!(leaves(b"not xml"), None);
+        let xml = b"<R><Names><member>a</member><member>b</member></Names><Marker>m</Marker></R>";
+        assert_eq!(named(xml, "member"), ["a", "b"]);
     }
 }

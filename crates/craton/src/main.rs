@@ -6,6 +6,7 @@ mod cmd;
 mod config;
 mod data;
 mod endpoint;
+mod groups;
 mod stream;
 mod telemetry;
 
@@ -45,6 +46,8 @@ enum Verb {
     Env(cmd::env::Args),
     /// Explains the number at the end of a message.
     Explain(cmd::explain::Args),
+    /// Judges an agent's tools by the checklist for tools, each finding with its fix.
+    Lint(cmd::lint::Args),
     /// Calls a run off.
     #[command(after_help = cmd::order::KILL)]
     Kill(cmd::order::Args),
@@ -72,6 +75,7 @@ Examples:
   craton deploy agent.yaml               make agents and functions what a file says
   craton chat support                    talk with the agent named support
   eval \"$(craton env)\"                   this shell's AWS code calls Craton
+  craton lint support                    what is wrong with its tools, and the fix
   craton trace --last                    the latest run
   craton doctor                          what is missing
   craton explain CR0013                  the number at the end of a message";
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Verb::Doctor(args) => cmd::doctor::run(&args),
         Verb::Env(args) => cmd::env::run(&args),
         Verb::Explain(args) => cmd::explain::run(&args),
+        Verb::Lint(args) => return cmd::lint::run(&args),
         Verb::Kill(args) => cmd::order::kill(&args),
         Verb::Pause(args) => cmd::order::pause(&args),
         Verb::Ps(args) => cmd::ps::run(&args),

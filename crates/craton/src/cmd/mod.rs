@@ -8,6 +8,7 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod explain;
+pub(crate) mod lint;
 pub(crate) mod order;
 pub(crate) mod ps;
 pub(crate) mod top;

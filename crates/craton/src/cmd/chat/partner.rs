@@ -17,11 +17,11 @@ const NEAR: f64 = 0.75;
 /// An agent behind an alias.
 #[derive(Debug)]
 pub(crate) struct Partner {
-    pub(super) name: String,
-    pub(super) agent_id: String,
-    pub(super) alias_id: String,
+    pub(crate) name: String,
+    pub(crate) agent_id: String,
+    pub(crate) alias_id: String,
     /// In words.
-    pub(super) alias_name: String,
+    pub(crate) alias_name: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]

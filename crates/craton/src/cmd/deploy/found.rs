@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::wish::{AgentWish, FunctionWish, Role, Tags, Wish};
 use crate::aws::AGENT;
 use crate::client::Client;
+use crate::groups;
 use crate::stream::Failure;
 
 pub(super) const DRAFT: &str = "DRAFT";
@@ -116,31 +117,18 @@ async fn agent(client: &Client, wish: &AgentWish, id: &str) -> Result<FoundAgent
             let asked = json!({"agentId": id, "agentVersion": free.key()});
             let got = there(client.call(AGENT, "GetAgentVersion", asked).await)?;
             let Some(got) = got else { continue };
-            let groups = groups(client, id, free.key()).await?;
+            let groups = groups::of(client, id, free.key()).await?;
             free.insert(Content { settings: got["agentVersion"].clone(), groups });
         }
     }
     Ok(FoundAgent {
         id: id.to_owned(),
         status: text(&settings["agentStatus"]),
-        draft: Content { settings, groups: groups(client, id, DRAFT).await? },
+        draft: Content { settings, groups: groups::of(client, id, DRAFT).await? },
         tags: as_tags(&tags["tags"]),
         aliases,
         versions,
     })
-}
-
-async fn groups(client: &Client, agent: &str, version: &str) -> Result<Vec<Json>, Failure> {
-    let of = json!({"agentId": agent, "agentVersion": version});
-    let listed = client.list("ListAgentActionGroups", of.clone(), "actionGroupSummaries").await?;
-    let mut groups = Vec::new();
-    for one in listed {
-        let mut asked = of.clone();
-        asked["actionGroupId"] = one["actionGroupId"].clone();
-        let got = client.call(AGENT, "GetAgentActionGroup", asked).await?;
-        groups.push(got["agentActionGroup"].clone());
-    }
-    Ok(groups)
 }
 
 async fn aliases(client: &Client, agent: &str) -> Result<Vec<FoundAlias>, Failure> {

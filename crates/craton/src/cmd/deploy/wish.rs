@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use craton_core::agent::config::{self, ActionGroup, ParameterKind, Schema};
 use craton_core::agent::tool;
 use serde_json::{Value as Json, json};
 
-use super::file::{self, Agent, Effect, File, Function, Group, Kind, Mistake, Names, Tool};
+use super::file::{self, Agent, Effect, File, Function, Group, Mistake, Names, Tool};
 use super::package::{Package, package};
 use crate::aws::{self, AGENT};
+use crate::groups;
 
 /// A file, and what it may refer to.
 pub(crate) struct Source<'a> {
@@ -324,7 +324,8 @@ impl Reader<'_> {
 
     /// The compiler that turns use says now what it would say at prepare.
     fn compiled(&mut self, agent: &str, groups: &[GroupWish]) {
-        let runnable: Vec<_> = groups.iter().filter_map(runnable).collect();
+        let runnable: Vec<_> =
+            groups.iter().filter_map(|group| groups::runnable(&group.body)).collect();
         if let Err(problem) = tool::compile(&runnable) {
             let way = ["agents", agent, "action_groups", &problem.group];
             self.wrong(&way, format!("{}; {}", problem.what, problem.advice));
@@ -461,53 +462,6 @@ fn schema(tools: &Names<Tool>) -> Json {
         }))
     };
     tools.iter().map(function).collect()
-}
-
-/// A group as turns run it, if it takes part in turns and its schema is at hand.
-fn runnable(group: &GroupWish) -> Option<ActionGroup> {
-    if group.body["actionGroupState"] == "DISABLED" {
-        return None;
-    }
-    let text = |json: &Json| json.as_str().map(str::to_owned);
-    let functions = group.body["functionSchema"]["functions"].as_array();
-    let schema = match (functions, group.body["apiSchema"]["payload"].as_str()) {
-        (Some(functions), _) => Schema::Functions(
-            functions
-                .iter()
-                .map(|one| config::Function {
-                    name: text(&one["name"]).unwrap_or_default(),
-                    description: text(&one["description"]),
-                    parameters: parameters(&one["parameters"]),
-                    confirm: one["requireConfirmation"] == "ENABLED",
-                })
-                .collect(),
-        ),
-        (None, Some(payload)) => Schema::OpenApi(payload.to_owned()),
-        (None, None) => return None,
-    };
-    Some(ActionGroup {
-        id: group.name.clone(),
-        name: group.name.clone(),
-        description: text(&group.body["description"]),
-        executor: config::Executor::ReturnControl,
-        schema,
-    })
-}
-
-fn parameters(given: &Json) -> BTreeMap<String, config::Parameter> {
-    let parameter = |(name, one): (&String, &Json)| {
-        let kind = match serde_json::from_value(one["type"].clone()) {
-            Ok(Kind::Number) => ParameterKind::Number,
-            Ok(Kind::Integer) => ParameterKind::Integer,
-            Ok(Kind::Boolean) => ParameterKind::Boolean,
-            Ok(Kind::Array) => ParameterKind::Array,
-            Ok(Kind::String) | Err(_) => ParameterKind::String,
-        };
-        let description = one["description"].as_str().map(str::to_owned);
-        let required = one["required"].as_bool().unwrap_or_default();
-        (name.clone(), config::Parameter { kind, description, required })
-    };
-    given.as_object().into_iter().flatten().map(parameter).collect()
 }
 
 fn plain(names: &Names<String>) -> Tags {
