@@ -45,7 +45,7 @@ const FORBIDDEN: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Where chance comes from. One file may draw it.
-const CHANCE: &[&str] = &["RandomState", "getrandom", "rand::", "fastrand", "Uuid::new"];
+const CHANCE: &[&str] = &["RandomState", "getrandom::", "rand::", "fastrand", "Uuid::new"];
 const CHANCE_HOME: &str = "crates/engine/src/env.rs";
 
 const FILE_LINES: usize = 800;

@@ -81,6 +81,7 @@ Examples:
   craton explain CR0013                  the number at the end of a message";
 
 fn main() -> ExitCode {
+    exec::jail::become_init_if_asked();
     let done = match Cli::parse().verb {
         Verb::Up(args) => cmd::up::run(args),
         Verb::Chat(args) => cmd::chat::run(args),

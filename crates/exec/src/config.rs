@@ -13,6 +13,13 @@ pub struct Config {
     /// directory, never in the file.
     #[serde(skip)]
     pub work_dir: PathBuf,
+    /// The program that is a jail's init when it is started under its name. Default: the server's
+    /// own binary. For tests, never in the file.
+    #[serde(skip)]
+    pub jail_init: Option<PathBuf>,
+    /// `"jail"`: each process in namespaces of its own, without privileges, network and the host's
+    /// files (docs/sandbox.md). `"process"`: with the rights of the server. Default: `"process"`.
+    pub isolation: Isolation,
     /// The Python 3 that runs `python3.x` functions. Default: `python3` on the PATH.
     pub python: Option<PathBuf>,
     /// The Node.js that runs `nodejs*.x` functions. Default: `node` on the PATH.
@@ -30,10 +37,20 @@ pub struct Config {
     pub map: BTreeMap<String, String>,
 }
 
+/// What stands between a function and the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    Jail,
+    Process,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             work_dir: PathBuf::new(),
+            jail_init: None,
+            isolation: Isolation::Process,
             python: None,
             node: None,
             max_concurrency: 10,

@@ -12,13 +12,14 @@ mod config;
 mod function;
 mod functions;
 mod http;
+#[allow(unsafe_code, reason = "walls are system calls that no safe library has")]
 pub mod jail;
 pub mod limits;
 mod probe;
 
 pub use aws_lambda::{AwsAccount, AwsCall, AwsConfig, AwsLambda};
 pub use buckets::{BucketError, Buckets};
-pub use config::Config;
+pub use config::{Config, Isolation};
 pub use function::{
     CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,
     Throttled,

@@ -59,3 +59,40 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Ours: the answer of `python --version`-like probes.
 pub(crate) const PROBE: Duration = Duration::from_secs(10);
+
+/// AWS: `/tmp` has 512 MB unless a function asks for more (Lambda quotas, ephemeral storage).
+pub(crate) const TMP_MB: u32 = 512;
+
+/// AWS: processes and threads of one execution environment (Lambda quotas).
+pub(crate) const JAIL_PROCESSES: u32 = 1024;
+
+/// AWS: file descriptors of one execution environment (Lambda quotas).
+pub(crate) const JAIL_FILES: u32 = 1024;
+
+/// Ours: what describes a process to its jail; fits into the buffer of a socket.
+pub(crate) const LETTER_BYTES: u32 = 128 * 1024;
+
+/// Ours: a jail's root holds mount points and a handful of small files.
+pub(crate) const ROOT_BYTES: u64 = 1024 * 1024;
+
+/// Ours: files that fit into a jail's /tmp.
+pub(crate) const TMP_INODES: u64 = 65_536;
+
+/// Ours: shared memory between processes of a jail, as much as containers have.
+pub(crate) const SHM_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Ours: memory that cannot be swapped out, and messages in queues.
+pub(crate) const LOCKED_BYTES: u64 = 1024 * 1024;
+
+/// Ours: address space that a Python process may reserve beyond twice its memory.
+pub(crate) const RESERVED_BYTES: u64 = 4 << 30;
+
+/// Ours: building a jail takes milliseconds; a machine that needs longer has a problem.
+pub(crate) const JAIL_BUILT: Duration = Duration::from_secs(10);
+
+/// Ours: users of the host that jails of a root server run as, above those that container managers
+/// give out by default.
+pub(crate) const JAIL_FIRST_USER: u32 = 0x7000_0000;
+
+/// Ours: more than there are processes, so that no two that live share one.
+pub(crate) const JAIL_USERS: u32 = 4096;

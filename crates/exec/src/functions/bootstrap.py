@@ -2,11 +2,10 @@
 
 Runs as `python -I -S -X utf8 bootstrap.py [managed packages]`. It talks HTTP over a plain socket,
 because the server is always ours, on loopback, and answers with a Content-Length: the standard
-client would cost more than the handler. It never outlives the server: when stdin closes or the
-Runtime API goes away, the whole process group ends.
+client would cost more than the handler. Whoever started it ends it with the server; when the Runtime
+API goes away, the whole process group ends.
 """
 
-import _thread
 import importlib
 import importlib.machinery
 import json
@@ -29,24 +28,6 @@ def die():
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(1)
-
-
-def watch_server(fd):
-    """The server holds the other end and never writes: a read returns when the server is gone."""
-    try:
-        while os.read(fd, 1):
-            pass
-    finally:
-        die()
-
-
-def guard():
-    """Moves the life line away from stdin, where a handler might read it."""
-    lifeline = os.dup(0)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    _thread.start_new_thread(watch_server, (lifeline,))
 
 
 class Connection:
@@ -325,7 +306,6 @@ def serve(connection, handler):
 
 
 def main():
-    guard()
     set_up_output()
     set_up_path()
     try:

@@ -7,13 +7,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::function::{Function, Surroundings};
+use crate::functions::containment::Places;
 use crate::functions::report;
 
 /// What a process is told beyond its function and surroundings.
 pub(crate) struct Place<'a> {
     pub(crate) runtime_api: SocketAddr,
-    pub(crate) code: &'a Path,
-    pub(crate) runtime: &'a Path,
+    /// Of the process, among all of this server.
+    pub(crate) number: u64,
+    pub(crate) seen: &'a Places,
     /// The folder of the interpreter, if there is one.
     pub(crate) bin: Option<&'a Path>,
 }
@@ -66,8 +68,8 @@ fn reserved(
         ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", function.name)),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream(function, place)),
         ("AWS_LAMBDA_RUNTIME_API", place.runtime_api.to_string()),
-        ("LAMBDA_TASK_ROOT", place.code.display().to_string()),
-        ("LAMBDA_RUNTIME_DIR", place.runtime.display().to_string()),
+        ("LAMBDA_TASK_ROOT", place.seen.code.display().to_string()),
+        ("LAMBDA_RUNTIME_DIR", place.seen.runtime.display().to_string()),
     ];
     if !function.runtime.starts_with("provided") {
         // AWS: not defined for functions that bring their own runtime (the same page).
@@ -83,8 +85,8 @@ fn reserved(
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// AWS: date, version and an id of the execution environment; here the id is its port.
+/// AWS: date, version and an id of the execution environment; here the id is its number.
 fn log_stream(function: &Function, place: &Place<'_>) -> String {
     let today = report::timestamp()[..10].replace('-', "/");
-    format!("{today}/[{}]{:032x}", function.version, place.runtime_api.port())
+    format!("{today}/[{}]{:032x}", function.version, place.number)
 }

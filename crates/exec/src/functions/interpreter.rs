@@ -3,7 +3,7 @@
 //! An interpreter is looked up once and asked for its real path, so that a shim does not run on each
 //! start. Nothing here knows functions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::limits;
 pub(crate) struct Kind {
     /// The program on the PATH.
     pub(crate) program: &'static str,
-    /// Arguments with which it prints its path, and then its version as `major minor`.
+    /// Arguments with which it prints its path, then its version as `major minor`, then the folders
+    /// it is installed in.
     pub(crate) probe: &'static [&'static str],
     /// The oldest version that runs the bootstrap.
     pub(crate) least: (u32, u32),
@@ -30,6 +31,8 @@ pub(crate) struct Kind {
 pub(crate) struct Found {
     pub(crate) executable: PathBuf,
     pub(crate) version: (u32, u32),
+    /// What of the machine's files it needs beside the system's.
+    pub(crate) roots: Vec<PathBuf>,
 }
 
 /// Looks for the interpreter on first use; a failure is looked at again by the next call.
@@ -78,7 +81,29 @@ fn parse(text: &str) -> Option<Found> {
     let executable = PathBuf::from(lines.next()?);
     let (major, minor) = lines.next()?.split_once(' ')?;
     let version = (major.parse().ok()?, minor.parse().ok()?);
-    executable.is_absolute().then_some(Found { executable, version })
+    let roots = roots(&executable, lines.map(PathBuf::from));
+    executable.is_absolute().then_some(Found { executable, version, roots })
+}
+
+/// The folders that an interpreter says it is installed in, and those of its program and of what
+/// that links to.
+fn roots(executable: &Path, told: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
+    let linked = executable.canonicalize().ok();
+    let homes = [Some(executable.to_owned()), linked].into_iter().flatten().map(|program| {
+        match program.parent().filter(|folder| folder.ends_with("bin")).and_then(Path::parent) {
+            Some(home) if home.parent().is_some() => home.to_owned(),
+            _ => program,
+        }
+    });
+    let mut roots: Vec<PathBuf> = told.chain(homes).collect();
+    let system = |path: &PathBuf| {
+        path.parent().is_none() || ["/usr", "/bin", "/lib"].iter().any(|s| path.starts_with(s))
+    };
+    roots.retain(|path| !system(path) && path.exists());
+    roots.sort();
+    // One that lies in another is there with it.
+    roots.dedup_by(|inner, outer| inner.starts_with(&*outer));
+    roots
 }
 
 /// Runs a command to its end; the error is its last words.

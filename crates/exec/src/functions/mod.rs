@@ -7,6 +7,7 @@
 
 mod answer;
 mod code;
+mod containment;
 mod environment;
 pub(crate) mod interpreter;
 mod logs;
@@ -19,6 +20,8 @@ pub(crate) mod python;
 mod report;
 mod runtime;
 mod runtime_api;
+mod sockets;
+mod usage;
 
 pub use runtime::refusal;
 
@@ -35,8 +38,10 @@ use crate::config::Config;
 use crate::function::{CodeError, ExecError, Function, Invocation, Invoked};
 use crate::functions::answer::{answer_for_entrypoint, answer_for_start, call_once};
 use crate::functions::code::Packages;
+use crate::functions::containment::Containment;
 use crate::functions::pool::Pool;
 use crate::functions::process::{Process, Start};
+use crate::functions::sockets::Sockets;
 use crate::limits;
 
 /// A cheap handle; its processes end with the last clone.
@@ -47,6 +52,8 @@ struct Inner {
     config: Config,
     code: Packages,
     runtimes: Runtimes,
+    containment: Containment,
+    sockets: Sockets,
     pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
     processes: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -68,6 +75,8 @@ impl Functions {
         Ok(Functions(Arc::new(Inner {
             code: Packages::open(work_dir.join("code"), limits::CODE_BYTES)?,
             runtimes: Runtimes::open(&config, &work_dir)?,
+            containment: Containment::new(&config),
+            sockets: Sockets::open(&work_dir)?,
             pools: Mutex::new(HashMap::new()),
             processes: Arc::new(Semaphore::new(limits::PROCESSES)),
             closing: watch::Sender::new(false),
@@ -227,10 +236,18 @@ impl Inner {
             let message = format!("function {name}: its code {} is not unpacked", function.code);
             Unlaunched::Host(ExecError::NotSent(message))
         })?;
-        let launch = self.runtimes.launch(function, &code).await?;
+        let host = self.runtimes.places(code);
+        let launch = self.runtimes.launch(function, &host, &self.containment.seen(&host)).await?;
         let place = self.room().map_err(Unlaunched::Host)?;
-        let (surroundings, runtime) = (&call.surroundings, self.runtimes.directory.as_path());
-        let start = Start { function, surroundings, launch, code, runtime };
+        let (containment, sockets) = (&self.containment, &self.sockets);
+        let start = Start {
+            function,
+            surroundings: &call.surroundings,
+            launch,
+            host,
+            containment,
+            sockets,
+        };
         Process::start(start, place).await.map_err(|e| {
             let message = format!("function {name}: starting a process: {e}");
             Unlaunched::Host(match e.kind() {

@@ -1,14 +1,17 @@
 //! Node functions: an interpreter of the machine, and the bootstrap that runs handlers in it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::Config;
 use crate::function::Function;
+use crate::functions::containment::Places;
 use crate::functions::interpreter::{Interpreter, Kind};
 use crate::functions::runtime::{Launch, write_bootstrap};
+use crate::jail::Family;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.cjs");
+const BOOTSTRAP_NAME: &str = "bootstrap.cjs";
 
 pub(crate) static KIND: Kind = Kind {
     program: "node",
@@ -23,29 +26,31 @@ pub(crate) static KIND: Kind = Kind {
 
 pub(crate) struct Node {
     interpreter: Interpreter,
-    bootstrap: PathBuf,
 }
 
 impl Node {
     pub(crate) fn open(config: &Config, directory: &Path) -> io::Result<Node> {
-        Ok(Node {
-            interpreter: Interpreter::new(&KIND, config.node.clone()),
-            bootstrap: write_bootstrap(directory, "bootstrap.cjs", BOOTSTRAP)?,
-        })
+        write_bootstrap(directory, BOOTSTRAP_NAME, BOOTSTRAP)?;
+        Ok(Node { interpreter: Interpreter::new(&KIND, config.node.clone()) })
     }
 
     /// The error says what to install or to set.
-    pub(crate) async fn launch(&self, function: &Function) -> Result<Launch, String> {
+    pub(crate) async fn launch(
+        &self,
+        function: &Function,
+        seen: &Places,
+    ) -> Result<Launch, String> {
         let found = self.interpreter.get().await?;
         // AWS: the heap takes nine tenths of the function's memory (the managed runtime's own
         // start script). Without it V8 would first collect when the memory limit is passed.
         let heap = format!("--max-old-space-size={}", function.memory_mb * 9 / 10);
         Ok(Launch {
             program: found.executable.clone(),
-            args: vec![heap.into(), self.bootstrap.clone().into()],
+            args: vec![heap, seen.runtime.join(BOOTSTRAP_NAME).display().to_string()],
             bin: found.executable.parent().map(Path::to_owned),
             env: Vec::new(),
-            watches_stdin: false,
+            family: Family::Node,
+            roots: found.roots.clone(),
             packages: None,
         })
     }

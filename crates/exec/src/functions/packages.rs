@@ -4,7 +4,7 @@
 //! handlers get its site-packages at the end of their path, never the host's packages.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::process::Command;
@@ -21,6 +21,30 @@ pub(crate) struct ManagedPackages {
     state: Mutex<State>,
 }
 
+/// The packages as a process sees them, perhaps at another place.
+#[derive(Clone)]
+pub(crate) struct SeenPackages {
+    pub(crate) managed: Arc<ManagedPackages>,
+    pub(crate) root: PathBuf,
+}
+
+impl SeenPackages {
+    /// Where the packages are, if an installation has finished.
+    pub(crate) fn present(&self) -> Option<PathBuf> {
+        self.managed.present().map(|directory| self.seen(&directory))
+    }
+
+    /// Installs them unless they are there. The error says how to do without.
+    pub(crate) async fn ensure(&self) -> Result<PathBuf, String> {
+        self.managed.ensure().await.map(|directory| self.seen(&directory))
+    }
+
+    fn seen(&self, directory: &Path) -> PathBuf {
+        let below = directory.strip_prefix(&self.managed.root);
+        self.root.join(below.expect("packages lie in their root"))
+    }
+}
+
 enum State {
     NotAsked,
     Installing(watch::Receiver<Option<Result<PathBuf, String>>>),
@@ -33,13 +57,13 @@ impl ManagedPackages {
     }
 
     /// Where the packages are, if an installation has finished.
-    pub(crate) fn present(&self) -> Option<PathBuf> {
+    fn present(&self) -> Option<PathBuf> {
         Some(self.site_packages(&self.place())).filter(|directory| directory.is_dir())
     }
 
     /// Installs them unless they are there. Many may ask; one installation runs, and goes on when
     /// those who asked are gone. The error says how to do without.
-    pub(crate) async fn ensure(self: &std::sync::Arc<Self>) -> Result<PathBuf, String> {
+    async fn ensure(self: &Arc<Self>) -> Result<PathBuf, String> {
         if let Some(directory) = self.present() {
             return Ok(directory);
         }
@@ -51,7 +75,7 @@ impl ManagedPackages {
     }
 
     fn join_or_begin(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
     ) -> Result<watch::Receiver<Option<Result<PathBuf, String>>>, String> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &*state {

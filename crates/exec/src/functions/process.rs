@@ -1,38 +1,47 @@
 //! One process of a function, from its start to its end.
 //!
-//! It leads a process group of its own, which is killed as a whole. Its stdin is a life line: when
-//! the server ends in any way, that pipe closes and the process ends itself. It never serves two
-//! calls at once; who may use it is the pool's matter.
+//! It leads a process group of its own, which is killed as a whole, and hangs on a life line: when
+//! the server ends in any way, the line closes and what contains the process ends it. It never serves
+//! two calls at once; who may use it is the pool's matter.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use tokio::process::{Child, ChildStdin, Command};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use tokio::net::{TcpListener, UnixStream};
+use tokio::process::Child;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::function::{Function, Invocation, Surroundings};
-use crate::functions::environment::{self, Place};
+use crate::functions::containment::{Containment, Places, relay_to};
+use crate::functions::environment;
 use crate::functions::logs::Output;
 use crate::functions::report::Verdict;
 use crate::functions::runtime::Launch;
-use crate::functions::runtime_api::{Answer, Call, Phase, RuntimeApi};
+use crate::functions::runtime_api::{Answer, Call, Door, Phase, RuntimeApi};
+use crate::functions::sockets::{Folder, Sockets};
+use crate::functions::usage::Usage;
+use crate::jail::{Relay, backend};
 use crate::limits;
+
+/// How many processes this server has started.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// What a process is started with.
 pub(crate) struct Start<'a> {
     pub(crate) function: &'a Function,
     pub(crate) surroundings: &'a Surroundings,
     pub(crate) launch: Launch,
-    pub(crate) code: PathBuf,
-    /// Told to the function as `LAMBDA_RUNTIME_DIR`.
-    pub(crate) runtime: &'a Path,
+    /// Where the server has the function's files.
+    pub(crate) host: Places,
+    pub(crate) containment: &'a Containment,
+    pub(crate) sockets: &'a Sockets,
 }
 
 pub(crate) struct Process {
@@ -42,8 +51,10 @@ pub(crate) struct Process {
     pub(crate) init: Option<Duration>,
     api: RuntimeApi,
     group: Pid,
+    usage: Usage,
     exit: watch::Receiver<Option<ExitStatus>>,
-    _lifeline: Option<ChildStdin>,
+    _line: UnixStream,
+    _folder: Option<Folder>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -61,26 +72,45 @@ pub(crate) enum Ended {
 impl Process {
     pub(crate) async fn start(
         start: Start<'_>,
-        place: OwnedSemaphorePermit,
+        place_among_all: OwnedSemaphorePermit,
     ) -> io::Result<Process> {
         let began = Instant::now();
-        let api = RuntimeApi::open(start.launch.packages.clone()).await?;
-        let (output, stdout, stderr) = Output::open(&start.function.name)?;
-        let mut child = command(&start, &api).stdout(stdout).stderr(stderr).spawn()?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let group = group.ok_or_else(|| io::Error::other("the process ended at once"))?;
-        let lifeline = child.stdin.take();
+        let Start { function, surroundings, mut launch, host, containment, sockets } = start;
+        let way = Way::open(containment, sockets).await?;
+        let bin = launch.bin.take();
+        let (variables, packages) = (std::mem::take(&mut launch.env), launch.packages.clone());
+        let mut spec = containment.spec(function, launch, &host);
+        let seen = containment.seen(&host);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let place = environment::Place {
+            runtime_api: way.address,
+            number,
+            seen: &seen,
+            bin: bin.as_deref(),
+        };
+        spec.env = environment::of(function, surroundings, &place, &variables);
+        spec.relays.extend(way.relay);
+        let (output, stdout, stderr) = Output::open(&function.name)?;
+        let api = RuntimeApi::open(way.door, packages);
+        let mut contained = containment.backend().start(&spec, (stdout, stderr))?;
+        let group =
+            contained.group().ok_or_else(|| io::Error::other("the process ended at once"))?;
+        for missing in contained.built().await? {
+            tracing::debug!(function = function.name, %missing, "a jail lacks a layer");
+        }
         let (sender, exit) = watch::channel(None);
-        tokio::spawn(reap(child, sender));
+        tokio::spawn(reap(contained.child, sender));
         Ok(Process {
             output,
             idle_since: began,
             init: None,
             api,
             group,
+            usage: Usage::new(group, contained.overhead),
             exit,
-            _lifeline: lifeline,
-            _place: place,
+            _line: contained.line,
+            _folder: way.folder,
+            _place: place_among_all,
         })
     }
 
@@ -165,7 +195,7 @@ impl Process {
     async fn outgrown(&self, limit_mb: u32) -> u64 {
         loop {
             tokio::time::sleep(limits::WATCH).await;
-            match self.memory("VmRSS:") {
+            match self.usage.resident_mb(limit_mb) {
                 Some(used) if used > u64::from(limit_mb) => return used,
                 Some(_) | None => {}
             }
@@ -173,23 +203,13 @@ impl Process {
     }
 
     pub(crate) fn peak_mb(&self) -> Option<u64> {
-        self.memory("VmHWM:")
-    }
-
-    /// A field of the kernel's account of this process, in MB; nothing where there is no /proc.
-    fn memory(&self, field: &str) -> Option<u64> {
-        let pid = self.group.as_raw_nonzero();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-        let kilobytes = line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
-        Some(kilobytes.div_ceil(1024))
+        self.usage.peak_mb()
     }
 
     /// Ends the process and all that it started.
     pub(crate) fn kill(&self) {
         if self.exit.borrow().is_none() {
-            // It may have ended in this moment, which is what was wanted.
-            let _ = kill_process_group(self.group, Signal::KILL);
+            backend::kill(self.group);
         }
     }
 }
@@ -200,37 +220,27 @@ impl Drop for Process {
     }
 }
 
-/// Runs the arguments, beside a watcher that ends the whole group when stdin closes.
-///
-/// The watcher is a shell that sleeps in a read. A program of somebody else's cannot be asked to
-/// watch, and a signal at the parent's death would follow the thread that started it, not the server.
-const WATCHED: &str = "exec 3<&0 </dev/null; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & \
-                       exec 3<&-; exec \"$@\"";
+/// How a process reaches its Runtime API.
+struct Way {
+    door: Door,
+    address: SocketAddr,
+    relay: Option<Relay>,
+    folder: Option<Folder>,
+}
 
-fn command(start: &Start<'_>, api: &RuntimeApi) -> Command {
-    let launch = &start.launch;
-    let place = Place {
-        runtime_api: api.address,
-        code: &start.code,
-        runtime: start.runtime,
-        bin: launch.bin.as_deref(),
-    };
-    let mut command = if launch.watches_stdin {
-        Command::new(&launch.program)
-    } else {
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", WATCHED, "sh"]).arg(&launch.program);
-        shell
-    };
-    command
-        .args(&launch.args)
-        .env_clear()
-        .envs(environment::of(start.function, start.surroundings, &place, &launch.env))
-        .current_dir(&start.code)
-        .stdin(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    command
+impl Way {
+    async fn open(containment: &Containment, sockets: &Sockets) -> io::Result<Way> {
+        if containment.has_rooms() {
+            let folder = sockets.folder()?;
+            let (listener, socket) = folder.listen("runtime-api")?;
+            let (relay, address) = relay_to(socket);
+            let door = Door::Unix(listener);
+            return Ok(Way { door, address, relay: Some(relay), folder: Some(folder) });
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        Ok(Way { door: Door::Tcp(listener), address, relay: None, folder: None })
+    }
 }
 
 /// Waits for the end of the process, then ends what is left of its group.
@@ -240,7 +250,7 @@ async fn reap(mut child: Child, exit: watch::Sender<Option<ExitStatus>>) {
     exit.send_replace(Some(status));
     if let Some(group) = group {
         // Usually nothing is left.
-        let _ = kill_process_group(group, Signal::KILL);
+        backend::kill(group);
     }
 }
 

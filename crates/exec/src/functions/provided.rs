@@ -9,25 +9,27 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::functions::containment::Places;
 use crate::functions::runtime::Launch;
+use crate::jail::Family;
 
 /// Machines by the number in an ELF header (`e_machine`), in the names of Rust's `target_arch`.
 const MACHINES: [(u16, &str); 5] =
     [(3, "x86"), (40, "arm"), (62, "x86_64"), (183, "aarch64"), (243, "riscv64")];
 
 /// The error is for the person who made the package.
-pub(crate) fn launch(code: &Path) -> Result<Launch, String> {
-    let program = code.join("bootstrap");
-    check(&program)?;
-    let libraries = format!("{}:{}", code.display(), code.join("lib").display());
+pub(crate) fn launch(host: &Places, seen: &Places) -> Result<Launch, String> {
+    check(&host.code.join("bootstrap"))?;
+    let libraries = format!("{}:{}", seen.code.display(), seen.code.join("lib").display());
     Ok(Launch {
-        program,
+        program: seen.code.join("bootstrap"),
         args: Vec::new(),
         bin: None,
         // AWS: the task root and its lib are searched for shared libraries (Lambda developer guide,
         // "Defined runtime environment variables").
         env: vec![("LD_LIBRARY_PATH", libraries)],
-        watches_stdin: false,
+        family: Family::Provided,
+        roots: Vec::new(),
         packages: None,
     })
 }
@@ -139,7 +141,9 @@ mod tests {
     #[test]
     fn a_package_without_an_executable_bootstrap_is_told_what_it_lacks() {
         let dir = tempfile::tempdir().unwrap();
-        let told = || launch(dir.path()).err().unwrap();
+        let [code, runtime, packages] = [(); 3].map(|()| dir.path().to_owned());
+        let places = Places { code, runtime, packages };
+        let told = || launch(&places, &places).err().unwrap();
         assert!(told().starts_with("Couldn't find valid bootstrap(s)"), "{}", told());
         fs::write(dir.path().join("bootstrap"), "#!/bin/sh\n").unwrap();
         expect!["fork/exec /var/task/bootstrap: permission denied (chmod +x bootstrap, then zip it again)"]

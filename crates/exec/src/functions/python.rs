@@ -7,11 +7,14 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use crate::config::Config;
+use crate::functions::containment::Places;
 use crate::functions::interpreter::{Interpreter, Kind};
-use crate::functions::packages::ManagedPackages;
+use crate::functions::packages::{ManagedPackages, SeenPackages};
 use crate::functions::runtime::{Launch, write_bootstrap};
+use crate::jail::Family;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
+const BOOTSTRAP_NAME: &str = "bootstrap.py";
 
 pub(crate) static KIND: Kind = Kind {
     program: "python3",
@@ -19,7 +22,8 @@ pub(crate) static KIND: Kind = Kind {
         "-I",
         "-S",
         "-c",
-        "import sys; print(sys.executable); print('%d %d' % sys.version_info[:2])",
+        "import sys; print(sys.executable); print('%d %d' % sys.version_info[:2]); \
+         print(sys.prefix, sys.base_prefix, sys.exec_prefix, sep='\\n')",
     ],
     // The first with what the bootstrap uses (-X pycache_prefix, site under -S).
     least: (3, 8),
@@ -28,8 +32,6 @@ pub(crate) static KIND: Kind = Kind {
 
 pub(crate) struct Python {
     interpreter: Interpreter,
-    bootstrap: PathBuf,
-    cache: PathBuf,
     venv: PathBuf,
     requirement: String,
     packages: OnceCell<Arc<ManagedPackages>>,
@@ -37,10 +39,9 @@ pub(crate) struct Python {
 
 impl Python {
     pub(crate) fn open(config: &Config, directory: &Path, venv: PathBuf) -> io::Result<Python> {
+        write_bootstrap(directory, BOOTSTRAP_NAME, BOOTSTRAP)?;
         Ok(Python {
             interpreter: Interpreter::new(&KIND, config.python.clone()),
-            bootstrap: write_bootstrap(directory, "bootstrap.py", BOOTSTRAP)?,
-            cache: directory.join("pycache"),
             venv,
             requirement: config.boto3.clone(),
             packages: OnceCell::new(),
@@ -48,25 +49,33 @@ impl Python {
     }
 
     /// The error says what to install or to set.
-    pub(crate) async fn launch(&self) -> Result<Launch, String> {
+    pub(crate) async fn launch(&self, host: &Places, seen: &Places) -> Result<Launch, String> {
         let found = self.interpreter.get().await?;
         let made = || async {
             let (venv, requirement) = (self.venv.clone(), self.requirement.clone());
             Arc::new(ManagedPackages::new(venv, requirement, found.clone()))
         };
-        let packages = self.packages.get_or_init(made).await.clone();
+        let managed = self.packages.get_or_init(made).await.clone();
+        let packages = SeenPackages { managed, root: seen.packages.clone() };
         // Isolated: neither PYTHON* variables, nor the user's, nor the host's site-packages. A
         // handler sees its own code, the standard library and the managed packages, as on AWS.
-        let mut args = ["-I", "-S", "-X", "utf8", "-X"].map(Into::into).to_vec();
-        args.push(format!("pycache_prefix={}", self.cache.display()).into());
-        args.push(self.bootstrap.clone().into());
-        args.extend(packages.present().map(Into::into));
+        let mut args = ["-I", "-S", "-X", "utf8"].map(str::to_owned).to_vec();
+        if host == seen {
+            let cache = seen.runtime.join("pycache");
+            args.extend(["-X".to_owned(), format!("pycache_prefix={}", cache.display())]);
+        } else {
+            // Nothing that others read can be written from a jail.
+            args.push("-B".to_owned());
+        }
+        args.push(seen.runtime.join(BOOTSTRAP_NAME).display().to_string());
+        args.extend(packages.present().map(|path| path.display().to_string()));
         Ok(Launch {
             program: found.executable.clone(),
             args,
             bin: found.executable.parent().map(Path::to_owned),
             env: Vec::new(),
-            watches_stdin: true,
+            family: Family::Python,
+            roots: found.roots.clone(),
             packages: Some(packages),
         })
     }

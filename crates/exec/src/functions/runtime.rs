@@ -5,26 +5,18 @@
 //! rest of this crate: a process that speaks the Runtime API. Nothing here starts a process of a
 //! function.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::config::Config;
 use crate::function::{ExecError, Function};
+use crate::functions::containment::Places;
 use crate::functions::node::Node;
-use crate::functions::packages::ManagedPackages;
+use crate::functions::packages::SeenPackages;
 use crate::functions::provided;
 use crate::functions::python::Python;
-
-/// Runtimes that start in the same way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Python,
-    Node,
-    Provided,
-}
+use crate::jail::Family;
 
 /// Every runtime that is served. A name that ends in a dot stands for all that begin with it.
 ///
@@ -59,17 +51,18 @@ pub fn refusal(runtime: &str) -> Option<String> {
     Some(format!("runtime {runtime} is not served; {names} are"))
 }
 
-/// What is executed for one function.
+/// What is executed for one function. Paths are those that the process sees.
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
-    pub(crate) args: Vec<OsString>,
+    pub(crate) args: Vec<String>,
     /// The interpreter's folder, first on the function's PATH.
     pub(crate) bin: Option<PathBuf>,
     /// Variables of this runtime; the function's own win over them.
     pub(crate) env: Vec<(&'static str, String)>,
-    /// The program ends itself when its stdin closes. Others get a watcher beside them.
-    pub(crate) watches_stdin: bool,
-    pub(crate) packages: Option<Arc<ManagedPackages>>,
+    pub(crate) family: Family,
+    /// Files of the host that the interpreter needs beside the system's, at the same place.
+    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) packages: Option<SeenPackages>,
 }
 
 /// Why nothing can be executed. One variant per reaction.
@@ -84,7 +77,8 @@ pub(crate) enum Unlaunched {
 /// The families, each with what it keeps between starts.
 pub(crate) struct Runtimes {
     /// Where the bootstraps lie, `LAMBDA_RUNTIME_DIR` of functions.
-    pub(crate) directory: PathBuf,
+    directory: PathBuf,
+    venv: PathBuf,
     python: Python,
     node: Node,
 }
@@ -97,37 +91,43 @@ impl Runtimes {
         let venv = work_dir.join("venv");
         fs::create_dir_all(&venv)?;
         Ok(Runtimes {
-            python: Python::open(config, &directory, venv)?,
+            python: Python::open(config, &directory, venv.clone())?,
             node: Node::open(config, &directory)?,
             directory,
+            venv,
         })
     }
 
-    /// `code` is the folder of the function's unpacked package.
+    /// The folders of a function whose package is unpacked at `code`.
+    pub(crate) fn places(&self, code: PathBuf) -> Places {
+        Places { code, runtime: self.directory.clone(), packages: self.venv.clone() }
+    }
+
+    /// `host` and `seen` are the same folders, here and for the process.
     pub(crate) async fn launch(
         &self,
         function: &Function,
-        code: &Path,
+        host: &Places,
+        seen: &Places,
     ) -> Result<Launch, Unlaunched> {
         match family(&function.runtime) {
-            Some(Family::Python) => self.python.launch().await.map_err(host),
-            Some(Family::Node) => self.node.launch(function).await.map_err(host),
-            Some(Family::Provided) => provided::launch(code).map_err(Unlaunched::Entrypoint),
-            None => Err(host(refusal(&function.runtime).unwrap_or_default())),
+            Some(Family::Python) => self.python.launch(host, seen).await.map_err(on_host),
+            Some(Family::Node) => self.node.launch(function, seen).await.map_err(on_host),
+            Some(Family::Provided) => provided::launch(host, seen).map_err(Unlaunched::Entrypoint),
+            None => Err(on_host(refusal(&function.runtime).unwrap_or_default())),
         }
     }
 }
 
-fn host(message: String) -> Unlaunched {
+fn on_host(message: String) -> Unlaunched {
     Unlaunched::Host(ExecError::Refused(message))
 }
 
 /// Puts a bootstrap in its place, whole or not at all.
-pub(crate) fn write_bootstrap(folder: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+pub(crate) fn write_bootstrap(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let (half, place) = (folder.join(format!(".{name}")), folder.join(name));
     fs::write(&half, text)?;
-    fs::rename(half, &place)?;
-    Ok(place)
+    fs::rename(half, place)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The Lambda Runtime API, as a process sees it: one loopback listener for each process.
+//! The Lambda Runtime API, as a process sees it: one listener for each process, on the loopback or
+//! on a Unix socket that a jail relays to.
 //!
 //! The process asks for its next event and waits; the pool hands one over; the process posts the
 //! answer. This module only passes these along and keeps track of what the process has in hand. It
@@ -9,7 +10,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,11 +23,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::functions::packages::ManagedPackages;
+use crate::functions::packages::SeenPackages;
 use crate::limits;
 
 const RUNTIME: &str = "/2018-06-01/runtime";
@@ -65,7 +66,6 @@ pub(crate) enum Phase {
 
 /// The server of one process. Dropping it closes the listener and every connection.
 pub(crate) struct RuntimeApi {
-    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
     calls: mpsc::Sender<Call>,
     server: JoinHandle<()>,
@@ -75,7 +75,7 @@ struct Shared {
     calls: AsyncMutex<mpsc::Receiver<Call>>,
     in_hand: Mutex<Option<InHand>>,
     phase: watch::Sender<Phase>,
-    packages: Option<Arc<ManagedPackages>>,
+    packages: Option<SeenPackages>,
     pause: Mutex<Pause>,
 }
 
@@ -93,9 +93,7 @@ struct Pause {
 }
 
 impl RuntimeApi {
-    pub(crate) async fn open(packages: Option<Arc<ManagedPackages>>) -> io::Result<RuntimeApi> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+    pub(crate) fn open(door: Door, packages: Option<SeenPackages>) -> RuntimeApi {
         // One at a time: a process has one event in hand.
         let (calls, receiver) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -105,8 +103,8 @@ impl RuntimeApi {
             packages,
             pause: Mutex::new(Pause::default()),
         });
-        let server = tokio::spawn(accept(listener, shared.clone()));
-        Ok(RuntimeApi { address, shared, calls, server })
+        let server = tokio::spawn(accept(door, shared.clone()));
+        RuntimeApi { shared, calls, server }
     }
 
     pub(crate) fn phase(&self) -> watch::Receiver<Phase> {
@@ -131,13 +129,38 @@ impl Drop for RuntimeApi {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Where a process comes in.
+pub(crate) enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection of either kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Door {
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Door::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Without it small answers wait for an acknowledgement; failing to set it only
+                // costs time.
+                let _ = stream.set_nodelay(true);
+                Ok(Box::new(stream))
+            }
+            Door::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+async fn accept(door: Door, shared: Arc<Shared>) {
     // Owned here, so that aborting this task closes the connections too.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => { connections.spawn(serve(stream, shared.clone())); }
+            accepted = door.accept() => match accepted {
+                Ok(stream) => { connections.spawn(serve(stream, shared.clone())); }
                 Err(error) => {
                     tracing::warn!(%error, "the runtime api cannot accept connections");
                     return;
@@ -148,9 +171,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // Without it small answers wait for an acknowledgement; failing to set it only costs time.
-    let _ = stream.set_nodelay(true);
+async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
     let answer = service_fn(move |request| {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(route(&shared, request).await) }
@@ -282,7 +303,7 @@ async fn init_error(shared: &Shared, request: Request<Incoming>) -> Reply {
 }
 
 /// Ours, not AWS's: the directory of the managed packages, once they are there.
-async fn packages(managed: &Arc<ManagedPackages>, pause: &Mutex<Pause>) -> Reply {
+async fn packages(managed: &SeenPackages, pause: &Mutex<Pause>) -> Reply {
     let _waiting = Waiting::begin(pause);
     match managed.ensure().await {
         Ok(directory) => {

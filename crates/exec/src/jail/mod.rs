@@ -10,6 +10,35 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) mod backend;
+#[cfg(target_os = "linux")]
+mod init;
+#[cfg(target_os = "linux")]
+mod landlock;
+pub(crate) mod letter;
+#[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
+mod mounts;
+#[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
+mod relay;
+#[cfg(target_os = "linux")]
+mod seccomp;
+
+/// The name under which the server starts its own binary as init.
+const INIT_NAME: &str = "craton-jail";
+
+/// The jail's init, if this process was started to be one; then it does not return. To be called
+/// before anything else in `main`.
+pub fn become_init_if_asked() {
+    #[cfg(target_os = "linux")]
+    if std::env::args_os().next().is_some_and(|name| name == INIT_NAME) {
+        init::run()
+    }
+}
+
 /// All that a process is started with. It travels to the jail's init through a pipe, because
 /// arguments and variables of a process can be read by others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -82,6 +82,7 @@ async fn the_environment_holds_nothing_of_the_server() {
         LANG
         LC_CTYPE
         PATH
+        PWD
         TZ
         _HANDLER
         _X_AMZN_TRACE_ID"#]]

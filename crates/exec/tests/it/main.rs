@@ -10,6 +10,7 @@
 mod aws_lambda;
 mod errors;
 mod hook;
+mod jail;
 mod lifecycle;
 mod node;
 mod packages;
@@ -36,7 +37,11 @@ struct Bench {
 impl Bench {
     fn new(change: impl FnOnce(&mut Config)) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config { work_dir: dir.path().to_owned(), ..Config::default() };
+        let mut config = Config {
+            work_dir: dir.path().to_owned(),
+            jail_init: Some(env!("CARGO_BIN_EXE_jail-init").into()),
+            ..Config::default()
+        };
         change(&mut config);
         Bench { functions: Functions::open(config).unwrap(), dir }
     }

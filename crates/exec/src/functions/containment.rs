@@ -1,0 +1,157 @@
+//! How functions are contained on this machine, decided once: which backend, where a process sees
+//! what it is given, and who it is.
+//!
+//! It turns a launch into the [`Spec`] of a jail. Nothing here starts anything but rehearsals.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::config::{Config, Isolation};
+use crate::function::Function;
+use crate::functions::runtime::Launch;
+use crate::jail::backend::{Backend, Jail, Plain};
+use crate::jail::letter::Manner;
+use crate::jail::{Bind, Limits, Relay, Spec};
+use crate::limits;
+
+/// Where the Runtime API is inside of a jail.
+pub(crate) const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001);
+
+/// Folders, as the server or as a process sees them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Places {
+    pub(crate) code: PathBuf,
+    pub(crate) runtime: PathBuf,
+    pub(crate) packages: PathBuf,
+}
+
+impl Places {
+    /// AWS: /var/task and /var/runtime (Lambda developer guide, defined runtime environment
+    /// variables). The packages' folder is ours.
+    fn inside() -> Places {
+        Places {
+            code: "/var/task".into(),
+            runtime: "/var/runtime".into(),
+            packages: "/opt/craton/packages".into(),
+        }
+    }
+}
+
+/// Decided when the first function starts.
+pub(crate) struct Containment {
+    config: Isolation,
+    init: PathBuf,
+    /// Users of the host for the jails of a server that is root.
+    users: Option<Users>,
+}
+
+impl Containment {
+    pub(crate) fn new(config: &Config) -> Containment {
+        Containment {
+            config: config.isolation,
+            init: config.jail_init.clone().unwrap_or_else(|| "/proc/self/exe".into()),
+            users: Users::of_this_server(),
+        }
+    }
+
+    pub(crate) fn has_rooms(&self) -> bool {
+        self.config == Isolation::Jail
+    }
+
+    /// Where a process sees the folders.
+    pub(crate) fn seen(&self, host: &Places) -> Places {
+        if self.has_rooms() { Places::inside() } else { host.clone() }
+    }
+
+    pub(crate) fn backend(&self) -> Box<dyn Backend> {
+        if !self.has_rooms() {
+            return Box::new(Plain);
+        }
+        let host_user = self.users.as_ref().map(Users::next);
+        let manner = Manner { rooms: true, host_user, rehearse: false };
+        Box::new(Jail { init: self.init.clone(), manner })
+    }
+
+    /// The jail of one process; its variables come later.
+    pub(crate) fn spec(&self, function: &Function, launch: Launch, host: &Places) -> Spec {
+        let seen = self.seen(host);
+        let pair = |source: &Path, target: &Path| Bind {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            writable: false,
+        };
+        let mut binds = vec![pair(&host.code, &seen.code), pair(&host.runtime, &seen.runtime)];
+        if launch.packages.is_some() {
+            binds.push(pair(&host.packages, &seen.packages));
+        }
+        binds.extend(launch.roots.iter().map(|root| pair(root, root)));
+        Spec {
+            program: launch.program,
+            args: launch.args,
+            env: std::collections::BTreeMap::new(),
+            directory: seen.code,
+            family: launch.family,
+            binds,
+            relays: vec![],
+            hosts: vec![],
+            limits: Limits {
+                memory_mb: function.memory_mb,
+                tmp_mb: limits::TMP_MB,
+                processes: limits::JAIL_PROCESSES,
+                files: limits::JAIL_FILES,
+            },
+        }
+    }
+}
+
+/// The way of a process to its Runtime API.
+pub(crate) fn relay_to(socket: PathBuf) -> (Relay, SocketAddr) {
+    (Relay { listen: RUNTIME_API, socket }, RUNTIME_API.into())
+}
+
+/// Numbers of users that nobody has, given out in turn.
+struct Users {
+    first: u32,
+    next: AtomicU32,
+}
+
+impl Users {
+    /// Only root may become somebody else.
+    fn of_this_server() -> Option<Users> {
+        let root = rustix::process::geteuid().is_root();
+        let map = std::fs::read_to_string("/proc/self/uid_map").ok().filter(|_| root)?;
+        Some(Users { first: first_user(&map)?, next: AtomicU32::new(0) })
+    }
+
+    fn next(&self) -> u32 {
+        self.first + self.next.fetch_add(1, Ordering::Relaxed) % limits::JAIL_USERS
+    }
+}
+
+/// The first of a range of users that exist where the server runs: high numbers where all do, the
+/// highest of a container otherwise.
+fn first_user(map: &str) -> Option<u32> {
+    let mut fields = map.lines().next()?.split_whitespace().map(str::parse::<u32>);
+    let (first, _outside, count) =
+        (fields.next()?.ok()?, fields.next()?.ok()?, fields.next()?.ok()?);
+    let users = limits::JAIL_USERS;
+    if count > limits::JAIL_FIRST_USER && first == 0 {
+        return Some(limits::JAIL_FIRST_USER);
+    }
+    (count > 2 * users).then(|| first + count - 1 - users)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_user;
+
+    #[test]
+    fn users_of_jails_exist_where_the_server_runs() {
+        let check = |map, expected| assert_eq!(first_user(map), expected, "{map}");
+        check("         0          0 4294967295\n", Some(1_879_048_192));
+        check("         0     100000      65536\n", Some(61_439));
+        check("         0       1000          1\n", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,124 @@
+//! Starting a contained process: the seam behind which a jail, a plain process, and some day a
+//! WebAssembly runtime or a micro-VM stand alike.
+//!
+//! A backend starts what a [`Spec`] says and hands back a child of the server: its end is the end of
+//! all that the process started, and it ends when its life line closes. What the process does, and
+//! for how long, is not its matter.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Line;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use super::Spec;
+use super::letter::{Letter, Manner, Missing, Reply};
+use crate::limits;
+
+/// What a start leaves in the server's hands.
+pub(crate) struct Contained {
+    pub(crate) child: Child,
+    /// How many processes of the child's line are the backend's own and not the function's.
+    pub(crate) overhead: usize,
+    /// Closing it ends the process and all that it started.
+    pub(crate) line: UnixStream,
+    /// To be written to the line, and answered by one [`Reply`].
+    letter: Option<Vec<u8>>,
+}
+
+pub(crate) trait Backend: Send + Sync {
+    fn start(&self, spec: &Spec, output: (Stdio, Stdio)) -> io::Result<Contained>;
+}
+
+impl Contained {
+    /// Resolves when the walls stand. The answer is what is missing of them.
+    pub(crate) async fn built(&mut self) -> io::Result<Vec<Missing>> {
+        let Some(letter) = self.letter.take() else { return Ok(vec![]) };
+        let exchange = async {
+            // An init that ended at once says so by its end, not here.
+            let _ = self.line.write_all(&letter).await;
+            let mut reply = Vec::new();
+            while !reply.ends_with(b"\n") && self.line.read_buf(&mut reply).await? > 0 {}
+            Ok::<_, io::Error>(reply)
+        };
+        let reply = tokio::time::timeout(limits::JAIL_BUILT, exchange).await;
+        let reply = reply.map_err(|_| io::Error::other("its jail was not built in time"))??;
+        match serde_json::from_slice(&reply) {
+            Ok(Reply::Started { without }) => Ok(without),
+            Ok(Reply::Failed(missing)) => {
+                Err(io::Error::other(format!("its jail could not be built: {missing}")))
+            }
+            Err(_) => Err(io::Error::other("the init of its jail ended without a word")),
+        }
+    }
+
+    /// The group of the child, which is killed as one.
+    pub(crate) fn group(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()))
+    }
+}
+
+/// Ends the child and all that is in its group. It may have ended in this moment, which is what was
+/// wanted.
+pub(crate) fn kill(group: Pid) {
+    let _ = kill_process_group(group, Signal::KILL);
+}
+
+/// The binary once more, as the init of a jail.
+pub(crate) struct Jail {
+    pub(crate) init: std::path::PathBuf,
+    pub(crate) manner: Manner,
+}
+
+impl Backend for Jail {
+    fn start(&self, spec: &Spec, output: (Stdio, Stdio)) -> io::Result<Contained> {
+        let letter = Letter { spec: spec.clone(), manner: self.manner }.to_bytes()?;
+        let mut command = Command::new(&self.init);
+        command.arg0(super::INIT_NAME).current_dir("/");
+        spawn(command, output, Some(letter), 2)
+    }
+}
+
+/// A process beside the server, with its rights: what there is where there are no jails.
+pub(crate) struct Plain;
+
+/// Runs the arguments, beside a watcher that ends the whole group when stdin closes.
+///
+/// The watcher is a shell that sleeps in a read. A program of somebody else's cannot be asked to
+/// watch, and a signal at the parent's death would follow the thread that started it, not the server.
+const WATCHED: &str = "exec 3<&0 </dev/null; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & \
+                       exec 3<&-; exec \"$@\"";
+
+impl Backend for Plain {
+    fn start(&self, spec: &Spec, output: (Stdio, Stdio)) -> io::Result<Contained> {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", WATCHED, "sh"]).arg(&spec.program).args(&spec.args);
+        shell.env_clear().envs(&spec.env).current_dir(&spec.directory);
+        spawn(shell, output, None, 0)
+    }
+}
+
+fn spawn(
+    mut command: Command,
+    (stdout, stderr): (Stdio, Stdio),
+    letter: Option<Vec<u8>>,
+    overhead: usize,
+) -> io::Result<Contained> {
+    let (ours, theirs) = Line::pair()?;
+    ours.set_nonblocking(true)?;
+    if letter.is_some() {
+        command.env_clear();
+    }
+    command
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(stdout)
+        .stderr(stderr)
+        .process_group(0)
+        .kill_on_drop(true);
+    let child = command.spawn()?;
+    Ok(Contained { child, overhead, line: UnixStream::from_std(ours)?, letter })
+}

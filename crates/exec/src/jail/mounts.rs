@@ -1,0 +1,269 @@
+//! What a jailed process sees of files: a small tmpfs as root, the system's programs and libraries,
+//! what its spec binds, and generated files where programs expect some.
+//!
+//! The new root lies over the host's /tmp for a moment; the host's tree is reached below `/host`
+//! until everything is bound, and then is gone. Everything is read-only but /tmp, /dev/shm and what
+//! the spec says; nothing is set-uid, and nothing but four devices is a device.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
+    mount_remount, unmount,
+};
+use rustix::process::pivot_root;
+
+use super::letter::{At, Layer, Missing};
+use super::namespaces::{GROUP, USER, USER_NAME};
+use super::{Bind, Spec};
+use crate::limits;
+
+const HOST: &str = "/host";
+
+/// Folders of programs and libraries; on most systems all but the first are links into it.
+const SYSTEM: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
+
+/// Settings that programs and libraries need and that hold nobody's secrets.
+const SETTINGS: &[&str] = &[
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/ld-musl-x86_64.path",
+    "/etc/ld-musl-aarch64.path",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/pki/ca-trust",
+    "/etc/pki/tls/certs",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+];
+
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+
+/// Files of /proc that tell of the host or act on it. Most refuse an ordinary user anyway.
+const HIDDEN_FILES: &[&str] = &[
+    "kallsyms",
+    "kcore",
+    "keys",
+    "key-users",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "sched_debug",
+    "sysrq-trigger",
+    "timer_list",
+    "vmallocinfo",
+];
+const HIDDEN_FOLDERS: &[&str] = &["acpi", "asound", "bus", "driver", "fs", "irq", "scsi", "tty"];
+
+/// What is left of the building when the walls stand.
+pub(crate) struct Built {
+    /// /proc/sys as it was before it became read-only.
+    pub(crate) sysctls: Option<OwnedFd>,
+}
+
+/// Builds the root and moves into it. `owner` is the user that /tmp belongs to, as this process
+/// sees users.
+pub(crate) fn build(spec: &Spec, owner: (u32, u32)) -> Result<Built, Missing> {
+    let layer = Layer::Mounts;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).at(layer, "making mounts private")?;
+    enter_new_root().at(layer, "pivot_root")?;
+    let built = (|| {
+        for path in SYSTEM {
+            system(path).at(layer, path)?;
+        }
+        settings(spec)?;
+        for bind in &spec.binds {
+            place(bind).at(layer, bind.target.display())?;
+        }
+        devices(owner).at(layer, "/dev")?;
+        tmpfs("/tmp", &writable(u64::from(spec.limits.tmp_mb) << 20, owner)).at(layer, "/tmp")?;
+        proc().at(layer, "/proc")
+    })()?;
+    rustix::process::chdir("/").at(layer, "chdir")?;
+    unmount(HOST, UnmountFlags::DETACH).at(layer, "leaving the host's files")?;
+    fs::remove_dir(HOST).at(layer, HOST)?;
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    mount_remount(c"/", flags, c"").at(layer, "making the root read-only")?;
+    Ok(built)
+}
+
+fn enter_new_root() -> io::Result<()> {
+    tmpfs("/tmp", &format!("size={},nr_inodes=4096,mode=755", limits::ROOT_BYTES))?;
+    rustix::process::chdir("/tmp")?;
+    fs::create_dir("host")?;
+    pivot_root(".", "host")?;
+    rustix::process::chdir("/")?;
+    Ok(())
+}
+
+fn on_host(path: &Path) -> PathBuf {
+    Path::new(HOST).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn tmpfs(target: &str, options: &str) -> io::Result<()> {
+    fs::create_dir_all(target)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    let options = std::ffi::CString::new(options)?;
+    Ok(mount("tmpfs", target, "tmpfs", flags, &*options)?)
+}
+
+fn writable(bytes: u64, (user, group): (u32, u32)) -> String {
+    let inodes = limits::TMP_INODES;
+    format!("size={bytes},nr_inodes={inodes},mode=1777,uid={user},gid={group}")
+}
+
+/// A link stays a link; a folder is bound.
+fn system(path: &str) -> io::Result<()> {
+    let host = on_host(Path::new(path));
+    match fs::symlink_metadata(&host) {
+        Ok(about) if about.is_symlink() => symlink(fs::read_link(&host)?, path),
+        Ok(_) => bind(&host, Path::new(path), false),
+        Err(_) => Ok(()),
+    }
+}
+
+fn settings(spec: &Spec) -> Result<(), Missing> {
+    for path in SETTINGS {
+        let host = on_host(Path::new(path));
+        // A link that leads out of what is bound says nothing here, and is left out.
+        if fs::symlink_metadata(&host).is_ok_and(|about| !about.is_symlink()) {
+            bind(&host, Path::new(path), false).at(Layer::Mounts, path)?;
+        } else if let Ok(target) = fs::read_link(&host) {
+            make_parent(Path::new(path)).at(Layer::Mounts, path)?;
+            symlink(target, path).at(Layer::Mounts, path)?;
+        }
+    }
+    fs::create_dir_all("/etc").at(Layer::Mounts, "/etc")?;
+    for (name, text) in generated(spec) {
+        fs::write(Path::new("/etc").join(name), text).at(Layer::Mounts, name)?;
+    }
+    Ok(())
+}
+
+/// Names are known from the hosts file alone: there is nobody to ask.
+fn generated(spec: &Spec) -> [(&'static str, String); 6] {
+    let mut hosts = "127.0.0.1 localhost craton\n::1 localhost\n".to_owned();
+    for (name, address) in &spec.hosts {
+        let _ = writeln!(hosts, "{address} {name}");
+    }
+    let user = USER_NAME;
+    [
+        ("passwd", format!("root:x:0:0::/:/bin/sh\n{user}:x:{USER}:{GROUP}::/tmp:/bin/sh\n")),
+        ("group", format!("root:x:0:\n{user}:x:{GROUP}:\n")),
+        ("hosts", hosts),
+        ("hostname", "craton\n".to_owned()),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
+        // For resolvers that know nothing else: refused at once, instead of a wait.
+        ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n".to_owned()),
+    ]
+}
+
+fn place(wanted: &Bind) -> io::Result<()> {
+    bind(&on_host(&wanted.source), &wanted.target, wanted.writable)
+}
+
+fn bind(source: &Path, target: &Path, writable: bool) -> io::Result<()> {
+    if fs::metadata(source)?.is_dir() {
+        fs::create_dir_all(target)?;
+    } else {
+        make_parent(target)?;
+        drop(fs::OpenOptions::new().create(true).append(true).open(target)?);
+    }
+    mount_bind_recursive(source, target)?;
+    let read_only = if writable { 0 } else { ATTR_RDONLY };
+    set_attributes(target, read_only | ATTR_NOSUID | ATTR_NODEV)
+}
+
+fn make_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+fn devices(owner: (u32, u32)) -> io::Result<()> {
+    for name in DEVICES {
+        let (host, here) = (on_host(&Path::new("/dev").join(name)), Path::new("/dev").join(name));
+        make_parent(&here)?;
+        fs::write(&here, "")?;
+        mount_bind_recursive(&host, &here)?;
+        set_attributes(&here, ATTR_NOSUID | ATTR_NOEXEC)?;
+    }
+    for (link, target) in
+        [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")]
+    {
+        symlink(target, Path::new("/dev").join(link))?;
+    }
+    tmpfs("/dev/shm", &writable(limits::SHM_BYTES, owner))
+}
+
+fn proc() -> io::Result<Built> {
+    fs::create_dir_all("/proc")?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", "/proc", "proc", flags, c"")?;
+    let sysctls =
+        openat(CWD, "/proc/sys", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    for name in HIDDEN_FILES {
+        let path = Path::new("/proc").join(name);
+        if path.exists() {
+            mount_bind_recursive("/dev/null", &path)?;
+        }
+    }
+    for name in HIDDEN_FOLDERS {
+        let path = Path::new("/proc").join(name);
+        if path.is_dir() {
+            let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+            mount("tmpfs", &path, "tmpfs", flags, c"size=4k,nr_inodes=1,mode=555")?;
+        }
+    }
+    mount_bind_recursive("/proc/sys", "/proc/sys")?;
+    set_attributes(Path::new("/proc/sys"), ATTR_RDONLY)?;
+    Ok(Built { sysctls: sysctls.ok() })
+}
+
+const ATTR_RDONLY: u64 = 0x1;
+const ATTR_NOSUID: u64 = 0x2;
+const ATTR_NODEV: u64 = 0x4;
+const ATTR_NOEXEC: u64 = 0x8;
+
+/// `struct mount_attr` of the kernel.
+#[repr(C)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
+
+/// Sets flags on a mount and all below it, which a remount cannot. From kernel 5.12 on.
+fn set_attributes(target: &Path, set: u64) -> io::Result<()> {
+    let tree = openat(CWD, target, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let attributes = MountAttributes { set, clear: 0, propagation: 0, user_namespace: 0 };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    // SAFETY: path and structure live during the call, and the size is the structure's.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<MountAttributes>(),
+        )
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
