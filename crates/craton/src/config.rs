@@ -22,6 +22,7 @@ pub(crate) struct Config {
     providers: BTreeMap<String, llm::ProviderConfig>,
     models: Vec<llm::ModelRule>,
     pub(crate) functions: exec::Config,
+    pub(crate) egress: net::egress::Config,
     /// Buckets of S3 that are folders here: name to path, relative to the file.
     buckets: BTreeMap<String, PathBuf>,
     /// Accounts of AWS whose functions are called there.
@@ -63,6 +64,7 @@ impl Config {
         config.limits.engine.check()?;
         config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
+        config.hooks()?;
         Ok(config)
     }
 
@@ -85,6 +87,15 @@ impl Config {
             rules_by_default: dev,
             base_dir: self.base_dir.clone(),
         }
+    }
+
+    /// Whom calls of mapped functions may reach: what the map names, wherever it stands.
+    pub(crate) fn hooks(&self) -> Result<net::egress::Rules, String> {
+        let named = self.functions.map.iter().map(|(function, url)| {
+            net::egress::Entry::of_url(url).map_err(|e| format!("functions.map {function}: {e}"))
+        });
+        let named = named.collect::<Result<Vec<_>, String>>()?;
+        Ok(net::egress::Rules::of(&self.egress).naming(named))
     }
 
     pub(crate) fn buckets(&self) -> exec::Buckets {
@@ -121,6 +132,7 @@ mod tests {
         "",
         "[forward.s3]\n",
         "[functions]\n",
+        "[egress]\n",
         "[tools.x]\n",
         "[tools.x.retry]\n",
         "[tools.x.arguments]\n",
@@ -165,6 +177,14 @@ mod tests {
             );
             assert!(EXAMPLE.contains(&key), "{key}");
         }
+    }
+
+    #[test]
+    fn a_destination_that_names_nobody_is_refused_at_the_start() {
+        let refused = Config::parse("[functions.map]\norders = \"http://127.1/\"").unwrap_err();
+        assert!(refused.starts_with("functions.map orders: \"http://127.1/\" names"), "{refused}");
+        let refused = Config::parse("[egress]\nallow = [\"https://a.example\"]").unwrap_err();
+        assert!(refused.contains("\"https://a.example\" names no destination"), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sends one request: a connection from the pool or a new one, the exchange, the response.
 
+use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,14 +13,17 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
 use crate::body::{Body, Held};
+use crate::dial::Dial;
+use crate::egress::{Egress, Unconnected};
 use crate::error::Error;
 use crate::limits;
 use crate::link::{Failure, Link};
 use crate::pool::{Peer, Pool};
+use crate::redirect::{self, Next};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -41,7 +45,9 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    connector: HttpsConnector<HttpConnector>,
+    connector: HttpsConnector<Dial>,
+    /// Asked before each request, also of one that a kept connection serves.
+    guard: Option<Egress>,
     pool: Arc<Pool>,
 }
 
@@ -51,12 +57,21 @@ impl Client {
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(config.connect_timeout));
+        Client::over(config, Dial::Free(tcp), None)
+    }
+
+    /// A client, with connections of its own, that goes only where `egress` lets it.
+    pub fn guarded(config: Config, egress: Egress) -> Client {
+        Client::over(config, Dial::Guarded(egress.clone()), Some(egress))
+    }
+
+    fn over(config: Config, dial: Dial, guard: Option<Egress>) -> Client {
         let connector = HttpsConnectorBuilder::new()
             .with_webpki_roots()
             .https_or_http()
             .enable_http1()
-            .wrap_connector(tcp);
-        Client(Arc::new(Inner { config, connector, pool: Arc::default() }))
+            .wrap_connector(dial);
+        Client(Arc::new(Inner { config, connector, guard, pool: Arc::default() }))
     }
 
     /// Sends `request`, whose URI is absolute, once. `within` covers everything up to the last byte
@@ -66,6 +81,9 @@ impl Client {
         request: Request<Bytes>,
         within: Duration,
     ) -> Result<Response<Body>, Error> {
+        if let Some(guard) = &self.0.guard {
+            guard.check_uri(request.uri())?;
+        }
         let (peer, mut request) = outgoing(request)?;
         let mut limit = Limit::new(Arc::clone(&peer), within);
         // Ends: each turn uses up an idle connection, and a new one is tried once.
@@ -83,6 +101,34 @@ impl Client {
                 Err(Failure::Lost(cause)) => return Err(Error::lost(&peer.to_string(), &cause)),
             }
         }
+    }
+
+    /// As [`Client::send`], and follows redirects. Each hop is judged anew and takes its part of
+    /// `within`; credentials stay with their origin.
+    pub async fn follow(
+        &self,
+        mut request: Request<Bytes>,
+        within: Duration,
+    ) -> Result<Response<Body>, Error> {
+        let until = Instant::now() + within;
+        for hops in 0..=limits::HOPS {
+            let left = until.saturating_duration_since(Instant::now());
+            let answer = match self.send(request.clone(), left).await {
+                Ok(answer) => answer,
+                // A peer before this one had the request.
+                Err(error) if hops > 0 && !error.sent() => {
+                    return Err(Error::Lost(format!("a redirect is not followed: {error}")));
+                }
+                Err(error) => return Err(error),
+            };
+            match redirect::next(&request, &answer) {
+                Next::Answer => return Ok(answer),
+                Next::Hop(next) => request = *next,
+                Next::Refused(why) => return Err(astray(&request, why)),
+            }
+            answer.into_body().retire();
+        }
+        Err(astray(&request, "it leads on and on"))
     }
 
     async fn connect(&self, peer: &Arc<Peer>) -> Result<Link, Error> {
@@ -103,7 +149,7 @@ impl Client {
             .build()
             .expect("its parts come from a valid URI");
         let socket = self.0.connector.clone().call(uri).await;
-        let socket = socket.map_err(|cause| Error::not_sent(&peer.to_string(), cause.as_ref()))?;
+        let socket = socket.map_err(|cause| undialled(peer, cause))?;
         Link::open(Arc::clone(peer), socket)
             .await
             .map_err(|cause| Error::not_sent(&peer.to_string(), &cause))
@@ -123,6 +169,22 @@ impl Client {
         };
         response.map(|incoming| Body::new(incoming, held, limit))
     }
+}
+
+fn undialled(peer: &Peer, cause: Box<dyn StdError + Send + Sync>) -> Error {
+    match cause.downcast::<Unconnected>() {
+        Ok(unconnected) => match *unconnected {
+            Unconnected::Denied(denied) => Error::Denied(denied),
+            Unconnected::Failed(error) => Error::not_sent(&peer.to_string(), &error),
+        },
+        Err(cause) => Error::not_sent(&peer.to_string(), cause.as_ref()),
+    }
+}
+
+/// The peer had the request and answered with a redirect that nobody follows.
+fn astray(request: &Request<Bytes>, why: &str) -> Error {
+    let host = request.uri().host().unwrap_or_default();
+    Error::Lost(format!("the redirect of {host} is not followed: {why}"))
 }
 
 /// Splits off the peer and puts the request into the form that goes over the wire.

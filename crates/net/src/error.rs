@@ -4,12 +4,17 @@ use std::error::Error as StdError;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::egress::Denied;
+
 /// One variant per reaction. Messages name the peer, never the query or a header.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No byte of the request was written: safe to try again, whatever the request does.
     #[error("{0}")]
     NotSent(String),
+    /// The rules do not let it leave, now or later. Nothing was written.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The request may have been processed and its answer is gone.
     #[error("{0}")]
     Lost(String),
@@ -25,7 +30,7 @@ impl Error {
     /// Whether the peer may have seen the request.
     pub fn sent(&self) -> bool {
         match self {
-            Error::NotSent(_) => false,
+            Error::NotSent(_) | Error::Denied(_) => false,
             Error::Lost(_) | Error::TooLarge { .. } => true,
             Error::TimedOut { sent, .. } => *sent,
         }

@@ -5,17 +5,22 @@
 //! reached the peer, so that even an effect that must happen once may be tried again; everything
 //! after that point is [`Error::Lost`]. When in doubt it is Lost.
 //!
-//! No proxy variables are read, no redirect is followed, no failed request is repeated unless it
-//! provably never left.
+//! No proxy variables are read, no redirect is followed unless the caller asks for it, no failed
+//! request is repeated unless it provably never left. Where a URL comes from somebody else, a guard
+//! (`egress`) says whom the client may reach.
 
 mod body;
 mod client;
+mod dial;
+pub mod egress;
 mod error;
 mod limits;
 mod link;
 mod pool;
+mod redirect;
 pub mod sigv4;
 
 pub use body::Body;
 pub use client::{Client, Config};
+pub use egress::Egress;
 pub use error::Error;

@@ -21,3 +21,15 @@ pub(crate) const IDLE_TLS: Duration = Duration::from_secs(30);
 
 /// How long a body that nobody reads any more may take to end; a new connection is cheaper than more.
 pub(crate) const RETIRE: Duration = Duration::from_secs(1);
+
+/// Connections that one guard's clients hold at once: twice what a pool keeps idle.
+pub(crate) const CONNECTIONS: usize = 2 * IDLE_TOTAL;
+
+/// How many addresses of a name are tried; all are judged. Large services name four to eight.
+pub(crate) const ADDRESSES: usize = 8;
+
+/// How long an address may take before the next one is tried: two lost SYNs are 3 s.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// Redirects of one request that are followed, as browsers and curl bound them in tens.
+pub(crate) const HOPS: usize = 10;

@@ -18,11 +18,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use crate::egress::Stream;
 use crate::pool::Peer;
 
-type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Socket = MaybeHttpsStream<TokioIo<Stream>>;
 
 pub(crate) struct Link {
     pub(crate) peer: Arc<Peer>,

@@ -126,7 +126,8 @@ async fn assemble(
     let models = llm::Models::open(config.models(dev), client.clone())
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
     let buckets = config.buckets();
-    let aws = AwsLambda::new(client.clone(), config.aws, dev);
+    let hooks = net::Egress::new(config.hooks()?);
+    let aws = AwsLambda::new(client, config.aws, dev);
     let (map, policies) = (config.functions.map.clone(), config.tools);
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
@@ -136,7 +137,7 @@ async fn assemble(
     let tools: SharedTools = Arc::new(Executors {
         store: store.clone(),
         functions: functions.clone(),
-        http: HttpTool::new(client),
+        http: HttpTool::new(net::Client::guarded(net::Config::default(), hooks)),
         map,
         aws,
         policies,

@@ -75,6 +75,7 @@ pub(crate) fn failed(error: net::Error) -> ExecError {
     let sent = error.sent();
     match error {
         net::Error::TimedOut { after, sent: true, .. } => ExecError::TimedOut(after),
+        net::Error::Denied(denied) => ExecError::Refused(denied.to_string()),
         error if sent => ExecError::Lost(error.to_string()),
         error => ExecError::NotSent(error.to_string()),
     }

@@ -41,7 +41,9 @@ impl Origin {
         let kind = match &error {
             net::Error::TimedOut { .. } => ModelErrorKind::TimedOut,
             net::Error::TooLarge { .. } => ModelErrorKind::Malformed,
-            net::Error::NotSent(_) | net::Error::Lost(_) => ModelErrorKind::Unavailable,
+            net::Error::NotSent(_) | net::Error::Denied(_) | net::Error::Lost(_) => {
+                ModelErrorKind::Unavailable
+            }
         };
         ModelError::new(kind, format!("{self}: {error}")).because(error)
     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy knows test functions, not their helpers")]
 
+mod canary;
+mod egress;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

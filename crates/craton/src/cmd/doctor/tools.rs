@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use http::Uri;
-use tokio::net::TcpStream;
+use net::Egress;
+use net::egress::{Entry, Rules};
 
 use super::Finding;
 use crate::config::Config;
@@ -54,14 +54,10 @@ async fn somebody_at(url: &str, what: String, fix: &str) -> Finding {
 
 /// Opens a connection and closes it: a request could take effect.
 async fn reach(url: &str) -> Result<(), String> {
-    let uri: Uri = url.parse().map_err(|e| format!("it is no URL: {e}"))?;
-    let host = uri.host().ok_or("it has no host")?.trim_matches(['[', ']']);
-    let port = match uri.scheme_str() {
-        Some("http") => uri.port_u16().unwrap_or(80),
-        Some("https") => uri.port_u16().unwrap_or(443),
-        _ => return Err("it is no http:// or https:// URL".to_owned()),
-    };
-    match tokio::time::timeout(PATIENCE, TcpStream::connect((host, port))).await {
+    let entry = Entry::of_url(url).map_err(|e| e.to_string())?;
+    let (host, port) = (entry.host().ok_or("it names no host")?, entry.port());
+    let guard = Egress::new(Rules::closed().naming([entry]));
+    match tokio::time::timeout(PATIENCE, guard.connect(&host, port)).await {
         Ok(connected) => connected.map(drop).map_err(|e| e.to_string()),
         Err(_) => Err(format!("no connection within {} s", PATIENCE.as_secs())),
     }
