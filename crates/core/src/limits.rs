@@ -37,3 +37,32 @@ pub const VIOLATIONS: usize = 8;
 
 /// Media types that an HTTP API is asked to answer in (ours).
 pub const ANSWER_MEDIA_TYPES: usize = 8;
+
+/// The longest that an open breaker waits before one call may try, unless its own cooldown is longer
+/// (ours: doubling without end would forget the tool).
+pub const BREAKER_COOLDOWN_SECONDS: u64 = 900;
+
+/// Durations of a tool that its adaptive time-out is made of; half of them have to be there (ours).
+pub const RECENT_DURATIONS: usize = 100;
+
+/// How many times its 99th percentile a tool may take (ours), and what it may take at least.
+pub const ADAPTIVE_FACTOR: u32 = 3;
+pub const ADAPTIVE_FLOOR: core::time::Duration = core::time::Duration::from_millis(500);
+
+/// What a call over the network may take where nothing else is set (requirement D11: under 3 s).
+pub const HTTP_TIMEOUT_SECONDS: u64 = 3;
+
+/// Calls of a turn that its loop detector remembers (ours: loops are short).
+pub const LOOP_ROWS: usize = 32;
+
+/// Characters of a condition, and how deep it nests (ours).
+pub const CONDITION_CHARS: usize = 1_000;
+pub const CONDITION_DEPTH: usize = 32;
+
+/// How deep arguments are looked into, texts that hold JSON included (ours; deeper ones are
+/// refused where a policy has to see all).
+pub const ARGUMENT_DEPTH: usize = 64;
+
+/// Attempts of one call, and seconds of a pause between two, that a policy may set (ours).
+pub const ATTEMPTS: u32 = 20;
+pub const PAUSE_SECONDS: f64 = 600.0;

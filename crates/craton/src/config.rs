@@ -65,6 +65,9 @@ impl Config {
         config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
         config.hooks()?;
+        for (name, policy) in &config.tools {
+            policy.check().map_err(|problem| format!("tools.{name:?}.{problem}"))?;
+        }
         Ok(config)
     }
 
@@ -196,5 +199,17 @@ mod tests {
         assert!(refused.starts_with("limits.turn.hand_offs is 8; "), "{refused}");
         let refused = Config::parse("[sessions]\nhours = 0").unwrap_err();
         assert_eq!(refused, "sessions.hours is 0; set 1 or more, or leave it out");
+    }
+
+    #[test]
+    fn a_tool_s_policy_that_makes_no_sense_is_refused_where_it_stands() {
+        let refused = Config::parse("[tools.\"a:b\"]\ntimeout_seconds = 0").unwrap_err();
+        assert_eq!(
+            refused,
+            "tools.\"a:b\".timeout_seconds is 0; set more than 0 and at most 86400"
+        );
+        let refused = Config::parse("[tools.a]\nhand_off = [\"amount >\"]").unwrap_err();
+        assert!(refused.contains("hand_off = [\"amount >\"]"), "{refused}");
+        assert!(refused.contains("at 9: expected the name of an argument"), "{refused}");
     }
 }

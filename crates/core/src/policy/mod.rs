@@ -3,12 +3,29 @@
 //!
 //! Plain data, read from `[tools]` of craton.toml and from a function's `craton:…` tags; a key that
 //! stands in both counts as craton.toml has it. What follows from it for one call is decided here
-//! as well, by pure functions; clocks and counters come in as arguments.
+//! as well, by pure functions; clocks and counters come in as arguments. What would make no sense is
+//! refused where it is read: by [`ToolPolicy::check`] and [`ToolPolicy::take_tag`].
+
+mod arguments;
+pub mod breaker;
+mod check;
+mod condition;
+mod fields;
+pub mod looping;
+pub mod rate;
+mod retry;
+mod tags;
+#[cfg(test)]
+mod tests;
+pub mod timing;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::agent::tool::Effect;
+use crate::agent::tool::{Effect, Tool};
+
+pub use arguments::{Arguments, Bounds, Otherwise};
+pub use condition::Condition;
 
 /// One tool's policy. Whatever is left out has its default.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -30,7 +47,7 @@ pub struct ToolPolicy {
     /// What may stand in the arguments.
     pub arguments: Arguments,
     /// Calls for which a person decides: `amount > 500`.
-    pub hand_off: Vec<String>,
+    pub hand_off: Vec<Condition>,
     /// Bytes of a result that the model reads; the rest is cut, and the model is told.
     pub result_bytes: Option<usize>,
     /// Calls of this tool at the same time.
@@ -48,7 +65,6 @@ impl ToolPolicy {
     /// This one, and what it leaves out as another has it.
     pub fn over(&self, below: ToolPolicy) -> ToolPolicy {
         let own = self.clone();
-        let unless_empty = |own: Vec<String>, below| if own.is_empty() { below } else { own };
         ToolPolicy {
             effect: own.effect.or(below.effect),
             timeout_seconds: own.timeout_seconds.or(below.timeout_seconds),
@@ -57,12 +73,8 @@ impl ToolPolicy {
             fallback: own.fallback.or(below.fallback),
             cache_seconds: own.cache_seconds.or(below.cache_seconds),
             static_response: own.static_response.or(below.static_response),
-            arguments: Arguments {
-                allow: unless_empty(own.arguments.allow, below.arguments.allow),
-                deny: unless_empty(own.arguments.deny, below.arguments.deny),
-                schema: own.arguments.schema.or(below.arguments.schema),
-            },
-            hand_off: unless_empty(own.hand_off, below.hand_off),
+            arguments: own.arguments.over(below.arguments),
+            hand_off: if own.hand_off.is_empty() { below.hand_off } else { own.hand_off },
             result_bytes: own.result_bytes.or(below.result_bytes),
             concurrency: own.concurrency.or(below.concurrency),
             calls_per_second: own.calls_per_second.or(below.calls_per_second),
@@ -70,6 +82,28 @@ impl ToolPolicy {
             probe: own.probe.or(below.probe),
             on_unknown: own.on_unknown.or(below.on_unknown),
             undo: own.undo.or(below.undo),
+        }
+    }
+
+    /// The same as it was set for one tool by its name.
+    pub fn of_tool(&self) -> ToolPolicy {
+        let hand_off = self.hand_off.iter().map(Condition::of_tool).collect();
+        ToolPolicy { hand_off, ..self.clone() }
+    }
+
+    /// Why a person decides about a call with these arguments, if one does: in words for a trace.
+    pub fn escalates(&self, tool: &Tool, input: &Json) -> Option<String> {
+        let condition = self.hand_off.iter().find(|condition| condition.asks(tool, input));
+        let met = condition.map(|condition| condition.text().to_owned());
+        let hands_off = self.arguments.otherwise == Some(Otherwise::HandOff);
+        met.or_else(|| hands_off.then(|| self.arguments.refusal(tool, input)).flatten())
+    }
+
+    /// What the model is told of a call that nobody makes with these arguments.
+    pub fn refuses(&self, tool: &Tool, input: &Json) -> Option<String> {
+        match self.arguments.otherwise.unwrap_or_default() {
+            Otherwise::Refuse => self.arguments.refusal(tool, input),
+            Otherwise::HandOff => None,
         }
     }
 }
@@ -89,17 +123,6 @@ impl Default for Retry {
     fn default() -> Self {
         Retry { attempts: 3, base_seconds: 1.0, max_seconds: 10.0 }
     }
-}
-
-/// What may stand in a call's arguments. Each name is an argument's, a dot leads into an object.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Arguments {
-    /// Where it is not empty: these and no others.
-    pub allow: Vec<String>,
-    pub deny: Vec<String>,
-    /// A JSON Schema that the arguments satisfy besides the tool's own.
-    pub schema: Option<Json>,
 }
 
 /// When a tool that fails is left alone.

@@ -207,7 +207,7 @@ fn is_identifier(last: &str) -> bool {
 
 fn is_bounded_by_policy(tool: &Tool, parameter: &Parameter) -> bool {
     let schema = tool.policy.arguments.schema.as_ref();
-    schema.is_some_and(|schema| schema["properties"][parameter.name()].is_object())
+    schema.is_some_and(|bounds| bounds.schema()["properties"][parameter.name()].is_object())
 }
 
 /// `manage_orders`, `get_or_create`, "Creates, updates or deletes an order".
