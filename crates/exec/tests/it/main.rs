@@ -9,6 +9,7 @@
 
 mod aws_lambda;
 mod errors;
+mod escapes;
 mod hook;
 mod jail;
 mod lifecycle;
