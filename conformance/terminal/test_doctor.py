@@ -76,7 +76,7 @@ def test_a_machine_that_has_all_is_fine_and_nothing_is_left_behind(doctor, model
     assert code == 0, lines
     assert line(lines, "provider cloud") == f"ok    provider cloud: answers as {name}"
     assert line(lines, "configuration").startswith("ok")
-    assert lines[-1].endswith("nothing failed")
+    assert lines[-1].startswith("ready: ") and "nothing failed" in lines[-1]
     assert not (tmp_path / "data").exists(), "it only looks"
 
 
@@ -85,6 +85,7 @@ def test_a_provider_that_nobody_answers_for_fails_with_its_address(doctor):
     lines, code = doctor(provider(url))
     assert code == 1
     assert line(lines, "provider cloud").startswith("FAIL") and url in line(lines, "provider cloud")
+    assert lines[-1].startswith("not ready, because provider cloud: ") and url in lines[-1]
     assert "base_url" in lines[lines.index(line(lines, "provider cloud")) + 1]
 
 
@@ -149,7 +150,7 @@ model = "three"
     lines, code = doctor(config)
     assert code == 0
     assert line(lines, '[[models]] match = "anthropic.claude-*"').startswith("warn")
-    assert len([text for text in lines if "[[models]] match" in text]) == 1
+    assert len([text for text in lines if text.startswith("warn  [[models]] match")]) == 1
     assert "no line of [[models]]" in line(lines, "provider unused")
 
 
@@ -187,6 +188,7 @@ def test_interpreters_and_urls_of_functions_are_tried(doctor):
     assert code == 1
     assert "/nowhere/python3" in line(lines, "Python functions")
     assert line(lines, "Python functions").startswith("FAIL")
+    assert "Python functions" in lines[-1] and "functions.map orders" in lines[-1]
     assert line(lines, "functions.map billing").startswith("ok")
     assert line(lines, "functions.map orders").startswith("FAIL")
 

@@ -33,7 +33,7 @@ ORDERS = [
      "parameters": {"order_id": ORDER}},
     {"name": "get_refund_status", "description": "Shows whether an order was refunded",
      "parameters": {"order_id": ORDER}},
-    {"name": "process_refund", "description": "Refunds an order, up to $500",
+    {"name": "process_refund", "description": "Refunds an order, up to $500, only when the customer asks for it",
      "parameters": {"order_id": ORDER, "amount": AMOUNT}},
 ]
 APPROVALS = [

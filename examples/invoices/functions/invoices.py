@@ -17,7 +17,7 @@ def lambda_handler(event, context):
             "actionGroup": event["actionGroup"],
             "apiPath": event["apiPath"],
             "httpMethod": event["httpMethod"],
-            "httpStatusCode": 200,
+            "httpStatusCode": 400 if "error" in body else 200,
             "responseBody": {"application/json": {"body": json.dumps(body)}},
         },
     }
@@ -25,6 +25,8 @@ def lambda_handler(event, context):
 
 def search(from_date, to_date, min_amount):
     """How many there are, and which, once they are few enough to read. Dates compare as text."""
+    if from_date > to_date:
+        return {"error": f"dates_reversed: {from_date} is after {to_date}; exchange them"}
     found = [i for i in INVOICES
              if from_date <= i["date"] <= to_date and i["amount_usd"] >= min_amount]
     if len(found) > SHOWN:

@@ -10,7 +10,7 @@ use crate::agent::state;
 use crate::agent::turn::Agent;
 
 /// `g__once` and `client__ask` need the user's word, and the agent may ask its user.
-fn careful() -> AgentConfig {
+pub(super) fn careful() -> AgentConfig {
     let mut config = AgentConfig { user_input: true, ..config() };
     for group in &mut config.groups {
         let Schema::Functions(functions) = &mut group.schema else { continue };

@@ -4,6 +4,7 @@ mod hand_offs;
 mod history;
 mod interleavings;
 mod journals;
+mod origins;
 mod screen;
 mod script;
 mod stages;

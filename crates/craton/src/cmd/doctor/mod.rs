@@ -41,7 +41,8 @@ Examples:
   craton doctor                          what `craton up` would find
   craton doctor --config craton.toml     with your providers, functions and keys
 
-Each line is ok, warn or FAIL, with what to do under it. The exit code is 1 if anything failed.";
+Each line is ok, warn or FAIL, with what to do under it; the last one says whether a server would be
+ready. The exit code is 1 if anything failed.";
 
 /// What came of one check.
 #[derive(Debug)]
@@ -78,18 +79,32 @@ impl Finding {
 pub(crate) fn run(args: &Args) -> Done {
     let findings = super::wait_for(async { Ok(examine(args).await) })?;
     findings.iter().for_each(shown);
-    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
-    let (fails, warnings) = (count(State::Fail), count(State::Warn));
-    let ok = count(State::Ok);
-    match fails {
-        0 => {
-            say(&format!("{ok} ok, {warnings} to look at, nothing failed"));
-            Ok(())
-        }
-        _ => Err(format!(
+    say(&readiness(&findings));
+    match findings.iter().filter(|finding| finding.state == State::Fail).count() {
+        0 => Ok(()),
+        fails => Err(format!(
             "{fails} of {} checks failed; each says above what to do (CR0028)",
             findings.len()
         )),
+    }
+}
+
+/// Whether a server would do its work here, and what keeps it from that, in one line.
+fn readiness(findings: &[Finding]) -> String {
+    let of = |state| findings.iter().filter(move |finding| finding.state == state);
+    let ok = of(State::Ok).count();
+    let in_a_line = |finding: &Finding| {
+        format!("{}: {}", finding.what, finding.says.lines().next().unwrap_or_default())
+    };
+    let fails: Vec<String> = of(State::Fail).map(in_a_line).collect();
+    if !fails.is_empty() {
+        return format!("not ready, because {}", fails.join("; and "));
+    }
+    let mut warned: Vec<&str> = of(State::Warn).map(|finding| finding.what.as_str()).collect();
+    warned.dedup();
+    match warned.as_slice() {
+        [] => format!("ready: {ok} ok, nothing failed"),
+        some => format!("ready: {ok} ok, nothing failed, to look at: {}", some.join(", ")),
     }
 }
 
@@ -167,5 +182,28 @@ fn shown(finding: &Finding) {
     says.for_each(|line| say(&format!("      {line}")));
     if let Some(fix) = &finding.fix {
         say(&format!("      → {fix}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn readiness_is_one_line_that_names_what_is_in_the_way() {
+        let (ok, warn) =
+            (Finding::ok("open files", "many"), Finding::warn("region", "none", "fix"));
+        expect!["ready: 1 ok, nothing failed"].assert_eq(&readiness(&[ok]));
+        let twice = [Finding::ok("a", "b"), warn, Finding::warn("region", "two", "fix")];
+        expect!["ready: 1 ok, nothing failed, to look at: region"].assert_eq(&readiness(&twice));
+        let failed = [
+            Finding::fail("provider cloud", "answers 401\nwith a page", "fix"),
+            Finding::warn("region", "none", "fix"),
+            Finding::fail("address", "is taken", "fix"),
+        ];
+        expect!["not ready, because provider cloud: answers 401; and address: is taken"]
+            .assert_eq(&readiness(&failed));
     }
 }
