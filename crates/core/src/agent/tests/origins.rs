@@ -47,9 +47,12 @@ fn a_result_of_a_function_is_the_tools_however_it_ended() {
             u4 from g__read
         "#]],
     );
-    check("user: go; model: use g__read{x:1}; tool u1 fails: broken", &expect![[r#"
+    check(
+        "user: go; model: use g__read{x:1}; tool u1 fails: broken",
+        &expect![[r#"
         u1 from g__read
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -91,10 +94,13 @@ fn a_result_that_comes_later_is_the_tools() {
 
 #[test]
 fn what_is_said_of_a_refused_call_stands_as_the_tools() {
-    check("user: go; model: use g__none{}, use g__read{x:eighty}; model: ok", &expect![[r#"
+    check(
+        "user: go; model: use g__none{}, use g__read{x:eighty}; model: ok",
+        &expect![[r#"
         u1 from g__none
         u2 from g__read
-    "#]]);
+    "#]],
+    );
     check(
         "user: go; model: use user__askuser{question: Which order}, use g__read{x:1}; tool u2: one",
         &expect![[r#"
