@@ -19,7 +19,9 @@ use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
 use crate::run::{Path, Place, Run, intents};
 use crate::session::{self, Closing};
-use crate::tool::{Asked, ToolCall, call as tool_call};
+use crate::tool::call as tool_call;
+use crate::tool::doubt::{self, Doubt};
+use crate::tool::request::Sender;
 use crate::{Inner, inspect, pending};
 
 /// How a task left its run.
@@ -39,7 +41,7 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
         let ordered = run.obey(inner, *hold.borrow_and_update());
         if !taken_up && !run.turn.paused {
             taken_up = true;
-            for (path, intent) in take_up(&mut run, inner) {
+            for (path, intent) in take_up(&mut run, inner, &mut flights) {
                 perform(inner, &run, path, intent, &mut flights);
             }
             pending::look(inner, &mut run, &mut flights);
@@ -114,9 +116,9 @@ fn heed(inner: &Inner, run: &mut Run, landed: Vec<(Path, Event)>) {
 /// Why nobody heard what came of a call.
 const STOPPED: &str = "the server stopped before the reply was recorded";
 
-/// What was under way when an earlier process stopped: what may be repeated is, the rest is
-/// closed as unknown.
-fn take_up(run: &mut Run, inner: &Inner) -> Vec<(Path, Intent)> {
+/// What was under way when an earlier process stopped: what may be repeated is, as long as it may be
+/// sent; of the rest nobody heard what became.
+fn take_up(run: &mut Run, inner: &Arc<Inner>, flights: &mut Flights) -> Vec<(Path, Intent)> {
     let mut again = Vec::new();
     if intents(&run.pending).is_empty() {
         run.turn.walk(&mut |path, turn| {
@@ -127,10 +129,12 @@ fn take_up(run: &mut Run, inner: &Inner) -> Vec<(Path, Intent)> {
         });
     }
     for (path, call) in run.turn.calls_under_way() {
-        if call.effect.may_repeat() {
+        let late = call.send_by.is_some_and(|by| inner.clock.now() > by);
+        if call.effect == Effect::Read || (call.effect.may_repeat() && !late) {
             again.push((path, Intent::Call(call)));
         } else {
-            run.record(inner.clock.now(), within(&path, tool_call::interrupted(&call, STOPPED)));
+            let event = tool_call::interrupted(&call, STOPPED);
+            doubt::begin(inner, run, flights, (path, call, event));
         }
     }
     again
@@ -162,12 +166,14 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
         }
         Intent::Call(call) => {
             let agent = place.agent.clone();
-            let request = run.tool_call(place, &call, None);
+            let request = run.sender(place).request(&call, None);
+            let doubt = Doubt::about(run, place, &call);
             flights.begin(path, async move {
-                match agent.tool(&call.tool) {
+                let event = match agent.tool(&call.tool) {
                     Some(tool) => tool_call::call_tool(&inner, tool, &call, request).await,
                     None => gone(&call),
-                }
+                };
+                doubt.settle(&inner, &call, event).await
             });
         }
     }
@@ -175,9 +181,7 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
 
 fn gone(call: &Call) -> Event {
     let message = format!("tool_unavailable: {} is no tool of this agent", call.tool);
-    let tool_use_id = call.tool_use_id.clone();
-    let outcome = Outcome::Error { message };
-    Event::ToolReturned(ToolReturned { tool_use_id, outcome, millis: 0 })
+    Event::ToolReturned(ToolReturned::new(&call.tool_use_id, Outcome::Error { message }, 0))
 }
 
 /// Ends the turn on an operator's word; calls under way have an unknown outcome.
@@ -255,13 +259,8 @@ impl Run {
         Closing { record: &self.record, turn: &self.turn, config: &self.agent.config, parked }
     }
 
-    /// The request to a tool; with a token it asks for the result that the tool owes.
-    pub(crate) fn tool_call(
-        &self,
-        place: Place<'_>,
-        call: &Call,
-        pending: Option<&str>,
-    ) -> ToolCall {
+    /// Whoever calls tools for the turn at a place.
+    pub(crate) fn sender<'a>(&'a self, place: Place<'a>) -> Sender<'a> {
         let accepted = place.turn.accepted.as_ref().expect("a turn's first event accepts it");
         let config = &place.agent.config;
         let context = EventContext {
@@ -273,21 +272,8 @@ impl Run {
             input_text: &accepted.input_text,
             session_attributes: &place.turn.session_attributes,
             prompt_session_attributes: &place.turn.prompt_attributes,
-            idempotency_key: &call.key,
+            idempotency_key: "",
         };
-        let payload = place
-            .agent
-            .tool(&call.tool)
-            .map(|tool| tool_call::event_bytes(&context, tool, call, pending))
-            .unwrap_or_default();
-        ToolCall {
-            tenant: self.tenant.clone(),
-            function: call.target.clone(),
-            payload,
-            request_id: self.id.clone(),
-            key: Some(call.key.clone()),
-            client_context: None,
-            asked: Asked::new(place.agent, call),
-        }
+        Sender { tenant: &self.tenant, run: &self.id, agent: place.agent, context }
     }
 }

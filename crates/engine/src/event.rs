@@ -344,7 +344,9 @@ impl Event {
                     error.to_string()
                 }
             },
-            Err(error @ ToolError::Store(_)) => return self.delayed(&error.to_string(), now),
+            Err(error @ (ToolError::Store(_) | ToolError::TooLate)) => {
+                return self.delayed(&error.to_string(), now);
+            }
         };
         let waits = AFTER_FAILURE_MILLIS;
         let failed = usize::try_from(self.failures).unwrap_or(usize::MAX);

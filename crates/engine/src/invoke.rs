@@ -302,6 +302,7 @@ impl Engine {
             },
             live: live.clone(),
             pending: Vec::new(),
+            rows: Vec::new(),
             outs: Vec::new(),
         })
     }

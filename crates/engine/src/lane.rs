@@ -167,6 +167,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         policies,
         record,
         pending: Vec::new(),
+        rows: Vec::new(),
         outs: Vec::new(),
     };
     let accepted = run.turn.accepted.as_ref();

@@ -4,7 +4,8 @@
 //! ([`lane`]), is driven from event to event ([`drive`]) while performers act outside
 //! ([`perform`] for models, [`tool`] for tools), and leaves its [`session`] for the next. Upkeep finds what a crash left behind
 //! and clears what has lapsed ([`upkeep`]). Asynchronous invocations of functions are accepted and
-//! performed beside all that ([`event`]). Traces are views of the [`journal`] ([`trace`]). The
+//! performed beside all that ([`event`]). What became of calls that change something stands in the
+//! [`ledger`]. Traces are views of the [`journal`] ([`trace`]). The
 //! engine knows no HTTP and no operation of AWS.
 
 pub mod env;
@@ -13,6 +14,7 @@ pub mod function;
 pub mod inspect;
 pub mod journal;
 pub mod kept;
+pub mod ledger;
 pub mod limits;
 pub mod live;
 pub mod memory;
@@ -102,6 +104,7 @@ pub(crate) struct Inner {
     pub(crate) kept: kept::Kept,
     /// Digests of supervisors' configurations by what they were composed of.
     pub(crate) composed: Mutex<HashMap<String, String>>,
+    pub(crate) undoing: ledger::Undoing,
     /// Turned on when the process is about to stop: no new run is taken.
     pub(crate) draining: std::sync::atomic::AtomicBool,
 }
@@ -138,6 +141,7 @@ impl Engine {
             agents: Mutex::default(),
             kept: kept::Kept::default(),
             composed: Mutex::default(),
+            undoing: ledger::Undoing::default(),
             draining: std::sync::atomic::AtomicBool::new(false),
         }))
     }

@@ -401,6 +401,7 @@ async fn started(
         live: Activation::new(&record.session_key(), &id),
         record,
         pending: Vec::new(),
+        rows: Vec::new(),
         outs: Vec::new(),
         id,
     };

@@ -14,6 +14,7 @@ use craton_core::agent::event::{Call, Deferred, Event, Intent, Outcome, ToolRetu
 use craton_core::agent::state::{Turn, within};
 use craton_core::agent::tool::{self, Effect, Tool};
 use craton_core::agent::turn::Agent;
+use serde_json::json;
 use store::{Batch, CommitError, StoreError, Tenant};
 
 use crate::flight::Flights;
@@ -22,7 +23,7 @@ use crate::lane::PAGE;
 use crate::live::Activation;
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
 use crate::run::{Path, Run, innermost};
-use crate::tool::{ToolCall, call as tool_call};
+use crate::tool::{ToolCall, call as tool_call, doubt};
 use crate::{Engine, Inner, lane, note, session, trace};
 
 /// What the ids of suspended runs' timers begin with.
@@ -90,6 +91,7 @@ pub(crate) fn deferred(inner: &Inner, call: &Call, pending: tool::Pending) -> Ev
         poll_seconds: pending.poll_seconds,
         since,
         due: since + wanted.unwrap_or(longest).min(longest),
+        doubt: None,
     })
 }
 
@@ -99,11 +101,17 @@ pub(crate) fn look(inner: &Arc<Inner>, run: &mut Run, flights: &mut Flights) {
     let now = inner.clock.now();
     for (path, call, deferred) in run.turn.all_pending() {
         if deferred.due <= now {
-            run.record(now, within(&path, expired(&call, &deferred, now)));
+            let event = expired(&call, &deferred, now);
+            match deferred.doubt {
+                // A person was waited for already.
+                Some(_) => run.record(now, within(&path, event)),
+                None => doubt::begin(inner, run, flights, (path, call, event)),
+            }
         } else if deferred.poll_seconds.is_some()
             && let Some(place) = run.place(&path)
         {
-            let request = run.tool_call(place, &call, Some(&deferred.token));
+            let owed = json!({"pending": {"token": deferred.token}});
+            let request = run.sender(place).request(&call, Some(owed));
             let (inner, agent) = (inner.clone(), place.agent.clone());
             flights.begin(path, async move {
                 match agent.tool(&call.tool) {
@@ -134,7 +142,7 @@ fn expired(call: &Call, deferred: &Deferred, now: i64) -> Event {
 
 fn returned(call: &Call, deferred: &Deferred, now: i64, outcome: Outcome) -> Event {
     let millis = u64::try_from(now - deferred.since).unwrap_or(0);
-    Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis })
+    Event::ToolReturned(ToolReturned::new(&call.tool_use_id, outcome, millis))
 }
 
 /// Asks a tool for the result that it owes. No answer is no news: it is asked again in time.
@@ -356,13 +364,23 @@ impl Engine {
             None => {}
         }
         let event = returned(&asked.call, &asked.deferred, self.now(), outcome);
-        match inner.live.get(tenant, run).filter(|live| live.is_driven()) {
+        Ok(self.hand_over(tenant, run, (asked.path, event)).await?)
+    }
+
+    /// Gives a run an outcome that it waits for. `false` if it has to be looked at again.
+    pub(crate) async fn hand_over(
+        &self,
+        tenant: &Tenant,
+        run: &str,
+        (path, event): (Path, Event),
+    ) -> Result<bool, CommitError> {
+        match self.0.live.get(tenant, run).filter(|live| live.is_driven()) {
             Some(live) => {
-                live.deliver(asked.path, event);
+                live.deliver(path, event);
                 Ok(false)
             }
             None => {
-                let woken = wake(self, tenant, run, Some((asked.path, event))).await?;
+                let woken = wake(self, tenant, run, Some((path, event))).await?;
                 Ok(matches!(woken, Woken::Up))
             }
         }

@@ -87,6 +87,7 @@ impl Engine {
             live: live.unwrap_or_else(|| Activation::new(&key, &turn.request)),
             turn,
             pending: Vec::new(),
+            rows: Vec::new(),
             outs: Vec::new(),
         };
         if !listened {

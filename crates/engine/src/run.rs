@@ -13,6 +13,7 @@ use store::{Batch, StoreError, Tenant};
 
 use crate::Inner;
 use crate::journal::{self, Stamped};
+use crate::ledger::{self, LedgerRow};
 use crate::live::{Activation, Out};
 use crate::record::{RunRecord, RunStatus};
 use crate::trace;
@@ -31,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) live: Arc<Activation>,
     /// Recorded and not yet appended.
     pub(crate) pending: Vec<Stamped>,
+    /// Rows of the ledger that the pending events change.
+    pub(crate) rows: Vec<LedgerRow>,
     /// What the client hears of the pending events.
     pub(crate) outs: Vec<Out>,
 }
@@ -93,7 +96,9 @@ impl Run {
     pub(crate) fn record(&mut self, at: i64, event: Event) {
         let event = self.turn.named(event);
         self.outs.extend(trace::outs(&self.turn, &self.agent, &self.record, at, &event));
+        let open = ledger::open_effects(&self.turn);
         state::apply(&mut self.turn, &event);
+        self.rows.extend(ledger::rows_after(&self.record, &open, &self.turn, (at, &event)));
         self.counted.count(&event);
         self.pending.push(Stamped { at, event });
     }
@@ -128,7 +133,7 @@ impl Run {
         }
     }
 
-    /// A batch that appends what is pending.
+    /// A batch that appends what is pending, with the rows of the ledger that follow from it.
     pub(crate) fn append(&mut self, inner: &Inner) -> Batch {
         let mut batch = Batch::new(&self.tenant, inner.clock.now());
         self.live.append(self.next);
@@ -140,6 +145,7 @@ impl Run {
         inner.tally.count(&self.tenant, &self.pending);
         let payload = journal::encode(&std::mem::take(&mut self.pending));
         batch.append(&self.id, self.next, self.epoch, journal::EVENTS, "agent", payload);
+        ledger::write(batch, self.rows.drain(..));
         self.next += 1;
     }
 
@@ -180,7 +186,7 @@ pub(crate) async fn policies(
 }
 
 /// The function behind a tool and what it is asked to do there.
-fn action(tool: &Tool) -> Option<(String, String)> {
+pub(crate) fn action(tool: &Tool) -> Option<(String, String)> {
     let Executor::Lambda(function) = &tool.executor else { return None };
     let name = match &tool.target {
         Target::Function { name, .. } => name,

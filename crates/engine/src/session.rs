@@ -1,9 +1,9 @@
 //! Sessions between turns: what the next one starts from, and hand-offs that nobody answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use craton_core::agent::config::AgentConfig;
-use craton_core::agent::event::{Event, Started};
+use craton_core::agent::event::{Event, Started, UnknownEffect};
 use craton_core::agent::history::Past;
 use craton_core::agent::state::Turn;
 use craton_core::agent::{prompt, state};
@@ -13,7 +13,7 @@ use crate::journal::{self, Stamped};
 use crate::past::{Added, Left};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
 use crate::run::Run;
-use crate::{Inner, memory, past, pending, trace};
+use crate::{Inner, ledger, memory, past, pending, trace};
 
 /// What the ids of hand-offs' timers begin with.
 pub(crate) const PARK_TIMERS: &str = "hand-off/";
@@ -157,7 +157,9 @@ async fn end(
     let mut turn = Turn::replay(events.iter().map(|stamped| &stamped.event));
     let agent = inner.agent(tenant, &record.config).await.map_err(CommitError::Store)?;
     let told = agent.as_ref().map(|agent| trace::outs(&turn, agent, &record, now, &event));
+    let open = ledger::open_effects(&turn);
     state::apply(&mut turn, &event);
+    let rows = ledger::rows_after(&record, &open, &turn, (now, &event));
     let status = match event {
         Event::Failed { .. } => RunStatus::Failed,
         _ => RunStatus::Cancelled,
@@ -166,6 +168,7 @@ async fn end(
     inner.tally.count(tenant, &last);
     let payload = journal::encode(&last);
     batch.append(run, next, epoch, journal::EVENTS, "agent", payload);
+    ledger::write(&mut batch, rows.into_iter());
     let config = agent.map(|agent| agent.config.clone()).unwrap_or_default();
     let until = now + inner.text_millis(&config);
     batch.put_until(run, &record.of(&turn, status, Some(now)), until);
@@ -199,7 +202,8 @@ pub(crate) async fn commit(
     loop {
         let found = current(inner, tenant, &key).await.map_err(CommitError::Store)?;
         let now = inner.clock.now();
-        let (after, left) = after(closing, found.value, now);
+        let settled = ledger::settled(inner, tenant, closing).await.map_err(CommitError::Store)?;
+        let (after, left) = after(closing, found.value, &settled, now);
         let longest = inner.limits.parked_millis.max(inner.limits.pending_millis);
         let kept = longest + inner.limits.lease_millis;
         let mut batch = batch.clone();
@@ -227,7 +231,12 @@ pub(crate) async fn commit(
 
 /// The session once this turn has ended or parked, and the exchanges that it adds. A parked turn's
 /// messages are not history yet, and a turn that never began leaves none.
-fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
+fn after(
+    closing: &Closing<'_>,
+    before: Session,
+    settled: &BTreeSet<String>,
+    now: i64,
+) -> (Session, Left) {
     let Closing { record, turn, config, parked } = closing;
     let lapsed = before.session_id.is_empty();
     let (mut session, mut left) = (before, Left::new());
@@ -247,7 +256,8 @@ fn after(closing: &Closing<'_>, before: Session, now: i64) -> (Session, Left) {
         }
         // A person may have looked at earlier ones meanwhile; those of this turn are added.
         let known = session.unknown.clone();
-        let own = turn.all_unknown().into_iter().filter(|effect| !known.contains(effect));
+        let fresh = |of: &&UnknownEffect| !known.contains(of) && !settled.contains(&of.key);
+        let own = turn.all_unknown().into_iter().filter(fresh);
         session.unknown.extend(own.cloned());
         if parked.is_none() {
             let messages = turn.leaves();

@@ -11,6 +11,7 @@ use craton_core::agent::event::{
     Purpose, Resumed, ToolReturned,
 };
 use craton_core::agent::state::{self, End, Turn};
+use craton_core::agent::tool::Effect;
 use craton_core::agent::turn::Agent;
 use craton_core::agent::{call, digest};
 use serde::Serialize;
@@ -18,6 +19,7 @@ use serde_json::{Value as Json, json};
 use wire::converse::Usage;
 
 use crate::journal::Stamped;
+use crate::ledger::{LedgerRow, State};
 
 /// Something that took its time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,9 +56,22 @@ pub struct Step {
     pub model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// How often a tool's call may take effect, and what is known of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<StepEffect>,
     /// A collaborator's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepEffect {
+    pub class: Effect,
+    pub key: String,
+    /// What the ledger says; it has no row for calls that change nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -101,6 +116,17 @@ pub fn steps(events: &[Stamped], agent: &Agent) -> Vec<Step> {
     level.done()
 }
 
+/// Says of each call what the ledger has of it.
+pub(crate) fn mark(steps: &mut [Step], rows: &[LedgerRow]) {
+    for step in steps {
+        if let Some(effect) = &mut step.effect {
+            let row = rows.iter().find(|row| row.key == effect.key);
+            effect.state = row.map(|row| row.state);
+        }
+        mark(&mut step.steps, rows);
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     number: u64,
@@ -129,7 +155,9 @@ impl Level {
                 self.ask(moment, *purpose, turn, agent);
             }
             Event::Asked(Intent::Call(call)) => {
-                let step = Step::new(moment, Kind::Tool, &call.tool, Some(call.input.clone()));
+                let mut step = Step::new(moment, Kind::Tool, &call.tool, Some(call.input.clone()));
+                let key = call.key.clone();
+                step.effect = Some(StepEffect { class: call.effect, key, state: None });
                 self.uses.insert(call.tool_use_id.clone(), self.steps.len());
                 self.steps.push(step);
             }
@@ -330,6 +358,7 @@ impl Step {
             provider: None,
             model: None,
             usage: None,
+            effect: None,
             steps: Vec::new(),
         }
     }

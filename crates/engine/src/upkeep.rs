@@ -9,7 +9,7 @@ use std::time::Duration;
 use store::{Batch, QueueState, StoreError};
 
 use crate::lane::{PAGE, claim, give_back_strays, take_up};
-use crate::{Engine, Inner, event, memory, note, pending, session};
+use crate::{Engine, Inner, event, ledger, memory, note, pending, session};
 
 /// Time between two rounds of upkeep.
 const ROUND: Duration = Duration::from_secs(1);
@@ -67,6 +67,7 @@ async fn round(engine: Engine, clears: bool) {
     note("calling off hand-offs", call_off_due(&engine.0).await);
     note("summing up sessions that are over", memory::sum_up_due(&engine).await);
     note("taking up runs with pending calls", pending::wake_due(&engine).await);
+    note("taking calls back", ledger::undo_due(&engine).await);
     note("performing accepted events", event::perform_due(&engine).await);
     if clears {
         note("clearing what has lapsed", clear(&engine.0, engine.now()).await);

@@ -26,7 +26,7 @@ mod tests;
 
 pub use batch::Batch;
 pub use error::{CommitError, Conflict, Precondition, StoreError};
-pub use record::{Document, JOURNALED, Record, Versioned};
+pub use record::{BESIDE_JOURNAL, Document, JOURNALED, Record, Versioned};
 pub use row::{Entry, QueueState, Queued, Timer};
 pub use store::{Page, Pending, Store};
 pub use tenant::Tenant;

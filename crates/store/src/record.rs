@@ -19,6 +19,10 @@ pub trait Record: Serialize + DeserializeOwned + Send {
 /// The [`Record::LABEL`] of a record whose id is a run's: when it expires, the run's journal goes with it.
 pub const JOURNALED: &str = "journaled";
 
+/// The [`Record::KIND`] of what is kept beside a run's journal, under ids that begin with the run's and a
+/// slash: it goes with the journal.
+pub const BESIDE_JOURNAL: &str = "effect";
+
 /// A record with the version it was read at, to write it back only if nobody else has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned<T> {

@@ -3,6 +3,7 @@
 //! `front` has checked that the caller may use this door. Paths here are relative to the door.
 
 mod calls;
+mod effects;
 mod invocations;
 mod query;
 mod runs;
@@ -27,7 +28,10 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/runs/{id}/cancel"),
     ("POST", "/runs/{id}/pause"),
     ("POST", "/runs/{id}/resume"),
+    ("GET", "/effects"),
+    ("GET", "/runs/{id}/effects"),
     ("POST", "/runs/{id}/effects/{key}/resolve"),
+    ("POST", "/runs/{id}/effects/{key}/undo"),
     ("POST", "/runs/{id}/calls/{token}"),
     ("POST", "/invocations"),
     ("GET", "/totals"),
@@ -72,7 +76,12 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
         ("POST", ["runs", id, "cancel"]) => runs::cancel(cx, id).await,
         ("POST", ["runs", id, "pause"]) => runs::hold(cx, id, true).await,
         ("POST", ["runs", id, "resume"]) => runs::hold(cx, id, false).await,
-        ("POST", ["runs", id, "effects", key, "resolve"]) => runs::resolve(cx, id, key).await,
+        ("GET", ["effects"]) => effects::list(cx, asked.query).await,
+        ("GET", ["runs", id, "effects"]) => effects::of_run(cx, id, asked.query).await,
+        ("POST", ["runs", id, "effects", key, "resolve"]) => {
+            effects::resolve(cx, id, key, asked).await
+        }
+        ("POST", ["runs", id, "effects", key, "undo"]) => effects::undo(cx, id, key).await,
         ("POST", ["runs", id, "calls", token]) => calls::complete(cx, id, token, asked).await,
         ("POST", ["invocations"]) => {
             return invocations::start(cx, asked.body).await.map(Answer::Accepted);

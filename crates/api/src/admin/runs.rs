@@ -2,7 +2,6 @@
 
 use engine::inspect::{Held, Wanted};
 use serde_json::{Value as Json, json};
-use store::CommitError;
 use wire::fault::Fault;
 
 use super::query::{Query, wrong};
@@ -70,22 +69,6 @@ pub(super) async fn hold(cx: &Cx, id: &str, wanted: bool) -> Result<Json, Fault>
         }
         None => Err(Fault::not_found("run, request or session", id)),
     }
-}
-
-pub(super) async fn resolve(cx: &Cx, id: &str, key: &str) -> Result<Json, Fault> {
-    let found = found(cx, id).await?;
-    let resolved = cx.engine.resolve(&tenant(cx), &found.run, key).await;
-    let resolved = resolved.map_err(|error| match error {
-        CommitError::Conflict(_) => {
-            let run = &found.run;
-            Fault::conflict(format!("the session of run {run} changes all the time; try again"))
-        }
-        CommitError::Store(error) => Fault::internal(error),
-    })?;
-    if !resolved {
-        return Err(Fault::not_found("unknown effect", key));
-    }
-    Ok(json!({ "run": found.run, "key": key, "resolved": true }))
 }
 
 pub(super) fn totals(cx: &Cx) -> Result<Json, Fault> {

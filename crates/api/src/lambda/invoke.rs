@@ -156,6 +156,7 @@ fn fault(reference: &Reference, error: ToolError) -> Fault {
         // Repeating is safe: nothing was handed over.
         ToolError::Exec(error) => Fault::new("ServiceException", 500, error.to_string()),
         ToolError::Store(error) => Fault::internal(error),
+        error @ ToolError::TooLate => Fault::internal(error),
     }
 }
 

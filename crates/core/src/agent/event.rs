@@ -336,6 +336,12 @@ pub struct Call {
     /// Idempotency key, the same on every attempt.
     pub key: String,
     pub effect: Effect,
+    /// When it was decided, in milliseconds; 0 in old journals.
+    #[serde(default)]
+    pub at: i64,
+    /// It is not sent after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_by: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -443,6 +449,26 @@ pub struct ToolReturned {
     pub tool_use_id: String,
     pub outcome: Outcome,
     pub millis: u64,
+    /// The tool's reply was lost, and somebody else says what became of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Ruling>,
+}
+
+impl ToolReturned {
+    /// What the tool itself brought about.
+    pub fn new(tool_use_id: &str, outcome: Outcome, millis: u64) -> Self {
+        ToolReturned { tool_use_id: tool_use_id.to_owned(), outcome, millis, ruling: None }
+    }
+}
+
+/// What became of a call whose reply was lost, as somebody found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ruling {
+    /// `probe TOOL`, or who of the operators.
+    pub by: String,
+    /// Whether the call took effect; `None` where nobody said, and it may be made again.
+    pub done: Option<bool>,
 }
 
 /// How a performed call ended.
@@ -555,6 +581,9 @@ pub struct Deferred {
     pub since: i64,
     /// From then on nobody waits for it.
     pub due: i64,
+    /// The reply was lost, for this reason: what the turn waits for is a person who looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 /// The question that ends a turn; the user's answer is the session's next input.

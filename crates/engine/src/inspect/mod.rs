@@ -20,11 +20,12 @@ use std::time::Duration;
 use craton_core::agent::state::Turn;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use store::{Batch, CommitError, QueueState, StoreError, Tenant};
+use store::{CommitError, QueueState, StoreError, Tenant};
 
 use crate::journal::{self, Stamped};
+use crate::ledger::{self, LedgerRow};
 use crate::live::Out;
-use crate::record::{RequestAlias, RunRecord, RunStatus, Session};
+use crate::record::{RequestAlias, RunRecord, RunStatus};
 use crate::steps::{self, Step};
 use crate::{Engine, session, trace};
 
@@ -51,6 +52,8 @@ pub struct RunView {
     pub steps: Vec<Step>,
     /// The stages that the agent goes without, by AWS's names.
     pub skipped: Vec<&'static str>,
+    /// What became of its calls that may change something.
+    pub effects: Vec<LedgerRow>,
 }
 
 impl Engine {
@@ -75,18 +78,29 @@ impl Engine {
     pub async fn view(&self, tenant: &Tenant, id: &str) -> Result<Option<RunView>, StoreError> {
         let Some(record) = self.find_run(tenant, id).await? else { return Ok(None) };
         let (events, _) = journal::load(&self.0, tenant, &record.run).await?;
+        let rows = ledger::rows_of(&self.0.store, tenant, &record.run).await?;
+        let effects: Vec<LedgerRow> = rows.into_iter().map(|row| row.value).collect();
         let agent = self.0.agent(tenant, &record.config).await?;
         let Some(agent) = agent else {
             tracing::warn!(run = record.run, "a run's pinned configuration is missing");
             let (answer, trace, steps, skipped) = (None, Vec::new(), Vec::new(), Vec::new());
-            return Ok(Some(RunView { run: record, answer, events, trace, steps, skipped }));
+            return Ok(Some(RunView {
+                run: record,
+                answer,
+                events,
+                trace,
+                steps,
+                skipped,
+                effects,
+            }));
         };
         let turn = Turn::replay(events.iter().map(|stamped| &stamped.event));
         let said = trace::stretch(&events, &agent, &record, &turn.request);
         let trace = trace::full(&events, &agent, &record).into_iter().map(Json::from).collect();
-        let steps = steps::steps(&events, &agent);
+        let mut steps = steps::steps(&events, &agent);
+        steps::mark(&mut steps, &effects);
         let (answer, skipped) = (said.and_then(answer), agent.skipped());
-        Ok(Some(RunView { run: record, answer, events, trace, steps, skipped }))
+        Ok(Some(RunView { run: record, answer, events, trace, steps, skipped, effects }))
     }
 
     /// Calls a run off: one under way ends at its next event, a parked one at once. `false` if it
@@ -149,42 +163,6 @@ impl Engine {
             live.cancel.notify_one();
         }
         Ok(false)
-    }
-
-    /// Says that a person has looked at an unknown outcome, so that the call may be made again.
-    /// `false` if no session holds an unknown effect with this idempotency key for the run.
-    pub async fn resolve(&self, tenant: &Tenant, id: &str, key: &str) -> Result<bool, CommitError> {
-        let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
-        let Some(record) = found else { return Ok(false) };
-        for _ in 0..LOOKS {
-            match self.resolve_once(tenant, &record.session_key(), key).await {
-                // A turn there wrote meanwhile.
-                Err(CommitError::Conflict(_)) => tokio::time::sleep(LOOK_AGAIN).await,
-                resolved => return resolved,
-            }
-        }
-        self.resolve_once(tenant, &record.session_key(), key).await
-    }
-
-    async fn resolve_once(
-        &self,
-        tenant: &Tenant,
-        name: &str,
-        key: &str,
-    ) -> Result<bool, CommitError> {
-        let found = session::current(&self.0, tenant, name).await.map_err(CommitError::Store)?;
-        let mut session = found.value;
-        let before = session.unknown.len();
-        session.unknown.retain(|effect| effect.key != key);
-        if session.unknown.len() == before {
-            return Ok(false);
-        }
-        let mut batch = Batch::new(tenant, self.now());
-        batch.expect_version::<Session>(name, found.version);
-        let keep = session.lapses_at.unwrap_or(self.now() + self.0.limits.parked_millis);
-        batch.put_until(name, &session, keep);
-        self.0.store.commit(batch).await?;
-        Ok(true)
     }
 }
 

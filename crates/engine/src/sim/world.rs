@@ -11,6 +11,7 @@ use craton_core::agent::config::{
     ActionGroup, AgentConfig, Executor, Function, Parameter, ParameterKind, Schema,
 };
 use craton_core::agent::event::HandBackState;
+use craton_core::agent::tool::Effect;
 use craton_core::policy::ToolPolicy;
 use exec::{ExecError, Invoked};
 use futures_util::StreamExt as _;
@@ -181,6 +182,10 @@ pub(crate) struct World {
     postscript: Mutex<String>,
     /// How long the next look at a tool's effect class takes.
     look: Mutex<Option<Duration>>,
+    /// What is set for tools besides their effect classes.
+    policies: Mutex<BTreeMap<String, ToolPolicy>>,
+    /// Effects that were taken back, by the keys of their undos.
+    pub(crate) undone: Mutex<BTreeMap<String, u32>>,
 }
 
 impl World {
@@ -217,6 +222,19 @@ impl World {
         *self.look.lock().expect("no panic") = Some(time);
     }
 
+    /// Sets something for a tool by its function's name.
+    pub(crate) fn set(&self, tool: &str, policy: ToolPolicy) {
+        self.policies.lock().expect("no panic").insert(tool.to_owned(), policy);
+    }
+
+    /// What a probe knows: whether the call of the same key took effect.
+    fn probed(&self, key: &str, x: &str) -> String {
+        match self.once().contains_key(key) {
+            true => json!({"outcome": "done", "result": format!("once of {x}")}).to_string(),
+            false => json!({"outcome": "not_done"}).to_string(),
+        }
+    }
+
     fn answer(&self, event: &Json, x: &str, state: Option<&str>) -> Invoked {
         let postscript = std::mem::take(&mut *self.postscript.lock().expect("no panic"));
         answer(event, &format!("{x}{postscript}"), state)
@@ -235,7 +253,10 @@ impl World {
         self.calls.lock().expect("no panic").push(format!("{function} {x} key {number}"));
         match function {
             "keyed" => drop(self.keyed().insert(key.to_owned(), 1)),
-            "once" => *self.once().entry(key.to_owned()).or_default() += 1,
+            "once" | "paid" | "parked" => *self.once().entry(key.to_owned()).or_default() += 1,
+            "undo" => {
+                *self.undone.lock().expect("no panic").entry(key.to_owned()).or_default() += 1;
+            }
             _ => {}
         }
     }
@@ -265,6 +286,9 @@ impl Tools for Arc<World> {
             self.attributes.lock().expect("no panic").push(attributes);
             tokio::task::yield_now().await;
             match mishap {
+                None | Some(Mishap::NotSent) if function == "probe" => {
+                    Ok(said(&event, &self.probed(key, x), None))
+                }
                 None | Some(Mishap::NotSent) => Ok(self.answer(&event, x, None)),
                 Some(Mishap::Lost) => Err(ExecError::Lost("it broke off".to_owned()).into()),
                 Some(Mishap::Slow(seconds)) => {
@@ -292,20 +316,31 @@ impl Tools for Arc<World> {
         tool: &'a str,
     ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>> {
         self.looked_up.fetch_add(1, Ordering::SeqCst);
-        let effect = crate::function::parse_effect(tool);
+        let effect = match tool {
+            "probe" => Some(Effect::Read),
+            "paid" => Some(Effect::Compensable),
+            "undo" => Some(Effect::Keyed),
+            tool => crate::function::parse_effect(tool),
+        };
+        let set = self.policies.lock().expect("no panic").get(tool).cloned().unwrap_or_default();
         let look = self.look.lock().expect("no panic").take();
         Box::pin(async move {
             if let Some(time) = look {
                 tokio::time::sleep(time).await;
             }
-            Ok(ToolPolicy { effect, ..ToolPolicy::default() })
+            Ok(ToolPolicy { effect, ..set })
         })
     }
 }
 
 fn answer(event: &Json, x: &str, state: Option<&str>) -> Invoked {
     let function = event["function"].as_str().unwrap_or_default();
-    let body = json!({"TEXT": {"body": format!("{function} of {x}")}});
+    said(event, &format!("{function} of {x}"), state)
+}
+
+fn said(event: &Json, text: &str, state: Option<&str>) -> Invoked {
+    let function = event["function"].as_str().unwrap_or_default();
+    let body = json!({"TEXT": {"body": text}});
     let mut response = json!({"messageVersion": "1.0", "response": {
         "actionGroup": event["actionGroup"], "function": function, "functionResponse": {"responseBody": body}}});
     if let Some(state) = state {
@@ -348,7 +383,8 @@ fn later(x: &str, poll: Option<u32>) -> Invoked {
     Invoked { payload, error: None, log_tail, duration, outcome_known: true, retry_after: None }
 }
 
-/// An agent with three functions here, one of each effect class, one that the client has, one of each
+/// An agent with three functions here, one of each effect class, four that are set otherwise (`paid`
+/// can be probed and undone, `parked` waits for a person), one that the client has, one of each
 /// that its user confirms, and a tool to ask its user.
 pub(crate) fn config() -> AgentConfig {
     let function = |name: &&str| Function {
@@ -376,6 +412,7 @@ pub(crate) fn config() -> AgentConfig {
         instruction: "do it".to_owned(),
         groups: vec![
             group("g", lambda.clone(), &["read", "keyed", "once"]),
+            group("shop", lambda.clone(), &["paid", "probe", "undo", "parked"]),
             group("client", Executor::ReturnControl, &["ask"]),
             confirmed(group("bank", lambda, &["once"])),
             confirmed(group("desk", Executor::ReturnControl, &["sign"])),

@@ -7,6 +7,7 @@ mod events;
 mod hand_offs;
 mod holds;
 mod kept;
+mod ledger;
 mod memory;
 mod operators;
 mod pending;
@@ -35,6 +36,7 @@ use tokio::time::Instant;
 use wire::converse::{Block, Message, Reply, ResultBlock, Role, StopReason, ToolUse};
 
 use crate::env::{Clock, Ids};
+use crate::ledger::Resolution;
 use crate::limits::Limits;
 use crate::live::Out;
 use crate::record::{Pinned, RunStatus, Session};
@@ -154,6 +156,16 @@ impl Bench {
         match hearing.outs.collect::<Vec<_>>().await.pop() {
             Some(Out::ReturnControl(payload)) => world::results(&payload),
             other => panic!("no hand-off but {other:?}"),
+        }
+    }
+
+    /// An operator says what became of a call; what came of that.
+    async fn resolve(&self, key: &str, done: Option<bool>) -> String {
+        let result = done.filter(|done| *done).map(|_| "seen by a person".to_owned());
+        let resolution = Resolution { done, result, by: "operator".to_owned() };
+        match self.engine.resolve(&self.tenant, "session", key, &resolution).await {
+            Ok(row) => row.map_or("resolved", |row| row.state.word()).to_owned(),
+            Err(error) => error.to_string(),
         }
     }
 

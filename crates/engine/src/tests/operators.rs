@@ -82,10 +82,10 @@ async fn a_resolved_outcome_stays_resolved_when_a_turn_ends_meanwhile() {
     bench.world.mishap(Mishap::Slow(5));
     let resolve = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        bench.engine.resolve(&bench.tenant, "session", &key).await
+        bench.resolve(&key, None).await
     };
     let (told, resolved) = tokio::join!(bench.ask("wait"), resolve);
-    assert_eq!((told.as_str(), resolved), ("[ok]", Ok(true)));
+    assert_eq!((told.as_str(), resolved.as_str()), ("[ok]", "resolved"));
     bench.ask("again").await;
     bench
         .check(&expect![[r#"
@@ -115,7 +115,7 @@ async fn an_outcome_resolved_during_a_hand_off_is_resolved_for_the_turn_that_goe
     bench.world.mishap(Mishap::Lost);
     let results = bench.hand_off("go").await;
     let key = bench.session().await.unknown[0].key.clone();
-    assert_eq!(bench.engine.resolve(&bench.tenant, "session", &key).await, Ok(true));
+    assert_eq!(bench.resolve(&key, None).await, "resolved");
     bench.hear(bench.request_of(results)).await;
     bench
         .check(&expect![[r#"
@@ -142,7 +142,7 @@ async fn two_outcomes_are_resolved_at_once_though_both_are_of_one_session() {
     bench.ask("go").await;
     let unknown = bench.session().await.unknown;
     assert_eq!(unknown.len(), 2);
-    let resolve = |at: usize| bench.engine.resolve(&bench.tenant, "session", &unknown[at].key);
-    assert_eq!(tokio::join!(resolve(0), resolve(1)), (Ok(true), Ok(true)));
+    let resolve = |at: usize| bench.resolve(&unknown[at].key, None);
+    assert_eq!(<[String; 2]>::from(tokio::join!(resolve(0), resolve(1))), ["resolved", "resolved"]);
     assert!(bench.session().await.unknown.is_empty());
 }

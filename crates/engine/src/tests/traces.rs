@@ -92,7 +92,7 @@ async fn what_was_not_called_is_told_as_such() {
     check(&["use g__none 1, use g__once 2"], &[], expect![[r#"
         modelInvocationInput
         modelInvocationOutput
-        observation: REPROMPT unknown_tool: there is no tool g__none; the tools are g__read, g__keyed, g__once, client__ask, bank__once, desk__sign, user__askuser
+        observation: REPROMPT unknown_tool: there is no tool g__none; the tools are g__read, g__keyed, g__once, shop__paid, shop__probe, shop__undo, shop__parked, client__ask, bank__once, desk__sign, user__askuser
         invocationInput: once "2"
         observation: ACTION_GROUP once of 2
         modelInvocationInput

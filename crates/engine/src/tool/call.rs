@@ -2,30 +2,33 @@
 //!
 //! It never decides what comes next, and returns the one event that tells what happened.
 
-use bytes::Bytes;
 use craton_core::agent::event::{Call, Event, Outcome, ToolReturned};
 use craton_core::agent::tool::{self, Effect, Tool};
 use exec::{ExecError, Invoked};
-use serde_json::json;
 
-use super::{ToolCall, ToolError};
+use super::{ToolCall, ToolError, doubt};
 use crate::perform::{ATTEMPTS, pause};
 use crate::{Inner, pending};
 
 /// Calls a tool. INVARIANT: a `once` call is dispatched again only if no byte of it was sent.
 pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: ToolCall) -> Event {
     let begun = inner.clock.now();
-    let mut attempt = 1;
+    let (mut attempt, mut lost) = (1, false);
     let heard = loop {
-        match inner.tools.call(request.clone()).await {
+        match doubt::send(inner, &request).await {
             Ok(invoked) if invoked.outcome_known || call.effect == Effect::Read => {
                 break read(tool, call, &invoked);
             }
-            Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => {}
+            Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => lost = true,
             Ok(invoked) => {
                 break Heard::Outcome(unknown(call, &tool::function_error(&invoked.payload)));
             }
-            Err(error) if attempt < ATTEMPTS && repeatable(&error, call.effect) => {}
+            Err(error) if attempt < ATTEMPTS && repeatable(&error, call.effect) => {
+                lost |= is_lost(&error);
+            }
+            Err(error @ ToolError::TooLate) if lost && call.effect != Effect::Read => {
+                break Heard::Outcome(unknown(call, &format!("{error}, it was not sent again")));
+            }
             Err(error) => break Heard::Outcome(failed(call, &error)),
         }
         tracing::warn!(tool = call.tool, attempt, key = call.key, "calling the tool again");
@@ -37,7 +40,7 @@ pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: 
         Heard::Pending(later) => return pending::deferred(inner, call, later),
     };
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
-    Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis })
+    Event::ToolReturned(ToolReturned::new(&call.tool_use_id, outcome, millis))
 }
 
 /// Calls a function that changes nothing, again where its answer was lost.
@@ -58,22 +61,35 @@ pub(crate) async fn call_reader(inner: &Inner, request: &ToolCall) -> Result<Inv
 /// What becomes of a call that was asked for and whose outcome nobody here will hear, and why.
 pub(crate) fn interrupted(call: &Call, why: &str) -> Event {
     let outcome = unknown(call, why);
-    Event::ToolReturned(ToolReturned { tool_use_id: call.tool_use_id.clone(), outcome, millis: 0 })
+    Event::ToolReturned(ToolReturned::new(&call.tool_use_id, outcome, 0))
 }
 
 fn repeatable(error: &ToolError, effect: Effect) -> bool {
     match error {
         ToolError::Exec(ExecError::NotSent(_) | ExecError::Throttled(_)) => true,
         ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)) => effect.may_repeat(),
-        ToolError::Exec(ExecError::Refused(_)) | ToolError::NoFunction(_) | ToolError::Store(_) => {
-            false
-        }
+        ToolError::Exec(ExecError::Refused(_))
+        | ToolError::NoFunction(_)
+        | ToolError::TooLate
+        | ToolError::Store(_) => false,
     }
 }
 
+fn is_lost(error: &ToolError) -> bool {
+    matches!(error, ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)))
+}
+
 fn failed(call: &Call, error: &ToolError) -> Outcome {
-    let lost = matches!(error, ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)));
-    match (lost, call.effect) {
+    if matches!(error, ToolError::TooLate) {
+        return Outcome::Error {
+            message: tool::short_error(
+                "tool_not_sent",
+                &format!("{} was not sent: {error}", call.tool),
+                "nothing was done; ask for it again if it is still wanted",
+            ),
+        };
+    }
+    match (is_lost(error), call.effect) {
         (true, Effect::Once | Effect::Compensable | Effect::Keyed) => {
             unknown(call, &error.to_string())
         }
@@ -151,19 +167,4 @@ pub(crate) fn outcome(answer: tool::Answer) -> Outcome {
         tool::State::Reprompt => Outcome::Reprompt { body: answer.body },
         tool::State::Failure => Outcome::Failure { message: answer.body },
     }
-}
-
-/// The Lambda event of a call, as bytes; with the token of the result that the tool owes.
-pub(crate) fn event_bytes(
-    context: &tool::EventContext<'_>,
-    tool: &Tool,
-    call: &Call,
-    pending: Option<&str>,
-) -> Bytes {
-    let mut event = tool::lambda_event(context, tool, &call.input);
-    if let Some(token) = pending {
-        // An extension of ours, like the answer that it repeats.
-        event["craton"] = json!({"pending": {"token": token}});
-    }
-    Bytes::from(serde_json::to_vec(&event).expect("a JSON value serialises"))
 }

@@ -1,10 +1,13 @@
 //! Tools from the engine's side: what one call is, and the seam to whatever performs it.
 //!
-//! `call` performs a call of a turn under its policy; `executors` finds what stands behind a
+//! `request` makes a call's request; `call` performs it under its policy, `doubt` finds out what became
+//! of it where its reply was lost; `executors` finds what stands behind a
 //! function's ARN. Neither decides whether a call should happen: that is core's.
 
 pub(crate) mod call;
+pub(crate) mod doubt;
 mod executors;
+pub(crate) mod request;
 
 use std::sync::Arc;
 
@@ -57,6 +60,8 @@ impl Asked {
 pub enum ToolError {
     #[error("there is no function {0}; create it, or map it to a URL under [functions.map]")]
     NoFunction(String),
+    #[error("the time within which it was to be sent is over")]
+    TooLate,
     #[error(transparent)]
     Exec(#[from] ExecError),
     #[error(transparent)]

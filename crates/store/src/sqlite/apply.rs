@@ -7,7 +7,7 @@ use super::tails::{Tail, chained, digest};
 use super::writer::{Writer, conflict, int};
 use crate::batch::{Add, Append, Batch, Put};
 use crate::error::{CommitError, Precondition, StoreError};
-use crate::record::JOURNALED;
+use crate::record::{BESIDE_JOURNAL, JOURNALED};
 use crate::tenant::Tenant;
 
 impl Writer {
@@ -168,7 +168,8 @@ impl Writer {
         Ok(())
     }
 
-    /// INVARIANT: a journal goes in the change in which the document goes that leads to it.
+    /// INVARIANT: a journal, and what is kept beside it, goes in the change in which the document goes
+    /// that leads to it.
     pub(super) fn purge(&mut self, now: i64, limit: usize) -> Result<u64, StoreError> {
         let due = "SELECT tenant, kind, id, label FROM documents
             WHERE expires_at IS NOT NULL AND expires_at <= ?1 ORDER BY expires_at, rowid LIMIT ?2 + 0";
@@ -176,12 +177,21 @@ impl Writer {
             "DELETE FROM journal WHERE (tenant, run) IN (
                 SELECT tenant, id FROM ({due}) WHERE label = '{JOURNALED}')"
         );
+        // A slash is the sign before "0": what begins with it lies between the two.
+        let beside = format!(
+            "DELETE FROM documents WHERE rowid IN (
+                SELECT kept.rowid FROM ({due}) AS gone JOIN documents AS kept
+                ON kept.tenant = gone.tenant AND kept.kind = '{BESIDE_JOURNAL}'
+                AND kept.id >= gone.id || '/' AND kept.id < gone.id || '0'
+                WHERE gone.label = '{JOURNALED}')"
+        );
         let documents = format!(
             "DELETE FROM documents WHERE (tenant, kind, id) IN (SELECT tenant, kind, id FROM ({due}))"
         );
         let values = params![now, read::rows(limit)];
         if self.connection.prepare_cached(&journals)?.execute(values)? > 0 {
             self.tails.forget_all();
+            self.connection.prepare_cached(&beside)?.execute(values)?;
         }
         let gone = self.connection.prepare_cached(&documents)?.execute(values)?;
         Ok(gone as u64)

@@ -29,6 +29,15 @@ impl Record for Told {
     const LABEL: &'static str = crate::JOURNALED;
 }
 
+/// A document that is kept beside a run's journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Beside;
+
+impl Record for Beside {
+    const KIND: &'static str = crate::BESIDE_JOURNAL;
+    const VERSION: u32 = 1;
+}
+
 /// Plays the script on every backend; all must answer as expected.
 pub(super) fn check(script: &str, expected: &Expect) {
     let transcript = Subject::memory().play(script);
@@ -109,6 +118,7 @@ fn add(batch: &mut Batch, words: &[&str]) {
         ["put", id, text] => batch.put(id, &note(text)),
         ["put", id, text, "until", at] => batch.put_until(id, &note(text), num(at)),
         ["tell", run, "until", at] => batch.put_until(run, &Told, num(at)),
+        ["beside", id] => batch.put(id, &Beside),
         ["delete", id] => batch.delete::<Note>(id),
         ["append", run, place, text] => {
             let (seq, epoch) = place.split_once('@').unwrap();
@@ -151,6 +161,10 @@ async fn read(store: &Store, t: &Tenant, call: &str) -> Result<String, StoreErro
             let prefix = some(prefix).unwrap_or("");
             let page = store.list_back::<Note>(t, prefix, some(before), num(limit));
             joined(page.await?.iter().map(|(id, _)| id.clone()))
+        }
+        ["beside"] => {
+            let page = store.list::<Beside>(t, "", None, 9).await?;
+            joined(page.iter().map(|(id, _)| id.clone()))
         }
         ["journal", run, from, limit] => {
             let entries = store.journal(t, run, num(from), num(limit)).await?;

@@ -369,6 +369,30 @@ fn a_journal_goes_with_the_document_that_leads_to_it() {
 }
 
 #[test]
+fn what_is_kept_beside_a_journal_goes_with_it() {
+    check(
+        "enqueue r s for me 9 + append r 1@1 one + dequeue r 1 + tell r until 5
+         beside r/1 + beside r/2 + beside r2/1 + beside r + beside r0 + put r/1 note until 5
+         b: beside r/1
+         ? purge 4 9
+         ? beside
+         ? purge 5 9
+         ? beside
+         b: ? beside",
+        &expect![[r#"
+            enqueue r s for me 9 + append r 1@1 one + dequeue r 1 + tell r until 5 → ok
+            beside r/1 + beside r/2 + beside r2/1 + beside r + beside r0 + put r/1 note until 5 → ok
+            b: beside r/1 → ok
+            ? purge 4 9 → 0 gone
+            ? beside → r; r/1; r/2; r0; r2/1
+            ? purge 5 9 → 2 gone
+            ? beside → r; r0; r2/1
+            b: ? beside → r/1
+        "#]],
+    );
+}
+
+#[test]
 fn everything_is_there_after_a_restart() {
     check(
         "put x one + blob y body + add n 5 + timer t 9 go + enqueue r s for me 9 + append r 1@1 hello

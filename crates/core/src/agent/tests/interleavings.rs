@@ -360,7 +360,8 @@ impl Life {
         let outcome = match self.draws.below(10) {
             0 => {
                 let (token, poll_seconds) = ("job".to_owned(), None);
-                let deferred = Deferred { tool_use_id, token, poll_seconds, since: 0, due: 1 };
+                let deferred =
+                    Deferred { tool_use_id, token, poll_seconds, since: 0, due: 1, doubt: None };
                 return Event::Deferred(deferred);
             }
             1 => Outcome::Reprompt { body: message },
@@ -369,7 +370,7 @@ impl Life {
             4 => Outcome::Unknown { message },
             _ => answered,
         };
-        Event::ToolReturned(ToolReturned { tool_use_id, outcome, millis: 0 })
+        Event::ToolReturned(ToolReturned::new(&tool_use_id, outcome, 0))
     }
 
     /// The client brings all results of its hand-off, with its user's word where that was asked for.
@@ -427,7 +428,7 @@ impl Life {
             if !call.effect.may_repeat() {
                 let outcome = Outcome::Unknown { message: "unknown_outcome".to_owned() };
                 let tool_use_id = call.tool_use_id;
-                let event = ToolReturned { tool_use_id, outcome, millis: 0 };
+                let event = ToolReturned::new(&tool_use_id, outcome, 0);
                 self.apply(within(&path, Event::ToolReturned(event)));
             }
         }
@@ -443,6 +444,7 @@ impl Life {
             poll_seconds: None,
             since: 0,
             due: 1,
+            doubt: None,
         };
         let path = if self.draws.one_in(2) { vec!["u9-9".to_owned()] } else { Vec::new() };
         let event = match self.draws.below(2) {

@@ -478,7 +478,7 @@ fn returned(id: &str, how: &str, text: &str) -> Event {
         "lost" => Outcome::Unknown { message },
         _ => panic!("{how} is no outcome"),
     };
-    Event::ToolReturned(ToolReturned { tool_use_id: id.to_owned(), outcome, millis: 0 })
+    Event::ToolReturned(ToolReturned::new(id, outcome, 0))
 }
 
 /// The results, each in the turn that it belongs to, as the engine records them.
@@ -519,7 +519,14 @@ fn resumed_with(results: Vec<HandBack>) -> Event {
 
 fn deferred(id: &str, token: &str) -> Event {
     let (tool_use_id, token) = (id.to_owned(), token.to_owned());
-    Event::Deferred(Deferred { tool_use_id, token, poll_seconds: None, since: 0, due: 1 })
+    Event::Deferred(Deferred {
+        tool_use_id,
+        token,
+        poll_seconds: None,
+        since: 0,
+        due: 1,
+        doubt: None,
+    })
 }
 
 pub(super) fn config() -> AgentConfig {

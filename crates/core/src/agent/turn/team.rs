@@ -92,7 +92,7 @@ fn report(turn: &Turn, id: &str, member: &Member, facts: &Facts<'_>) -> Event {
         }
     };
     let millis = u64::try_from(facts.now - member.began_at).unwrap_or(0);
-    Event::ToolReturned(ToolReturned { tool_use_id: id.to_owned(), outcome, millis })
+    Event::ToolReturned(ToolReturned::new(id, outcome, millis))
 }
 
 /// The supervisor's session attributes with what the collaborator changed; others that work beside

@@ -91,7 +91,13 @@ fn examine(turn: &Turn, used: &Use, ordinal: usize, facts: &Facts<'_>) -> Verdic
         key: turn.key(ordinal, name, &input),
         input,
         effect: policy.effect.or(tool.effect).unwrap_or_default(),
+        at: facts.now,
+        send_by: policy.send_within_seconds.map(|seconds| send_by(facts.now, seconds)),
     })
+}
+
+fn send_by(now: i64, seconds: u64) -> i64 {
+    now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000))
 }
 
 /// A message to a collaborator.
