@@ -245,7 +245,6 @@ const MEMORY: &[i64] = &[
     libc::SYS_get_mempolicy,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    libc::SYS_memfd_create,
     libc::SYS_mincore,
     libc::SYS_mlock,
     libc::SYS_mlock2,
@@ -262,8 +261,10 @@ const MEMORY: &[i64] = &[
 const PROTECTION_KEYS: &[i64] =
     &[libc::SYS_pkey_alloc, libc::SYS_pkey_free, libc::SYS_pkey_mprotect];
 
-/// Processes and threads of the jail, and what they share: System V and POSIX message queues,
-/// semaphores and memory are the ipc namespace's own.
+/// Processes and threads of the jail, and what they share: POSIX message queues, which have a limit.
+/// System V's memory, semaphores and messages, like files of `memfd_create`, are memory that belongs
+/// to no process, where neither a limit nor the server's watch counts it; they do not exist. Nor does
+/// the kernel's older asynchronous I/O, whose contexts are a number for the whole machine.
 const PROCESSES: &[i64] = &[
     libc::SYS_clone,
     libc::SYS_execve,
@@ -289,10 +290,6 @@ const PROCESSES: &[i64] = &[
     libc::SYS_mq_timedreceive,
     libc::SYS_mq_timedsend,
     libc::SYS_mq_unlink,
-    libc::SYS_msgctl,
-    libc::SYS_msgget,
-    libc::SYS_msgrcv,
-    libc::SYS_msgsnd,
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_send_signal,
     libc::SYS_prctl,
@@ -310,20 +307,12 @@ const PROCESSES: &[i64] = &[
     libc::SYS_sched_setparam,
     libc::SYS_sched_setscheduler,
     libc::SYS_sched_yield,
-    libc::SYS_semctl,
-    libc::SYS_semget,
-    libc::SYS_semop,
-    libc::SYS_semtimedop,
     libc::SYS_set_robust_list,
     libc::SYS_set_tid_address,
     libc::SYS_setpgid,
     libc::SYS_setpriority,
     libc::SYS_setrlimit,
     libc::SYS_setsid,
-    libc::SYS_shmat,
-    libc::SYS_shmctl,
-    libc::SYS_shmdt,
-    libc::SYS_shmget,
     libc::SYS_wait4,
     libc::SYS_waitid,
 ];
@@ -351,11 +340,6 @@ const WAITING: &[i64] = &[
     libc::SYS_epoll_pwait,
     libc::SYS_epoll_pwait2,
     libc::SYS_eventfd2,
-    libc::SYS_io_cancel,
-    libc::SYS_io_destroy,
-    libc::SYS_io_getevents,
-    libc::SYS_io_setup,
-    libc::SYS_io_submit,
     libc::SYS_ppoll,
     libc::SYS_pselect6,
     libc::SYS_timerfd_create,

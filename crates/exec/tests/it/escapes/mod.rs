@@ -7,6 +7,7 @@
 //! with something in every place that an attempt reaches for (`stage.py`), once as root and once as
 //! an ordinary user.
 
+mod bombs;
 mod stage;
 
 use std::collections::BTreeMap;
