@@ -5,6 +5,7 @@ import json
 import pytest
 
 from support.agents import function, unique
+from support.model import Say
 from support.terminal import run
 from support.tools import ONCE, READ
 
@@ -117,6 +118,18 @@ def test_operations_are_judged_by_their_responses(agent, lint):
     assert code == 1
     assert ("html-response", "get__shop__getOrder") in rules(report, "error")
     assert ("errors-undescribed", "get__shop__getOrder") in rules(report, "warning")
+
+
+def test_what_a_tool_answered_in_a_run_counts(agent, model, lint, craton):
+    """D7: a page that reaches the model as a success."""
+    model.turn(Say(calls=[("shop__get_order", {"order_id": "A-1001"})]), Say("<answer>Done.</answer>"))
+    one = agent().serve(lambda event: "<html><title>502 Bad Gateway</title></html>")
+    one.group(good("get_order"), executor=READ)
+    assert ("html-response", "shop__get_order") not in rules(lint(one)[1])
+    one.prepare()
+    one.talk("Where is A-1001?")
+    code, report = lint(one)
+    assert code == 1 and ("html-response", "shop__get_order") in rules(report, "error")
 
 
 def test_the_draft_an_alias_and_a_version_are_different_things(agent, cp, lint):

@@ -1,6 +1,6 @@
 //! What the server has of an agent: its groups, the functions behind them, what their roles allow.
 //!
-//! It reads, by AWS's own operations, and changes nothing. What it may not see, or what is not
+//! It reads, by AWS's own operations and the runs that the server keeps, and changes nothing. What it may not see, or what is not
 //! there, is left open: a tool is judged by what is known.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,16 @@ use engine::function::{function_name, qualifier};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value as Json, json};
 
-use super::subject::{Function, Grant, Role, functions_of};
+use super::subject::{Answer, Function, Grant, Role, functions_of};
 use crate::aws::AGENT;
 use crate::client::Client;
 use crate::cmd::chat::partner;
+use crate::cmd::escaped;
 use crate::groups;
 use crate::stream::Failure;
+
+/// Runs whose answers are read.
+const RUNS: usize = 20;
 
 /// What is looked at: the agent's name and id, the version, and all that was found.
 pub(super) struct Seen {
@@ -25,6 +29,8 @@ pub(super) struct Seen {
     pub(super) instruction: String,
     pub(super) groups: Vec<Json>,
     pub(super) functions: BTreeMap<String, Function>,
+    /// What tools answered in the latest runs, by the model's names of them.
+    pub(super) answers: BTreeMap<String, Vec<Answer>>,
     /// What could not be read, and why.
     pub(super) unread: Vec<String>,
 }
@@ -47,6 +53,31 @@ pub(super) async fn look(
         true => format!("the agent {id} has no version {version}; `craton lint {agent}` judges its draft (CR0029)"),
         false => failure.coded(),
     })
+}
+
+/// What the tools of the agent's latest runs answered.
+async fn answers(client: &Client, agent: &str) -> Result<BTreeMap<String, Vec<Answer>>, String> {
+    let listed = client.get("craton", "/_craton/v1/runs").await?;
+    let runs = listed["runs"].as_array().into_iter().flatten();
+    let own = runs.filter(|run| run["agentId"] == agent).filter_map(|run| run["run"].as_str());
+    let mut answers: BTreeMap<String, Vec<Answer>> = BTreeMap::new();
+    for run in own.take(RUNS) {
+        let view = client.get("craton", &format!("/_craton/v1/runs/{}", escaped(run))).await?;
+        let steps = view["steps"].as_array().into_iter().flatten();
+        for step in steps.filter(|step| step["kind"] == "tool") {
+            let (Some(name), Some(outcome)) = (step["name"].as_str(), step["outcome"].as_str())
+            else {
+                continue;
+            };
+            let said = match &step["output"] {
+                Json::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let (run, outcome) = (run.to_owned(), outcome.to_owned());
+            answers.entry(name.to_owned()).or_default().push(Answer { run, outcome, said });
+        }
+    }
+    Ok(answers)
 }
 
 /// The version to which an alias leads.
@@ -78,7 +109,11 @@ async fn read(client: &Client, partner: partner::Partner, version: &str) -> Resu
     }
     let instruction = shown["instruction"].as_str().unwrap_or_default().to_owned();
     let version = version.to_owned();
-    Ok(Seen { name, id, version, instruction, groups, functions, unread })
+    let answers = answers(client, &id).await.unwrap_or_else(|why| {
+        unread.push(format!("what tools answered: {why}"));
+        BTreeMap::new()
+    });
+    Ok(Seen { name, id, version, instruction, groups, functions, answers, unread })
 }
 
 /// A function that is mapped to a URL need not be there: then nothing is known of it.

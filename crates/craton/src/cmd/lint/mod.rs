@@ -76,7 +76,12 @@ async fn judge(args: &Args) -> Result<bool, String> {
     let client = args.endpoint.client(AGENT)?;
     let (alias, number) = (args.alias.as_deref(), args.number.as_deref());
     let seen = look::look(&client, &args.agent, alias, number).await?;
-    let shown = Shown { groups: &seen.groups, functions: &seen.functions, policies: &policies };
+    let shown = Shown {
+        groups: &seen.groups,
+        functions: &seen.functions,
+        answers: &seen.answers,
+        policies: &policies,
+    };
     let subject = Subject::of(&seen.instruction, &shown);
     let findings = rules::examine(&subject);
     let report = Report { seen: &seen, subject: &subject, findings: &findings };

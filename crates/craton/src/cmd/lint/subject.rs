@@ -43,6 +43,17 @@ pub(super) struct Tool {
     pub(super) by_method: Option<Effect>,
     pub(super) confirm: bool,
     pub(super) role: Option<Role>,
+    /// What it answered in earlier runs.
+    pub(super) answers: Vec<Answer>,
+}
+
+/// What a tool answered, and how the call ended.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) run: String,
+    /// `answered`, `error` and so on.
+    pub(super) outcome: String,
+    pub(super) said: String,
 }
 
 pub(super) struct Api {
@@ -92,6 +103,8 @@ pub(super) struct Shown<'a> {
     pub(super) groups: &'a [Json],
     /// By name.
     pub(super) functions: &'a BTreeMap<String, Function>,
+    /// By the model's name of the tool.
+    pub(super) answers: &'a BTreeMap<String, Vec<Answer>>,
     /// `[tools]` of craton.toml, by ARN, name, or either with `:TOOL`.
     pub(super) policies: &'a BTreeMap<String, ToolPolicy>,
 }
@@ -164,6 +177,7 @@ fn of_tool(tool: tool::Tool, document: &Json, shown: &Shown<'_>) -> Tool {
     let mut parameters = Vec::new();
     members(&tool.input, "", 0, &mut parameters);
     Tool {
+        answers: shown.answers.get(&tool.name).cloned().unwrap_or_default(),
         name: tool.name,
         group: tool.group,
         description: tool.description,

@@ -1,9 +1,11 @@
-//! Whether an OpenAPI document says what its operations answer, also when they fail.
+//! What a tool answers, also when it fails: by its OpenAPI document, and by what it answered.
 
 use serde_json::Value as Json;
 
-use super::super::subject::{Api, Tool};
-use super::{ERRORS_UNDESCRIBED, Finding, HTML_RESPONSE, RESPONSE_UNDESCRIBED, Severity};
+use super::super::subject::{Answer, Api, Tool};
+use super::{
+    ERRORS_UNDESCRIBED, Finding, HTML_RESPONSE, LARGE_ANSWER, RESPONSE_UNDESCRIBED, Severity, shown,
+};
 
 /// How a stack trace looks in an example.
 const TRACES: &[&str] = &[
@@ -16,6 +18,7 @@ const TRACES: &[&str] = &[
 ];
 
 pub(super) fn examine(tool: &Tool, found: &mut Vec<Finding>) {
+    heard(tool, found);
     let Some(api) = &tool.api else { return };
     succeeds(tool, api, found);
     fails(tool, api, found);
@@ -29,6 +32,52 @@ pub(super) fn examine(tool: &Tool, found: &mut Vec<Finding>) {
             found.push(tool.finding(&HTML_RESPONSE, Severity::Error, what, fix));
         }
     }
+}
+
+/// What it really answered, once of each kind.
+fn heard(tool: &Tool, found: &mut Vec<Finding>) {
+    let first = |is: &dyn Fn(&Answer) -> bool| tool.answers.iter().find(|answer| is(answer));
+    if let Some(answer) = first(&|answer| answer.outcome == "answered" && is_page(&answer.said)) {
+        let what = format!(
+            "in run {} it answered a page or a stack trace: {}",
+            answer.run,
+            shown(answer.said.trim())
+        );
+        let fix = format!(
+            "in the handler of {}: answer \"order_not_found: no order matches; ask for the id again\", and never what a library raised",
+            tool.at()
+        );
+        found.push(tool.finding(&HTML_RESPONSE, Severity::Error, what, fix));
+    }
+    if let Some(answer) = first(&|answer| answer.said.starts_with("response_too_large")) {
+        let what = format!("in run {} {}", answer.run, shown(&answer.said));
+        let fix = format!(
+            "in the handler of {}: the first few, their number and how to ask for fewer",
+            tool.at()
+        );
+        found.push(tool.finding(&LARGE_ANSWER, Severity::Warning, what, fix));
+    }
+    if let Some(answer) = first(&|answer| answer.said.starts_with("tool_failed")) {
+        let what = format!("in run {} its function failed: {}", answer.run, shown(&answer.said));
+        let fix = format!(
+            "in the handler of {}: catch it, and answer which error it is and what to do",
+            tool.at()
+        );
+        found.push(tool.finding(&ERRORS_UNDESCRIBED, Severity::Warning, what, fix));
+    }
+}
+
+/// A page as a whole, not a text that quotes some of one.
+fn is_page(said: &str) -> bool {
+    let is_html = |trace: &str| trace.starts_with('<');
+    match trace_in(said) {
+        Some(trace) if is_html(trace) => said.trim_start().starts_with(trace),
+        found => found.is_some(),
+    }
+}
+
+fn trace_in(text: &str) -> Option<&'static str> {
+    TRACES.iter().find(|trace| text.contains(**trace)).copied()
 }
 
 fn succeeds(tool: &Tool, api: &Api, found: &mut Vec<Finding>) {
@@ -78,7 +127,7 @@ fn page(response: &Json) -> Option<String> {
         }
         let examples = format!("{}{}", described["example"], described["examples"]);
         let examples = examples.replace("\\n", "\n");
-        if let Some(trace) = TRACES.iter().find(|trace| examples.contains(**trace)) {
+        if let Some(trace) = trace_in(&examples) {
             return Some(format!("has an example with {:?}", trace.trim()));
         }
     }

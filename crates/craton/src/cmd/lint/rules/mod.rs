@@ -54,8 +54,8 @@ impl Item {
             Item::Role => tool.role.is_some(),
             // The client performs what control is returned for, and knows how often.
             Item::Idempotency => tool.function.is_some(),
-            // AWS's function schema has no place for what a function answers.
-            Item::Answers => tool.api.is_some(),
+            // AWS's function schema has no place for what a function answers: it is seen in runs.
+            Item::Answers => tool.api.is_some() || !tool.answers.is_empty(),
             Item::Name | Item::WhenToUse | Item::HandOff | Item::Scope | Item::Trust => true,
         }
     }
@@ -143,6 +143,8 @@ rules! {
         "a model mends its call by a short structured error, and by nothing else";
     HTML_RESPONSE = "html-response", Answers,
         "a page or a stack trace costs thousands of tokens, says little and may carry instructions";
+    LARGE_ANSWER = "large-answer", Answers,
+        "the model gets none of an answer that is too large";
     HIGH_IMPACT = "high-impact", HandOff,
         "a model that is wrong, or was talked into it, does this without anybody's word";
     FREE_FORM = "free-form", Scope,
