@@ -20,6 +20,10 @@ pub struct Config {
     /// `"jail"`: each process in namespaces of its own, without privileges, network and the host's
     /// files (docs/sandbox.md). `"process"`: with the rights of the server. Default: `"process"`.
     pub isolation: Isolation,
+    /// What functions need at least: `"jail"` refuses calls where a layer of the jail is missing,
+    /// which is otherwise done without and said in the log; `"gvisor"` and `"vm"`, which nothing
+    /// offers yet, refuse all. Default: none.
+    pub min_isolation: Option<MinIsolation>,
     /// The Python 3 that runs `python3.x` functions. Default: `python3` on the PATH.
     pub python: Option<PathBuf>,
     /// The Node.js that runs `nodejs*.x` functions. Default: `node` on the PATH.
@@ -45,12 +49,32 @@ pub enum Isolation {
     Process,
 }
 
+/// Classes of isolation, each more than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MinIsolation {
+    Jail,
+    Gvisor,
+    Vm,
+}
+
+impl MinIsolation {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            MinIsolation::Jail => "jail",
+            MinIsolation::Gvisor => "gvisor",
+            MinIsolation::Vm => "vm",
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             work_dir: PathBuf::new(),
             jail_init: None,
             isolation: Isolation::Process,
+            min_isolation: None,
             python: None,
             node: None,
             max_concurrency: 10,

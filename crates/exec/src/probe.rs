@@ -3,21 +3,62 @@
 use tokio::process::Command;
 
 use crate::config::Config;
+use crate::functions::containment::{Containment, House};
 use crate::functions::interpreter::{Interpreter, Kind, run};
 use crate::functions::{node, python};
+use crate::jail::letter::Layer;
 use crate::limits;
 
 /// A thing that functions need, and where it is or why it cannot be used.
 #[derive(Debug)]
 pub struct Probe {
-    pub what: &'static str,
+    pub what: String,
     pub found: Result<String, String>,
     /// The configuration names it, so its lack is a mistake and not a choice.
     pub named: bool,
 }
 
-/// Python, Node, and what pip needs to install boto3.
+/// The jail, Python, Node, and what pip needs to install boto3.
 pub async fn probe(config: &Config) -> Vec<Probe> {
+    let mut probes = isolation(config).await;
+    probes.extend(interpreters(config).await);
+    probes
+}
+
+/// One line for what there is, and one for each layer that is not.
+async fn isolation(config: &Config) -> Vec<Probe> {
+    let containment = Containment::new(config);
+    let refusal = containment.house().await.err();
+    let line = |what: &str, found| Probe { what: what.to_owned(), found, named: false };
+    let mut probes = vec![match containment.look_once().await {
+        House::Process => line(
+            "isolation",
+            Err("functions have the rights of the server; set functions.isolation = \"jail\""
+                .to_owned()),
+        ),
+        House::Jail(layers) => {
+            let there = Layer::ALL.iter().filter(|layer| layers.lacks(**layer).is_none());
+            let there = there.map(|layer| layer.name()).collect::<Vec<_>>().join(", ");
+            let level = if layers.shortfall().is_some() { "part of a jail" } else { "jail" };
+            line("isolation", Ok(format!("{level}: {there}")))
+        }
+    }];
+    if let House::Jail(layers) = containment.look_once().await {
+        probes.extend(layers.missing.iter().map(|missing| {
+            let why = format!("{}; {}", missing.why, missing.layer.advice());
+            line(&format!("isolation without {}", missing.layer.name()), Err(why))
+        }));
+    }
+    // Split like the others: what is wrong, then what to do.
+    let demanded = refusal.map(|why| {
+        let what = "functions.min_isolation".to_owned();
+        Probe { what, found: Err(format!("calls of functions are refused: {why}")), named: true }
+    });
+    probes.extend(demanded);
+    probes
+}
+
+async fn interpreters(config: &Config) -> Vec<Probe> {
     let python = Interpreter::new(&python::KIND, config.python.clone());
     let node = Interpreter::new(&node::KIND, config.node.clone());
     let mut probes = vec![
@@ -36,20 +77,16 @@ pub async fn probe(config: &Config) -> Vec<Probe> {
                 config.boto3
             )
         });
-        probes.push(Probe { what: "boto3 of Python functions", found, named: false });
+        let what = "boto3 of Python functions".to_owned();
+        probes.push(Probe { what, found, named: false });
     }
     probes
 }
 
-async fn interpreter(
-    what: &'static str,
-    kind: &Kind,
-    interpreter: &Interpreter,
-    named: bool,
-) -> Probe {
+async fn interpreter(what: &str, kind: &Kind, interpreter: &Interpreter, named: bool) -> Probe {
     let found = interpreter.get().await.map(|found| {
         let (major, minor) = found.version;
         format!("{} {major}.{minor} at {}", kind.program, found.executable.display())
     });
-    Probe { what, found, named }
+    Probe { what: what.to_owned(), found, named }
 }

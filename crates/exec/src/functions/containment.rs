@@ -7,10 +7,13 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::{Config, Isolation};
+use tokio::sync::OnceCell;
+
+use crate::config::{Config, Isolation, MinIsolation};
 use crate::function::Function;
 use crate::functions::runtime::Launch;
 use crate::jail::backend::{Backend, Jail, Plain};
+use crate::jail::layers::Layers;
 use crate::jail::letter::Manner;
 use crate::jail::{Bind, Limits, Relay, Spec};
 use crate::limits;
@@ -40,23 +43,76 @@ impl Places {
 
 /// Decided when the first function starts.
 pub(crate) struct Containment {
-    config: Isolation,
+    config: Config,
     init: PathBuf,
     /// Users of the host for the jails of a server that is root.
     users: Option<Users>,
+    house: OnceCell<House>,
+}
+
+/// What stands between functions and this machine.
+#[derive(Debug)]
+pub(crate) enum House {
+    Jail(Layers),
+    /// As configured.
+    Process,
 }
 
 impl Containment {
     pub(crate) fn new(config: &Config) -> Containment {
         Containment {
-            config: config.isolation,
             init: config.jail_init.clone().unwrap_or_else(|| "/proc/self/exe".into()),
             users: Users::of_this_server(),
+            config: config.clone(),
+            house: OnceCell::new(),
         }
     }
 
+    /// Looks once what there is. The error says which layer of what is demanded is missing.
+    pub(crate) async fn house(&self) -> Result<&House, String> {
+        let house = self.look_once().await;
+        self.config.min_isolation.map_or(Ok(house), |least| house.at_least(least).map(|()| house))
+    }
+
+    /// Whatever is demanded.
+    pub(crate) async fn look_once(&self) -> &House {
+        self.house.get_or_init(|| self.look()).await
+    }
+
+    async fn look(&self) -> House {
+        match self.config.isolation {
+            Isolation::Process => House::Process,
+            Isolation::Jail => {
+                let host_user = self.users.as_ref().map(Users::next);
+                let layers = Layers::probe(&self.init, host_user).await;
+                for missing in &layers.missing {
+                    let advice = missing.layer.advice();
+                    tracing::warn!(
+                        "functions run without a layer of their jail: {missing}; {advice}"
+                    );
+                }
+                House::Jail(layers)
+            }
+        }
+    }
+
+    pub(crate) fn backend(&self, house: &House) -> Box<dyn Backend> {
+        let House::Jail(Layers { manner: Some(manner), .. }) = house else {
+            return Box::new(Plain);
+        };
+        let host_user = manner.host_user.and(self.users.as_ref()).map(Users::next);
+        let manner = Manner { rehearse: false, host_user, ..*manner };
+        Box::new(Jail { init: self.init.clone(), manner })
+    }
+}
+
+impl House {
+    /// Whether a process has a root and a network of its own.
     pub(crate) fn has_rooms(&self) -> bool {
-        self.config == Isolation::Jail
+        match self {
+            House::Jail(layers) => layers.manner.is_some_and(|manner| manner.rooms),
+            House::Process => false,
+        }
     }
 
     /// Where a process sees the folders.
@@ -64,16 +120,26 @@ impl Containment {
         if self.has_rooms() { Places::inside() } else { host.clone() }
     }
 
-    pub(crate) fn backend(&self) -> Box<dyn Backend> {
-        if !self.has_rooms() {
-            return Box::new(Plain);
+    fn at_least(&self, least: MinIsolation) -> Result<(), String> {
+        let lacks = |what: String| {
+            let least = least.name();
+            Err(format!("min_isolation = {least:?} is not met: {what} (CR0036)"))
+        };
+        match (least, self) {
+            (MinIsolation::Gvisor | MinIsolation::Vm, _) => {
+                lacks(format!("nothing here offers {}", least.name()))
+            }
+            (MinIsolation::Jail, House::Process) => {
+                lacks("isolation = \"process\" asks for less".to_owned())
+            }
+            (MinIsolation::Jail, House::Jail(layers)) => match layers.shortfall() {
+                Some(missing) => lacks(format!("{missing}; {}", missing.layer.advice())),
+                None => Ok(()),
+            },
         }
-        let host_user = self.users.as_ref().map(Users::next);
-        let manner = Manner { rooms: true, host_user, rehearse: false };
-        Box::new(Jail { init: self.init.clone(), manner })
     }
 
-    /// The jail of one process; its variables come later.
+    /// The jail of one process; its variables and its network come later.
     pub(crate) fn spec(&self, function: &Function, launch: Launch, host: &Places) -> Spec {
         let seen = self.seen(host);
         let pair = |source: &Path, target: &Path| Bind {

@@ -7,7 +7,7 @@
 
 mod answer;
 mod code;
-mod containment;
+pub(crate) mod containment;
 mod environment;
 pub(crate) mod interpreter;
 mod logs;
@@ -236,18 +236,15 @@ impl Inner {
             let message = format!("function {name}: its code {} is not unpacked", function.code);
             Unlaunched::Host(ExecError::NotSent(message))
         })?;
+        let house = self.containment.house().await.map_err(|why| {
+            Unlaunched::Host(ExecError::Refused(format!("function {name}: {why}")))
+        })?;
         let host = self.runtimes.places(code);
-        let launch = self.runtimes.launch(function, &host, &self.containment.seen(&host)).await?;
+        let launch = self.runtimes.launch(function, &host, &house.seen(&host)).await?;
         let place = self.room().map_err(Unlaunched::Host)?;
-        let (containment, sockets) = (&self.containment, &self.sockets);
-        let start = Start {
-            function,
-            surroundings: &call.surroundings,
-            launch,
-            host,
-            containment,
-            sockets,
-        };
+        let backend = self.containment.backend(house);
+        let (surroundings, sockets) = (&call.surroundings, &self.sockets);
+        let start = Start { function, surroundings, launch, host, house, backend, sockets };
         Process::start(start, place).await.map_err(|e| {
             let message = format!("function {name}: starting a process: {e}");
             Unlaunched::Host(match e.kind() {

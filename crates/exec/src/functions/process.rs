@@ -19,7 +19,7 @@ use tokio::process::Child;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::function::{Function, Invocation, Surroundings};
-use crate::functions::containment::{Containment, Places, relay_to};
+use crate::functions::containment::{House, Places, relay_to};
 use crate::functions::environment;
 use crate::functions::logs::Output;
 use crate::functions::report::Verdict;
@@ -27,7 +27,8 @@ use crate::functions::runtime::Launch;
 use crate::functions::runtime_api::{Answer, Call, Door, Phase, RuntimeApi};
 use crate::functions::sockets::{Folder, Sockets};
 use crate::functions::usage::Usage;
-use crate::jail::{Relay, backend};
+use crate::jail::Relay;
+use crate::jail::backend::{self, Backend};
 use crate::limits;
 
 /// How many processes this server has started.
@@ -40,7 +41,8 @@ pub(crate) struct Start<'a> {
     pub(crate) launch: Launch,
     /// Where the server has the function's files.
     pub(crate) host: Places,
-    pub(crate) containment: &'a Containment,
+    pub(crate) house: &'a House,
+    pub(crate) backend: Box<dyn Backend>,
     pub(crate) sockets: &'a Sockets,
 }
 
@@ -75,12 +77,12 @@ impl Process {
         place_among_all: OwnedSemaphorePermit,
     ) -> io::Result<Process> {
         let began = Instant::now();
-        let Start { function, surroundings, mut launch, host, containment, sockets } = start;
-        let way = Way::open(containment, sockets).await?;
+        let Start { function, surroundings, mut launch, host, house, backend, sockets } = start;
+        let way = Way::open(house, sockets).await?;
         let bin = launch.bin.take();
         let (variables, packages) = (std::mem::take(&mut launch.env), launch.packages.clone());
-        let mut spec = containment.spec(function, launch, &host);
-        let seen = containment.seen(&host);
+        let mut spec = house.spec(function, launch, &host);
+        let seen = house.seen(&host);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let place = environment::Place {
             runtime_api: way.address,
@@ -92,12 +94,12 @@ impl Process {
         spec.relays.extend(way.relay);
         let (output, stdout, stderr) = Output::open(&function.name)?;
         let api = RuntimeApi::open(way.door, packages);
-        let mut contained = containment.backend().start(&spec, (stdout, stderr))?;
+        let mut contained = backend.start(&spec, (stdout, stderr))?;
         let group =
             contained.group().ok_or_else(|| io::Error::other("the process ended at once"))?;
-        for missing in contained.built().await? {
-            tracing::debug!(function = function.name, %missing, "a jail lacks a layer");
-        }
+        // What it goes without was told when this machine was looked at.
+        let built = contained.built().await;
+        built.map_err(|what| io::Error::other(format!("its jail could not be built: {what}")))?;
         let (sender, exit) = watch::channel(None);
         tokio::spawn(reap(contained.child, sender));
         Ok(Process {
@@ -229,8 +231,8 @@ struct Way {
 }
 
 impl Way {
-    async fn open(containment: &Containment, sockets: &Sockets) -> io::Result<Way> {
-        if containment.has_rooms() {
+    async fn open(house: &House, sockets: &Sockets) -> io::Result<Way> {
+        if house.has_rooms() {
             let folder = sockets.folder()?;
             let (listener, socket) = folder.listen("runtime-api")?;
             let (relay, address) = relay_to(socket);

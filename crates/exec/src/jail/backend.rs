@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::Spec;
-use super::letter::{Letter, Manner, Missing, Reply};
+use super::letter::{At, Layer, Letter, Manner, Missing, Reply};
 use crate::limits;
 
 /// What a start leaves in the server's hands.
@@ -35,8 +35,9 @@ pub(crate) trait Backend: Send + Sync {
 }
 
 impl Contained {
-    /// Resolves when the walls stand. The answer is what is missing of them.
-    pub(crate) async fn built(&mut self) -> io::Result<Vec<Missing>> {
+    /// Resolves when the walls stand. The answer is what is missing of them; an error is the wall
+    /// that could not be built.
+    pub(crate) async fn built(&mut self) -> Result<Vec<Missing>, Missing> {
         let Some(letter) = self.letter.take() else { return Ok(vec![]) };
         let exchange = async {
             // An init that ended at once says so by its end, not here.
@@ -45,14 +46,17 @@ impl Contained {
             while !reply.ends_with(b"\n") && self.line.read_buf(&mut reply).await? > 0 {}
             Ok::<_, io::Error>(reply)
         };
-        let reply = tokio::time::timeout(limits::JAIL_BUILT, exchange).await;
-        let reply = reply.map_err(|_| io::Error::other("its jail was not built in time"))??;
+        let reply = match tokio::time::timeout(limits::JAIL_BUILT, exchange).await {
+            Ok(reply) => reply.at(Layer::Limits, "hearing of the init")?,
+            Err(late) => return Err(late).at(Layer::Limits, "building it"),
+        };
         match serde_json::from_slice(&reply) {
             Ok(Reply::Started { without }) => Ok(without),
-            Ok(Reply::Failed(missing)) => {
-                Err(io::Error::other(format!("its jail could not be built: {missing}")))
+            Ok(Reply::Failed(missing)) => Err(missing),
+            Err(_) => {
+                let why = "its init ended without a word".to_owned();
+                Err(Missing { layer: Layer::Limits, why })
             }
-            Err(_) => Err(io::Error::other("the init of its jail ended without a word")),
         }
     }
 

@@ -20,7 +20,7 @@ use rustix::process::{
 };
 use rustix::thread::set_no_new_privs;
 
-use super::letter::{At, Layer, Letter, Missing, Reply};
+use super::letter::{At, Layer, Letter, Manner, Missing, Reply};
 use super::{landlock, limits, mounts, namespaces, relay, seccomp};
 
 /// What the shell says of a program that cannot be executed.
@@ -147,19 +147,25 @@ fn build(letter: &Letter) -> Result<House, Missing> {
     let mut relays = vec![];
     if manner.rooms {
         let prepared = relay::prepare(&spec.relays).at(Layer::Network, "sockets of the server")?;
-        // Before the identity changes, the owner is told in the host's numbers.
-        let owner = manner.host_user.map_or((namespaces::USER, namespaces::GROUP), |u| (u, u));
-        let built = mounts::build(spec, owner)?;
+        let built = mounts::build(spec, &tenant(*manner))?;
         if let Some(user) = manner.host_user {
-            namespaces::step_down(user)?;
+            namespaces::step_down(user, manner.user_namespace)?;
         }
-        namespaces::furnish(built.sysctls.as_ref())?;
+        let sysctls = built.sysctls.as_ref().filter(|_| manner.user_namespace);
+        namespaces::furnish(sysctls)?;
         relays = relay::listen(prepared).at(Layer::Network, "listening on the loopback")?;
     }
     namespaces::drop_capabilities()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Layer::Capabilities, "dumpable")?;
     set_parent_process_death_signal(Some(Signal::KILL)).at(Layer::Limits, "death signal")?;
     Ok(House { relays, without: vec![] })
+}
+
+/// Root builds before it changes its identity, in the host's numbers.
+fn tenant(manner: Manner) -> mounts::Tenant {
+    let mapped = (namespaces::USER, namespaces::GROUP);
+    let here = manner.host_user.map_or(mapped, |user| (user, user));
+    mounts::Tenant { here, inside: if manner.user_namespace { mapped } else { here } }
 }
 
 /// Starts the process, relays and reaps until it ends.

@@ -12,16 +12,18 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
+use super::mounts::SETTINGS;
 use super::{Bind, Spec};
 
 /// The newest that this code knows; older kernels do what they can of it.
 const NEWEST: ABI = ABI::V6;
 
-/// Folders of a jail that may be written to, beside what the spec binds.
-const WRITABLE: &[&str] = &["/tmp", "/dev/shm", "/dev", "/proc"];
+/// In rooms the mounts decide what there is.
+const ROOM_READABLE: &[&str] = &["/"];
+const ROOM_WRITABLE: &[&str] = &["/tmp", "/dev", "/proc"];
 
-/// Without rooms: what of the host a runtime reads.
-const READABLE: &[&str] = &[
+/// Without rooms: what of the host a runtime reads, and nothing that may hold a secret.
+const HOST_READABLE: &[&str] = &[
     "/usr",
     "/bin",
     "/sbin",
@@ -30,10 +32,15 @@ const READABLE: &[&str] = &[
     "/lib64",
     "/nix/store",
     "/gnu/store",
-    "/etc",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
     "/proc",
-    "/dev",
 ];
+const HOST_WRITABLE: &[&str] =
+    &["/tmp", "/dev/shm", "/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"];
 
 /// The rules, open files included, made while there is still memory to be had.
 pub(crate) fn rules(spec: &Spec, rooms: bool) -> io::Result<RulesetCreated> {
@@ -44,20 +51,20 @@ pub(crate) fn rules(spec: &Spec, rooms: bool) -> io::Result<RulesetCreated> {
         .and_then(Ruleset::create)
         .map_err(io::Error::other)?;
     let (read, all) = (AccessFs::from_read(NEWEST), AccessFs::from_all(NEWEST));
-    let rules = if rooms {
-        READABLE_ROOM.iter().try_fold(rules, |rules, path| grant(rules, Path::new(path), read))?
-    } else {
-        READABLE.iter().try_fold(rules, |rules, path| grant(rules, Path::new(path), read))?
+    let (readable, writable) = match rooms {
+        true => (ROOM_READABLE.to_vec(), ROOM_WRITABLE),
+        false => ([HOST_READABLE, SETTINGS].concat(), HOST_WRITABLE),
     };
-    let rules =
-        WRITABLE.iter().try_fold(rules, |rules, path| grant(rules, Path::new(path), all))?;
+    let grant_all = |rules, paths: &[&str], access| {
+        paths.iter().try_fold(rules, |rules, path| grant(rules, Path::new(path), access))
+    };
+    let rules = grant_all(rules, &readable, read)?;
+    let rules = grant_all(rules, writable, all)?;
     let seen = |bind: &Bind| if rooms { bind.target.clone() } else { bind.source.clone() };
     spec.binds.iter().try_fold(rules, |rules, bind| {
         grant(rules, &seen(bind), if bind.writable { all } else { read })
     })
 }
-
-const READABLE_ROOM: &[&str] = &["/"];
 
 fn grant(
     rules: RulesetCreated,

@@ -24,6 +24,8 @@ pub(crate) struct Manner {
     /// Namespaces and a root of its own. Without them the process sees the host's files as far as
     /// Landlock lets it, and the host's loopback.
     pub(crate) rooms: bool,
+    /// One of them for users. Root can do without.
+    pub(crate) user_namespace: bool,
     /// The unprivileged user of the host that the process is, where the server may choose.
     pub(crate) host_user: Option<u32>,
     /// Build everything, start nothing.
@@ -60,6 +62,56 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
+    pub(crate) const ALL: &[Layer] = &[
+        Layer::User,
+        Layer::Namespaces,
+        Layer::Mounts,
+        Layer::Network,
+        Layer::Capabilities,
+        Layer::NoNewPrivileges,
+        Layer::Seccomp,
+        Layer::Landlock,
+        Layer::Limits,
+        Layer::Cgroup,
+    ];
+
+    /// Without it, it is not the jail that is promised.
+    pub(crate) fn is_required(self) -> bool {
+        !matches!(self, Layer::Landlock | Layer::Cgroup)
+    }
+
+    /// What a person can do to have it.
+    pub(crate) fn advice(self) -> &'static str {
+        match self {
+            Layer::User => {
+                "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian), \
+                 kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), \
+                 user.max_user_namespaces above 0; Docker: --security-opt seccomp=unconfined \
+                 --security-opt apparmor=unconfined"
+            }
+            Layer::Namespaces | Layer::Network => {
+                "Docker: --security-opt seccomp=unconfined; elsewhere a kernel with PID_NS, \
+                 IPC_NS, UTS_NS and NET_NS"
+            }
+            Layer::Mounts => {
+                "kernel 5.12 or later; Docker: --security-opt systempaths=unconfined \
+                 --security-opt apparmor=unconfined"
+            }
+            Layer::Capabilities | Layer::NoNewPrivileges | Layer::Limits => {
+                "the kernel refuses what every kernel allows: look for a security module's word in \
+                 its log"
+            }
+            Layer::Seccomp => "a kernel with CONFIG_SECCOMP_FILTER",
+            Layer::Landlock => {
+                "kernel 5.13 or later, with landlock in its lsm= parameter (CONFIG_LSM)"
+            }
+            Layer::Cgroup => {
+                "run the server in a cgroup that it may divide: systemd's Delegate=yes; Docker: \
+                 --cgroupns=private with /sys/fs/cgroup writable"
+            }
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Layer::User => "user namespace",

@@ -15,6 +15,7 @@ pub(crate) mod backend;
 mod init;
 #[cfg(target_os = "linux")]
 mod landlock;
+pub(crate) mod layers;
 pub(crate) mod letter;
 #[cfg(target_os = "linux")]
 mod limits;

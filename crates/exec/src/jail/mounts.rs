@@ -20,7 +20,7 @@ use rustix::mount::{
 use rustix::process::pivot_root;
 
 use super::letter::{At, Layer, Missing};
-use super::namespaces::{GROUP, USER, USER_NAME};
+use super::namespaces::USER_NAME;
 use super::{Bind, Spec};
 use crate::limits;
 
@@ -31,7 +31,7 @@ const SYSTEM: &[&str] =
     &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
 
 /// Settings that programs and libraries need and that hold nobody's secrets.
-const SETTINGS: &[&str] = &[
+pub(crate) const SETTINGS: &[&str] = &[
     "/etc/alternatives",
     "/etc/ca-certificates",
     "/etc/crypto-policies",
@@ -77,9 +77,17 @@ pub(crate) struct Built {
     pub(crate) sysctls: Option<OwnedFd>,
 }
 
-/// Builds the root and moves into it. `owner` is the user that /tmp belongs to, as this process
-/// sees users.
-pub(crate) fn build(spec: &Spec, owner: (u32, u32)) -> Result<Built, Missing> {
+/// Who a jail is for: user and group.
+pub(crate) struct Tenant {
+    /// As this process sees them, for what it makes.
+    pub(crate) here: (u32, u32),
+    /// As the process in the jail will see itself.
+    pub(crate) inside: (u32, u32),
+}
+
+/// Builds the root and moves into it.
+pub(crate) fn build(spec: &Spec, tenant: &Tenant) -> Result<Built, Missing> {
+    let owner = tenant.here;
     let layer = Layer::Mounts;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).at(layer, "making mounts private")?;
@@ -88,12 +96,13 @@ pub(crate) fn build(spec: &Spec, owner: (u32, u32)) -> Result<Built, Missing> {
         for path in SYSTEM {
             system(path).at(layer, path)?;
         }
-        settings(spec)?;
+        settings(spec, tenant.inside)?;
+        devices(owner).at(layer, "/dev")?;
+        tmpfs("/tmp", &writable(u64::from(spec.limits.tmp_mb) << 20, owner)).at(layer, "/tmp")?;
+        // Last, because an interpreter may live in /tmp.
         for bind in &spec.binds {
             place(bind).at(layer, bind.target.display())?;
         }
-        devices(owner).at(layer, "/dev")?;
-        tmpfs("/tmp", &writable(u64::from(spec.limits.tmp_mb) << 20, owner)).at(layer, "/tmp")?;
         proc().at(layer, "/proc")
     })()?;
     rustix::process::chdir("/").at(layer, "chdir")?;
@@ -139,7 +148,7 @@ fn system(path: &str) -> io::Result<()> {
     }
 }
 
-fn settings(spec: &Spec) -> Result<(), Missing> {
+fn settings(spec: &Spec, inside: (u32, u32)) -> Result<(), Missing> {
     for path in SETTINGS {
         let host = on_host(Path::new(path));
         // A link that leads out of what is bound says nothing here, and is left out.
@@ -151,22 +160,22 @@ fn settings(spec: &Spec) -> Result<(), Missing> {
         }
     }
     fs::create_dir_all("/etc").at(Layer::Mounts, "/etc")?;
-    for (name, text) in generated(spec) {
+    for (name, text) in generated(spec, inside) {
         fs::write(Path::new("/etc").join(name), text).at(Layer::Mounts, name)?;
     }
     Ok(())
 }
 
 /// Names are known from the hosts file alone: there is nobody to ask.
-fn generated(spec: &Spec) -> [(&'static str, String); 6] {
+fn generated(spec: &Spec, (user, group): (u32, u32)) -> [(&'static str, String); 6] {
     let mut hosts = "127.0.0.1 localhost craton\n::1 localhost\n".to_owned();
     for (name, address) in &spec.hosts {
         let _ = writeln!(hosts, "{address} {name}");
     }
-    let user = USER_NAME;
+    let name = USER_NAME;
     [
-        ("passwd", format!("root:x:0:0::/:/bin/sh\n{user}:x:{USER}:{GROUP}::/tmp:/bin/sh\n")),
-        ("group", format!("root:x:0:\n{user}:x:{GROUP}:\n")),
+        ("passwd", format!("root:x:0:0::/:/bin/sh\n{name}:x:{user}:{group}::/tmp:/bin/sh\n")),
+        ("group", format!("root:x:0:\n{name}:x:{group}:\n")),
         ("hosts", hosts),
         ("hostname", "craton\n".to_owned()),
         ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),

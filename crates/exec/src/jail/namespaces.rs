@@ -43,8 +43,8 @@ pub(crate) fn leave(as_root: bool) -> Result<(), Missing> {
     unshare(rest() | UnshareFlags::NEWPID | UnshareFlags::NEWNS, Layer::Namespaces)
 }
 
-/// Root becomes `user` and enters a user namespace in which nobody else exists.
-pub(crate) fn step_down(user: u32) -> Result<(), Missing> {
+/// Root becomes `user` and enters a user namespace in which nobody else exists, if there is one.
+pub(crate) fn step_down(user: u32, user_namespace: bool) -> Result<(), Missing> {
     let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
     // Without these bits the kernel takes the capabilities with the identity, and unprivileged
     // user namespaces may be switched off.
@@ -55,8 +55,10 @@ pub(crate) fn step_down(user: u32) -> Result<(), Missing> {
     set_thread_res_uid(uid, uid, uid).at(Layer::User, format_args!("setresuid {user}"))?;
     // A change of identity makes /proc/self root's, and the maps lie there.
     set_dumpable_behavior(DumpableBehavior::Dumpable).at(Layer::User, "dumpable")?;
-    unshare(UnshareFlags::NEWUSER, Layer::User)?;
-    map(user, user)?;
+    if user_namespace {
+        unshare(UnshareFlags::NEWUSER, Layer::User)?;
+        map(user, user)?;
+    }
     unshare(rest(), Layer::Network)
 }
 
@@ -76,7 +78,7 @@ fn map(user: u32, group: u32) -> Result<(), Missing> {
     write("gid_map", format!("{GROUP} {group} 1"))
 }
 
-/// The last acts with privileges of the new namespaces.
+/// The last acts with privileges of the new namespaces. `sysctls` are those of its own users.
 pub(crate) fn furnish(sysctls: Option<&OwnedFd>) -> Result<(), Missing> {
     rustix::system::sethostname(b"craton").at(Layer::Namespaces, "sethostname")?;
     raise_loopback().at(Layer::Network, "bringing up lo")?;

@@ -8,9 +8,15 @@ use serde_json::json;
 
 use crate::{Bench, log_of};
 
-/// Runs one file of Python and compares what the caller learns, the request id left out.
+/// Runs one file of Python and compares what the caller learns, the request id left out. What a
+/// caller learns does not depend on what contains the process.
 async fn check(source: &str, expected: Expect) {
-    let bench = Bench::new(|_| ());
+    for bench in [Bench::new(|_| ()), Bench::jailed()] {
+        check_in(&bench, source, &expected).await;
+    }
+}
+
+async fn check_in(bench: &Bench, source: &str, expected: &Expect) {
     let mut function = bench.function(source).await;
     function.memory_mb = 64;
     let endless = source.contains("while True");

@@ -1,59 +1,135 @@
-//! What a jailed handler is and sees.
+//! What a jailed handler is and sees, and what happens where walls are missing.
 
-use exec::Isolation;
+use std::collections::BTreeMap;
+
+use exec::{ExecError, Isolation, MinIsolation};
 use expect_test::expect;
 use serde_json::json;
 
 use crate::Bench;
 
-fn jailed() -> Bench {
-    Bench::new(|config| config.isolation = Isolation::Jail)
-}
-
 #[tokio::test]
 async fn a_jailed_handler_is_nobody_and_alone() {
-    let bench = jailed();
+    let bench = Bench::jailed();
+    let source = "
+import os, socket
+def handler(event, context):
+    lines = open('/proc/self/status').read().splitlines()
+    status = dict(line.split(':\\t', 1) for line in lines if ':\\t' in line)
+    root = os.statvfs('/').f_flag & os.ST_RDONLY
+    return [(os.getuid(), os.getgid()), sum(p.isdigit() for p in os.listdir('/proc')), os.getcwd(),
+            [status[name] for name in ('CapPrm', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp')],
+            bool(root), os.listdir('/tmp'), os.environ['AWS_LAMBDA_RUNTIME_API'], socket.gethostname(),
+            [os.readlink(f'/dev/fd/{n}').split(':')[0] for n in range(4)]]
+";
+    let function = bench.function(source).await;
+    let answer = bench.answer(&function, json!(null)).await;
+    let lines = answer.as_array().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+    expect![[r#"
+        [993,990]
+        2
+        "/var/task"
+        ["0000000000000000","0000000000000000","0000000000000000","1","2"]
+        true
+        []
+        "127.0.0.1:9001"
+        "craton"
+        ["/dev/null","pipe","pipe","socket"]"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+/// What runs where the kernel refuses namespaces; does nothing when it is run as a test of its own.
+#[tokio::test]
+async fn machine_that_refuses_namespaces() {
+    if std::env::var("EXEC_TEST_NO_NAMESPACES").is_err() {
+        return;
+    }
+    refuse_namespaces();
     let source = "
 import os
 def handler(event, context):
-    status = dict(l.split(':\\t', 1) for l in open('/proc/self/status').read().splitlines() if ':\\t' in l)
-    return {'id': [os.getuid(), os.getgid()], 'root': sorted(os.listdir('/')), 'cwd': os.getcwd(),
-            'processes': sorted(int(p) for p in os.listdir('/proc') if p.isdigit()),
-            'caps': status['CapBnd'], 'nnp': status['NoNewPrivs'], 'seccomp': status['Seccomp'],
-            'api': os.environ['AWS_LAMBDA_RUNTIME_API'], 'interfaces': os.listdir('/sys/class/net') if os.path.exists('/sys') else None}
+    lines = open('/proc/self/status').read().splitlines()
+    status = dict(line.split(':\\t', 1) for line in lines if ':\\t' in line)
+    try: listed = 'read' if os.listdir(event) else ''
+    except PermissionError: listed = 'refused'
+    return [status[name] for name in ('CapBnd', 'NoNewPrivs', 'Seccomp')] + [listed]
 ";
+    let bench = Bench::jailed();
     let function = bench.function(source).await;
-    let answer = bench.answer(&function, json!({})).await;
-    expect![[r#"
-        {
-          "api": "127.0.0.1:9001",
-          "caps": "0000000000000000",
-          "cwd": "/var/task",
-          "id": [
-            993,
-            990
-          ],
-          "interfaces": null,
-          "nnp": "1",
-          "processes": [
-            1,
-            2
-          ],
-          "root": [
-            "bin",
-            "dev",
-            "etc",
-            "lib",
-            "lib64",
-            "opt",
-            "proc",
-            "root",
-            "sbin",
-            "tmp",
-            "usr",
-            "var"
-          ],
-          "seccomp": "2"
-        }"#]]
-    .assert_eq(&serde_json::to_string_pretty(&answer).unwrap());
+    let elsewhere = json!("/var");
+    let answer = bench.answer(&function, elsewhere.clone()).await;
+    let told = if has_landlock() { "refused" } else { "read" };
+    assert_eq!(answer, json!(["0000000000000000", "1", "2", told]));
+    let bench = Bench::new(|config| {
+        config.isolation = Isolation::Jail;
+        config.min_isolation = Some(MinIsolation::Jail);
+    });
+    let function = bench.function(source).await;
+    let refused = bench.call(&function, elsewhere).await.unwrap_err();
+    let told = refused.to_string();
+    assert!(
+        told.contains("is not met: ") && told.contains(": unshare: Operation not permitted"),
+        "{told}"
+    );
+    println!("told all");
+}
+
+fn has_landlock() -> bool {
+    use landlock::{AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    rules.handle_access(AccessFs::Execute).and_then(Ruleset::create).is_ok()
+}
+
+/// As the default profile of a container runtime does.
+fn refuse_namespaces() {
+    use seccompiler::{SeccompAction, SeccompFilter, apply_filter_all_threads};
+    let errno = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let rules = BTreeMap::from([(libc::SYS_unshare, vec![])]);
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, errno, arch).unwrap();
+    let program: seccompiler::BpfProgram = filter.try_into().unwrap();
+    apply_filter_all_threads(&program).unwrap();
+}
+
+#[tokio::test]
+async fn where_namespaces_are_refused_privileges_still_go_and_min_isolation_refuses() {
+    let mut machine = tokio::process::Command::new(std::env::current_exe().unwrap());
+    machine.args(["--exact", "jail::machine_that_refuses_namespaces", "--nocapture"]);
+    let done = machine.env("EXEC_TEST_NO_NAMESPACES", "1").output().await.unwrap();
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && told.contains("told all"), "{told}");
+}
+
+#[tokio::test]
+async fn a_class_that_nothing_offers_refuses_every_call() {
+    for (least, isolation) in [
+        (MinIsolation::Vm, Isolation::Jail),
+        (MinIsolation::Gvisor, Isolation::Jail),
+        (MinIsolation::Jail, Isolation::Process),
+    ] {
+        let bench = Bench::new(|config| {
+            config.isolation = isolation;
+            config.min_isolation = Some(least);
+        });
+        let function = bench.function("def handler(e, c): return 1").await;
+        let refused = bench.call(&function, json!({})).await.unwrap_err();
+        assert!(matches!(&refused, ExecError::Refused(_)), "{refused}");
+        assert!(refused.to_string().contains("min_isolation"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_init_that_cannot_be_started_leaves_nothing_but_a_process() {
+    let bench = Bench::new(|config| {
+        config.isolation = Isolation::Jail;
+        config.jail_init = Some("/nowhere".into());
+    });
+    let function = bench.function("def handler(e, c): return 1").await;
+    assert_eq!(bench.answer(&function, json!({})).await, json!(1));
+    let bench = Bench::new(|config| {
+        config.isolation = Isolation::Jail;
+        config.min_isolation = Some(MinIsolation::Jail);
+        config.jail_init = Some("/nowhere".into());
+    });
+    assert!(bench.call(&function, json!({})).await.is_err());
 }

@@ -47,6 +47,10 @@ impl Bench {
         Bench { functions: Functions::open(config).unwrap(), dir }
     }
 
+    fn jailed() -> Bench {
+        Bench::new(|config| config.isolation = exec::Isolation::Jail)
+    }
+
     /// A function of one file, `main.py`.
     async fn function(&self, source: &str) -> Function {
         self.deploy(&[("main.py", source)], "main.handler").await

@@ -9,7 +9,7 @@ use crate::{Bench, log_of};
 /// Deploys files and calls the handler with `{"n": 1}`: its answer, or its error's type and first
 /// words.
 async fn check(runtime: &str, files: &[(&str, &str)], handler: &str, expected: Expect) {
-    let bench = Bench::new(|_| ());
+    let bench = Bench::jailed();
     let function = bench.other(runtime, files, handler).await;
     let invoked = bench.call(&function, json!({ "n": 1 })).await.unwrap();
     let told: Value = serde_json::from_slice(&invoked.payload).unwrap();
