@@ -55,6 +55,7 @@ impl Config {
             format!("the configuration {} is not valid: {e} (CR0002)", path.display())
         })?;
         config.base_dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        config.functions = config.functions.below(&config.base_dir);
         Ok(config)
     }
 

@@ -1,7 +1,7 @@
 //! `[functions]` of craton.toml. The doc comments are the reference page.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -37,8 +37,44 @@ pub struct Config {
     /// The packages that handlers find without bundling them, as a pip requirement; installed into
     /// a managed virtual environment the first time a handler imports boto3 or botocore.
     pub boto3: String,
+    /// Folders of this machine that functions see below `/mnt`, as a shared file system on AWS:
+    /// function name, ARN or `"*"` for all = list of `"folder:/mnt/name"`, with `:rw` at the end if
+    /// they may write. A folder is below the configuration file's own if it is not absolute.
+    pub mounts: BTreeMap<String, Vec<Mount>>,
     /// Functions that are served by an HTTP URL instead of a process: ARN or name = URL.
     pub map: BTreeMap<String, String>,
+}
+
+/// A folder of this machine and its place in a jail.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Mount {
+    pub folder: PathBuf,
+    pub target: PathBuf,
+    pub writable: bool,
+}
+
+impl TryFrom<String> for Mount {
+    type Error = String;
+
+    /// AWS: a local mount path is `/mnt/` and one name (FileSystemConfig, `LocalMountPath`).
+    fn try_from(text: String) -> Result<Mount, String> {
+        let (rest, writable) = match text.strip_suffix(":rw") {
+            Some(rest) => (rest, true),
+            None => (text.strip_suffix(":ro").unwrap_or(&text), false),
+        };
+        let wrong = || {
+            format!("{text:?} is no mount; write \"folder:/mnt/name\" or \"folder:/mnt/name:rw\"")
+        };
+        let (folder, target) = rest.rsplit_once(':').ok_or_else(wrong)?;
+        let name = target.strip_prefix("/mnt/").ok_or_else(wrong)?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let special = name.is_empty() || name == "." || name == "..";
+        if folder.is_empty() || special || !name.chars().all(is_name) {
+            return Err(wrong());
+        }
+        Ok(Mount { folder: folder.into(), target: target.into(), writable })
+    }
 }
 
 /// What stands between a function and the machine.
@@ -81,7 +117,54 @@ impl Default for Config {
             idle_seconds: 300,
             http_timeout_seconds: 60,
             boto3: "boto3==1.44.5".to_owned(),
+            mounts: BTreeMap::new(),
             map: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The folders that a function sees; those of all functions first.
+    pub(crate) fn mounts_of<'a>(
+        &'a self,
+        arn: &'a str,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Mount> {
+        ["*", name, arn].into_iter().filter_map(|key| self.mounts.get(key)).flatten()
+    }
+
+    /// Paths of the file are below the folder that it lies in.
+    #[must_use]
+    pub fn below(mut self, base: &Path) -> Config {
+        for mount in self.mounts.values_mut().flatten() {
+            mount.folder = base.join(&mount.folder);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mount;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<(&str, &str, bool)>) {
+        let expected = expected.map(|(folder, target, writable)| Mount {
+            folder: folder.into(),
+            target: target.into(),
+            writable,
+        });
+        assert_eq!(Mount::try_from(text.to_owned()).ok(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_mount_is_a_folder_and_a_name_below_mnt() {
+        check("/srv/data:/mnt/data", Some(("/srv/data", "/mnt/data", false)));
+        check("data:/mnt/a-b_c.d:rw", Some(("data", "/mnt/a-b_c.d", true)));
+        check("/a:b:/mnt/x:ro", Some(("/a:b", "/mnt/x", false)));
+        for text in ["/srv", "/srv:/data", "/srv:/mnt/", "/srv:/mnt/..", "/srv:/mnt/a/b", ":/mnt/a"]
+        {
+            check(text, None);
         }
     }
 }

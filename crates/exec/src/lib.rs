@@ -19,7 +19,7 @@ mod probe;
 
 pub use aws_lambda::{AwsAccount, AwsCall, AwsConfig, AwsLambda};
 pub use buckets::{BucketError, Buckets};
-pub use config::{Config, Isolation, MinIsolation};
+pub use config::{Config, Isolation, MinIsolation, Mount};
 pub use function::{
     CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,
     Throttled,

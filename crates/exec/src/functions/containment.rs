@@ -96,6 +96,28 @@ impl Containment {
         }
     }
 
+    /// What the operator lets a function see of this machine's folders.
+    pub(crate) fn mounts(&self, function: &Function, house: &House) -> Result<Vec<Bind>, String> {
+        let mounts = self.config.mounts_of(&function.arn, &function.name);
+        let binds = mounts.map(|mount| {
+            let told = |why: String| {
+                let folder = mount.folder.display();
+                format!(
+                    "functions.mounts: {folder} cannot be seen at {}: {why}",
+                    mount.target.display()
+                )
+            };
+            if !house.has_rooms() {
+                let why = "only a jail with files of its own has mounts; `craton doctor` says what \
+                           it lacks";
+                return Err(told(why.to_owned()));
+            }
+            let source = mount.folder.canonicalize().map_err(|e| told(e.to_string()))?;
+            Ok(Bind { source, target: mount.target.clone(), writable: mount.writable })
+        });
+        binds.collect()
+    }
+
     pub(crate) fn backend(&self, house: &House) -> Box<dyn Backend> {
         let House::Jail(Layers { manner: Some(manner), .. }) = house else {
             return Box::new(Plain);
@@ -159,6 +181,7 @@ impl House {
             directory: seen.code,
             family: launch.family,
             binds,
+            mounts: vec![],
             relays: vec![],
             hosts: vec![],
             limits: Limits {

@@ -236,15 +236,15 @@ impl Inner {
             let message = format!("function {name}: its code {} is not unpacked", function.code);
             Unlaunched::Host(ExecError::NotSent(message))
         })?;
-        let house = self.containment.house().await.map_err(|why| {
-            Unlaunched::Host(ExecError::Refused(format!("function {name}: {why}")))
-        })?;
+        let refused = |why| Unlaunched::Host(ExecError::Refused(format!("function {name}: {why}")));
+        let house = self.containment.house().await.map_err(refused)?;
+        let mounts = self.containment.mounts(function, house).map_err(refused)?;
         let host = self.runtimes.places(code);
         let launch = self.runtimes.launch(function, &host, &house.seen(&host)).await?;
         let place = self.room().map_err(Unlaunched::Host)?;
         let backend = self.containment.backend(house);
         let (surroundings, sockets) = (&call.surroundings, &self.sockets);
-        let start = Start { function, surroundings, launch, host, house, backend, sockets };
+        let start = Start { function, surroundings, launch, host, mounts, house, backend, sockets };
         Process::start(start, place).await.map_err(|e| {
             let message = format!("function {name}: starting a process: {e}");
             Unlaunched::Host(match e.kind() {

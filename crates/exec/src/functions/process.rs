@@ -27,8 +27,8 @@ use crate::functions::runtime::Launch;
 use crate::functions::runtime_api::{Answer, Call, Door, Phase, RuntimeApi};
 use crate::functions::sockets::{Folder, Sockets};
 use crate::functions::usage::Usage;
-use crate::jail::Relay;
 use crate::jail::backend::{self, Backend};
+use crate::jail::{Bind, Relay};
 use crate::limits;
 
 /// How many processes this server has started.
@@ -41,6 +41,7 @@ pub(crate) struct Start<'a> {
     pub(crate) launch: Launch,
     /// Where the server has the function's files.
     pub(crate) host: Places,
+    pub(crate) mounts: Vec<Bind>,
     pub(crate) house: &'a House,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) sockets: &'a Sockets,
@@ -77,7 +78,8 @@ impl Process {
         place_among_all: OwnedSemaphorePermit,
     ) -> io::Result<Process> {
         let began = Instant::now();
-        let Start { function, surroundings, mut launch, host, house, backend, sockets } = start;
+        let Start { function, surroundings, mut launch, host, mounts, house, backend, sockets } =
+            start;
         let way = Way::open(house, sockets).await?;
         let bin = launch.bin.take();
         let (variables, packages) = (std::mem::take(&mut launch.env), launch.packages.clone());
@@ -92,6 +94,7 @@ impl Process {
         };
         spec.env = environment::of(function, surroundings, &place, &variables);
         spec.relays.extend(way.relay);
+        spec.mounts = mounts;
         let (output, stdout, stderr) = Output::open(&function.name)?;
         let api = RuntimeApi::open(way.door, packages);
         let mut contained = backend.start(&spec, (stdout, stderr))?;

@@ -165,7 +165,8 @@ fn build(letter: &Letter) -> Result<House, Missing> {
 fn tenant(manner: Manner) -> mounts::Tenant {
     let mapped = (namespaces::USER, namespaces::GROUP);
     let here = manner.host_user.map_or(mapped, |user| (user, user));
-    mounts::Tenant { here, inside: if manner.user_namespace { mapped } else { here } }
+    let inside = if manner.user_namespace { mapped } else { here };
+    mounts::Tenant { here, inside, of_root: manner.host_user.is_some() }
 }
 
 /// Starts the process, relays and reaps until it ends.

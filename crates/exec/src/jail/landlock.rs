@@ -61,7 +61,7 @@ pub(crate) fn rules(spec: &Spec, rooms: bool) -> io::Result<RulesetCreated> {
     let rules = grant_all(rules, &readable, read)?;
     let rules = grant_all(rules, writable, all)?;
     let seen = |bind: &Bind| if rooms { bind.target.clone() } else { bind.source.clone() };
-    spec.binds.iter().try_fold(rules, |rules, bind| {
+    spec.binds.iter().chain(&spec.mounts).try_fold(rules, |rules, bind| {
         grant(rules, &seen(bind), if bind.writable { all } else { read })
     })
 }

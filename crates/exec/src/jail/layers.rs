@@ -100,6 +100,7 @@ fn nothing() -> Spec {
         directory: "/".into(),
         family: Family::Provided,
         binds: vec![],
+        mounts: vec![],
         relays: vec![],
         hosts: vec![],
         limits: Limits { memory_mb: 128, tmp_mb: 1, processes: 16, files: 64 },

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) mod backend;
 #[cfg(target_os = "linux")]
+mod idmap;
+#[cfg(target_os = "linux")]
 mod init;
 #[cfg(target_os = "linux")]
 mod landlock;
@@ -52,6 +54,8 @@ pub struct Spec {
     pub family: Family,
     /// What of the host's files is there; nothing else is.
     pub binds: Vec<Bind>,
+    /// Folders that the operator shares: what their owner may do there, the process may.
+    pub mounts: Vec<Bind>,
     /// What of the network is there; nothing else is.
     pub relays: Vec<Relay>,
     /// Lines of the jail's hosts file, beside `localhost`.

@@ -8,8 +8,8 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::symlink;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -19,6 +19,7 @@ use rustix::mount::{
 };
 use rustix::process::pivot_root;
 
+use super::idmap::{self, Mapped};
 use super::letter::{At, Layer, Missing};
 use super::namespaces::USER_NAME;
 use super::{Bind, Spec};
@@ -83,6 +84,8 @@ pub(crate) struct Tenant {
     pub(crate) here: (u32, u32),
     /// As the process in the jail will see itself.
     pub(crate) inside: (u32, u32),
+    /// This process may be anybody.
+    pub(crate) of_root: bool,
 }
 
 /// Builds the root and moves into it.
@@ -103,7 +106,11 @@ pub(crate) fn build(spec: &Spec, tenant: &Tenant) -> Result<Built, Missing> {
         for bind in &spec.binds {
             place(bind).at(layer, bind.target.display())?;
         }
-        proc().at(layer, "/proc")
+        let built = proc().at(layer, "/proc")?;
+        for shared in &spec.mounts {
+            share(shared, tenant).at(layer, shared.target.display())?;
+        }
+        Ok(built)
     })()?;
     rustix::process::chdir("/").at(layer, "chdir")?;
     unmount(HOST, UnmountFlags::DETACH).at(layer, "leaving the host's files")?;
@@ -188,6 +195,24 @@ fn place(wanted: &Bind) -> io::Result<()> {
     bind(&on_host(&wanted.source), &wanted.target, wanted.writable)
 }
 
+/// A folder whose owner the jail's user is, if that is somebody else and the kernel can say so.
+fn share(shared: &Bind, tenant: &Tenant) -> io::Result<()> {
+    let source = on_host(&shared.source);
+    let owner = fs::metadata(&source)?;
+    let mapped = Mapped { owner: (owner.uid(), owner.gid()), seen_as: tenant.here };
+    // An ordinary user's jail has its user's files, and nobody else to be.
+    if !tenant.of_root || mapped.owner == mapped.seen_as {
+        return place(shared);
+    }
+    fs::create_dir_all(&shared.target)?;
+    match idmap::bind(&source, &shared.target, mapped) {
+        Ok(()) => set_attributes(&shared.target, attributes(shared.writable)),
+        // A file system without such mounts: what everybody may read is still to be read.
+        Err(_) if !shared.writable => place(shared),
+        Err(error) => Err(error),
+    }
+}
+
 fn bind(source: &Path, target: &Path, writable: bool) -> io::Result<()> {
     if fs::metadata(source)?.is_dir() {
         fs::create_dir_all(target)?;
@@ -196,8 +221,12 @@ fn bind(source: &Path, target: &Path, writable: bool) -> io::Result<()> {
         drop(fs::OpenOptions::new().create(true).append(true).open(target)?);
     }
     mount_bind_recursive(source, target)?;
+    set_attributes(target, attributes(writable))
+}
+
+fn attributes(writable: bool) -> u64 {
     let read_only = if writable { 0 } else { ATTR_RDONLY };
-    set_attributes(target, read_only | ATTR_NOSUID | ATTR_NODEV)
+    read_only | ATTR_NOSUID | ATTR_NODEV
 }
 
 fn make_parent(path: &Path) -> io::Result<()> {
@@ -249,30 +278,8 @@ const ATTR_NOSUID: u64 = 0x2;
 const ATTR_NODEV: u64 = 0x4;
 const ATTR_NOEXEC: u64 = 0x8;
 
-/// `struct mount_attr` of the kernel.
-#[repr(C)]
-struct MountAttributes {
-    set: u64,
-    clear: u64,
-    propagation: u64,
-    user_namespace: u64,
-}
-
 /// Sets flags on a mount and all below it, which a remount cannot. From kernel 5.12 on.
 fn set_attributes(target: &Path, set: u64) -> io::Result<()> {
     let tree = openat(CWD, target, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    let attributes = MountAttributes { set, clear: 0, propagation: 0, user_namespace: 0 };
-    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
-    // SAFETY: path and structure live during the call, and the size is the structure's.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            tree.as_raw_fd(),
-            c"".as_ptr(),
-            flags,
-            &raw const attributes,
-            size_of::<MountAttributes>(),
-        )
-    };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    idmap::set_attributes(&tree, libc::AT_RECURSIVE, set, 0)
 }

@@ -1,8 +1,11 @@
 //! What a jailed handler is and sees, and what happens where walls are missing.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
-use exec::{ExecError, Isolation, MinIsolation};
+use exec::{ExecError, Function, Isolation, MinIsolation, Mount};
 use expect_test::expect;
 use serde_json::json;
 
@@ -36,6 +39,47 @@ def handler(event, context):
         "craton"
         ["/dev/null","pipe","pipe","socket"]"#]]
     .assert_eq(&lines.join("\n"));
+}
+
+#[tokio::test]
+async fn a_mounted_folder_is_shared_and_written_only_where_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = (folder.path().join("data"), folder.path().join("config"));
+    for one in [&data, &config] {
+        std::fs::create_dir(one).unwrap();
+        // Its owner's alone, whoever that is.
+        std::fs::set_permissions(one, Permissions::from_mode(0o700)).unwrap();
+    }
+    std::fs::write(config.join("limit"), "500").unwrap();
+    let mounts =
+        [format!("{}:/mnt/data:rw", data.display()), format!("{}:/mnt/config", config.display())];
+    let mounts = mounts.map(|text| Mount::try_from(text).unwrap()).to_vec();
+    let bench = Bench::new(|config| {
+        config.isolation = Isolation::Jail;
+        config.mounts = BTreeMap::from([("probe".to_owned(), mounts)]);
+    });
+    let source = "
+def handler(event, context):
+    with open('/mnt/data/orders', 'a+') as orders:
+        orders.write(event)
+        orders.seek(0)
+        told = [orders.read(), open('/mnt/config/limit').read()]
+    try: open('/mnt/config/limit', 'w')
+    except OSError as error: told.append(error.strerror)
+    return told
+";
+    let function = bench.function(source).await;
+    bench.answer(&function, json!("A-1;")).await;
+    // Another process, and where the server is root another user.
+    bench.functions.forget(&function.arn).await;
+    let answer = bench.answer(&function, json!("A-2;")).await;
+    assert_eq!(answer, json!(["A-1;A-2;", "500", "Read-only file system"]));
+    assert_eq!(std::fs::read_to_string(data.join("orders")).unwrap(), "A-1;A-2;");
+    let owner = |path: &Path| std::fs::metadata(path).unwrap().uid();
+    assert_eq!(owner(&data.join("orders")), owner(&data));
+    let other = Function { name: "other".to_owned(), arn: "arn:other".to_owned(), ..function };
+    let refused = bench.call(&other, json!("A-3;")).await.unwrap();
+    assert!(refused.error.is_some(), "a mount is of one function: {refused:?}");
 }
 
 /// What runs where the kernel refuses namespaces; does nothing when it is run as a test of its own.
