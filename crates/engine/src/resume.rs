@@ -171,6 +171,7 @@ struct Held<'a> {
     agent_id: &'a str,
     used: &'a ToolUse,
     tool: &'a Tool,
+    asked: HandOff,
 }
 
 /// Pairs each result with the call it answers: all calls exactly once, or a reason why not. What
@@ -220,14 +221,16 @@ fn check_owner(open: &[Held<'_>], result: &ClientResult) -> Result<(), String> {
 
 fn held<'a>((holder, of): (usize, &'a Holder<'a>)) -> impl Iterator<Item = Held<'a>> {
     of.turn.handed_off().into_iter().filter_map(move |used| {
-        Some(Held { holder, agent_id: of.agent_id, used, tool: of.agent.tool(&used.name)? })
+        let tool = of.agent.tool(&used.name)?;
+        let asked = of.turn.parked.as_ref()?.asks(tool, &used.tool_use_id);
+        Some(Held { holder, agent_id: of.agent_id, used, tool, asked })
     })
 }
 
 /// `responseState` has its meaning whatever the user said; a body beside CONFIRM says nothing where
 /// the call is yet to be made here.
 fn hand_back(held: &Held<'_>, result: &ClientResult) -> Result<HandBack, String> {
-    let asked = held.tool.hand_off().unwrap_or(HandOff::Result);
+    let asked = held.asked;
     let state = match (result.state, asked, result.confirmation) {
         (_, HandOff::Result, Some(_)) => {
             return Err(format!(

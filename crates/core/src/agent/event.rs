@@ -12,7 +12,7 @@ use wire::converse::{Block, Message, Reply, ToolUse};
 use super::history::Past;
 use super::origin::Utterance;
 use super::recall::Recall;
-use super::tool::Effect;
+use super::tool::{Effect, HandOff, Tool};
 
 pub type Attributes = BTreeMap<String, String>;
 
@@ -495,6 +495,18 @@ pub enum Outcome {
     Unknown { message: String },
 }
 
+impl Outcome {
+    /// What the model reads.
+    pub fn text(&self) -> &str {
+        match self {
+            Outcome::Answered { body, .. } | Outcome::Reprompt { body } => body,
+            Outcome::Error { message }
+            | Outcome::Failure { message }
+            | Outcome::Unknown { message } => message,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refused {
@@ -513,6 +525,10 @@ pub enum Refusal {
     UnknownOutcome,
     /// A collaborator that cannot be asked.
     Unavailable,
+    /// The tool's policy forbids these arguments.
+    NotPermitted,
+    /// The same call again and again, with nothing new in its results: the turn ends.
+    ToolLoop,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -524,6 +540,20 @@ pub struct Parked {
     /// Nested turns whose parked calls the client gets as well, after its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<String>,
+    /// Those of the tool uses that a policy puts before a person, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub escalated: BTreeMap<String, String>,
+}
+
+impl Parked {
+    /// What the client is asked for in one of the calls that it gets.
+    pub fn asks(&self, tool: &Tool, tool_use_id: &str) -> HandOff {
+        match (tool.hand_off(), self.escalated.contains_key(tool_use_id)) {
+            (Some(asked), _) => asked,
+            (None, true) => HandOff::Confirmation,
+            (None, false) => HandOff::Result,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -606,4 +636,6 @@ pub enum Cause {
     NoAnswer,
     /// The same, because a content filter withheld them.
     Withheld,
+    /// The model kept calling a tool that told it nothing new.
+    ToolLoop,
 }

@@ -4,23 +4,32 @@ use craton_core::agent::event::{HandBackState, Parked, Resumed};
 use craton_core::agent::state::denied;
 use craton_core::agent::tool;
 use wire::bedrock_agent_runtime::types::{
-    InvocationInputMember, ReturnControlPayload, Source, Trace, Type,
+    InvocationInputMember, OrchestrationTrace, Rationale, ReturnControlPayload, Source, Trace, Type,
 };
 use wire::shape::Shape as _;
 use wire::value::Value;
 
-use super::View;
+use super::{View, orchestration};
 use crate::live::Out;
 
 impl View<'_> {
     pub(super) fn hand_off_inputs(&self, parked: &Parked, invocation_id: &str) -> Vec<Trace> {
         let used = parked.tool_uses.iter().filter_map(|id| self.turn.used(id));
-        used.filter_map(|used| {
+        used.flat_map(|used| {
             let used = &used.tool_use;
             let id = self.use_id(&used.tool_use_id);
-            self.group_input(&used.name, &used.input, Some(invocation_id), id)
+            let why = parked.escalated.get(&used.tool_use_id);
+            let why = why.map(|why| self.escalation(&used.name, why, id.clone()));
+            let input = self.group_input(&used.name, &used.input, Some(invocation_id), id);
+            why.into_iter().chain(input)
         })
         .collect()
+    }
+
+    /// Why a policy puts a call before a person.
+    fn escalation(&self, tool: &str, why: &str, trace_id: Option<String>) -> Trace {
+        let text = Some(format!("a person decides about this call of {tool}: {why}"));
+        orchestration(OrchestrationTrace::Rationale(Rationale { text, trace_id }))
     }
 
     pub(super) fn hand_backs(&self, resumed: &Resumed) -> Vec<Trace> {
@@ -63,7 +72,8 @@ impl View<'_> {
     fn handed(&self, parked: &Parked) -> Vec<InvocationInputMember> {
         let own = parked.tool_uses.iter().filter_map(|id| {
             let used = &self.turn.used(id)?.tool_use;
-            let member = tool::invocation_input(self.agent.tool(&used.name)?, &used.input);
+            let tool = self.agent.tool(&used.name)?;
+            let member = tool::invocation_input(tool, &used.input, parked.asks(tool, id));
             let member = InvocationInputMember::from_value(Value::from(member)).ok()?;
             Some(self.of_agent(member))
         });

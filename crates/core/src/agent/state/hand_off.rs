@@ -41,6 +41,9 @@ impl Turn {
     fn hand_back(&mut self, result: &HandBack) {
         let id = &result.tool_use_id;
         let error = Some(ToolStatus::Error);
+        if result.state != HandBackState::Confirmed {
+            self.notice(id, &result.body);
+        }
         match result.state {
             HandBackState::Success => self.close(id, result.body.clone(), None, false),
             HandBackState::Reprompt => self.close(id, result.body.clone(), error, true),

@@ -16,11 +16,12 @@ pub use self::team::{Member, ROUTE, Routing, Spent, Team, within};
 pub use self::uses::{Progress, Use};
 pub use self::window::{Overflow, Window};
 use crate::agent::event::{
-    Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Started, Task,
+    Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Refusal, Started, Task,
     UnknownEffect,
 };
 use crate::agent::history::{self, Past};
 use crate::agent::origin::{Origin, Utterance, push};
+use crate::policy::looping::Rounds;
 
 /// The state of one turn: a fold of its events.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +67,10 @@ pub struct Turn {
     pub broke_off: bool,
     /// Replies in a row with nothing but refused tool uses.
     pub repairs: u32,
+    /// What its calls have brought, to see that it goes round in a loop.
+    pub rounds: Rounds,
+    /// It did.
+    pub looped: bool,
     pub parked: Option<Parked>,
     /// An operator holds it.
     pub paused: bool,
@@ -119,6 +124,7 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         }
         Event::Refused(refused) => {
             let status = Some(ToolStatus::Error);
+            turn.looped |= refused.reason == Refusal::ToolLoop;
             turn.close(&refused.tool_use_id, refused.message.clone(), status, true);
         }
         Event::Parked(parked) => turn.parked = Some(parked.clone()),
@@ -271,6 +277,10 @@ pub fn farewell(cause: Cause) -> &'static str {
         }
         Cause::NoAnswer => "I have no answer to that. Please rephrase the request or try again.",
         Cause::Withheld => "I cannot answer that: a content filter withheld the answer.",
+        Cause::ToolLoop => {
+            "I kept asking for the same thing and learnt nothing new, so I stopped. Please rephrase \
+             the request or try again later."
+        }
     }
 }
 
@@ -281,6 +291,7 @@ pub fn failure_reason(cause: Cause) -> &'static str {
         Cause::TooManyRepairs => "the model kept asking for calls that are not valid",
         Cause::NoAnswer => "the model ended without an answer",
         Cause::Withheld => "the model's content filter withheld the answer",
+        Cause::ToolLoop => "the model called a tool in a loop, with nothing new in its results",
     }
 }
 

@@ -153,6 +153,7 @@ impl Turn {
 
     pub(super) fn take(&mut self, returned: &ToolReturned) {
         let id = &returned.tool_use_id;
+        self.notice(id, returned.outcome.text());
         match &returned.outcome {
             Outcome::Answered { body, session_attributes, prompt_session_attributes, .. } => {
                 if let Some(attributes) = session_attributes {
@@ -178,6 +179,18 @@ impl Turn {
                 self.close(id, message.clone(), Some(ToolStatus::Error), false);
             }
         }
+    }
+
+    /// A call that was made has its result: it may be the same as ever.
+    pub(super) fn notice(&mut self, tool_use_id: &str, result: &str) {
+        let Some(used) = self.uses.iter().find(|u| u.tool_use.tool_use_id == tool_use_id) else {
+            return;
+        };
+        let (input, effect) = match &used.call {
+            Some(call) => (&call.input, call.effect),
+            None => (&used.tool_use.input, Effect::default()),
+        };
+        self.rounds.notice(&used.tool_use.name, input, effect, result);
     }
 
     /// Whether the conversation has a tool use of this id already, or the id is none of a tool use.

@@ -28,7 +28,7 @@ use crate::agent::team;
 use crate::agent::tool::{Effect, HandOff, Tool};
 use crate::agent::turn::ask_user::ASK_USER;
 use crate::agent::turn::{self, Agent, Facts};
-use crate::policy::ToolPolicy;
+use crate::policy::{Condition, ToolPolicy};
 
 /// What happens next, as numbers; once they are used up nothing does.
 struct Draws(std::vec::IntoIter<u16>);
@@ -213,7 +213,8 @@ impl Life {
                 Some("keyed") => Effect::Keyed,
                 _ => Effect::Once,
             });
-            Arc::new(ToolPolicy { effect, ..ToolPolicy::default() })
+            let hand_off = vec![Condition::parse("x > 2").expect("a condition")];
+            Arc::new(ToolPolicy { effect, hand_off, ..ToolPolicy::default() })
         };
         let reads = self.reads;
         let window = |_: &str| reads;
@@ -406,7 +407,9 @@ impl Life {
 
     fn hand_back(&mut self, path: &[String], used: &ToolUse) -> HandBack {
         let tool = self.agent_at(path).tool(&used.name).cloned().expect("it was handed off");
-        let state = match (tool.hand_off().expect("it was handed off"), self.draws.below(6)) {
+        let parked = self.turn.at(path).and_then(|turn| turn.parked.clone());
+        let asked = parked.expect("it is parked").asks(&tool, &used.tool_use_id);
+        let state = match (asked, self.draws.below(6)) {
             (_, 0) => HandBackState::Failure,
             (_, 1) => HandBackState::Reprompt,
             (HandOff::Result, _) => HandBackState::Success,

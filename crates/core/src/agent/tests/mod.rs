@@ -5,6 +5,7 @@ mod history;
 mod interleavings;
 mod journals;
 mod origins;
+mod policies;
 mod screen;
 mod script;
 mod stages;

@@ -9,7 +9,7 @@
 //! that the model reads, `model overflows: TEXT` its refusal of more. `LONG` in a tool's answer is 9,000 bytes.
 //! `client: u1 = BODY, u2 fails = BODY` brings results; `agrees`, `denies` and `reprompts` are the
 //! other states. `defer u1: TOKEN` is a tool that answers later. `cancel: REASON`,
-//! `model fails: TEXT`, and
+//! `model fails: TEXT`, `policy: JSON` what is set for all tools but their effects, and
 //! `model breaks: TEXT` once the client has heard the beginning.
 //!
 //! A supervisor's part `tell NAME TEXT`, or `tell NAME#ID TEXT`, is a message to a collaborator. What happens in the turn
@@ -56,7 +56,8 @@ pub(super) fn check_of(config: AgentConfig, script: &str, expected: &Expect) {
 pub(super) fn play(script: &str, agent: Agent, before: Option<Turn>) -> Play {
     let (turn, past) = (Turn::default(), Past::default());
     let (events, out) = (Vec::new(), String::new());
-    let mut play = Play { agent, turn, events, uses: 0, reads: None, past, out, before };
+    let policy = ToolPolicy::default();
+    let mut play = Play { agent, turn, events, uses: 0, reads: None, policy, past, out, before };
     for step in script.split("; ") {
         play.step(step);
     }
@@ -71,6 +72,7 @@ pub(super) struct Play {
     uses: usize,
     /// The tokens that the model reads, if that is known.
     reads: Option<usize>,
+    policy: ToolPolicy,
     past: Past,
     out: String,
     /// The session's turn before.
@@ -86,6 +88,10 @@ impl Play {
         let events = match who.split(' ').collect::<Vec<_>>()[..] {
             ["reads"] => {
                 self.reads = Some(text.parse().expect("tokens"));
+                return;
+            }
+            ["policy"] => {
+                self.policy = serde_json::from_str(text).expect("a policy");
                 return;
             }
             ["earlier"] => {
@@ -146,7 +152,7 @@ impl Play {
                 "g__keyed" => Effect::Keyed,
                 _ => Effect::Once,
             });
-            Arc::new(ToolPolicy { effect, ..ToolPolicy::default() })
+            Arc::new(ToolPolicy { effect, ..self.policy.clone() })
         };
         for round in 0.. {
             assert!(round < 10, "it decides for ever");
@@ -333,7 +339,9 @@ fn decided(event: &Event) -> String {
             format!("refuse {} {:?}: {}", refused.tool_use_id, refused.reason, refused.message)
         }
         Event::Parked(parked) if parked.members.is_empty() => {
-            format!("hand off {}", parked.tool_uses.join(" "))
+            let why: Vec<_> =
+                parked.escalated.iter().map(|(id, why)| format!(" ({id}: {why})")).collect();
+            format!("hand off {}{}", parked.tool_uses.join(" "), why.concat())
         }
         Event::Parked(Parked { tool_uses, members, .. }) => {
             format!("hand off [{}] and those of {}", tool_uses.join(" "), members.join(" "))

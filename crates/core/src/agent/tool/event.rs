@@ -122,9 +122,8 @@ pub fn lambda_event(call: &EventContext<'_>, tool: &Tool, input: &Json) -> Json 
 }
 
 /// One member of a return of control's `invocationInputs`.
-pub fn invocation_input(tool: &Tool, input: &Json) -> Json {
+pub fn invocation_input(tool: &Tool, input: &Json, asked: HandOff) -> Json {
     let split = split(tool, input);
-    let asked = tool.hand_off().unwrap_or(HandOff::Result);
     match &tool.target {
         Target::Function { name, .. } => json!({"functionInvocationInput": {
             "actionGroup": tool.group,

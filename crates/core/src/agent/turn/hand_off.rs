@@ -1,7 +1,7 @@
 //! Calls that the client performs, or whose user has to agree first: the turn is parked until it
 //! brings the results and the answers.
 
-use super::{Agent, Facts};
+use super::{Agent, Facts, permit};
 use crate::agent::event::{Event, Parked, Refusal, Refused};
 use crate::agent::state::{Progress, Turn, Use};
 use crate::agent::team::SEND_MESSAGE;
@@ -44,6 +44,7 @@ pub(super) fn hand_off(turn: &Turn, facts: &Facts<'_>) -> Option<Vec<Event>> {
         invocation_id: (facts.fresh_id)(),
         tool_uses: handed.iter().map(|u| u.tool_use.tool_use_id.clone()).collect(),
         members,
+        escalated: permit::escalated(handed, facts),
     }));
     Some(events)
 }

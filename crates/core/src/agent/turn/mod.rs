@@ -6,6 +6,7 @@
 
 pub mod ask_user;
 mod hand_off;
+mod permit;
 mod stages;
 mod summary;
 mod team;
@@ -148,6 +149,9 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     }
     if let Some(text) = stages::answer(turn) {
         return vec![stages::finish(turn, facts, &text).unwrap_or_else(|| answered(turn, text))];
+    }
+    if turn.looped {
+        return vec![Event::GaveUp(Cause::ToolLoop)];
     }
     if turn.repairs > facts.limits.repairs {
         return vec![Event::GaveUp(Cause::TooManyRepairs)];

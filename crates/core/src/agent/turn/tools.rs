@@ -1,7 +1,7 @@
 //! What becomes of the tool uses of a reply: called, refused, or left to the client.
 
 use super::team::{self, Begun};
-use super::{Facts, ask_user};
+use super::{Facts, ask_user, permit};
 use crate::agent::config::Executor;
 use crate::agent::event::{Call, Event, Intent, Refusal, Refused, UnknownEffect};
 use crate::agent::state::{Progress, Turn, Use};
@@ -62,6 +62,10 @@ fn examine(turn: &Turn, used: &Use, ordinal: usize, facts: &Facts<'_>) -> Verdic
         Ok(input) => input,
         Err(violations) => return invalid(used, &violations.join("; ")),
     };
+    let policy = (facts.policy)(tool);
+    if let Some(message) = permit::goes_round(turn, ordinal, tool, &input, &policy) {
+        return refuse(used, Refusal::ToolLoop, message);
+    }
     let Executor::Lambda(target) = &tool.executor else {
         return Verdict::Wait;
     };
@@ -80,17 +84,20 @@ fn examine(turn: &Turn, used: &Use, ordinal: usize, facts: &Facts<'_>) -> Verdic
         );
         return refuse(used, Refusal::UnknownOutcome, message);
     }
-    if tool.confirm && !used.confirmed {
+    if let Some(message) = policy.refuses(tool, &input) {
+        return refuse(used, Refusal::NotPermitted, message);
+    }
+    let asks_first = tool.confirm || policy.escalates(tool, &input).is_some();
+    if asks_first && !used.confirmed {
         return Verdict::Wait;
     }
-    let policy = (facts.policy)(tool);
     Verdict::Call(Call {
         tool_use_id: used.tool_use.tool_use_id.clone(),
         tool: name.clone(),
         target: target.clone(),
         key: turn.key(ordinal, name, &input),
         input,
-        effect: policy.effect.or(tool.effect).unwrap_or_default(),
+        effect: permit::effect(tool, &policy),
         at: facts.now,
         send_by: policy.send_within_seconds.map(|seconds| send_by(facts.now, seconds)),
     })

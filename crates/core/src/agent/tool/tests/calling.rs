@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::agent::tool::{
-    EventContext, Response, canonical, check_arguments, idempotency_key, invocation_input,
+    EventContext, HandOff, Response, canonical, check_arguments, idempotency_key, invocation_input,
     lambda_event, read_response, trace_input,
 };
 
@@ -184,8 +184,8 @@ fn the_lambda_event_of_an_operation() {
 #[test]
 fn the_client_and_the_trace_see_the_same_arguments() {
     let seen = [
-        invocation_input(&refund(), &json!({"amount": 1})),
-        invocation_input(&place_order(), &order_arguments()),
+        invocation_input(&refund(), &json!({"amount": 1}), HandOff::Result),
+        invocation_input(&place_order(), &order_arguments(), HandOff::Result),
         trace_input(&refund(), &json!({"amount": 1}), None),
         trace_input(&place_order(), &order_arguments(), Some("i-1")),
     ];
