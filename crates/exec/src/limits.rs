@@ -96,3 +96,16 @@ pub(crate) const JAIL_FIRST_USER: u32 = 0x7000_0000;
 
 /// Ours: more than there are processes, so that no two that live share one.
 pub(crate) const JAIL_USERS: u32 = 4096;
+
+/// Ours: memory of a jail's init.
+pub(crate) const INIT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Ours: the init's processes and threads, those that relay connections included.
+pub(crate) const INIT_PROCESSES: u32 = 512;
+
+/// AWS: a function has one processor for each 1,769 MB of memory (Lambda developer guide, memory).
+/// Ours: never less than one, because a start takes longer than on AWS otherwise.
+pub(crate) const MB_PER_CPU: u32 = 1769;
+
+/// The kernel's default.
+pub(crate) const CPU_PERIOD_MICROS: u64 = 100_000;

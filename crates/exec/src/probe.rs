@@ -36,14 +36,14 @@ async fn isolation(config: &Config) -> Vec<Probe> {
             Err("functions have the rights of the server; set functions.isolation = \"jail\""
                 .to_owned()),
         ),
-        House::Jail(layers) => {
+        House::Jail { layers, .. } => {
             let there = Layer::ALL.iter().filter(|layer| layers.lacks(**layer).is_none());
             let there = there.map(|layer| layer.name()).collect::<Vec<_>>().join(", ");
             let level = if layers.shortfall().is_some() { "part of a jail" } else { "jail" };
             line("isolation", Ok(format!("{level}: {there}")))
         }
     }];
-    if let House::Jail(layers) = containment.look_once().await {
+    if let House::Jail { layers, .. } = containment.look_once().await {
         probes.extend(layers.missing.iter().map(|missing| {
             let why = format!("{}; {}", missing.why, missing.layer.advice());
             line(&format!("isolation without {}", missing.layer.name()), Err(why))

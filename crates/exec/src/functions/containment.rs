@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::OnceCell;
@@ -13,6 +14,7 @@ use crate::config::{Config, Isolation, MinIsolation};
 use crate::function::Function;
 use crate::functions::runtime::Launch;
 use crate::jail::backend::{Backend, Jail, Plain};
+use crate::jail::cgroup::Cgroups;
 use crate::jail::layers::Layers;
 use crate::jail::letter::Manner;
 use crate::jail::{Bind, Limits, Relay, Spec};
@@ -53,7 +55,10 @@ pub(crate) struct Containment {
 /// What stands between functions and this machine.
 #[derive(Debug)]
 pub(crate) enum House {
-    Jail(Layers),
+    Jail {
+        layers: Layers,
+        cgroups: Option<Arc<Cgroups>>,
+    },
     /// As configured.
     Process,
 }
@@ -84,14 +89,16 @@ impl Containment {
             Isolation::Process => House::Process,
             Isolation::Jail => {
                 let host_user = self.users.as_ref().map(Users::next);
-                let layers = Layers::probe(&self.init, host_user).await;
+                let mut layers = Layers::probe(&self.init, host_user).await;
+                let cgroups = Cgroups::open().map(Arc::new);
+                let cgroups = cgroups.map_err(|missing| layers.missing.push(missing)).ok();
                 for missing in &layers.missing {
                     let advice = missing.layer.advice();
                     tracing::warn!(
                         "functions run without a layer of their jail: {missing}; {advice}"
                     );
                 }
-                House::Jail(layers)
+                House::Jail { layers, cgroups }
             }
         }
     }
@@ -119,12 +126,12 @@ impl Containment {
     }
 
     pub(crate) fn backend(&self, house: &House) -> Box<dyn Backend> {
-        let House::Jail(Layers { manner: Some(manner), .. }) = house else {
+        let House::Jail { layers: Layers { manner: Some(manner), .. }, cgroups } = house else {
             return Box::new(Plain);
         };
         let host_user = manner.host_user.and(self.users.as_ref()).map(Users::next);
         let manner = Manner { rehearse: false, host_user, ..*manner };
-        Box::new(Jail { init: self.init.clone(), manner })
+        Box::new(Jail { init: self.init.clone(), manner, cgroups: cgroups.clone() })
     }
 }
 
@@ -132,7 +139,7 @@ impl House {
     /// Whether a process has a root and a network of its own.
     pub(crate) fn has_rooms(&self) -> bool {
         match self {
-            House::Jail(layers) => layers.manner.is_some_and(|manner| manner.rooms),
+            House::Jail { layers, .. } => layers.manner.is_some_and(|manner| manner.rooms),
             House::Process => false,
         }
     }
@@ -154,7 +161,7 @@ impl House {
             (MinIsolation::Jail, House::Process) => {
                 lacks("isolation = \"process\" asks for less".to_owned())
             }
-            (MinIsolation::Jail, House::Jail(layers)) => match layers.shortfall() {
+            (MinIsolation::Jail, House::Jail { layers, .. }) => match layers.shortfall() {
                 Some(missing) => lacks(format!("{missing}; {}", missing.layer.advice())),
                 None => Ok(()),
             },

@@ -28,6 +28,7 @@ use crate::functions::runtime_api::{Answer, Call, Door, Phase, RuntimeApi};
 use crate::functions::sockets::{Folder, Sockets};
 use crate::functions::usage::Usage;
 use crate::jail::backend::{self, Backend};
+use crate::jail::cgroup::Group;
 use crate::jail::{Bind, Relay};
 use crate::limits;
 
@@ -104,7 +105,7 @@ impl Process {
         let built = contained.built().await;
         built.map_err(|what| io::Error::other(format!("its jail could not be built: {what}")))?;
         let (sender, exit) = watch::channel(None);
-        tokio::spawn(reap(contained.child, sender));
+        tokio::spawn(reap(contained.child, contained.cgroup, sender));
         Ok(Process {
             output,
             idle_since: began,
@@ -249,7 +250,7 @@ impl Way {
 }
 
 /// Waits for the end of the process, then ends what is left of its group.
-async fn reap(mut child: Child, exit: watch::Sender<Option<ExitStatus>>) {
+async fn reap(mut child: Child, cgroup: Option<Group>, exit: watch::Sender<Option<ExitStatus>>) {
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let status = child.wait().await.unwrap_or_default();
     exit.send_replace(Some(status));
@@ -257,6 +258,7 @@ async fn reap(mut child: Child, exit: watch::Sender<Option<ExitStatus>>) {
         // Usually nothing is left.
         backend::kill(group);
     }
+    drop(cgroup);
 }
 
 async fn ended(exit: &mut watch::Receiver<Option<ExitStatus>>) -> ExitStatus {

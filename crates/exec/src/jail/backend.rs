@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Line;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::Spec;
+use super::cgroup::{Cgroups, Group};
 use super::letter::{At, Layer, Letter, Manner, Missing, Reply};
 use crate::limits;
 
@@ -24,6 +26,8 @@ pub(crate) struct Contained {
     pub(crate) child: Child,
     /// How many processes of the child's line are the backend's own and not the function's.
     pub(crate) overhead: usize,
+    /// Kept until the child is reaped.
+    pub(crate) cgroup: Option<Group>,
     /// Closing it ends the process and all that it started.
     pub(crate) line: UnixStream,
     /// To be written to the line, and answered by one [`Reply`].
@@ -76,6 +80,7 @@ pub(crate) fn kill(group: Pid) {
 pub(crate) struct Jail {
     pub(crate) init: std::path::PathBuf,
     pub(crate) manner: Manner,
+    pub(crate) cgroups: Option<Arc<Cgroups>>,
 }
 
 impl Backend for Jail {
@@ -83,7 +88,14 @@ impl Backend for Jail {
         let letter = Letter { spec: spec.clone(), manner: self.manner }.to_bytes()?;
         let mut command = Command::new(&self.init);
         command.arg0(super::INIT_NAME).current_dir("/");
-        spawn(command, output, Some(letter), 2)
+        let mut contained = spawn(command, output, Some(letter), 2)?;
+        if let (Some(cgroups), Some(init)) = (&self.cgroups, contained.child.id()) {
+            // Before its letter the init does nothing.
+            let group = cgroups.group(&spec.limits)?;
+            group.add(init)?;
+            contained.cgroup = Some(group);
+        }
+        Ok(contained)
     }
 }
 
@@ -124,5 +136,5 @@ fn spawn(
         .process_group(0)
         .kill_on_drop(true);
     let child = command.spawn()?;
-    Ok(Contained { child, overhead, line: UnixStream::from_std(ours)?, letter })
+    Ok(Contained { child, overhead, cgroup: None, line: UnixStream::from_std(ours)?, letter })
 }

@@ -86,7 +86,7 @@ fn manners(host_user: Option<u32>) -> Vec<Manner> {
 
 /// Builds everything and starts nothing; the answer is what it went without.
 async fn rehearse(init: &Path, manner: Manner) -> Result<Vec<Missing>, Missing> {
-    let jail = Jail { init: init.to_owned(), manner };
+    let jail = Jail { init: init.to_owned(), manner, cgroups: None };
     let unbuilt = |error: std::io::Error| Missing { layer: Layer::Limits, why: error.to_string() };
     let mut contained = jail.start(&nothing(), (Stdio::null(), Stdio::null())).map_err(unbuilt)?;
     contained.built().await

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod backend;
+pub(crate) mod cgroup;
 #[cfg(target_os = "linux")]
 mod idmap;
 #[cfg(target_os = "linux")]
