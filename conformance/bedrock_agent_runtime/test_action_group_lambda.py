@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from support.agents import function, refused
+from support.agents import Agent, function, refused, unique
 from support.model import Say, tool_results
+from support.server import Craton
 from support.tools import READ, answer
 
 REFUND = function(
@@ -178,6 +179,24 @@ def test_an_answer_past_25_kb_is_a_short_error(agent, model):
     one.prepare().talk("go")
     told, = tool_results(model.requests[1])
     assert "too_large" in told and len(told) < 600
+
+
+def test_an_operator_may_allow_larger_answers(tmp_path, settings, models, tools):
+    """D16: AWS's 25 KB are a default; Lambda's own 6 MB stay."""
+    server = Craton(tmp_path, settings + "\n[limits.turn]\ntool_answer_bytes = 100000\n").start()
+    try:
+        model = models.model(unique("test.model"))
+        cp, rt = server.client("bedrock-agent"), server.client("bedrock-agent-runtime")
+        answers = iter(["x" * 90_000, "x" * 110_000])
+        one = Agent(cp, rt, model, tools).serve(lambda event: next(answers))
+        one.group(REFUND, executor=READ)
+        one.prepare()
+        for size, told in ((90_000, "x" * 90_000), (110_000, "too_large")):
+            model.turn(Say(calls=[("shop__refund", {"order_id": str(size)})]), Say("Read."))
+            one.talk("go")
+            assert told in tool_results(model.requests[-1])[0]
+    finally:
+        server.stop()
 
 
 def test_a_tools_time_out_is_told_in_words(agent, model, functions):

@@ -23,7 +23,8 @@ pub const SCHEMA_NODES: usize = 5_000;
 /// How deep one tool's schema nests (ours).
 pub const SCHEMA_DEPTH: usize = 48;
 
-/// Bytes of a tool's answer (AWS: 25 KB; Bedrock user guide, "Configure Lambda functions").
+/// Bytes of a tool's answer, unless an operator allows more (AWS: 25 KB; Bedrock user guide,
+/// "Configure Lambda functions").
 pub const TOOL_ANSWER_BYTES: usize = 25 * 1024;
 
 /// Characters of the token under which a tool brings a pending result (ours).

@@ -154,7 +154,7 @@ async fn poll(
     request: ToolCall,
 ) -> Event {
     let heard = match inner.tools.call(request).await {
-        Ok(invoked) if invoked.outcome_known => tool_call::read(tool, call, &invoked),
+        Ok(invoked) if invoked.outcome_known => tool_call::read(inner, tool, call, &invoked),
         Ok(_) | Err(_) => return Event::Deferred(deferred),
     };
     let now = inner.clock.now();
@@ -351,7 +351,8 @@ impl Engine {
         let agent = inner.agent(tenant, &record.config).await?;
         let agent = agent.and_then(|agent| asked.agent_below(agent));
         let tool = agent.as_deref().and_then(|agent| agent.tool(&asked.call.tool));
-        let outcome = outcome(tool, callback).map_err(CallbackError::Malformed)?;
+        let outcome = outcome(tool, callback, inner.turn.tool_answer_bytes)
+            .map_err(CallbackError::Malformed)?;
         let late = |how| {
             let (run, token) = of_run();
             Err(CallbackError::Late { run, token, how })
@@ -479,8 +480,7 @@ fn find(events: &[Stamped], token: &str) -> Option<AskedFor> {
 }
 
 /// What a callback says of its call.
-fn outcome(tool: Option<&Tool>, callback: &Callback) -> Result<Outcome, String> {
-    let most = craton_core::limits::TOOL_ANSWER_BYTES;
+fn outcome(tool: Option<&Tool>, callback: &Callback, most: usize) -> Result<Outcome, String> {
     if callback.body.len() > most {
         return Err(format!("the result has {} bytes of at most {most}", callback.body.len()));
     }
@@ -508,7 +508,7 @@ fn outcome(tool: Option<&Tool>, callback: &Callback) -> Result<Outcome, String> 
         });
     }
     let Some(tool) = tool else { return Err("the call's tool is gone".to_owned()) };
-    match tool::read_response(tool, &callback.body)? {
+    match tool::read_response(tool, &callback.body, most)? {
         tool::Response::Answer(answer) => Ok(tool_call::outcome(answer)),
         tool::Response::Pending(_) => Err("a result cannot be pending again".to_owned()),
     }

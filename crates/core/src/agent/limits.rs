@@ -16,8 +16,13 @@ pub struct Limits {
     /// Levels of collaborators below the agent that a client invokes. Ours; AWS documents none, and
     /// a team must end.
     pub team_levels: u32,
+    /// Bytes of a tool's answer; of one that is larger the model gets nothing but that it is.
+    pub tool_answer_bytes: usize,
 }
 
+/// AWS: a synchronous answer of Lambda has at most so many bytes (Lambda quotas, "Invocation
+/// payload"); executors take no more.
+const MOST_ANSWER_BYTES: usize = 6_291_556;
 /// AWS: the most calls that a client is handed, or brings the results of, at once (`InvocationInputs`
 /// and `ReturnControlInvocationResults`, API model).
 const MOST_HAND_OFFS: usize = 5;
@@ -32,6 +37,12 @@ impl Limits {
                 self.hand_offs
             ));
         }
+        if !(1..=MOST_ANSWER_BYTES).contains(&self.tool_answer_bytes) {
+            return Err(format!(
+                "limits.turn.tool_answer_bytes is {}; set 1 to {MOST_ANSWER_BYTES}",
+                self.tool_answer_bytes
+            ));
+        }
         Ok(())
     }
 }
@@ -44,6 +55,7 @@ impl Default for Limits {
             tool_uses: 32,
             hand_offs: MOST_HAND_OFFS,
             team_levels: 4,
+            tool_answer_bytes: crate::limits::TOOL_ANSWER_BYTES,
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: 
     let heard = loop {
         match doubt::send(inner, &request).await {
             Ok(invoked) if invoked.outcome_known || call.effect == Effect::Read => {
-                break read(tool, call, &invoked);
+                break read(inner, tool, call, &invoked);
             }
             Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => lost = true,
             Ok(invoked) => {
@@ -120,7 +120,7 @@ pub(crate) enum Heard {
     Pending(tool::Pending),
 }
 
-pub(crate) fn read(tool: &Tool, call: &Call, invoked: &Invoked) -> Heard {
+pub(crate) fn read(inner: &Inner, tool: &Tool, call: &Call, invoked: &Invoked) -> Heard {
     if invoked.error.is_some() {
         return Heard::Outcome(Outcome::Error {
             message: tool::short_error(
@@ -130,7 +130,7 @@ pub(crate) fn read(tool: &Tool, call: &Call, invoked: &Invoked) -> Heard {
             ),
         });
     }
-    let answer = match tool::read_response(tool, &invoked.payload) {
+    let answer = match tool::read_response(tool, &invoked.payload, inner.turn.tool_answer_bytes) {
         Ok(tool::Response::Answer(answer)) => answer,
         Ok(tool::Response::Pending(later)) => return Heard::Pending(later),
         Err(message) => {

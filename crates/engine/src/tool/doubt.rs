@@ -174,15 +174,16 @@ async fn ask(inner: &Inner, (probe, request): &(Tool, ToolCall)) -> Result<Findi
     if invoked.error.is_some() {
         return Err(unclear(&tool::function_error(&invoked.payload)));
     }
-    let finding = read(probe, &invoked.payload).map_err(|why| unclear(&why))?;
+    let most = inner.turn.tool_answer_bytes;
+    let finding = read(probe, &invoked.payload, most).map_err(|why| unclear(&why))?;
     match finding.outcome {
         Found::Unknown => Err(unclear("it does not know")),
         Found::Done | Found::NotDone => Ok(finding),
     }
 }
 
-fn read(probe: &Tool, payload: &Bytes) -> Result<Finding, String> {
-    match tool::read_response(probe, payload)? {
+fn read(probe: &Tool, payload: &Bytes, most: usize) -> Result<Finding, String> {
+    match tool::read_response(probe, payload, most)? {
         tool::Response::Answer(answer) => serde_json::from_str(&answer.body).map_err(|e| {
             format!("its answer is not {{\"outcome\": \"done\" | \"not_done\" | \"unknown\"}}: {e}")
         }),

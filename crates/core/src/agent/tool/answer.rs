@@ -63,14 +63,11 @@ pub enum State {
 const OF_API_GATEWAY: &str = "the answer is one for API Gateway (statusCode, body); a function of \
     an action group answers {\"messageVersion\": \"1.0\", \"response\": {\"actionGroup\": …}}";
 
-/// Reads a payload, or says in a short structured line why it cannot be used.
-pub fn read_response(tool: &Tool, payload: &[u8]) -> Result<Response, String> {
-    if payload.len() > limits::TOOL_ANSWER_BYTES {
-        let what = format!(
-            "the tool answered {} bytes of at most {}",
-            payload.len(),
-            limits::TOOL_ANSWER_BYTES
-        );
+/// Reads a payload of no more than `most` bytes, or says in a short structured line why it cannot
+/// be used.
+pub fn read_response(tool: &Tool, payload: &[u8], most: usize) -> Result<Response, String> {
+    if payload.len() > most {
+        let what = format!("the tool answered {} bytes of at most {most}", payload.len());
         return Err(short_error(
             "response_too_large",
             &what,

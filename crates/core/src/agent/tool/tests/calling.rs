@@ -7,6 +7,7 @@ use crate::agent::tool::{
     EventContext, HandOff, Response, canonical, check_arguments, idempotency_key, invocation_input,
     lambda_event, read_response, trace_input,
 };
+use crate::limits;
 
 fn check(tool: &Tool, input: &Json, expect: &Expect) {
     let said = match check_arguments(tool, input) {
@@ -197,7 +198,8 @@ fn the_client_and_the_trace_see_the_same_arguments() {
 }
 
 fn answer(tool: &Tool, payload: &Json, expect: &Expect) {
-    let said = match read_response(tool, payload.to_string().as_bytes()) {
+    let said = match read_response(tool, payload.to_string().as_bytes(), limits::TOOL_ANSWER_BYTES)
+    {
         Ok(Response::Answer(answer)) => format!("{answer:?}"),
         Ok(Response::Pending(pending)) => format!("{pending:?}"),
         Err(why) => why,

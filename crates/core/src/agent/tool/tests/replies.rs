@@ -2,6 +2,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::agent::tool::{HttpReply, Response, Target, function_error, read_http, read_response};
+use crate::limits;
 
 /// What the model reads of an answer: through the same reader as a function's.
 fn read(status: u16, media: &str, body: &[u8]) -> String {
@@ -17,7 +18,7 @@ fn read(status: u16, media: &str, body: &[u8]) -> String {
     };
     match read_http(&tool, operation, &reply) {
         Err(failed) => format!("failed: {}", function_error(&failed)),
-        Ok(payload) => match read_response(&tool, &payload).unwrap() {
+        Ok(payload) => match read_response(&tool, &payload, limits::TOOL_ANSWER_BYTES).unwrap() {
             Response::Answer(answer) => format!("{} {}", answer.status.unwrap(), answer.body),
             Response::Pending(_) => panic!("nothing comes later"),
         },
