@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) egress: net::egress::Config,
     /// Buckets of S3 that are folders here: name to path, relative to the file.
     buckets: BTreeMap<String, PathBuf>,
+    /// HTTP APIs that perform the operations of action groups.
+    apis: BTreeMap<String, exec::ApiConfig>,
     /// Accounts of AWS whose functions are called there.
     pub(crate) aws: exec::AwsConfig,
     /// What is set for tools: function name or ARN, with `:TOOL` for one of its tools, to a policy.
@@ -102,6 +104,16 @@ impl Config {
         Ok(net::egress::Rules::of(&self.egress).naming(named))
     }
 
+    /// The APIs of `[apis]`, their credentials at hand.
+    pub(crate) fn apis(&self) -> Result<exec::Apis, String> {
+        let apis = exec::Apis::open(&self.apis, &self.egress)?;
+        let twice = apis.functions().find(|name| self.functions.map.contains_key(*name));
+        if let Some(twice) = twice {
+            return Err(format!("{twice} is in [functions.map] and in [apis]"));
+        }
+        Ok(apis)
+    }
+
     pub(crate) fn buckets(&self) -> exec::Buckets {
         exec::Buckets::new(self.bucket_folders().collect())
     }
@@ -142,6 +154,11 @@ mod tests {
         "[tools.x.arguments]\n",
         "[tools.x.breaker]\n",
         "[sessions]\n",
+        "[apis.x]\n",
+        "[apis.x.auth.y]\nkind = \"api_key\"\n",
+        "[apis.x.auth.y]\nkind = \"bearer\"\n",
+        "[apis.x.auth.y]\nkind = \"basic\"\n",
+        "[apis.x.auth.y]\nkind = \"oauth2\"\n",
         "[aws]\n",
         "[aws.accounts.123456789012]\naccess_key = \"env:A\"\nsecret_key = \"env:B\"\n",
         "[limits.turn]\n",

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::function::{ExecError, FunctionError, Invoked, Throttled};
-use crate::http::hook::failed;
+use crate::http::failed;
 use crate::http::retry_after;
 use crate::http::secret::Secret;
 use crate::limits;

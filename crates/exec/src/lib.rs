@@ -25,6 +25,9 @@ pub use function::{
     Throttled,
 };
 pub use functions::{Functions, refusal};
+pub use http::api::{Api, ApiCall, ApiReply};
+pub use http::apis::Apis;
+pub use http::config::{ApiConfig, ClientAuth, Credential, KeyPlace, Oauth2};
 pub use http::hook::HttpTool;
 pub use http::secret::Secret;
 pub use probe::{Probe, probe};

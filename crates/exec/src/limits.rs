@@ -54,6 +54,21 @@ pub(crate) const INSTALL_RETRY: Duration = Duration::from_secs(60);
 /// Ours: more than any key or token has.
 pub(crate) const SECRET_BYTES: u64 = 64 * 1024;
 
+/// Ours: more than an answer with an access token has.
+pub(crate) const TOKEN_BYTES: usize = 64 * 1024;
+
+/// Ours: a token is not kept longer, whatever its server says of it: a day.
+pub(crate) const TOKEN_SECONDS: f64 = 86_400.0;
+
+/// Ours: how much of an API's answer is read; a model reads a tenth of it at most.
+pub const API_ANSWER_BYTES: usize = 256 * 1024;
+
+/// Ours: the longest deadline of one call of an API, that of a function on AWS: 15 minutes.
+pub(crate) const API_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// Ours: redirects of one call; browsers follow 20, API clients rarely more than one.
+pub(crate) const REDIRECTS: usize = 5;
+
 /// Ours: how long a peer may ask to be left alone; a turn does not wait longer for it.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(300);
 

@@ -24,3 +24,4 @@ pub use body::Body;
 pub use client::{Client, Config};
 pub use egress::Egress;
 pub use error::Error;
+pub use redirect::redirect_target;

@@ -41,7 +41,7 @@ pub(crate) fn next<B>(asked: &Request<Bytes>, answer: &Response<B>) -> Next {
         return Next::Answer;
     }
     let Some(location) = answer.headers().get(header::LOCATION) else { return Next::Answer };
-    let Some(uri) = location.to_str().ok().and_then(|to| resolve(asked.uri(), to)) else {
+    let Some(uri) = location.to_str().ok().and_then(|to| redirect_target(asked.uri(), to)) else {
         return Next::Refused("its location is no plain URL");
     };
     hop(asked, answer.status(), uri)
@@ -91,7 +91,7 @@ fn origin(uri: &Uri) -> Option<(Option<&Scheme>, String, u16)> {
 
 /// `location` as seen from `base` (RFC 3986, 5.2), if it is written plainly: no character that
 /// readers of URLs drop or turn into another one.
-fn resolve(base: &Uri, location: &str) -> Option<Uri> {
+pub fn redirect_target(base: &Uri, location: &str) -> Option<Uri> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
     if location.is_empty() || !location.bytes().all(plain) {
         return None;

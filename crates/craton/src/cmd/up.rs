@@ -127,6 +127,8 @@ async fn assemble(
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
     let buckets = config.buckets();
     let hooks = net::Egress::new(config.hooks()?);
+    let apis =
+        config.apis().map_err(|why| format!("the configuration is not valid: {why} (CR0002)"))?;
     let aws = AwsLambda::new(client, config.aws, dev);
     let (map, policies) = (config.functions.map.clone(), config.tools);
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
@@ -140,6 +142,8 @@ async fn assemble(
         http: HttpTool::new(net::Client::guarded(net::Config::default(), hooks)),
         map,
         aws,
+        apis,
+        answer_bytes: config.limits.turn.tool_answer_bytes,
         policies,
         endpoint: Some(format!("http://{address}")),
         credentials: None,

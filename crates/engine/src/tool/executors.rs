@@ -1,5 +1,5 @@
 //! The way from a function's ARN to what performs it: a stored function here, a URL to which the
-//! configuration maps it, or AWS, where its account is listed.
+//! configuration maps it, an HTTP API, or AWS, where its account is listed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use craton_core::policy::ToolPolicy;
 use exec::{
-    AwsCall, AwsLambda, CodeError, Credentials, ExecError, Functions, HttpTool, Invocation,
-    Invoked, Surroundings,
+    Api, Apis, AwsCall, AwsLambda, CodeError, Credentials, ExecError, Functions, HttpTool,
+    Invocation, Invoked, Surroundings,
 };
 use futures_util::future::BoxFuture;
 use store::{Store, StoreError, Tenant};
 
-use super::{ToolCall, ToolError, Tools};
+use super::{ToolCall, ToolError, Tools, api};
 use crate::env::Clock;
 use crate::function::{FunctionRecord, find, function_name, qualifier, tagged_policy};
 
@@ -26,6 +26,9 @@ pub struct Executors {
     /// ARN or name to URL, from `[functions.map]`.
     pub map: BTreeMap<String, String>,
     pub aws: AwsLambda,
+    pub apis: Apis,
+    /// What of an API's answer a turn takes.
+    pub answer_bytes: usize,
     /// ARN or name, with `:TOOL` optionally appended, to policy, from `[tools]`.
     pub policies: BTreeMap<String, ToolPolicy>,
     /// What handlers get as `AWS_ENDPOINT_URL`.
@@ -42,24 +45,17 @@ enum Route<'a> {
     Stored,
     /// The URL gets the Lambda event.
     Hook(&'a str),
+    /// The operations of its action groups are called.
+    Api(&'a Api),
     /// The function of that ARN on AWS.
     Aws,
 }
 
 impl Executors {
-    fn mapped(&self, function: &str) -> Option<&str> {
-        let plain = match qualifier(function) {
-            Some(version) => &function[..function.len() - version.len() - 1],
-            None => function,
-        };
-        let keys = [function, plain, function_name(function)];
-        let url = keys.iter().find_map(|key| self.map.get(*key));
-        url.map(String::as_str)
-    }
-
     async fn run(&self, call: ToolCall) -> Result<Invoked, ToolError> {
         match self.route(&call.function) {
             Route::Hook(url) => self.hook(url, call).await,
+            Route::Api(api) => api::call(api, call, self.answer_bytes).await,
             Route::Aws => self.aws(call).await,
             Route::Stored => self.stored(call).await,
         }
@@ -67,11 +63,18 @@ impl Executors {
 
     /// The one place that says what stands behind a function's ARN.
     fn route(&self, function: &str) -> Route<'_> {
-        match self.mapped(function) {
-            Some(url) => Route::Hook(url),
-            None if self.aws.has(function) => Route::Aws,
-            None => Route::Stored,
+        let plain = match qualifier(function) {
+            Some(version) => &function[..function.len() - version.len() - 1],
+            None => function,
+        };
+        let keys = [function, plain, function_name(function)];
+        if let Some(url) = keys.iter().find_map(|key| self.map.get(*key)) {
+            return Route::Hook(url);
         }
+        if let Some(api) = keys.iter().find_map(|key| self.apis.get(key)) {
+            return Route::Api(api);
+        }
+        if self.aws.has(function) { Route::Aws } else { Route::Stored }
     }
 
     async fn hook(&self, url: &str, call: ToolCall) -> Result<Invoked, ToolError> {

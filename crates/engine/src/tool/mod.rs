@@ -4,6 +4,7 @@
 //! of it where its reply was lost; `executors` finds what stands behind a
 //! function's ARN. Neither decides whether a call should happen: that is core's.
 
+mod api;
 pub(crate) mod call;
 pub(crate) mod doubt;
 mod executors;
@@ -58,7 +59,9 @@ impl Asked {
 /// Why a call did not come back with a payload.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
-    #[error("there is no function {0}; create it, or map it to a URL under [functions.map]")]
+    #[error(
+        "there is no function {0}; create it, or map it to a URL under [functions.map] or [apis]"
+    )]
     NoFunction(String),
     #[error("the time within which it was to be sent is over")]
     TooLate,

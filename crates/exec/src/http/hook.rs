@@ -32,9 +32,9 @@ impl HttpTool {
     ) -> Result<Invoked, ExecError> {
         let request = request(url, payload, headers)?;
         let began = Instant::now();
-        let response = self.0.send(request, timeout).await.map_err(failed)?;
+        let response = self.0.send(request, timeout).await.map_err(super::failed)?;
         let (head, body) = Response::into_parts(response);
-        let payload = body.bytes(limits::RESPONSE_BYTES).await.map_err(failed)?;
+        let payload = body.bytes(limits::RESPONSE_BYTES).await.map_err(super::failed)?;
         let status = head.status;
         let retry_after = super::retry_after(&head.headers);
         let log = format!("POST {url} answered {status}\n");
@@ -68,15 +68,4 @@ fn request(
         request.headers_mut().insert(*name, value);
     }
     Ok(request)
-}
-
-/// Once the request may have left, no failure is safe to repeat.
-pub(crate) fn failed(error: net::Error) -> ExecError {
-    let sent = error.sent();
-    match error {
-        net::Error::TimedOut { after, sent: true, .. } => ExecError::TimedOut(after),
-        net::Error::Denied(denied) => ExecError::Refused(denied.to_string()),
-        error if sent => ExecError::Lost(error.to_string()),
-        error => ExecError::NotSent(error.to_string()),
-    }
 }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value as Json, json};
 use super::error::{shortened, without_tags};
 use super::request::is_json;
 use super::{ApiOperation, Tool, clean_error};
-use crate::limits;
 
 /// An answer with any status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,22 +23,24 @@ pub struct HttpReply {
     pub cut: bool,
 }
 
-/// The payload of a function that had answered so. `Err` has that of one that had failed.
+/// The payload, of no more than `most` bytes, of a function that had answered so. `Err` has that of
+/// one that had failed.
 pub fn read_http(
     tool: &Tool,
     operation: &ApiOperation,
     reply: &HttpReply,
+    most: usize,
 ) -> Result<Vec<u8>, Vec<u8>> {
     if !(200..300).contains(&reply.status) {
         return Err(failure(reply));
     }
     let text = reply.success();
     let whole = envelope(tool, operation, reply.status, &text);
-    if whole.len() <= limits::TOOL_ANSWER_BYTES && !reply.cut {
+    if whole.len() <= most && !reply.cut {
         return Ok(whole);
     }
     let frame = envelope(tool, operation, reply.status, "").len() + CUT_NOTE;
-    let kept = fitting(&text, limits::TOOL_ANSWER_BYTES.saturating_sub(frame));
+    let kept = fitting(&text, most.saturating_sub(frame));
     let more = if reply.cut { "more than " } else { "" };
     let note = format!("{kept}\n[cut here: the answer has {more}{} bytes]", reply.body.len());
     Ok(envelope(tool, operation, reply.status, &note))

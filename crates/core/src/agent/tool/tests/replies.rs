@@ -16,7 +16,7 @@ fn read(status: u16, media: &str, body: &[u8]) -> String {
         body: body.to_vec(),
         cut: false,
     };
-    match read_http(&tool, operation, &reply) {
+    match read_http(&tool, operation, &reply, limits::TOOL_ANSWER_BYTES) {
         Err(failed) => format!("failed: {}", function_error(&failed)),
         Ok(payload) => match read_response(&tool, &payload, limits::TOOL_ANSWER_BYTES).unwrap() {
             Response::Answer(answer) => format!("{} {}", answer.status.unwrap(), answer.body),
