@@ -17,7 +17,6 @@ const PROGRAMS: &[&str] = &[
     "bash",
     "powershell",
     "eval",
-    "expression",
     "shellcmd",
     "commandline",
 ];
@@ -46,7 +45,7 @@ struct Perhaps {
 
 const PERHAPS: &[Perhaps] = &[
     Perhaps {
-        words: &["query", "statement", "filter"],
+        words: &["query", "statement", "filter", "expression"],
         cues: &["sql", "graphql", "cypher", "sparql", "jql", "soql", "promql"],
         severity: Severity::Error,
         is: "a program that the model writes",
@@ -83,9 +82,9 @@ const PERHAPS: &[Perhaps] = &[
 pub(super) fn examine(tool: &Tool, found: &mut Vec<Finding>) {
     let mut selects = false;
     for parameter in tool.parameters.iter().filter(|parameter| !parameter.is_nested()) {
-        selects |= selector(tool, parameter, found);
-        if !selects {
-            free_form(tool, parameter, found);
+        match selector(tool, parameter, found) {
+            true => selects = true,
+            false => free_form(tool, parameter, found),
         }
     }
     if !selects {

@@ -232,6 +232,7 @@ fn one_tool_that_does_everything_is_found() {
     check(
         "
         manage_orders once | Everything about an order, if needed. | order_id: string required, The order's number, such as A-1 | action: string required, One of get, update, delete
+        edit_report once | Edits reports when asked. | action: string required, One of read, delete | sql: string required, A statement | cron_expression: string required, When it runs
         change_user once | Works on accounts when asked. | operation: string required, One of create, disable
         edit_cart once | Puts things where they belong, when asked. | action: string required, What to do
         get_or_create_customer once | Makes sure that a customer is known, before an order. | name: string required, The customer's full name
@@ -240,6 +241,8 @@ fn one_tool_that_does_everything_is_found() {
         ",
         &expect![[r#"
             Error god-tool [manage_orders] action mixes what looks with what acts: get, update, delete
+            Error god-tool [edit_report] action mixes what looks with what acts: read, delete
+            Error free-form [edit_report] sql is a program that the model writes
             Error god-tool [sync_contacts] its description has several actions: read, update, delete
             Warning god-tool [change_user] operation chooses among create, disable
             Warning god-tool [edit_cart] action chooses what it does
