@@ -107,6 +107,14 @@ pub fn tagged_policy(tags: &BTreeMap<String, String>, tool: &str) -> ToolPolicy 
     }
 }
 
+/// Whether no call of a function may see anything of an earlier one: its tag [`CLEAN`].
+pub fn is_clean(tags: &BTreeMap<String, String>) -> bool {
+    tags.get(CLEAN).is_some_and(|value| value == "true")
+}
+
+/// `true` or `false`.
+pub const CLEAN: &str = "craton:clean";
+
 /// `read`, `keyed`, `once` or `compensable`.
 pub fn parse_effect(word: &str) -> Option<Effect> {
     match word {

@@ -21,6 +21,8 @@ pub struct Function {
     pub env: BTreeMap<String, String>,
     pub timeout: Duration,
     pub memory_mb: u32,
+    /// No call sees anything of an earlier one (`craton:clean`).
+    pub clean: bool,
     /// The SHA-256 of the zip in lower-case hex, as given to [`crate::Functions::unpack`].
     pub code: String,
 }

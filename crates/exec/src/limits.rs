@@ -33,6 +33,9 @@ pub const CODE_BYTES: u64 = 250 * 1024 * 1024;
 /// Ours: more files than any real package has; bounds the time that unpacking takes.
 pub(crate) const CODE_FILES: usize = 50_000;
 
+/// Ours: ending what a call left in a jail, and emptying its /tmp; else the jail is ended.
+pub(crate) const JAIL_CLEARED: Duration = Duration::from_secs(1);
+
 /// Ours: processes of all functions together; one that idles is stopped to make room.
 pub(crate) const PROCESSES: usize = 256;
 

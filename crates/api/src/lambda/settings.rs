@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::function::{FunctionRecord, parse_effect};
+use engine::function::{CLEAN, FunctionRecord, parse_effect};
 use serde::{Deserialize, Serialize};
 use wire::fault::Fault;
 use wire::lambda::types::{Architecture, Environment, EphemeralStorage};
@@ -142,6 +142,13 @@ pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
     if let Some(key) = tags.keys().find(|key| key.to_ascii_lowercase().starts_with("aws:")) {
         return Err(invalid(format!("tag {key}: the prefix aws: is reserved")));
     }
+    if let Some(value) =
+        tags.get(CLEAN).filter(|value| !["true", "false"].contains(&value.as_str()))
+    {
+        return Err(invalid(format!(
+            "tag {CLEAN} has the value {value:?}; it must be true or false"
+        )));
+    }
     match tags.iter().find(|(key, value)| is_effect(key) && parse_effect(value).is_none()) {
         Some((key, value)) => Err(invalid(format!(
             "tag {key} has the value {value:?}; it must be read, keyed or once"
@@ -171,6 +178,8 @@ mod tests {
         check_tag("craton:effect:refund", "once", true);
         check_tag("craton:effect", "Read", false);
         check_tag("craton:effect:refund", "twice", false);
+        check_tag("craton:clean", "true", true);
+        check_tag("craton:clean", "yes", false);
         check_tag("craton:effects", "anything", true);
         check_tag("aws:mine", "x", false);
     }

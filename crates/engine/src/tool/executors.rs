@@ -16,7 +16,7 @@ use store::{Store, StoreError, Tenant};
 
 use super::{ToolCall, ToolError, Tools, api};
 use crate::env::Clock;
-use crate::function::{FunctionRecord, find, function_name, qualifier, tagged_policy};
+use crate::function::{FunctionRecord, find, function_name, is_clean, qualifier, tagged_policy};
 
 /// All that performs tools.
 pub struct Executors {
@@ -113,8 +113,22 @@ impl Executors {
                 credentials: self.credentials.clone(),
             },
         };
-        let function = spec(record, qualifier(&call.function));
+        let clean = is_clean(&self.tags(&call.tenant, &record).await?);
+        let function = exec::Function { clean, ..spec(record, qualifier(&call.function)) };
         Ok(self.functions.invoke(&function, invocation).await?)
+    }
+
+    /// They belong to the function, not to a version of it.
+    async fn tags(
+        &self,
+        tenant: &Tenant,
+        record: &FunctionRecord,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        if qualifier(&record.arn).is_none() {
+            return Ok(record.tags.clone());
+        }
+        let found = self.store.get::<FunctionRecord>(tenant, &record.name).await?;
+        Ok(found.map(|found| found.value.tags).unwrap_or_default())
     }
 
     async fn ensure_code(&self, tenant: &Tenant, record: &FunctionRecord) -> Result<(), ToolError> {
@@ -202,6 +216,7 @@ fn spec(record: FunctionRecord, asked: Option<&str>) -> exec::Function {
         env: record.environment,
         timeout: Duration::from_secs(u64::from(record.timeout_seconds)),
         memory_mb: record.memory_mb,
+        clean: false,
         code: record.code,
     }
 }

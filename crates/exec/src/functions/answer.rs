@@ -41,7 +41,7 @@ pub(crate) async fn call_once(
     log.line(&report::end(&call.request_id));
     log.line(&report::report(function, &call.request_id, took, peak, init));
     let outcome_known = matches!(verdict, None | Some(Verdict::TooLarge));
-    if outcome_known {
+    if outcome_known && process.refresh().await {
         pool.give(process);
     }
     Some(Invoked {

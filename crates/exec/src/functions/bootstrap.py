@@ -1,6 +1,7 @@
 """The Python runtime of Craton: loops on the Lambda Runtime API and calls the handler.
 
-Runs as `python -I -S -X utf8 bootstrap.py [managed packages]`. It talks HTTP over a plain socket,
+Runs as `python -I -S -X utf8 bootstrap.py warm|fork [managed packages]`: all events in this process,
+or each in a fork of it that never saw another. It talks HTTP over a plain socket,
 because the server is always ours, on loopback, and answers with a Content-Length: the standard
 client would cost more than the handler. Whoever started it ends it with the server; when the Runtime
 API goes away, the whole process group ends.
@@ -196,7 +197,7 @@ def set_up_path():
     first = [os.environ["LAMBDA_TASK_ROOT"]]
     first += [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     sys.path[:0] = [p for p in first if p not in sys.path]
-    sys.path += sys.argv[1:]
+    sys.path += sys.argv[2:]
     sys.argv[:] = [sys.argv[0]]
     sys.meta_path.append(ManagedPackages)
     import site  # Under -S this adds nothing to the path; it gives exit() and quit() back.
@@ -290,22 +291,77 @@ def report(connection, path, error, request=""):
                    "Lambda-Runtime-Function-Error-Type: %s\r\n" % kind)
 
 
-def serve(connection, handler):
+def take(connection):
+    _, headers, body = connection.ask("GET", API + "/invocation/next")
+    return headers, body
+
+
+def work(connection, handler, event, about_to_answer=None):
+    headers, body = event
+    request = Log.request = headers["lambda-runtime-aws-request-id"]
+    os.environ["_X_AMZN_TRACE_ID"] = headers.get("lambda-runtime-trace-id", "")
+    path = API + "/invocation/" + request
+    try:
+        result = encode(handler(decode(body), Context(headers)))
+    except Exception as error:
+        if about_to_answer:
+            about_to_answer()
+        report(connection, path + "/error", error, request)
+    else:
+        flush()
+        if about_to_answer:
+            about_to_answer()
+        connection.ask("POST", path + "/response", result)
+
+
+def serve_warm(connection, handler):
     while True:
-        _, headers, body = connection.ask("GET", API + "/invocation/next")
-        request = Log.request = headers["lambda-runtime-aws-request-id"]
-        os.environ["_X_AMZN_TRACE_ID"] = headers.get("lambda-runtime-trace-id", "")
-        path = API + "/invocation/" + request
+        work(connection, handler, take(connection))
+
+
+def serve_by_forks(connection, handler):
+    """A fork for each event. Whoever started this process ends what a fork leaves behind, before the
+    next event comes."""
+    import ctypes
+    prctl, dumpable = ctypes.CDLL(None, use_errno=True).prctl, 4
+    while True:
+        # Between forks nobody may look into this process, and what it holds goes to every fork.
+        if prctl(dumpable, 0, 0, 0, 0) != 0:
+            os._exit(1)
+        event = take(connection)
+        heard, tell = os.pipe()
+        fork = os.fork()
+        if fork == 0:
+            os.close(heard)
+            connection.socket.close()
+            prctl(dumpable, 1, 0, 0, 0)
+            work(Connection(), handler, event, lambda: os.write(tell, b"."))
+            os._exit(0)
+        os.close(tell)
+        _, status = os.waitpid(fork, 0)
+        # What the fork started may hold the other end.
+        os.set_blocking(heard, False)
         try:
-            result = encode(handler(decode(body), Context(headers)))
-        except Exception as error:
-            report(connection, path + "/error", error, request)
-        else:
-            flush()
-            connection.ask("POST", path + "/response", result)
+            answered = os.read(heard, 1) == b"."
+        except BlockingIOError:
+            answered = False
+        os.close(heard)
+        if not answered:
+            end_as(status)
+
+
+def end_as(status):
+    """What a fork does instead of answering, this process does: that is what the server sees."""
+    if os.WIFSIGNALED(status):
+        sign = os.WTERMSIG(status)
+        if sign != signal.SIGKILL:
+            signal.signal(sign, signal.SIG_DFL)
+        os.kill(os.getpid(), sign)
+    os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1)
 
 
 def main():
+    serve = serve_by_forks if sys.argv[1] == "fork" else serve_warm
     set_up_output()
     set_up_path()
     try:

@@ -33,7 +33,7 @@ use std::{fs, io};
 use bytes::Bytes;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 
-use self::runtime::{Runtimes, Unlaunched};
+use self::runtime::{Reuse, Runtimes, Unlaunched};
 use crate::config::Config;
 use crate::function::{CodeError, ExecError, Function, Invocation, Invoked};
 use crate::functions::answer::{answer_for_entrypoint, answer_for_start, call_once};
@@ -157,6 +157,7 @@ impl Functions {
         let _place = pool.admit().await?;
         if let Some(process) = pool.take() {
             if let Some(invoked) = call_once(&pool, process, call).await {
+                self.prepare_next(&pool, call).await;
                 return Ok(invoked);
             }
             tracing::debug!(function = function.name, "an idle process had died; starting another");
@@ -172,12 +173,32 @@ impl Functions {
         if let Err(ended) = process.ready().await {
             return answer_for_start(function, &process, call, ended);
         }
+        self.prepare_next(&pool, call).await;
         call_once(&pool, process, call).await.ok_or_else(|| {
             ExecError::NotSent(format!(
                 "function {}: its process ended while it idled",
                 function.name
             ))
         })
+    }
+
+    /// Starts a process ahead of the next call, where each serves one alone. That call hears of what
+    /// goes wrong here, because it finds no process.
+    async fn prepare_next(&self, pool: &Arc<Pool>, call: &Invocation) {
+        let function = &pool.function;
+        let single =
+            Reuse::of(function, self.0.containment.look_once().await.has_rooms()) == Reuse::Single;
+        if !single || !pool.is_empty() || *self.0.closing.borrow() {
+            return;
+        }
+        let (functions, pool, call) = (self.clone(), pool.clone(), call.clone());
+        tokio::spawn(async move {
+            if let Ok(mut process) = functions.0.start(&pool.function, &call).await
+                && process.ready().await.is_ok()
+            {
+                pool.give(process);
+            }
+        });
     }
 
     /// Begins the stopping of idle processes with the first process there is.

@@ -23,7 +23,7 @@ use crate::functions::containment::{House, Places, relay_to};
 use crate::functions::environment;
 use crate::functions::logs::Output;
 use crate::functions::report::Verdict;
-use crate::functions::runtime::Launch;
+use crate::functions::runtime::{Launch, Reuse};
 use crate::functions::runtime_api::{Answer, Call, Door, Phase, RuntimeApi};
 use crate::functions::sockets::{Folder, Sockets};
 use crate::functions::usage::Usage;
@@ -57,7 +57,8 @@ pub(crate) struct Process {
     group: Pid,
     usage: Usage,
     exit: watch::Receiver<Option<ExitStatus>>,
-    _line: UnixStream,
+    pub(crate) reuse: Reuse,
+    line: UnixStream,
     _folder: Option<Folder>,
     _place: OwnedSemaphorePermit,
 }
@@ -84,6 +85,7 @@ impl Process {
         let way = Way::open(house, sockets).await?;
         let bin = launch.bin.take();
         let (variables, packages) = (std::mem::take(&mut launch.env), launch.packages.clone());
+        let reuse = Reuse::of(function, house.has_rooms());
         let mut spec = house.spec(function, launch, &host);
         let seen = house.seen(&host);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -114,7 +116,8 @@ impl Process {
             group,
             usage: Usage::new(group, contained.overhead),
             exit,
-            _line: contained.line,
+            reuse,
+            line: contained.line,
             _folder: way.folder,
             _place: place_among_all,
         })
@@ -205,6 +208,15 @@ impl Process {
                 Some(used) if used > u64::from(limit_mb) => return used,
                 Some(_) | None => {}
             }
+        }
+    }
+
+    /// Whether the next call may have this process, after nothing of the last one is left in it.
+    pub(crate) async fn refresh(&mut self) -> bool {
+        match self.reuse {
+            Reuse::Warm => true,
+            Reuse::Single => false,
+            Reuse::Forks => backend::clear(&mut self.line).await.is_ok(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::functions::containment::Places;
 use crate::functions::interpreter::{Interpreter, Kind};
 use crate::functions::packages::{ManagedPackages, SeenPackages};
-use crate::functions::runtime::{Launch, write_bootstrap};
+use crate::functions::runtime::{Launch, Reuse, write_bootstrap};
 use crate::jail::Family;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
@@ -49,7 +49,12 @@ impl Python {
     }
 
     /// The error says what to install or to set.
-    pub(crate) async fn launch(&self, host: &Places, seen: &Places) -> Result<Launch, String> {
+    pub(crate) async fn launch(
+        &self,
+        host: &Places,
+        seen: &Places,
+        reuse: Reuse,
+    ) -> Result<Launch, String> {
         let found = self.interpreter.get().await?;
         let made = || async {
             let (venv, requirement) = (self.venv.clone(), self.requirement.clone());
@@ -68,6 +73,7 @@ impl Python {
             args.push("-B".to_owned());
         }
         args.push(seen.runtime.join(BOOTSTRAP_NAME).display().to_string());
+        args.push(if reuse == Reuse::Forks { "fork" } else { "warm" }.to_owned());
         args.extend(packages.present().map(|path| path.display().to_string()));
         Ok(Launch {
             program: found.executable.clone(),

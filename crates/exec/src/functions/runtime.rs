@@ -65,6 +65,28 @@ pub(crate) struct Launch {
     pub(crate) packages: Option<SeenPackages>,
 }
 
+/// What becomes of a process after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// It takes the next, as on AWS.
+    Warm,
+    /// It does the work in forks, and what a fork leaves is cleared away before the next call.
+    Forks,
+    /// It has done its duty.
+    Single,
+}
+
+impl Reuse {
+    /// Only a jail's init can clear away what forks leave.
+    pub(crate) fn of(function: &Function, jailed: bool) -> Reuse {
+        match (function.clean, family(&function.runtime), jailed) {
+            (false, _, _) => Reuse::Warm,
+            (true, Some(Family::Python), true) => Reuse::Forks,
+            (true, _, _) => Reuse::Single,
+        }
+    }
+}
+
 /// Why nothing can be executed. One variant per reaction.
 #[derive(Debug)]
 pub(crate) enum Unlaunched {
@@ -110,8 +132,9 @@ impl Runtimes {
         host: &Places,
         seen: &Places,
     ) -> Result<Launch, Unlaunched> {
+        let reuse = Reuse::of(function, host != seen);
         match family(&function.runtime) {
-            Some(Family::Python) => self.python.launch(host, seen).await.map_err(on_host),
+            Some(Family::Python) => self.python.launch(host, seen, reuse).await.map_err(on_host),
             Some(Family::Node) => self.node.launch(function, seen).await.map_err(on_host),
             Some(Family::Provided) => provided::launch(host, seen).map_err(Unlaunched::Entrypoint),
             None => Err(on_host(refusal(&function.runtime).unwrap_or_default())),

@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 
 use super::Spec;
 use super::cgroup::{Cgroups, Group};
-use super::letter::{At, Layer, Letter, Manner, Missing, Reply};
+use super::letter::{self, At, Layer, Letter, Manner, Missing, Reply};
 use crate::limits;
 
 /// What a start leaves in the server's hands.
@@ -67,6 +67,21 @@ impl Contained {
     /// The group of the child, which is killed as one.
     pub(crate) fn group(&self) -> Option<Pid> {
         self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()))
+    }
+}
+
+/// Has a jail's init end all but the process that it started, and empty what can be written to.
+/// Any other answer than its word that this is done is a reason to end the jail.
+pub(crate) async fn clear(line: &mut UnixStream) -> io::Result<()> {
+    let exchange = async {
+        line.write_all(&[letter::CLEAR]).await?;
+        line.read_u8().await
+    };
+    match tokio::time::timeout(limits::JAIL_CLEARED, exchange).await {
+        Ok(Ok(letter::CLEARED)) => Ok(()),
+        Ok(Ok(_)) => Err(io::Error::other("something of the last call is left")),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

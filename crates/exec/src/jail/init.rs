@@ -20,8 +20,8 @@ use rustix::process::{
 };
 use rustix::thread::set_no_new_privs;
 
-use super::letter::{At, Layer, Letter, Manner, Missing, Reply};
-use super::{landlock, limits, mounts, namespaces, relay, seccomp};
+use super::letter::{self, At, Layer, Letter, Manner, Missing, Reply};
+use super::{clearing, landlock, limits, mounts, namespaces, relay, seccomp};
 
 /// What the shell says of a program that cannot be executed.
 const NOT_EXECUTED: i32 = 127;
@@ -92,10 +92,10 @@ fn fork() -> io::Result<Option<Pid>> {
 fn watch(pid1: Pid, mut from_inside: File) -> ! {
     if let Ok(pidfd) = pidfd_open(pid1, PidfdFlags::empty()) {
         let line = rustix::stdio::stdin();
-        let mut both = [PollFd::new(&line, PollFlags::IN), PollFd::new(&pidfd, PollFlags::IN)];
+        let mut both = [PollFd::new(&line, PollFlags::RDHUP), PollFd::new(&pidfd, PollFlags::IN)];
         while let Err(rustix::io::Errno::INTR) = poll(&mut both, None) {}
         if both[1].revents().is_empty() {
-            // The server says nothing after its letter: this is its end.
+            // The server has closed its end.
             let _ = kill_process(pid1, Signal::KILL);
         }
     }
@@ -178,7 +178,7 @@ fn reside(letter: &Letter, house: House, to_outside: &OwnedFd) -> ! {
     };
     say(&Reply::Started { without });
     relay::serve(house.relays);
-    thread::spawn(end_with_server);
+    thread::spawn(move || heed(process));
     let status = reap(process);
     if let Some(signal) = status.terminating_signal() {
         // Pid 1 cannot die by a signal of its own.
@@ -187,9 +187,15 @@ fn reside(letter: &Letter, house: House, to_outside: &OwnedFd) -> ! {
     exit(status.exit_status().unwrap_or(NOT_BUILT))
 }
 
-/// The watcher does the same; this is for the moment in which it was killed itself.
-fn end_with_server() {
-    let _ = rustix::io::read(rustix::stdio::stdin(), &mut [0; 1]);
+/// Does what the server says, and ends with it. The watcher does that too; this is for the moment in
+/// which it was killed itself.
+fn heed(process: Pid) {
+    let mut word = [0];
+    while let Ok(1) = rustix::io::read(rustix::stdio::stdin(), &mut word) {
+        let done = word[0] == letter::CLEAR && clearing::clear(process).is_ok();
+        let answer = if done { letter::CLEARED } else { !letter::CLEARED };
+        let _ = rustix::io::write(rustix::stdio::stdin(), &[answer]);
+    }
     exit(NOT_BUILT)
 }
 

@@ -1,7 +1,7 @@
 //! What server and init say to each other over the init's stdin, a socket.
 //!
-//! One letter goes down, one line comes back; from then on the socket is a life line: the server
-//! says nothing more, and its end is the end of the jail.
+//! One letter goes down, one line comes back; from then on the socket is a life line, whose end is the
+//! end of the jail. Between calls the server may say [`CLEAR`], which is answered by [`CLEARED`].
 
 use std::fmt;
 use std::io::{self, Read};
@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Spec;
 use crate::limits;
+
+/// End all but the process that was started, and empty what can be written to.
+pub(crate) const CLEAR: u8 = b'c';
+/// Nothing of what was there is left. Any other answer says that something is.
+pub(crate) const CLEARED: u8 = b'.';
 
 /// The server's whole letter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

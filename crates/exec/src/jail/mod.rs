@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod backend;
 pub(crate) mod cgroup;
 #[cfg(target_os = "linux")]
+mod clearing;
+#[cfg(target_os = "linux")]
 mod idmap;
 #[cfg(target_os = "linux")]
 mod init;

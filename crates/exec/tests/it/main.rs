@@ -9,6 +9,7 @@
 
 mod api;
 mod aws_lambda;
+mod clean;
 mod errors;
 mod escapes;
 mod hook;
@@ -71,6 +72,7 @@ impl Bench {
             env: BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]),
             timeout: Duration::from_secs(20),
             memory_mb: 256,
+            clean: false,
             code,
         }
     }

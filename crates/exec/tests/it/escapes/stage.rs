@@ -104,6 +104,7 @@ impl Stage {
             env: [].into(),
             timeout: Duration::from_secs(120),
             memory_mb: 512,
+            clean: false,
             code,
         }
     }
