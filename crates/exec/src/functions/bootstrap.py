@@ -379,4 +379,6 @@ def main():
         die()
 
 
-main()
+# A process that multiprocessing starts anew imports this file under another name.
+if __name__ == "__main__":
+    main()

@@ -12,9 +12,9 @@ mod stage;
 
 use std::collections::BTreeMap;
 
-use exec::Functions;
+use exec::{Function, Functions};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::stage::{Kind, Stage};
 
@@ -75,6 +75,15 @@ const ANSWERS_OF_A_WALL: &[&str] = &[
     "SIGSYS",
 ];
 
+/// The same from Node.js, whose jail knows more calls and fewer limits.
+const FROM_NODE: &str = r#"
+import { execFileSync } from "node:child_process";
+export const handler = async (event) => {
+  const options = { input: JSON.stringify(event), maxBuffer: 1 << 26 };
+  return JSON.parse(execFileSync("/usr/bin/python3", ["/var/task/main.py"], options));
+};
+"#;
+
 #[test]
 fn nothing_gets_out_of_the_jail_of_a_server_that_is_root() {
     stage::set("root", "nothing_gets_out_of_the_jail_of_a_server_that_is_root", attempt_all);
@@ -93,23 +102,43 @@ async fn attempt_all(stage: Stage) {
     assert!(visitors.len() > 20, "controls reach what listens outside: {visitors:?}");
     let inside = stage.open(Kind::Jail);
     let jailed = attempts(&stage, &inside, Kind::Jail).await;
-    assert_eq!(stage.visitors(), visitors, "nobody from the jail was seen outside");
     judge(&stage, &controls, &jailed);
+    let from_node = attempts_from_node(&stage, &inside).await;
+    judge(&stage, &controls, &from_node);
+    assert_eq!(stage.visitors(), visitors, "nobody from the jail was seen outside");
+    report(&controls);
 }
 
 async fn attempts(stage: &Stage, functions: &Functions, kind: Kind) -> Vec<Outcome> {
+    let attacker = stage.function(functions, "attacker", ATTEMPTS).await;
+    let world = world(stage, functions, kind).await;
+    let told = stage.answer(functions, &attacker, json!({ "world": world })).await;
+    serde_json::from_value(told).unwrap()
+}
+
+async fn attempts_from_node(stage: &Stage, functions: &Functions) -> Vec<Outcome> {
+    let files = [ATTEMPTS, &[("index.mjs", FROM_NODE)]].concat();
+    let attacker = Function {
+        runtime: "nodejs20.x".to_owned(),
+        handler: "index.handler".to_owned(),
+        ..stage.function(functions, "attacker-from-node", &files).await
+    };
+    let world = world(stage, functions, Kind::Jail).await;
+    let told = stage.answer(functions, &attacker, json!({ "world": world })).await;
+    serde_json::from_value(told).unwrap()
+}
+
+/// What there is to reach for, with another function of the same server.
+async fn world(stage: &Stage, functions: &Functions, kind: Kind) -> Value {
     // Its code holds the secret, and its process is another's to every attempt.
     let source = format!("import os\nSECRET = {:?}\n", stage.secret)
         + "def handler(event, context): return os.environ['AWS_LAMBDA_RUNTIME_API']\n";
     let victim = stage.function(functions, "victim", &[("main.py", &source)]).await;
-    let other_api = stage.answer(functions, &victim, json!({})).await;
-    let attacker = stage.function(functions, "attacker", ATTEMPTS).await;
     let mut world = stage.world.clone();
-    world["other_api"] = other_api;
+    world["other_api"] = stage.answer(functions, &victim, json!({})).await;
     world["code"] = json!(stage.work_dir(kind).join("code"));
     world["jailed"] = json!(kind == Kind::Jail);
-    let told = stage.answer(functions, &attacker, json!({ "world": world })).await;
-    serde_json::from_value(told).unwrap()
+    world
 }
 
 fn judge(stage: &Stage, controls: &[Outcome], jailed: &[Outcome]) {
@@ -125,7 +154,6 @@ fn judge(stage: &Stage, controls: &[Outcome], jailed: &[Outcome]) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    report(controls);
     let total: usize = counted.values().map(Vec::len).sum();
     if stage.is_privileged() {
         assert!(total >= 120, "only {total} attempts have a control that succeeds here");

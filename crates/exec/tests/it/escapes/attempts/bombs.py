@@ -5,7 +5,6 @@ Refused) is an answer too; the caller compares.
 """
 
 import ctypes
-import errno
 import http.client
 import mmap
 import os

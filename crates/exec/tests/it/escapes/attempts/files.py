@@ -188,7 +188,7 @@ def a_file_that_belongs_to_another_user(w):
 
 
 def a_program_that_takes_another_user_s_place(w):
-    """A set-user-ID program of the machine, on a mount that honours it and without the bit that forbids it."""
+    """A set-user-ID program, on a mount that honours it and without the bit that forbids it."""
     def honoured(place):
         status, mount = os.stat(place), os.statvfs(place)
         if not status.st_mode & 0o4000 or mount.f_flag & os.ST_NOSUID:

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import sys
 import time
 import traceback
 import types
@@ -88,3 +89,8 @@ def named(error):
     if type(error).__name__ == "gaierror":
         return "EAI"
     return errno.errorcode.get(error.errno, str(error.errno))
+
+
+# Runtimes of other languages run this file as a program.
+if __name__ == "__main__":
+    json.dump(handler(json.load(sys.stdin), None), sys.stdout)
