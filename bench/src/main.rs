@@ -11,6 +11,7 @@ mod cold;
 mod craton;
 mod disk;
 mod floor;
+mod functions;
 mod http1;
 mod journal;
 mod limits;
@@ -75,6 +76,8 @@ enum Verb {
     Team(team::Args),
     /// A long session against a fresh one, and thousands of idle ones.
     Sessions(sessions::Args),
+    /// Calls of functions, warm, clean and cold.
+    Functions(functions::Args),
 }
 
 fn main() -> ExitCode {
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Verb::Streams(args) => single().and_then(|r| r.block_on(streams::run(args))),
         Verb::Team(args) => single().and_then(|r| r.block_on(team::run(args))),
         Verb::Sessions(args) => single().and_then(|r| r.block_on(sessions::run(args))),
+        Verb::Functions(args) => single().and_then(|r| r.block_on(functions::run(args))),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),
     };
     match done {

@@ -10,7 +10,8 @@ use crate::{Outcome, python, root};
 const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds N] [--peers LIST]
        cargo xtask bench streams [--streams N] [--words N] [--seconds N]
        cargo xtask bench team [--turns N] [--millis N]
-       cargo xtask bench sessions [--turns N] [--rounds N] [--exchanges N] [--idle N]";
+       cargo xtask bench sessions [--turns N] [--rounds N] [--exchanges N] [--idle N]
+       cargo xtask bench functions [--calls N] [--rounds N] [--cold N] [--seconds N]";
 
 /// Pinned: a figure is one of these versions.
 const LIBRARIES: [&str; 13] = [
@@ -36,7 +37,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let Some((name, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match name.as_str() {
         "agent-loop" => agent_loop(rest),
-        "sessions" | "streams" | "team" => of_craton(name, rest),
+        "functions" | "sessions" | "streams" | "team" => of_craton(name, rest),
         other => Err(format!("there is no benchmark {other}\n{USAGE}").into()),
     }
 }
