@@ -1,9 +1,14 @@
 //! `[functions]` of craton.toml. The doc comments are the reference page.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use net::egress::Entry;
 use serde::Deserialize;
+
+use crate::limits;
 
 /// How functions run on this machine.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -17,6 +22,9 @@ pub struct Config {
     /// own binary. For tests, never in the file.
     #[serde(skip)]
     pub jail_init: Option<PathBuf>,
+    /// Who is asked for the addresses of hosts. Default: the system. For tests, never in the file.
+    #[serde(skip)]
+    pub names: Option<Names>,
     /// `"jail"`: each process in namespaces of its own, without privileges, network and the host's
     /// files (docs/sandbox.md). `"process"`: with the rights of the server. Default: `"process"`.
     pub isolation: Isolation,
@@ -41,6 +49,14 @@ pub struct Config {
     /// function name, ARN or `"*"` for all = list of `"folder:/mnt/name"`, with `:rw` at the end if
     /// they may write. A folder is below the configuration file's own if it is not absolute.
     pub mounts: BTreeMap<String, Vec<Mount>>,
+    /// What a jailed function may reach of the network besides Craton: function name, ARN, or `*`
+    /// for all = `host:port`, `host` (port 443), `*.domain:port`. What is named without a star may
+    /// stand in a private network. Default: nothing.
+    pub hosts: BTreeMap<String, Vec<Entry>>,
+    /// Connections that one process of a function has open at once. Default: 1024.
+    pub max_connections: usize,
+    /// What one call sends and receives over them together. Default: 1024.
+    pub max_traffic_mb: u64,
     /// Functions that are served by an HTTP URL instead of a process: ARN or name = URL.
     pub map: BTreeMap<String, String>,
 }
@@ -104,11 +120,28 @@ impl MinIsolation {
     }
 }
 
+/// A resolver in place of the system's.
+#[derive(Clone)]
+pub struct Names(pub Arc<dyn net::egress::Resolve>);
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
+
+impl PartialEq for Names {
+    fn eq(&self, other: &Names) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             work_dir: PathBuf::new(),
             jail_init: None,
+            names: None,
             isolation: Isolation::Process,
             min_isolation: None,
             python: None,
@@ -118,6 +151,9 @@ impl Default for Config {
             http_timeout_seconds: 60,
             boto3: "boto3==1.44.5".to_owned(),
             mounts: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            max_connections: limits::FUNCTION_CONNECTIONS,
+            max_traffic_mb: limits::FUNCTION_TRAFFIC_MB,
             map: BTreeMap::new(),
         }
     }
@@ -130,7 +166,16 @@ impl Config {
         arn: &'a str,
         name: &'a str,
     ) -> impl Iterator<Item = &'a Mount> {
-        ["*", name, arn].into_iter().filter_map(|key| self.mounts.get(key)).flatten()
+        keys(arn, name).into_iter().filter_map(|key| self.mounts.get(key)).flatten()
+    }
+
+    /// The hosts that the operator names for a function; those of all functions first.
+    pub(crate) fn hosts_of<'a>(
+        &'a self,
+        arn: &'a str,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Entry> {
+        keys(arn, name).into_iter().filter_map(|key| self.hosts.get(key)).flatten()
     }
 
     /// Paths of the file are below the folder that it lies in.
@@ -141,6 +186,13 @@ impl Config {
         }
         self
     }
+}
+
+/// Under which a function is named, whichever version of it runs.
+fn keys<'a>(arn: &'a str, name: &'a str) -> [&'a str; 3] {
+    // arn:aws:lambda:REGION:ACCOUNT:function:NAME, then perhaps a version.
+    let version = arn.match_indices(':').nth(6);
+    ["*", name, version.map_or(arn, |(at, _)| &arn[..at])]
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Function {
     pub clean: bool,
     /// The SHA-256 of the zip in lower-case hex, as given to [`crate::Functions::unpack`].
     pub code: String,
+    /// What its owner lets it reach of the network: the value of its tag `craton:allow-hosts`.
+    pub allow_hosts: String,
 }
 
 /// What a process sees of the world around it; part of what makes a process reusable.

@@ -19,12 +19,12 @@ mod probe;
 
 pub use aws_lambda::{AwsAccount, AwsCall, AwsConfig, AwsLambda};
 pub use buckets::{BucketError, Buckets};
-pub use config::{Config, Isolation, MinIsolation, Mount};
+pub use config::{Config, Isolation, MinIsolation, Mount, Names};
 pub use function::{
     CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,
     Throttled,
 };
-pub use functions::{Functions, refusal};
+pub use functions::{Functions, refusal, refused_hosts};
 pub use http::api::{Api, ApiCall, ApiReply};
 pub use http::apis::Apis;
 pub use http::config::{ApiConfig, ClientAuth, Credential, KeyPlace, Oauth2};

@@ -118,8 +118,8 @@ pub(crate) const JAIL_USERS: u32 = 4096;
 /// Ours: memory of a jail's init.
 pub(crate) const INIT_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Ours: the init's processes and threads, those that relay connections included.
-pub(crate) const INIT_PROCESSES: u32 = 512;
+/// Ours: the init's processes and threads.
+pub(crate) const INIT_PROCESSES: u32 = 16;
 
 /// AWS: a function has one processor for each 1,769 MB of memory (Lambda developer guide, memory).
 /// Ours: never less than one, because a start takes longer than on AWS otherwise.
@@ -127,3 +127,22 @@ pub(crate) const MB_PER_CPU: u32 = 1769;
 
 /// The kernel's default.
 pub(crate) const CPU_PERIOD_MICROS: u64 = 100_000;
+
+/// Ours: listeners of one jail, which travel in one message (Linux: at most 253 descriptors).
+pub(crate) const JAIL_LISTENERS: usize = 64;
+
+/// Ours: hosts that one process may have looked up.
+pub(crate) const JAIL_NAMES: usize = 4096;
+
+/// Ours: for a function's connection to a host, the look-up of its name included. Below the 60 s
+/// that most clients wait.
+pub(crate) const GATE_CONNECT: Duration = Duration::from_secs(15);
+
+/// Ours: before connections are accepted again after that failed.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// AWS: file descriptors of one execution environment (Lambda quotas) bound its connections.
+pub(crate) const FUNCTION_CONNECTIONS: usize = 1024;
+
+/// Ours: what one call may send and receive beyond Craton, in MB.
+pub(crate) const FUNCTION_TRAFFIC_MB: u64 = 1024;

@@ -142,6 +142,9 @@ pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
     if let Some(key) = tags.keys().find(|key| key.to_ascii_lowercase().starts_with("aws:")) {
         return Err(invalid(format!("tag {key}: the prefix aws: is reserved")));
     }
+    if let Some(why) = tags.get("craton:allow-hosts").and_then(|hosts| exec::refused_hosts(hosts)) {
+        return Err(invalid(format!("tag craton:allow-hosts: {why}")));
+    }
     if let Some(value) =
         tags.get(CLEAN).filter(|value| !["true", "false"].contains(&value.as_str()))
     {
@@ -164,6 +167,13 @@ fn is_effect(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_of_hosts_names_hosts() {
+        check_tag("craton:allow-hosts", "api.stripe.com db.example:5432 .example.org", true);
+        check_tag("craton:allow-hosts", "https://api.stripe.com", false);
+        check_tag("craton:allow-hosts", "127.1", false);
+    }
 
     #[track_caller]
     fn check_tag(key: &str, value: &str, fine: bool) {

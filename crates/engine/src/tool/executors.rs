@@ -18,6 +18,9 @@ use super::{ToolCall, ToolError, Tools, api};
 use crate::env::Clock;
 use crate::function::{FunctionRecord, find, function_name, is_clean, qualifier, tagged_policy};
 
+/// The tag by which a function's owner says what of the network it may reach.
+const ALLOW_HOSTS: &str = "craton:allow-hosts";
+
 /// All that performs tools.
 pub struct Executors {
     pub store: Store,
@@ -113,8 +116,11 @@ impl Executors {
                 credentials: self.credentials.clone(),
             },
         };
-        let clean = is_clean(&self.tags(&call.tenant, &record).await?);
-        let function = exec::Function { clean, ..spec(record, qualifier(&call.function)) };
+        let mut tags = self.tags(&call.tenant, &record).await?;
+        let clean = is_clean(&tags);
+        let allow_hosts = tags.remove(ALLOW_HOSTS).unwrap_or_default();
+        let spec = spec(record, qualifier(&call.function));
+        let function = exec::Function { clean, allow_hosts, ..spec };
         Ok(self.functions.invoke(&function, invocation).await?)
     }
 
@@ -218,5 +224,6 @@ fn spec(record: FunctionRecord, asked: Option<&str>) -> exec::Function {
         memory_mb: record.memory_mb,
         clean: false,
         code: record.code,
+        allow_hosts: String::new(),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! It turns a launch into the [`Spec`] of a jail. Nothing here starts anything but rehearsals.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,7 @@ use crate::jail::backend::{Backend, Jail, Plain};
 use crate::jail::cgroup::Cgroups;
 use crate::jail::layers::Layers;
 use crate::jail::letter::Manner;
-use crate::jail::{Bind, Limits, Relay, Spec};
+use crate::jail::{Bind, Limits, Spec};
 use crate::limits;
 
 /// Where the Runtime API is inside of a jail.
@@ -189,7 +189,8 @@ impl House {
             family: launch.family,
             binds,
             mounts: vec![],
-            relays: vec![],
+            listen: vec![],
+            addresses: vec![],
             hosts: vec![],
             limits: Limits {
                 memory_mb: function.memory_mb,
@@ -199,11 +200,6 @@ impl House {
             },
         }
     }
-}
-
-/// The way of a process to its Runtime API.
-pub(crate) fn relay_to(socket: PathBuf) -> (Relay, SocketAddr) {
-    (Relay { listen: RUNTIME_API, socket }, RUNTIME_API.into())
 }
 
 /// Numbers of users that nobody has, given out in turn.

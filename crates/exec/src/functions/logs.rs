@@ -65,6 +65,13 @@ impl Output {
         Ok((output, writer.try_clone()?.into(), writer.into()))
     }
 
+    /// A line of the server's own among what the process prints.
+    pub(crate) fn say(&self, line: &str) {
+        let mut pipe = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tracing::debug!(function = pipe.function, "{line}");
+        pipe.unread.line(line);
+    }
+
     /// All that was printed since the last time, up to this moment.
     pub(crate) fn take(&self) -> Tail {
         let mut pipe = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ mod answer;
 mod code;
 pub(crate) mod containment;
 mod environment;
+mod gate;
 pub(crate) mod interpreter;
 mod logs;
 pub(crate) mod node;
@@ -20,9 +21,9 @@ pub(crate) mod python;
 mod report;
 mod runtime;
 mod runtime_api;
-mod sockets;
 mod usage;
 
+pub use gate::refused_hosts;
 pub use runtime::refusal;
 
 use std::collections::HashMap;
@@ -39,9 +40,9 @@ use crate::function::{CodeError, ExecError, Function, Invocation, Invoked};
 use crate::functions::answer::{answer_for_entrypoint, answer_for_start, call_once};
 use crate::functions::code::Packages;
 use crate::functions::containment::Containment;
+use crate::functions::gate::Plan;
 use crate::functions::pool::Pool;
 use crate::functions::process::{Process, Start};
-use crate::functions::sockets::Sockets;
 use crate::limits;
 
 /// A cheap handle; its processes end with the last clone.
@@ -53,7 +54,6 @@ struct Inner {
     code: Packages,
     runtimes: Runtimes,
     containment: Containment,
-    sockets: Sockets,
     pools: Mutex<HashMap<PoolKey, Arc<Pool>>>,
     processes: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -76,7 +76,6 @@ impl Functions {
             code: Packages::open(work_dir.join("code"), limits::CODE_BYTES)?,
             runtimes: Runtimes::open(&config, &work_dir)?,
             containment: Containment::new(&config),
-            sockets: Sockets::open(&work_dir)?,
             pools: Mutex::new(HashMap::new()),
             processes: Arc::new(Semaphore::new(limits::PROCESSES)),
             closing: watch::Sender::new(false),
@@ -260,12 +259,14 @@ impl Inner {
         let refused = |why| Unlaunched::Host(ExecError::Refused(format!("function {name}: {why}")));
         let house = self.containment.house().await.map_err(refused)?;
         let mounts = self.containment.mounts(function, house).map_err(refused)?;
+        let surroundings = &call.surroundings;
         let host = self.runtimes.places(code);
         let launch = self.runtimes.launch(function, &host, &house.seen(&host)).await?;
         let place = self.room().map_err(Unlaunched::Host)?;
+        let plan = house.has_rooms().then(|| Plan::of(&self.config, function, surroundings));
+        let plan = plan.transpose().map_err(refused)?;
         let backend = self.containment.backend(house);
-        let (surroundings, sockets) = (&call.surroundings, &self.sockets);
-        let start = Start { function, surroundings, launch, host, mounts, house, backend, sockets };
+        let start = Start { function, surroundings, launch, host, mounts, house, backend, plan };
         Process::start(start, place).await.map_err(|e| {
             let message = format!("function {name}: starting a process: {e}");
             Unlaunched::Host(match e.kind() {

@@ -19,17 +19,17 @@ use tokio::process::Child;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::function::{Function, Invocation, Surroundings};
-use crate::functions::containment::{House, Places, relay_to};
+use crate::functions::containment::{House, Places, RUNTIME_API};
 use crate::functions::environment;
+use crate::functions::gate::{Gate, Plan};
 use crate::functions::logs::Output;
 use crate::functions::report::Verdict;
 use crate::functions::runtime::{Launch, Reuse};
-use crate::functions::runtime_api::{Answer, Call, Door, Phase, RuntimeApi};
-use crate::functions::sockets::{Folder, Sockets};
+use crate::functions::runtime_api::{Answer, Call, Phase, RuntimeApi};
 use crate::functions::usage::Usage;
 use crate::jail::backend::{self, Backend};
 use crate::jail::cgroup::Group;
-use crate::jail::{Bind, Relay};
+use crate::jail::{Bind, Spec};
 use crate::limits;
 
 /// How many processes this server has started.
@@ -45,7 +45,8 @@ pub(crate) struct Start<'a> {
     pub(crate) mounts: Vec<Bind>,
     pub(crate) house: &'a House,
     pub(crate) backend: Box<dyn Backend>,
-    pub(crate) sockets: &'a Sockets,
+    /// What a jailed process may reach.
+    pub(crate) plan: Option<Plan>,
 }
 
 pub(crate) struct Process {
@@ -54,12 +55,12 @@ pub(crate) struct Process {
     /// How long the start took; told once, in the report of the first call.
     pub(crate) init: Option<Duration>,
     api: RuntimeApi,
+    gate: Option<Gate>,
     group: Pid,
     usage: Usage,
     exit: watch::Receiver<Option<ExitStatus>>,
     pub(crate) reuse: Reuse,
     line: UnixStream,
-    _folder: Option<Folder>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -80,9 +81,9 @@ impl Process {
         place_among_all: OwnedSemaphorePermit,
     ) -> io::Result<Process> {
         let began = Instant::now();
-        let Start { function, surroundings, mut launch, host, mounts, house, backend, sockets } =
+        let Start { function, surroundings, mut launch, host, mounts, house, backend, plan } =
             start;
-        let way = Way::open(house, sockets).await?;
+        let door = Door::open(plan).await?;
         let bin = launch.bin.take();
         let (variables, packages) = (std::mem::take(&mut launch.env), launch.packages.clone());
         let reuse = Reuse::of(function, house.has_rooms());
@@ -90,35 +91,36 @@ impl Process {
         let seen = house.seen(&host);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let place = environment::Place {
-            runtime_api: way.address,
+            runtime_api: door.address()?,
             number,
             seen: &seen,
             bin: bin.as_deref(),
         };
         spec.env = environment::of(function, surroundings, &place, &variables);
-        spec.relays.extend(way.relay);
         spec.mounts = mounts;
+        door.furnish(&mut spec);
         let (output, stdout, stderr) = Output::open(&function.name)?;
-        let api = RuntimeApi::open(way.door, packages);
         let mut contained = backend.start(&spec, (stdout, stderr))?;
         let group =
             contained.group().ok_or_else(|| io::Error::other("the process ended at once"))?;
         // What it goes without was told when this machine was looked at.
         let built = contained.built().await;
-        built.map_err(|what| io::Error::other(format!("its jail could not be built: {what}")))?;
+        let built = built
+            .map_err(|what| io::Error::other(format!("its jail could not be built: {what}")))?;
+        let (listener, gate) = door.attend(built.listeners, &output)?;
         let (sender, exit) = watch::channel(None);
         tokio::spawn(reap(contained.child, contained.cgroup, sender));
         Ok(Process {
             output,
             idle_since: began,
             init: None,
-            api,
+            api: RuntimeApi::open(listener, packages),
+            gate,
             group,
             usage: Usage::new(group, contained.overhead),
             exit,
             reuse,
             line: contained.line,
-            _folder: way.folder,
             _place: place_among_all,
         })
     }
@@ -160,6 +162,9 @@ impl Process {
         let taken = Arc::new(AtomicBool::new(false));
         let (sender, answer) = oneshot::channel();
         let call = new_call(function, invocation, taken.clone(), sender);
+        if let Some(gate) = &self.gate {
+            gate.refill();
+        }
         if !self.api.hand_over(call) {
             return Ended::NotTaken;
         }
@@ -238,26 +243,55 @@ impl Drop for Process {
     }
 }
 
-/// How a process reaches its Runtime API.
-struct Way {
-    door: Door,
-    address: SocketAddr,
-    relay: Option<Relay>,
-    folder: Option<Folder>,
+/// Where a process reaches the server.
+enum Door {
+    /// On the host's loopback, beside whatever else the process reaches.
+    Host(TcpListener),
+    /// On its jail's, with what else it may reach.
+    Jail(Plan),
 }
 
-impl Way {
-    async fn open(house: &House, sockets: &Sockets) -> io::Result<Way> {
-        if house.has_rooms() {
-            let folder = sockets.folder()?;
-            let (listener, socket) = folder.listen("runtime-api")?;
-            let (relay, address) = relay_to(socket);
-            let door = Door::Unix(listener);
-            return Ok(Way { door, address, relay: Some(relay), folder: Some(folder) });
+impl Door {
+    async fn open(plan: Option<Plan>) -> io::Result<Door> {
+        match plan {
+            Some(plan) => Ok(Door::Jail(plan)),
+            None => Ok(Door::Host(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)),
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        Ok(Way { door: Door::Tcp(listener), address, relay: None, folder: None })
+    }
+
+    fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Door::Host(listener) => listener.local_addr(),
+            Door::Jail(_) => Ok(RUNTIME_API.into()),
+        }
+    }
+
+    fn furnish(&self, spec: &mut Spec) {
+        let Door::Jail(plan) = self else { return };
+        spec.listen = vec![RUNTIME_API.into()];
+        spec.listen.extend(plan.listen());
+        spec.addresses = plan.addresses();
+        spec.hosts = plan.hosts();
+    }
+
+    /// `inside` are the listeners that the jail was furnished with, in their order.
+    fn attend(
+        self,
+        inside: Vec<std::net::TcpListener>,
+        log: &Output,
+    ) -> io::Result<(TcpListener, Option<Gate>)> {
+        let plan = match self {
+            Door::Host(listener) => return Ok((listener, None)),
+            Door::Jail(plan) => plan,
+        };
+        let mut inside = inside.into_iter().map(|listener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        });
+        let runtime_api = inside.next();
+        let runtime_api = runtime_api.ok_or_else(|| io::Error::other("its jail has no door"))?;
+        let rest = inside.collect::<io::Result<Vec<_>>>()?;
+        Ok((runtime_api?, Some(Gate::open(plan, rest, log.clone()))))
     }
 }
 

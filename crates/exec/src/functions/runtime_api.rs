@@ -1,5 +1,5 @@
-//! The Lambda Runtime API, as a process sees it: one listener for each process, on the loopback or
-//! on a Unix socket that a jail relays to.
+//! The Lambda Runtime API, as a process sees it: one listener for each process, on the host's
+//! loopback or on its jail's.
 //!
 //! The process asks for its next event and waits; the pool hands one over; the process posts the
 //! answer. This module only passes these along and keeps track of what the process has in hand. It
@@ -9,7 +9,6 @@
 //! guide, "Using the Lambda runtime API for custom runtimes").
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,8 +22,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -93,7 +91,7 @@ struct Pause {
 }
 
 impl RuntimeApi {
-    pub(crate) fn open(door: Door, packages: Option<SeenPackages>) -> RuntimeApi {
+    pub(crate) fn open(listener: TcpListener, packages: Option<SeenPackages>) -> RuntimeApi {
         // One at a time: a process has one event in hand.
         let (calls, receiver) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -103,7 +101,7 @@ impl RuntimeApi {
             packages,
             pause: Mutex::new(Pause::default()),
         });
-        let server = tokio::spawn(accept(door, shared.clone()));
+        let server = tokio::spawn(accept(listener, shared.clone()));
         RuntimeApi { shared, calls, server }
     }
 
@@ -129,38 +127,13 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// Where a process comes in.
-pub(crate) enum Door {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-/// A connection of either kind.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-impl Door {
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
-        match self {
-            Door::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                // Without it small answers wait for an acknowledgement; failing to set it only
-                // costs time.
-                let _ = stream.set_nodelay(true);
-                Ok(Box::new(stream))
-            }
-            Door::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
-        }
-    }
-}
-
-async fn accept(door: Door, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     // Owned here, so that aborting this task closes the connections too.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = door.accept() => match accepted {
-                Ok(stream) => { connections.spawn(serve(stream, shared.clone())); }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { connections.spawn(serve(stream, shared.clone())); }
                 Err(error) => {
                     tracing::warn!(%error, "the runtime api cannot accept connections");
                     return;
@@ -171,7 +144,9 @@ async fn accept(door: Door, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: Box<dyn Stream>, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it small answers wait for an acknowledgement; failing to set it only costs time.
+    let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(route(&shared, request).await) }

@@ -6,13 +6,14 @@
 //! for how long, is not its matter.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Line;
 use std::process::Stdio;
 use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
@@ -34,34 +35,57 @@ pub(crate) struct Contained {
     letter: Option<Vec<u8>>,
 }
 
+/// What the init says when it is done.
+#[derive(Default)]
+pub(crate) struct Built {
+    /// Walls that are not there and that the jail does without.
+    pub(crate) without: Vec<Missing>,
+    /// Inside the jail, in the order in which its [`Spec`] names them.
+    pub(crate) listeners: Vec<TcpListener>,
+}
+
 pub(crate) trait Backend: Send + Sync {
     fn start(&self, spec: &Spec, output: (Stdio, Stdio)) -> io::Result<Contained>;
 }
 
 impl Contained {
-    /// Resolves when the walls stand. The answer is what is missing of them; an error is the wall
-    /// that could not be built.
-    pub(crate) async fn built(&mut self) -> Result<Vec<Missing>, Missing> {
-        let Some(letter) = self.letter.take() else { return Ok(vec![]) };
+    /// Resolves when the walls stand. An error is the wall that could not be built.
+    pub(crate) async fn built(&mut self) -> Result<Built, Missing> {
+        let Some(letter) = self.letter.take() else { return Ok(Built::default()) };
         let exchange = async {
             // An init that ended at once says so by its end, not here.
             let _ = self.line.write_all(&letter).await;
-            let mut reply = Vec::new();
-            while !reply.ends_with(b"\n") && self.line.read_buf(&mut reply).await? > 0 {}
-            Ok::<_, io::Error>(reply)
+            let (mut reply, mut listeners) = (Vec::new(), Vec::new());
+            while !reply.ends_with(b"\n") && self.hear(&mut reply, &mut listeners).await? > 0 {}
+            Ok::<_, io::Error>((reply, listeners))
         };
-        let reply = match tokio::time::timeout(limits::JAIL_BUILT, exchange).await {
+        let (reply, listeners) = match tokio::time::timeout(limits::JAIL_BUILT, exchange).await {
             Ok(reply) => reply.at(Layer::Limits, "hearing of the init")?,
             Err(late) => return Err(late).at(Layer::Limits, "building it"),
         };
         match serde_json::from_slice(&reply) {
-            Ok(Reply::Started { without }) => Ok(without),
+            Ok(Reply::Started { without }) => Ok(Built { without, listeners }),
             Ok(Reply::Failed(missing)) => Err(missing),
             Err(_) => {
                 let why = "its init ended without a word".to_owned();
                 Err(Missing { layer: Layer::Limits, why })
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn hear(
+        &self,
+        reply: &mut Vec<u8>,
+        listeners: &mut Vec<TcpListener>,
+    ) -> io::Result<usize> {
+        let hear = || super::listeners::receive(self.line.as_fd(), reply, listeners);
+        self.line.async_io(Interest::READABLE, hear).await
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    async fn hear(&self, _: &mut Vec<u8>, _: &mut Vec<TcpListener>) -> io::Result<usize> {
+        Err(io::Error::other("there are no jails on this system"))
     }
 
     /// The group of the child, which is killed as one.

@@ -221,9 +221,9 @@ mod tests {
         let all = [Controllers::Unified, Controllers::Memory, Controllers::Pids, Controllers::Cpu];
         let told = all.map(|one| format!("{:?}", one.settings(&LIMITS))).join("\n");
         expect![[r#"
-            [("memory.max", "905969664"), ("pids.max", "1536"), ("cpu.max", "100000 100000")]
+            [("memory.max", "905969664"), ("pids.max", "1040"), ("cpu.max", "100000 100000")]
             [("memory.limit_in_bytes", "905969664")]
-            [("pids.max", "1536")]
+            [("pids.max", "1040")]
             [("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "100000")]"#]]
         .assert_eq(&told);
     }

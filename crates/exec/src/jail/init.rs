@@ -2,11 +2,12 @@
 //!
 //! It runs before anything else of the binary, in one thread. It reads its letter from stdin, builds
 //! the walls, and splits in three: a *watcher* outside, which is the server's child, ends as the
-//! process ended and ends the jail when the server goes; *pid 1* inside, which relays connections and
-//! reaps; and the *process* itself, which gives up everything before it becomes the runtime.
+//! process ended and ends the jail when the server goes; *pid 1* inside, which hands its
+//! listeners to the server and reaps; and the *process* itself, which gives up everything before it becomes the runtime.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
@@ -21,7 +22,7 @@ use rustix::process::{
 use rustix::thread::set_no_new_privs;
 
 use super::letter::{self, At, Layer, Letter, Manner, Missing, Reply};
-use super::{clearing, landlock, limits, mounts, namespaces, relay, seccomp};
+use super::{clearing, landlock, limits, listeners, mounts, namespaces, seccomp};
 
 /// What the shell says of a program that cannot be executed.
 const NOT_EXECUTED: i32 = 127;
@@ -58,16 +59,16 @@ pub(crate) fn run() -> ! {
 
 /// Tells the server and ends.
 fn fail(missing: &Missing) -> ! {
-    say(&Reply::Failed(missing.clone()));
+    say(&Reply::Failed(missing.clone()), &[]);
     exit(NOT_BUILT)
 }
 
-/// One line on stdin, which is a socket.
-fn say(reply: &Reply) {
+/// One line on stdin, which is a socket, and the listeners with it.
+fn say(reply: &Reply, listening: &[TcpListener]) {
     let mut line = serde_json::to_vec(reply).unwrap_or_default();
     line.push(b'\n');
     // Nobody hears it when the server is gone, and then the life line ends us.
-    let _ = rustix::io::write(rustix::stdio::stdin(), &line);
+    let _ = listeners::hand_over(rustix::stdio::stdin(), &line, listening);
 }
 
 /// Whatever else the server had open at the moment of its fork.
@@ -138,27 +139,26 @@ fn live(letter: &Letter, to_outside: &OwnedFd) -> ! {
 
 /// What pid 1 holds when the walls stand.
 struct House {
-    relays: Vec<(std::net::TcpListener, relay::Prepared)>,
+    listening: Vec<TcpListener>,
     without: Vec<Missing>,
 }
 
 fn build(letter: &Letter) -> Result<House, Missing> {
     let Letter { spec, manner } = letter;
-    let mut relays = vec![];
+    let mut listening = vec![];
     if manner.rooms {
-        let prepared = relay::prepare(&spec.relays).at(Layer::Network, "sockets of the server")?;
         let built = mounts::build(spec, &tenant(*manner))?;
         if let Some(user) = manner.host_user {
             namespaces::step_down(user, manner.user_namespace)?;
         }
         let sysctls = built.sysctls.as_ref().filter(|_| manner.user_namespace);
         namespaces::furnish(sysctls)?;
-        relays = relay::listen(prepared).at(Layer::Network, "listening on the loopback")?;
+        listening = listeners::open(spec).at(Layer::Network, "loopback")?;
     }
     namespaces::drop_capabilities()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Layer::Capabilities, "dumpable")?;
     set_parent_process_death_signal(Some(Signal::KILL)).at(Layer::Limits, "death signal")?;
-    Ok(House { relays, without: vec![] })
+    Ok(House { listening, without: vec![] })
 }
 
 /// Root builds before it changes its identity, in the host's numbers.
@@ -169,15 +169,15 @@ fn tenant(manner: Manner) -> mounts::Tenant {
     mounts::Tenant { here, inside, of_root: manner.host_user.is_some() }
 }
 
-/// Starts the process, relays and reaps until it ends.
+/// Starts the process, hands the listeners over and reaps until it ends.
 fn reside(letter: &Letter, house: House, to_outside: &OwnedFd) -> ! {
     let mut without = house.without;
     let process = match start(letter, &mut without) {
         Ok(process) => process,
         Err(missing) => fail(&missing),
     };
-    say(&Reply::Started { without });
-    relay::serve(house.relays);
+    say(&Reply::Started { without }, &house.listening);
+    drop(house.listening);
     thread::spawn(move || heed(process));
     let status = reap(process);
     if let Some(signal) = status.terminating_signal() {

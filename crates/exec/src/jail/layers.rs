@@ -89,7 +89,7 @@ async fn rehearse(init: &Path, manner: Manner) -> Result<Vec<Missing>, Missing> 
     let jail = Jail { init: init.to_owned(), manner, cgroups: None };
     let unbuilt = |error: std::io::Error| Missing { layer: Layer::Limits, why: error.to_string() };
     let mut contained = jail.start(&nothing(), (Stdio::null(), Stdio::null())).map_err(unbuilt)?;
-    contained.built().await
+    Ok(contained.built().await?.without)
 }
 
 fn nothing() -> Spec {
@@ -101,7 +101,8 @@ fn nothing() -> Spec {
         family: Family::Provided,
         binds: vec![],
         mounts: vec![],
-        relays: vec![],
+        listen: vec![],
+        addresses: vec![],
         hosts: vec![],
         limits: Limits { memory_mb: 128, tmp_mb: 1, processes: 16, files: 64 },
     }

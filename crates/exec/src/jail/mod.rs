@@ -5,7 +5,7 @@
 //! the server. Nothing here knows the Lambda Runtime API, pools or calls.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -25,11 +25,11 @@ pub(crate) mod letter;
 #[cfg(target_os = "linux")]
 mod limits;
 #[cfg(target_os = "linux")]
+mod listeners;
+#[cfg(target_os = "linux")]
 mod mounts;
 #[cfg(target_os = "linux")]
 mod namespaces;
-#[cfg(target_os = "linux")]
-mod relay;
 #[cfg(target_os = "linux")]
 mod seccomp;
 
@@ -59,8 +59,10 @@ pub struct Spec {
     pub binds: Vec<Bind>,
     /// Folders that the operator shares: what their owner may do there, the process may.
     pub mounts: Vec<Bind>,
-    /// What of the network is there; nothing else is.
-    pub relays: Vec<Relay>,
+    /// What of the network is there; nothing else is. The server gets the listeners.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses of the jail's loopback besides its own.
+    pub addresses: Vec<IpAddr>,
     /// Lines of the jail's hosts file, beside `localhost`.
     pub hosts: Vec<(String, Ipv4Addr)>,
     pub limits: Limits,
@@ -81,14 +83,6 @@ pub struct Bind {
     pub source: PathBuf,
     pub target: PathBuf,
     pub writable: bool,
-}
-
-/// A loopback address in the jail whose connections go to a Unix socket of the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Relay {
-    pub listen: SocketAddrV4,
-    /// On the host; the init opens its folder before it leaves the host's files.
-    pub socket: PathBuf,
 }
 
 /// What a process may use, beside the server's own watch on memory and time.

@@ -173,7 +173,7 @@ fn settings(spec: &Spec, inside: (u32, u32)) -> Result<(), Missing> {
     Ok(())
 }
 
-/// Names are known from the hosts file alone: there is nobody to ask.
+/// Names are known from the hosts file, and from the server.
 fn generated(spec: &Spec, (user, group): (u32, u32)) -> [(&'static str, String); 6] {
     let mut hosts = "127.0.0.1 localhost craton\n::1 localhost\n".to_owned();
     for (name, address) in &spec.hosts {
@@ -185,9 +185,9 @@ fn generated(spec: &Spec, (user, group): (u32, u32)) -> [(&'static str, String);
         ("group", format!("root:x:0:\n{name}:x:{group}:\n")),
         ("hosts", hosts),
         ("hostname", "craton\n".to_owned()),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
-        // For resolvers that know nothing else: refused at once, instead of a wait.
-        ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n".to_owned()),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".to_owned()),
+        // By TCP, because there are no datagrams: to the server, which answers for all of them.
+        ("resolv.conf", "nameserver 127.0.0.1\noptions use-vc timeout:5 attempts:1\n".to_owned()),
     ]
 }
 

@@ -12,6 +12,7 @@ mod aws_lambda;
 mod clean;
 mod errors;
 mod escapes;
+mod gate;
 mod hook;
 mod jail;
 mod lifecycle;
@@ -74,6 +75,7 @@ impl Bench {
             memory_mb: 256,
             clean: false,
             code,
+            allow_hosts: String::new(),
         }
     }
 

@@ -106,6 +106,7 @@ impl Stage {
             memory_mb: 512,
             clean: false,
             code,
+            allow_hosts: String::new(),
         }
     }
 
