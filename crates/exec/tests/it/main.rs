@@ -19,6 +19,7 @@ mod lifecycle;
 mod node;
 mod packages;
 mod provided;
+mod ssrf;
 mod suite;
 
 use std::collections::BTreeMap;
