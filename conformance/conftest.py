@@ -61,10 +61,12 @@ provider = "test"
 deployments = "bucket"
 gone = "not-there"
 
+# All cases share these: tools that some let fail must not be left alone by others' breakers.
 [tools]
-"{READ}" = {{ effect = "read" }}
-"{KEYED}" = {{ effect = "keyed" }}
-"{ONCE}" = {{ effect = "once" }}
+"{READ}" = {{ effect = "read", breaker = {{ failure_share = 1.0 }} }}
+"{KEYED}" = {{ effect = "keyed", timeout_seconds = 30, breaker = {{ failure_share = 1.0 }} }}
+"{ONCE}" = {{ effect = "once", breaker = {{ failure_share = 1.0 }} }}
+"{UNDECLARED}" = {{ breaker = {{ failure_share = 1.0 }} }}
 """
 
 

@@ -32,3 +32,6 @@ pub(crate) const WAL_PAGES: u32 = 8000;
 
 /// Starts of one cold start figure.
 pub(crate) const STARTS: usize = 11;
+
+/// Calls of the policy benchmark: a second's worth of work at its budget.
+pub(crate) const POLICY_CALLS: usize = 50_000;

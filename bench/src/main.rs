@@ -3,7 +3,8 @@
 //! `world` is the model and the tools that every peer works with, `floor` the least that this
 //! design can cost, `load` the client. `agent_loop` puts them together: it starts the peers in
 //! turn, drives them, reads what they used, and prints a line of JSON per measurement. Nothing
-//! here knows Craton's insides; it is measured as the process it is.
+//! here knows Craton's insides but `policy`, which measures what no wire shows; all else is measured as
+//! the process it is.
 #![allow(clippy::print_stdout, reason = "figures go to standard output")]
 
 mod agent_loop;
@@ -18,6 +19,7 @@ mod limits;
 mod load;
 mod pace;
 mod peer;
+mod policy;
 mod process;
 mod report;
 mod sessions;
@@ -74,6 +76,8 @@ enum Verb {
     Streams(streams::Args),
     /// A supervisor with two collaborators against the slower of them alone.
     Team(team::Args),
+    /// What a tool's policy costs each call.
+    Policy,
     /// A long session against a fresh one, and thousands of idle ones.
     Sessions(sessions::Args),
     /// Calls of functions, warm, clean and cold.
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         Verb::Team(args) => single().and_then(|r| r.block_on(team::run(args))),
         Verb::Sessions(args) => single().and_then(|r| r.block_on(sessions::run(args))),
         Verb::Functions(args) => single().and_then(|r| r.block_on(functions::run(args))),
+        Verb::Policy => policy::run(),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),
     };
     match done {

@@ -78,10 +78,11 @@ class ToolServer:
                 serve = server._served.get(name)
                 said = serve(event) if serve else f"no tool is served for {name}"
                 call.ended = time.monotonic()
+                status, said = said if isinstance(said, tuple) else (200, said)
                 said = said if isinstance(said, dict) and "messageVersion" in said else answer(event, said)
                 body = json.dumps(said).encode()
                 try:
-                    self.send_response(200)
+                    self.send_response(status)
                     self.send_header("content-type", "application/json")
                     self.send_header("content-length", str(len(body)))
                     self.end_headers()
@@ -98,7 +99,7 @@ class ToolServer:
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
     def serve(self, agent_name, function):
-        """`function(event)` gives the body as text or JSON, or a whole Lambda answer."""
+        """`function(event)` gives the body as text or JSON, or a whole Lambda answer; in a tuple after a status."""
         self._served[agent_name] = function
 
     def calls_of(self, agent_name):

@@ -19,9 +19,9 @@ use crate::perform::{self, ModelCall};
 use crate::record::{ParkedRun, RunStatus};
 use crate::run::{Path, Place, Run, intents};
 use crate::session::{self, Closing};
-use crate::tool::call as tool_call;
 use crate::tool::doubt::{self, Doubt};
 use crate::tool::request::Sender;
+use crate::tool::{call as tool_call, conduct};
 use crate::{Inner, inspect, pending};
 
 /// How a task left its run.
@@ -168,9 +168,11 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
             let agent = place.agent.clone();
             let request = run.sender(place).request(&call, None);
             let doubt = Doubt::about(run, place, &call);
+            let policy = agent.tool(&call.tool).map(|tool| run.policies.of(tool));
+            let policy = policy.unwrap_or_default();
             flights.begin(path, async move {
                 let event = match agent.tool(&call.tool) {
-                    Some(tool) => tool_call::call_tool(&inner, tool, &call, request).await,
+                    Some(tool) => conduct::call_tool(&inner, tool, &call, &policy, request).await,
                     None => gone(&call),
                 };
                 doubt.settle(&inner, &call, event).await

@@ -317,6 +317,7 @@ impl Event {
             key: Some(self.key.clone().unwrap_or_else(|| id.to_owned())),
             // AWS: passed to synchronous invocations only (Invoke, `ClientContext`).
             client_context: None,
+            timeout: None,
             asked: None,
         }
     }

@@ -98,13 +98,42 @@ pub fn qualifier(reference: &str) -> Option<&str> {
 /// What a function's tags set for one of its tools: `craton:effect:TOOL`, else `craton:effect`, and
 /// so on; `TOOL` is the operation's or function's own name, without its group.
 pub fn tagged_policy(tags: &BTreeMap<String, String>, tool: &str) -> ToolPolicy {
-    let tag = |name: &str| {
-        tags.get(&format!("craton:{name}:{tool}")).or_else(|| tags.get(&format!("craton:{name}")))
-    };
-    ToolPolicy {
-        effect: tag("effect").and_then(|word| parse_effect(word)),
-        ..ToolPolicy::default()
+    let (mut of_all, mut of_tool) = (ToolPolicy::default(), ToolPolicy::default());
+    for (key, value) in tags {
+        let policy = match policy_tag(key) {
+            Some((name, None)) => (&mut of_all, name),
+            Some((name, Some(own))) if own == tool => (&mut of_tool, name),
+            Some(_) | None => continue,
+        };
+        if let Err(problem) = take_tag(policy.0, policy.1, value) {
+            // Refused when it was set; an older binary may have let it pass.
+            tracing::warn!(tag = key, value, problem, "a tag has no effect");
+        }
     }
+    of_tool.of_tool().over(of_all)
+}
+
+/// What is wrong with a tag of a function, if it is one of those that set a policy.
+pub fn check_tag(key: &str, value: &str) -> Result<(), String> {
+    match policy_tag(key) {
+        Some((name, _)) => take_tag(&mut ToolPolicy::default(), name, value),
+        None => Ok(()),
+    }
+}
+
+/// The name of a tag of ours, and the tool that it is for.
+fn policy_tag(key: &str) -> Option<(&str, Option<&str>)> {
+    let name = key.strip_prefix("craton:")?;
+    Some(name.split_once(':').map_or((name, None), |(name, tool)| (name, Some(tool))))
+}
+
+fn take_tag(policy: &mut ToolPolicy, name: &str, value: &str) -> Result<(), String> {
+    if name != "effect" {
+        return policy.take_tag(name, value);
+    }
+    let words = || "it must be read, keyed, once or compensable".to_owned();
+    policy.effect = Some(parse_effect(value).ok_or_else(words)?);
+    Ok(())
 }
 
 /// Whether no call of a function may see anything of an earlier one: its tag [`CLEAN`].
@@ -128,7 +157,9 @@ pub fn parse_effect(word: &str) -> Option<Effect> {
 
 #[cfg(test)]
 mod tests {
-    use super::{function_id, function_name, qualifier};
+    use std::collections::BTreeMap;
+
+    use super::{function_id, function_name, qualifier, tagged_policy};
 
     #[track_caller]
     fn check(reference: &str, name: &str, version: Option<&str>, id: &str) {
@@ -147,5 +178,23 @@ mod tests {
         check("arn:aws:lambda:r:1:function:orders:7", "orders", Some("7"), "orders:7");
         check("arn:aws:lambda:r:1:function:a:a", "a", Some("a"), "a:a");
         check("function:function", "function", None, "function");
+    }
+
+    #[test]
+    fn a_tool_s_own_tag_goes_before_its_function_s() {
+        let tags = [
+            ("craton:effect", "read"),
+            ("craton:timeout", "2"),
+            ("craton:timeout:refund", "5"),
+            ("craton:hand-off:refund", "amount gt 500"),
+            ("craton:cache", "never"),
+            ("stage", "prod"),
+        ];
+        let tags: BTreeMap<String, String> =
+            tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let (refund, other) = (tagged_policy(&tags, "refund"), tagged_policy(&tags, "find"));
+        assert_eq!((refund.timeout_seconds, other.timeout_seconds), (Some(5.0), Some(2.0)));
+        assert_eq!((refund.hand_off.len(), other.hand_off.len()), (1, 0));
+        assert_eq!((refund.effect, other.cache_seconds), (other.effect, None));
     }
 }

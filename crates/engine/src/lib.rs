@@ -104,6 +104,9 @@ pub(crate) struct Inner {
     pub(crate) kept: kept::Kept,
     /// Digests of supervisors' configurations by what they were composed of.
     pub(crate) composed: Mutex<HashMap<String, String>>,
+    /// What this process knows of its tools, and what they answered.
+    pub(crate) desk: tool::Desk,
+    pub(crate) answers: tool::Answers,
     pub(crate) undoing: ledger::Undoing,
     /// Turned on when the process is about to stop: no new run is taken.
     pub(crate) draining: std::sync::atomic::AtomicBool,
@@ -141,6 +144,8 @@ impl Engine {
             agents: Mutex::default(),
             kept: kept::Kept::default(),
             composed: Mutex::default(),
+            desk: tool::Desk::default(),
+            answers: tool::Answers::default(),
             undoing: ledger::Undoing::default(),
             draining: std::sync::atomic::AtomicBool::new(false),
         }))
@@ -165,6 +170,11 @@ impl Engine {
     /// Milliseconds since the Unix epoch, by the engine's clock.
     pub fn now(&self) -> i64 {
         self.0.clock.now()
+    }
+
+    /// The breakers of an account's tools, as this process has them.
+    pub fn breakers(&self, tenant: &store::Tenant) -> Vec<tool::BreakerView> {
+        self.0.desk.views(tenant, self.now())
     }
 
     pub fn fresh_id(&self) -> String {

@@ -8,6 +8,18 @@ use serde::{Deserialize, Serialize};
 pub const SESSIONS: Retention =
     Retention { exchanges: None, tokens: Some(60_000), hours: None, days: Some(30) };
 
+/// Tools that a process counts for, and what it keeps of their answers (ours).
+pub(crate) const KNOWN_TOOLS: usize = 10_000;
+pub(crate) const CACHED_ANSWERS: usize = 20_000;
+pub(crate) const CACHED_ANSWER_BYTES: usize = 16 << 20;
+
+/// How long after its time an answer may still stand in for a tool whose breaker is open (ours).
+pub(crate) const STALE_ANSWER_MILLIS: i64 = 3_600_000;
+
+/// How long a call of a function waits for its turn, as long as one over the network may take.
+pub(crate) const PLACE_PATIENCE: std::time::Duration =
+    std::time::Duration::from_secs(craton_core::limits::HTTP_TIMEOUT_SECONDS);
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

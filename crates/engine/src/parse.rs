@@ -41,6 +41,7 @@ impl ParserCall {
             request_id: run.id.clone(),
             key: None,
             client_context: None,
+            timeout: None,
             asked: None,
         };
         ParserCall { parse, agent: place.agent.clone(), request }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use craton_core::agent::config::Executor;
-use craton_core::agent::event::{Event, Intent};
+use craton_core::agent::event::{Event, Intent, Refusal};
 use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::{Target, Tool};
 use craton_core::agent::turn::{self, Agent, Facts};
@@ -16,6 +16,7 @@ use crate::journal::{self, Stamped};
 use crate::ledger::{self, LedgerRow};
 use crate::live::{Activation, Out};
 use crate::record::{RunRecord, RunStatus};
+use crate::tool::ToolKey;
 use crate::trace;
 
 pub(crate) struct Run {
@@ -128,6 +129,7 @@ impl Run {
             }
             let at = inner.clock.now();
             for event in events {
+                self.trip(inner, &event);
                 self.record(at, event);
             }
         }
@@ -234,6 +236,22 @@ impl<'a> Place<'a> {
 }
 
 impl Run {
+    /// A call that goes round in a loop opens the breaker of its tool.
+    fn trip(&self, inner: &Inner, event: &Event) {
+        let (path, event) = innermost(event);
+        let Event::Refused(refused) = event else { return };
+        let place = self.place(&path).filter(|_| refused.reason == Refusal::ToolLoop);
+        let tool = place.and_then(|place| {
+            place.agent.tool(&place.turn.used(&refused.tool_use_id)?.tool_use.name)
+        });
+        let Some(tool) = tool else { return };
+        let Executor::Lambda(function) = &tool.executor else { return };
+        let (tenant, function) = (self.tenant.clone(), function.clone());
+        let key = ToolKey { tenant, function, tool: tool.name.clone() };
+        let now = inner.clock.now();
+        inner.desk.of(&key, now).trip(&self.policies.of(tool), now);
+    }
+
     /// The turn at a path; `None` where there is none any more.
     pub(crate) fn place(&self, path: &[String]) -> Option<Place<'_>> {
         let root = Place { turn: &self.turn, agent: &self.agent };

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::event::{
-    self, Delegated, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Parse, Parsed,
-    Purpose, Resumed, ToolReturned,
+    self, Conduct, Delegated, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Parse,
+    Parsed, Purpose, Resumed, ToolReturned,
 };
 use craton_core::agent::state::{self, End, Turn};
 use craton_core::agent::tool::Effect;
@@ -49,6 +49,9 @@ pub struct Step {
     /// What came of it: a reply, a result, an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Json>,
+    /// What was ruled on the way to a tool's outcome, where it was more than one attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conduct: Option<Conduct>,
     /// Who answered, and under which name of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -283,6 +286,7 @@ impl Level {
         };
         if let Some(step) = self.of_use(&returned.tool_use_id) {
             step.close(moment, outcome, json!(text));
+            step.conduct = Some(returned.conduct.clone()).filter(|conduct| !conduct.is_plain());
         }
     }
 
@@ -355,6 +359,7 @@ impl Step {
             input,
             outcome: None,
             output: None,
+            conduct: None,
             provider: None,
             model: None,
             usage: None,

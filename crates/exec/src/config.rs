@@ -148,7 +148,7 @@ impl Default for Config {
             node: None,
             max_concurrency: 10,
             idle_seconds: 300,
-            http_timeout_seconds: 60,
+            http_timeout_seconds: 3,
             boto3: "boto3==1.44.5".to_owned(),
             mounts: BTreeMap::new(),
             hosts: BTreeMap::new(),

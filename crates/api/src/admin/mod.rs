@@ -35,6 +35,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/runs/{id}/calls/{token}"),
     ("POST", "/invocations"),
     ("GET", "/totals"),
+    ("GET", "/breakers"),
 ];
 
 /// One request to the door.
@@ -87,6 +88,7 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
             return invocations::start(cx, asked.body).await.map(Answer::Accepted);
         }
         ("GET", ["totals"]) => runs::totals(cx),
+        ("GET", ["breakers"]) => runs::breakers(cx),
         (method, _) => {
             let text = format!("there is no {method} {} behind this door", asked.path);
             Err(Fault::new("UnknownOperationException", 404, text))

@@ -71,6 +71,11 @@ pub(super) async fn hold(cx: &Cx, id: &str, wanted: bool) -> Result<Json, Fault>
     }
 }
 
+/// As the process that is asked has them.
+pub(super) fn breakers(cx: &Cx) -> Result<Json, Fault> {
+    Ok(json!({ "breakers": cx.engine.breakers(&tenant(cx)) }))
+}
+
 pub(super) fn totals(cx: &Cx) -> Result<Json, Fault> {
     serde_json::to_value(cx.engine.totals(&tenant(cx))).map_err(Fault::internal)
 }

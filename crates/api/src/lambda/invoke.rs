@@ -37,6 +37,7 @@ pub(crate) async fn invoke(cx: &Cx, input: InvocationRequest) -> Result<Invocati
         // The same on every attempt of one call, so that a URL can tell a repeat from a second call.
         key: cx.request.invocation_id.clone(),
         client_context: input.client_context.as_deref().map(client_context).transpose()?,
+        timeout: None,
         asked: None,
     };
     match kind {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::function::{CLEAN, FunctionRecord, parse_effect};
+use engine::function::{CLEAN, FunctionRecord, check_tag};
 use serde::{Deserialize, Serialize};
 use wire::fault::Fault;
 use wire::lambda::types::{Architecture, Environment, EphemeralStorage};
@@ -152,16 +152,11 @@ pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Fault> {
             "tag {CLEAN} has the value {value:?}; it must be true or false"
         )));
     }
-    match tags.iter().find(|(key, value)| is_effect(key) && parse_effect(value).is_none()) {
-        Some((key, value)) => Err(invalid(format!(
-            "tag {key} has the value {value:?}; it must be read, keyed or once"
-        ))),
-        None => Ok(()),
+    for (key, value) in tags {
+        check_tag(key, value)
+            .map_err(|problem| invalid(format!("tag {key} has the value {value:?}; {problem}")))?;
     }
-}
-
-fn is_effect(key: &str) -> bool {
-    key == "craton:effect" || key.starts_with("craton:effect:")
+    Ok(())
 }
 
 #[cfg(test)]
@@ -170,28 +165,33 @@ mod tests {
 
     #[test]
     fn a_tag_of_hosts_names_hosts() {
-        check_tag("craton:allow-hosts", "api.stripe.com db.example:5432 .example.org", true);
-        check_tag("craton:allow-hosts", "https://api.stripe.com", false);
-        check_tag("craton:allow-hosts", "127.1", false);
+        check_one("craton:allow-hosts", "api.stripe.com db.example:5432 .example.org", true);
+        check_one("craton:allow-hosts", "https://api.stripe.com", false);
+        check_one("craton:allow-hosts", "127.1", false);
     }
 
     #[track_caller]
-    fn check_tag(key: &str, value: &str, fine: bool) {
+    fn check_one(key: &str, value: &str, fine: bool) {
         let given = BTreeMap::from([(key.to_owned(), value.to_owned())]);
         assert_eq!(tags(&given).is_ok(), fine, "{key}={value}");
     }
 
     #[test]
-    fn an_effect_is_one_of_three_words() {
-        check_tag("craton:effect", "read", true);
-        check_tag("craton:effect", "keyed", true);
-        check_tag("craton:effect:refund", "once", true);
-        check_tag("craton:effect", "Read", false);
-        check_tag("craton:effect:refund", "twice", false);
-        check_tag("craton:clean", "true", true);
-        check_tag("craton:clean", "yes", false);
-        check_tag("craton:effects", "anything", true);
-        check_tag("aws:mine", "x", false);
+    fn a_tag_of_ours_has_a_value_that_means_something() {
+        check_one("craton:effect", "read", true);
+        check_one("craton:effect", "keyed", true);
+        check_one("craton:effect:refund", "once", true);
+        check_one("craton:effect", "Read", false);
+        check_one("craton:effect:refund", "twice", false);
+        check_one("craton:effects", "anything", true);
+        check_one("craton:clean", "true", true);
+        check_one("craton:clean", "yes", false);
+        check_one("craton:timeout", "2.5", true);
+        check_one("craton:timeout", "soon", false);
+        check_one("craton:hand-off:refund", "amount gt 500", true);
+        check_one("craton:hand-off:refund", "amount gt", false);
+        check_one("craton:cache", "0", false);
+        check_one("aws:mine", "x", false);
     }
 
     #[track_caller]

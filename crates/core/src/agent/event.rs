@@ -452,12 +452,87 @@ pub struct ToolReturned {
     /// The tool's reply was lost, and somebody else says what became of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
+    /// What was ruled on the way to the outcome.
+    #[serde(default, skip_serializing_if = "Conduct::is_plain")]
+    pub conduct: Conduct,
+}
+
+/// How a call was performed: what its tool's policy, the breaker and the cache had to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Conduct {
+    /// How often the tool was asked; 0 where it was not.
+    pub attempts: u32,
+    /// Whose answer it is, if not the tool's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served: Option<ServedFrom>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    /// The breaker, where it was not closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<String>,
+    /// The bytes of a result of which the model reads the beginning only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated_from: Option<usize>,
+    /// How long it waited for its turn.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waited_millis: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Conduct {
+            attempts: 1,
+            served: None,
+            fallback: None,
+            breaker: None,
+            truncated_from: None,
+            waited_millis: 0,
+        }
+    }
+}
+
+impl Conduct {
+    pub fn is_plain(&self) -> bool {
+        *self == Conduct::default()
+    }
+}
+
+/// An answer that the tool did not give to this call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ServedFrom {
+    /// It gave it to an equal call.
+    Cache { age_seconds: u64 },
+    /// The same, and its time was over: the breaker was open.
+    Stale { age_seconds: u64 },
+    /// The policy's own words for while the breaker is open.
+    Policy,
+}
+
+/// Another function that was asked in the tool's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fallback {
+    pub function: String,
+    /// What was wrong with the tool.
+    pub why: String,
 }
 
 impl ToolReturned {
     /// What the tool itself brought about.
     pub fn new(tool_use_id: &str, outcome: Outcome, millis: u64) -> Self {
-        ToolReturned { tool_use_id: tool_use_id.to_owned(), outcome, millis, ruling: None }
+        ToolReturned {
+            tool_use_id: tool_use_id.to_owned(),
+            outcome,
+            millis,
+            ruling: None,
+            conduct: Conduct::default(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use craton_core::agent::config::Executor;
 use craton_core::agent::event::{Accepted, Call, Event, Intent, Outcome};
 use craton_core::agent::tool::{self, Effect, EventContext, Tool};
 use craton_core::agent::turn::Agent;
+use craton_core::policy::ToolPolicy;
 use serde_json::{Map, Value as Json, json};
 use store::{Batch, CommitError, StoreError, Tenant, Timer, Versioned};
 
@@ -22,7 +23,7 @@ use crate::lane::{self, PAGE};
 use crate::record::{RunRecord, digest};
 use crate::run::{action, innermost};
 use crate::tool::request::Sender;
-use crate::tool::{ToolCall, call as tool_call, doubt};
+use crate::tool::{ToolCall, conduct, doubt};
 use crate::{Engine, Inner, session};
 
 /// What the ids of undos' timers begin with.
@@ -302,7 +303,15 @@ fn timer(key: &str) -> String {
 /// Calls the tool; how that ended, and its words.
 async fn perform(inner: &Inner, plan: Plan) -> (UndoState, String) {
     let tool = plan.agent.tool(&plan.tool).expect("the plan was made of it");
-    let event = tool_call::call_tool(inner, tool, &plan.call, plan.request).await;
+    let policy = match action(tool) {
+        Some((function, name)) => inner.tools.policy(&plan.request.tenant, &function, &name).await,
+        None => Ok(ToolPolicy::default()),
+    };
+    let policy = match policy {
+        Ok(policy) => policy,
+        Err(error) => return (UndoState::Failed, error.to_string()),
+    };
+    let event = conduct::call_tool(inner, tool, &plan.call, &policy, plan.request).await;
     let Event::ToolReturned(returned) = event else {
         let later = "the tool says that it answers later; ask again";
         return (UndoState::Ambiguous, later.to_owned());

@@ -145,6 +145,9 @@ impl Provider for Model {
     }
 }
 
+/// A function that answers for the others and changes nothing.
+pub(crate) const REPLICA: &str = "replica";
+
 /// How a call of a tool goes, other than well.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mishap {
@@ -157,6 +160,8 @@ pub(crate) enum Mishap {
     Failure,
     /// It takes effect, and then the function reports an error of its own.
     Error,
+    /// It may have taken effect, and answers 503.
+    Broke,
     Panic,
     /// The tool takes the call, says after so many seconds that its result comes later, under
     /// `job-ARGUMENT`, and wants to be asked again after so many.
@@ -178,6 +183,8 @@ pub(crate) struct World {
     mishaps: Mutex<VecDeque<Mishap>>,
     /// How often somebody asked for a tool's effect class.
     pub(crate) looked_up: AtomicUsize,
+    /// How long a call may take, as if all tools were over the network.
+    pub(crate) patience: Mutex<Option<Duration>>,
     /// What the next answer says besides.
     postscript: Mutex<String>,
     /// How long the next look at a tool's effect class takes.
@@ -277,6 +284,10 @@ impl Tools for Arc<World> {
             if let Some(Mishap::NotSent) = mishap {
                 return Err(ExecError::NotSent("nobody is there".to_owned()).into());
             }
+            if call.function == REPLICA {
+                self.calls.lock().expect("no panic").push(format!("replica {function} {x}"));
+                return Ok(self.answer(&event, x, None));
+            }
             match event["craton"]["pending"]["token"].as_str() {
                 Some(token) => self.asked_again(token),
                 None => self.arrived(&function, x, key),
@@ -300,6 +311,11 @@ impl Tools for Arc<World> {
                     error: Some(exec::FunctionError::Unhandled),
                     ..self.answer(&event, x, None)
                 }),
+                Some(Mishap::Broke) => Ok(Invoked {
+                    error: Some(exec::FunctionError::Handled),
+                    outcome_known: false,
+                    ..self.answer(&event, x, None)
+                }),
                 Some(Mishap::Later(seconds, poll)) => {
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
                     Ok(later(x, poll))
@@ -307,6 +323,11 @@ impl Tools for Arc<World> {
                 Some(Mishap::Panic) => panic!("a defect, on purpose"),
             }
         })
+    }
+
+    /// All but the function are behind a URL, where that is set.
+    fn patience(&self, _: &str) -> Option<Duration> {
+        *self.patience.lock().expect("no panic")
     }
 
     fn policy<'a>(

@@ -27,6 +27,7 @@ fn event(id: &str) -> ToolCall {
         request_id: id.to_owned(),
         key: None,
         client_context: None,
+        timeout: None,
         asked: None,
     }
 }

@@ -11,6 +11,7 @@ mod ledger;
 mod memory;
 mod operators;
 mod pending;
+mod policies;
 mod repeats;
 mod sessions;
 mod streams;

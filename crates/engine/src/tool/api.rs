@@ -30,6 +30,7 @@ pub(super) async fn call(api: &Api, call: ToolCall, most: usize) -> Result<Invok
         Ok(request) => request,
         Err(why) => return Ok(unspelled(&why)),
     };
+    let timeout = call.timeout.unwrap_or(api.timeout());
     let request = ApiCall {
         method: request.method,
         path_and_query: request.path_and_query,
@@ -40,7 +41,7 @@ pub(super) async fn call(api: &Api, call: ToolCall, most: usize) -> Result<Invok
         key: call.key,
         may_repeat: asked.call.effect.may_repeat(),
     };
-    let reply = api.call(&request, api.timeout()).await?;
+    let reply = api.call(&request, timeout).await?;
     Ok(read(asked, operation, reply, most))
 }
 

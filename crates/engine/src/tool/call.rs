@@ -1,47 +1,14 @@
-//! Performs one call of a turn: attempts, what may be repeated, and what the answer says.
+//! What the answer to a call says, and what an error leaves known: the outcome that the turn reads.
 //!
-//! It never decides what comes next, and returns the one event that tells what happened.
+//! Readers, such as parser functions, are called here; calls of tools in `conduct`.
 
 use craton_core::agent::event::{Call, Event, Outcome, ToolReturned};
 use craton_core::agent::tool::{self, Effect, Tool};
 use exec::{ExecError, Invoked};
 
-use super::{ToolCall, ToolError, doubt};
+use super::{ToolCall, ToolError};
+use crate::Inner;
 use crate::perform::{ATTEMPTS, pause};
-use crate::{Inner, pending};
-
-/// Calls a tool. INVARIANT: a `once` call is dispatched again only if no byte of it was sent.
-pub(crate) async fn call_tool(inner: &Inner, tool: &Tool, call: &Call, request: ToolCall) -> Event {
-    let begun = inner.clock.now();
-    let (mut attempt, mut lost) = (1, false);
-    let heard = loop {
-        match doubt::send(inner, &request).await {
-            Ok(invoked) if invoked.outcome_known || call.effect == Effect::Read => {
-                break read(inner, tool, call, &invoked);
-            }
-            Ok(_) if call.effect == Effect::Keyed && attempt < ATTEMPTS => lost = true,
-            Ok(invoked) => {
-                break Heard::Outcome(unknown(call, &tool::function_error(&invoked.payload)));
-            }
-            Err(error) if attempt < ATTEMPTS && repeatable(&error, call.effect) => {
-                lost |= is_lost(&error);
-            }
-            Err(error @ ToolError::TooLate) if lost && call.effect != Effect::Read => {
-                break Heard::Outcome(unknown(call, &format!("{error}, it was not sent again")));
-            }
-            Err(error) => break Heard::Outcome(failed(call, &error)),
-        }
-        tracing::warn!(tool = call.tool, attempt, key = call.key, "calling the tool again");
-        pause(inner, attempt).await;
-        attempt += 1;
-    };
-    let outcome = match heard {
-        Heard::Outcome(outcome) => outcome,
-        Heard::Pending(later) => return pending::deferred(inner, call, later),
-    };
-    let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
-    Event::ToolReturned(ToolReturned::new(&call.tool_use_id, outcome, millis))
-}
 
 /// Calls a function that changes nothing, again where its answer was lost.
 pub(crate) async fn call_reader(inner: &Inner, request: &ToolCall) -> Result<Invoked, ToolError> {
@@ -75,11 +42,11 @@ fn repeatable(error: &ToolError, effect: Effect) -> bool {
     }
 }
 
-fn is_lost(error: &ToolError) -> bool {
+pub(super) fn is_lost(error: &ToolError) -> bool {
     matches!(error, ToolError::Exec(ExecError::Lost(_) | ExecError::TimedOut(_)))
 }
 
-fn failed(call: &Call, error: &ToolError) -> Outcome {
+pub(super) fn failed(call: &Call, error: &ToolError) -> Outcome {
     if matches!(error, ToolError::TooLate) {
         return Outcome::Error {
             message: tool::short_error(

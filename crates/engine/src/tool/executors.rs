@@ -84,7 +84,8 @@ impl Executors {
         // As the Lambda Runtime API names it; for a call of an agent it is the run's id.
         let mut headers = vec![("lambda-runtime-aws-request-id", call.request_id.as_str())];
         headers.extend(call.key.as_deref().map(|key| ("idempotency-key", key)));
-        Ok(self.http.invoke(url, call.payload, &headers, self.http_timeout).await?)
+        let timeout = call.timeout.unwrap_or(self.http_timeout);
+        Ok(self.http.invoke(url, call.payload, &headers, timeout).await?)
     }
 
     async fn aws(&self, call: ToolCall) -> Result<Invoked, ToolError> {
@@ -160,9 +161,11 @@ impl Executors {
         // Tags belong to the function, not to a version of it.
         let found = self.store.get::<FunctionRecord>(tenant, name).await?;
         let tagged = found.map(|f| tagged_policy(&f.value.tags, tool)).unwrap_or_default();
-        let of_tool = [format!("{function}:{tool}"), format!("{name}:{tool}")];
-        let keys = [name, function].into_iter().chain(of_tool.iter().rev().map(String::as_str));
-        let set = keys.filter_map(|key| self.policies.get(key));
+        let of_function = [name, function].into_iter();
+        let of_function = of_function.filter_map(|key| self.policies.get(key).cloned());
+        let of_tool = [format!("{name}:{tool}"), format!("{function}:{tool}")];
+        let of_tool = of_tool.iter().filter_map(|key| self.policies.get(key));
+        let set = of_function.chain(of_tool.map(ToolPolicy::of_tool));
         Ok(set.fold(tagged, |below, policy| policy.over(below)))
     }
 }
@@ -179,6 +182,15 @@ impl Tools for Executors {
         tool: &'a str,
     ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>> {
         Box::pin(self.declared(tenant, function, tool))
+    }
+
+    fn patience(&self, function: &str) -> Option<Duration> {
+        match self.route(function) {
+            Route::Hook(_) => Some(self.http_timeout),
+            Route::Api(api) => Some(api.timeout()),
+            // The function's own time-out holds.
+            Route::Stored | Route::Aws => None,
+        }
     }
 
     fn is_mapped(&self, function: &str) -> bool {

@@ -1,16 +1,21 @@
 //! Tools from the engine's side: what one call is, and the seam to whatever performs it.
 //!
-//! `request` makes a call's request; `call` performs it under its policy, `doubt` finds out what became
+//! `request` makes a call's request; `conduct` performs it under its policy, with what `breakers` and
+//! `cache` know; `call` reads what comes back, `doubt` finds out what became
 //! of it where its reply was lost; `executors` finds what stands behind a
 //! function's ARN. Neither decides whether a call should happen: that is core's.
 
 mod api;
+mod breakers;
+mod cache;
 pub(crate) mod call;
+pub(crate) mod conduct;
 pub(crate) mod doubt;
 mod executors;
 pub(crate) mod request;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use craton_core::agent::event::Call;
@@ -21,6 +26,9 @@ use exec::{CodeError, ExecError, Invoked};
 use futures_util::future::BoxFuture;
 use store::{StoreError, Tenant};
 
+pub use breakers::BreakerView;
+pub(crate) use breakers::{Desk, ToolKey};
+pub(crate) use cache::Answers;
 pub use executors::Executors;
 
 /// One call of a tool or function.
@@ -33,6 +41,8 @@ pub struct ToolCall {
     pub request_id: String,
     pub key: Option<String>,
     pub client_context: Option<String>,
+    /// How long it may take, where that is not left to what performs it.
+    pub timeout: Option<Duration>,
     /// Of an agent's tool: what an executor needs that takes no Lambda event.
     pub asked: Option<Arc<Asked>>,
 }
@@ -82,6 +92,12 @@ pub trait Tools: Send + Sync {
         function: &'a str,
         tool: &'a str,
     ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>>;
+
+    /// How long a call over the network takes at most, where nothing else is set; `None` where what
+    /// performs it has a time-out of its own.
+    fn patience(&self, _function: &str) -> Option<Duration> {
+        None
+    }
 
     /// True where the function is served by a URL, so that nothing of it runs here.
     fn is_mapped(&self, _function: &str) -> bool {

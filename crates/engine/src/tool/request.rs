@@ -31,6 +31,7 @@ impl Sender<'_> {
             request_id: self.run.to_owned(),
             key: Some(call.key.clone()),
             client_context: Some(json!({"custom": {"idempotencyKey": call.key}}).to_string()),
+            timeout: None,
             asked: Asked::new(self.agent, call),
         }
     }

@@ -162,7 +162,7 @@ impl View<'_> {
             Event::ModelOverflowed(overflowed) => vec![self.model_overflow(overflowed)],
             Event::Shrunk(_) => Vec::new(),
             Event::Parsed(parsed) => self.parsed(parsed),
-            Event::ToolReturned(returned) => vec![self.tool_output(returned)],
+            Event::ToolReturned(returned) => self.tool_output(returned),
             Event::Refused(refused) => vec![self.refusal(refused)],
             Event::Resumed(resumed) => self.hand_backs(resumed),
             // Its result is told when it comes.

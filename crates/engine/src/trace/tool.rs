@@ -1,6 +1,6 @@
 //! Calls of tools and what came of them.
 
-use craton_core::agent::event::{Call, Outcome, Refused, ToolReturned};
+use craton_core::agent::event::{Call, Fallback, Outcome, Refused, ToolReturned};
 use craton_core::agent::tool;
 use wire::bedrock_agent_runtime::types::{
     ActionGroupInvocationInput, ActionGroupInvocationOutput, InvocationInput, InvocationType,
@@ -35,7 +35,33 @@ impl View<'_> {
         })))
     }
 
-    pub(super) fn tool_output(&self, returned: &ToolReturned) -> Trace {
+    /// What came of a call, after what went before it: a breaker that was open, a tool that failed
+    /// and the call of its fallback.
+    pub(super) fn tool_output(&self, returned: &ToolReturned) -> Vec<Trace> {
+        let mut traces = self.conduct(returned);
+        traces.push(self.tool_result(returned));
+        traces
+    }
+
+    fn conduct(&self, returned: &ToolReturned) -> Vec<Trace> {
+        let (id, conduct) = (&returned.tool_use_id, &returned.conduct);
+        let Some(used) = self.turn.used(id).map(|used| &used.tool_use) else { return Vec::new() };
+        let mut traces = Vec::new();
+        if conduct.breaker.as_deref() == Some("open") {
+            traces.push(self.failure(&format!(
+                "the circuit breaker of {} is open: the tool was not called",
+                used.name
+            )));
+        }
+        if let Some(Fallback { function, why }) = &conduct.fallback {
+            let text = format!("{} failed ({why}); {function} is asked instead", used.name);
+            traces.push(self.observe(&text, None, self.use_id(id)));
+            traces.extend(self.group_input(&used.name, &used.input, None, self.use_id(id)));
+        }
+        traces
+    }
+
+    fn tool_result(&self, returned: &ToolReturned) -> Trace {
         if let Some(member) = self.turn.team.members.get(&returned.tool_use_id) {
             return self.report(member, returned);
         }
