@@ -65,10 +65,10 @@ def package(**files):
     return zipped({f"{name}.py": text for name, text in files.items()})
 
 
-def zipped(files):
-    """A zip of files, by name; `bootstrap` is executable in it."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+def zipped(files, onto=b""):
+    """A zip of files, by name, after what another zip has; `bootstrap` is executable in it."""
+    packed = io.BytesIO(onto)
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name)
             entry.compress_type = zipfile.ZIP_DEFLATED

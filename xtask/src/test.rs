@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 type Step = fn() -> Result<Count, Box<dyn std::error::Error>>;
 
-const STEPS: [(&str, Step); 12] = [
+const STEPS: [(&str, Step); 13] = [
     ("format", || one(succeed(&mut cargo(&["fmt", "--all", "--check"])))),
     ("codegen shows no diff", || one(codegen::run(&["--check".to_owned()]))),
     ("tidy", || one(tidy::run())),
@@ -55,6 +55,7 @@ const STEPS: [(&str, Step); 12] = [
     ("packages for Node.js", || one(clients::javascript())),
     ("client of the SDK for Rust", || one(clients::rust())),
     ("browser", || one(debian::browser())),
+    ("programs for handlers", || one(debian::handlers())),
     ("conformance", conformance),
     ("clients from PyPI", python_clients),
     ("demo", || counted(&mut demo::play()?)),
