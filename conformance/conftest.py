@@ -61,12 +61,12 @@ provider = "test"
 deployments = "bucket"
 gone = "not-there"
 
-# All cases share these: tools that some let fail must not be left alone by others' breakers.
+# All cases share these: tools that some let fail or go round must not be left alone by others' breakers.
 [tools]
-"{READ}" = {{ effect = "read", breaker = {{ failure_share = 1.0 }} }}
-"{KEYED}" = {{ effect = "keyed", timeout_seconds = 30, breaker = {{ failure_share = 1.0 }} }}
-"{ONCE}" = {{ effect = "once", breaker = {{ failure_share = 1.0 }} }}
-"{UNDECLARED}" = {{ breaker = {{ failure_share = 1.0 }} }}
+"{READ}" = {{ effect = "read", breaker = {{ failure_share = 1.0, loop_calls = 1000000 }} }}
+"{KEYED}" = {{ effect = "keyed", timeout_seconds = 30, breaker = {{ failure_share = 1.0, loop_calls = 1000000 }} }}
+"{ONCE}" = {{ effect = "once", breaker = {{ failure_share = 1.0, loop_calls = 1000000 }} }}
+"{UNDECLARED}" = {{ breaker = {{ failure_share = 1.0, loop_calls = 1000000 }} }}
 """
 
 

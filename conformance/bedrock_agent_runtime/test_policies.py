@@ -12,13 +12,14 @@ from support.tools import arn
 REFUND = function("refund", "Gives money back", order_id="string required", amount="number",
                   accountStatus="string")
 FIND = function("find", "Finds an order", order_id="string required")
-DESK, SHOP, SLOW, BROKEN, REPLICA = (arn(name) for name in ("desk", "shop", "slow", "broken", "replica"))
+NAMES = ["desk", "shop", "slow", "broken", "replica", "plain"]
+DESK, SHOP, SLOW, BROKEN, REPLICA, PLAIN = (arn(name) for name in NAMES)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, settings, tools):
     """A server of its own: the breakers of these tools open."""
-    mapped = "\n".join(f'"{one}" = "{tools.url}"' for one in (DESK, SHOP, SLOW, BROKEN, REPLICA))
+    mapped = "\n".join(f'"{one}" = "{tools.url}"' for one in map(arn, NAMES))
     config = settings.replace("[functions.map]\n", f"[functions.map]\n{mapped}\n") + f"""
 [tools."{DESK}:refund"]
 effect = "once"
@@ -179,7 +180,7 @@ def test_a_loop_is_broken_and_its_breaker_opens(server, agent, model):
     """K1: five calls, then a fallback answer and a failure trace; operators see the breaker."""
     one = agent().serve(lambda e: "still nothing")
     words = ["Parcel A-1", "parcel a-1", "A-1, parcel?", "parcel  A-1", "PARCEL A-1", "parcel A-1", "parcel a-1"]
-    one.group(function("look", "Looks", words="string required"), executor=arn("tool-once"), name="loop")
+    one.group(function("look", "Looks", words="string required"), executor=PLAIN, name="loop")
     model.turn(*[Say(calls=[("loop__look", {"words": text})]) for text in words])
     turn = one.prepare().talk("Where is it?")
     assert turn.text.startswith("I kept asking for the same thing")
@@ -192,7 +193,7 @@ def test_a_loop_is_broken_and_its_breaker_opens(server, agent, model):
 def test_results_that_change_are_no_loop(agent, model):
     """K1"""
     one = agent().serve(lambda e: str(time.monotonic_ns()))
-    one.group(function("wait", "Waits", words="string required"), executor=arn("tool-once"), name="loop")
+    one.group(function("wait", "Waits", words="string required"), executor=PLAIN, name="loop")
     model.turn(*[Say(calls=[("loop__wait", {"words": "x"})]) for _ in range(7)], Say("<answer>There.</answer>"))
     assert one.prepare().talk("Wait for it").text == "There."
     assert len(one.calls()) == 7
