@@ -3,8 +3,8 @@
 //! `world` is the model and the tools that every peer works with, `floor` the least that this
 //! design can cost, `load` the client. `agent_loop` puts them together: it starts the peers in
 //! turn, drives them, reads what they used, and prints a line of JSON per measurement. Nothing
-//! here knows Craton's insides but `policy`, which measures what no wire shows; all else is measured as
-//! the process it is.
+//! here knows Craton's insides but `policy` and `http_tool`, which measure what no wire shows; all else
+//! is measured as the process it is.
 #![allow(clippy::print_stdout, reason = "figures go to standard output")]
 
 mod agent_loop;
@@ -14,6 +14,7 @@ mod disk;
 mod floor;
 mod functions;
 mod http1;
+mod http_tool;
 mod journal;
 mod limits;
 mod load;
@@ -78,6 +79,8 @@ enum Verb {
     Team(team::Args),
     /// What a tool's policy costs each call.
     Policy,
+    /// An HTTP API as a tool against a direct call.
+    HttpTool(http_tool::Args),
     /// A long session against a fresh one, and thousands of idle ones.
     Sessions(sessions::Args),
     /// Calls of functions, warm, clean and cold.
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Verb::Sessions(args) => single().and_then(|r| r.block_on(sessions::run(args))),
         Verb::Functions(args) => single().and_then(|r| r.block_on(functions::run(args))),
         Verb::Policy => policy::run(),
+        Verb::HttpTool(args) => threads().and_then(|r| r.block_on(http_tool::run(args))),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),
     };
     match done {

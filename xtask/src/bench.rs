@@ -11,7 +11,8 @@ const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds
        cargo xtask bench streams [--streams N] [--words N] [--seconds N]
        cargo xtask bench team [--turns N] [--millis N]
        cargo xtask bench sessions [--turns N] [--rounds N] [--exchanges N] [--idle N]
-       cargo xtask bench functions [--calls N] [--rounds N] [--cold N] [--seconds N]";
+       cargo xtask bench functions [--calls N] [--rounds N] [--cold N] [--seconds N]
+       cargo xtask bench http-tool [--calls N] [--rounds N]";
 
 /// Pinned: a figure is one of these versions.
 const LIBRARIES: [&str; 13] = [
@@ -38,6 +39,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     match name.as_str() {
         "agent-loop" => agent_loop(rest),
         "functions" | "sessions" | "streams" | "team" => of_craton(name, rest),
+        "http-tool" => {
+            succeed(&mut cargo(&["build", "--release", "--package", "bench"]))?;
+            succeed(Command::new(release("bench")).arg(name).args(rest))
+        }
         other => Err(format!("there is no benchmark {other}\n{USAGE}").into()),
     }
 }

@@ -114,6 +114,23 @@ impl Config {
         Ok(apis)
     }
 
+    /// Where `[apis]` leads by itself, and by which key.
+    pub(crate) fn api_urls(&self) -> impl Iterator<Item = (String, &str)> {
+        self.apis.iter().flat_map(|(name, api)| {
+            let server = api.server.as_deref().map(|url| (format!("apis.{name}.server"), url));
+            let tokens = api.auth.iter().filter_map(move |(scheme, credential)| match credential {
+                exec::Credential::Oauth2(oauth2) => {
+                    let key = format!("apis.{name}.auth.{scheme}.token_url");
+                    Some((key, oauth2.token_url.as_str()))
+                }
+                exec::Credential::ApiKey { .. }
+                | exec::Credential::Bearer { .. }
+                | exec::Credential::Basic { .. } => None,
+            });
+            server.into_iter().chain(tokens)
+        })
+    }
+
     pub(crate) fn buckets(&self) -> exec::Buckets {
         exec::Buckets::new(self.bucket_folders().collect())
     }
@@ -206,6 +223,21 @@ mod tests {
         assert!(refused.starts_with("functions.map orders: \"http://127.1/\" names"), "{refused}");
         let refused = Config::parse("[egress]\nallow = [\"https://a.example\"]").unwrap_err();
         assert!(refused.contains("\"https://a.example\" names no destination"), "{refused}");
+    }
+
+    #[test]
+    fn a_function_has_one_place_where_it_is_served() {
+        let refused = |text: &str| Config::parse(text).unwrap().apis().err().unwrap_or_default();
+        let one = "[apis.a]\nfunctions = [\"shop\"]\n";
+        assert_eq!(refused(one), "");
+        assert_eq!(
+            refused(&format!("{one}[apis.b]\nfunctions = [\"shop\"]")),
+            "apis.b.functions: shop is in apis.a too"
+        );
+        assert_eq!(
+            refused(&format!("{one}[functions.map]\nshop = \"http://127.0.0.1:1/\"")),
+            "shop is in [functions.map] and in [apis]"
+        );
     }
 
     #[test]

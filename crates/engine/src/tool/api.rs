@@ -57,8 +57,9 @@ fn read(asked: &Asked, operation: &ApiOperation, reply: ApiReply, most: usize) -
         error,
         log_tail: log.into_bytes(),
         duration,
-        // A server that failed may have done it before.
-        outcome_known: status < 500,
+        // A server that failed may have done it before, and one that redirects elsewhere often has:
+        // only 307 and 308 say that it has not.
+        outcome_known: status < 500 && !(301..=303).contains(&status),
         retry_after,
     }
 }

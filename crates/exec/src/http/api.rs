@@ -227,23 +227,23 @@ impl Journey<'_> {
         let mut hop = first;
         for hops in 0..=limits::REDIRECTS {
             let request = self.request(call, &hop, applied)?;
-            let reply = match self.exchange(request, applied).await {
-                // Something was sent before: only a call that may be repeated is as if it was not.
+            let answer = match self.exchange(request, applied).await {
                 Err(ExecError::NotSent(why) | ExecError::Refused(why)) if hops > 0 => {
-                    return Err(match call.may_repeat {
-                        true => ExecError::Refused(why),
-                        false => ExecError::Lost(why),
-                    });
+                    return Err(behind(call, why));
                 }
                 other => other?,
             };
-            match redirect::next(&hop, &reply, call.may_repeat, home) {
-                Leads::Nowhere => return Ok(reply.reply),
-                Leads::To(next) if hops < limits::REDIRECTS => hop = next,
-                Leads::To(_) => break,
+            match redirect::next(&hop, &answer, call.may_repeat, home) {
+                Leads::To(next) => hop = next,
+                // A 401 or 429 of a result is none of the call that made it.
+                Leads::Nowhere if hops > 0 && !(200..300).contains(&answer.reply.status) => {
+                    let why = format!("what it redirects to answered {}", answer.reply.status);
+                    return if call.may_repeat { Ok(answer.reply) } else { Err(behind(call, why)) };
+                }
+                Leads::Nowhere => return Ok(answer.reply),
             }
         }
-        Err(ExecError::Refused(format!("it redirects more than {} times", limits::REDIRECTS)))
+        Err(behind(call, format!("it redirects more than {} times", limits::REDIRECTS)))
     }
 
     fn left(&self) -> Duration {
@@ -372,6 +372,11 @@ impl ApiReply {
         };
         Err(ExecError::Throttled(Throttled { message, retry_after: self.retry_after }))
     }
+}
+
+/// Something was sent before: only a call that may be repeated is as if it was not.
+fn behind(call: &ApiCall, why: String) -> ExecError {
+    if call.may_repeat { ExecError::Refused(why) } else { ExecError::Lost(why) }
 }
 
 /// The server's path with the operation's behind it.

@@ -334,6 +334,21 @@ async fn what_breaks_behind_a_redirect_was_still_sent() {
 }
 
 #[tokio::test]
+async fn a_refusal_behind_a_redirect_does_not_undo_what_came_before() {
+    for refusal in ["401 No", "404 Gone", "429 Slow down"] {
+        let peer = Peer::new(move |request| match request.starts_with("POST") {
+            true => http("303 Done", "Location: /result\r\n", ""),
+            false => http(refusal, "", ""),
+        })
+        .await;
+        let api = open(&json!({"server": peer.url})).unwrap();
+        let outcome = api.call(&post(), PATIENT).await;
+        assert!(matches!(outcome, Err(ExecError::Lost(_))), "{outcome:?}");
+        assert_eq!(peer.heard().matches("POST /orders").count(), 1);
+    }
+}
+
+#[tokio::test]
 async fn nothing_that_a_peer_or_a_document_says_opens_a_private_network() {
     let canary = Peer::new(|_| fine()).await;
     let inside = canary.url.clone();

@@ -1,5 +1,5 @@
 //! What functions and tools need: interpreters, the folders of `[buckets]`, and somebody at the
-//! URLs of `[functions.map]` and the endpoints of `[forward]`.
+//! URLs of `[functions.map]`, `[apis]` and the endpoints of `[forward]`.
 
 use std::time::Duration;
 
@@ -39,9 +39,21 @@ pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) {
         let fix = "start what serves the function, or correct the URL";
         findings.push(somebody_at(url, format!("functions.map {function}"), fix).await);
     }
+    apis(config, findings).await;
     for (service, endpoint) in config.forward_endpoints() {
         let fix = "start what serves it, or correct its endpoint";
         findings.push(somebody_at(endpoint, format!("forward {service}"), fix).await);
+    }
+}
+
+/// What `craton up` would refuse, such as a secret that is not there; then, who is there.
+async fn apis(config: &Config, findings: &mut Vec<Finding>) {
+    if let Err(why) = config.apis() {
+        findings.push(Finding::fail("apis", why, "correct the section, or set what it names"));
+        return;
+    }
+    for (what, url) in config.api_urls() {
+        findings.push(somebody_at(url, what, "start what serves it, or correct the URL").await);
     }
 }
 
