@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from support.agents import Agent, function, package, refused, unique, until
+from support.agents import Agent, function, package, unique
 from support.model import Say, tool_results
 from support.server import ROLE, Craton
 

@@ -27,6 +27,21 @@ pub const SCHEMA_DEPTH: usize = 48;
 /// "Configure Lambda functions").
 pub const TOOL_ANSWER_BYTES: usize = 25 * 1024;
 
+/// Tools of an action group that an MCP server performs (ours: more would fill a prompt).
+pub const MCP_TOOLS: usize = 128;
+
+/// Characters of a tool's name at an MCP server (MCP specification 2025-11-25, "Tool names": up to 128).
+pub const MCP_NAME_CHARS: usize = 128;
+
+/// Characters of one description that an MCP server gives, of a tool or in its schema (ours).
+pub const MCP_DESCRIPTION_CHARS: usize = 2_000;
+
+/// Bytes of the schema of one tool of an MCP server (ours).
+pub const MCP_SCHEMA_BYTES: usize = 32 * 1024;
+
+/// Characters by which content that is no text is named to the model (ours).
+pub(crate) const MCP_NOTE_CHARS: usize = 200;
+
 /// Characters of the token under which a tool brings a pending result (ours).
 pub const TOKEN: usize = 256;
 

@@ -27,6 +27,8 @@ pub(crate) struct Config {
     buckets: BTreeMap<String, PathBuf>,
     /// HTTP APIs that perform the operations of action groups.
     apis: BTreeMap<String, exec::ApiConfig>,
+    /// MCP servers, by name.
+    pub(crate) mcp: BTreeMap<String, exec::McpConfig>,
     /// Accounts of AWS whose functions are called there.
     pub(crate) aws: exec::AwsConfig,
     /// What is set for tools: function name or ARN, with `:TOOL` for one of its tools, to a policy.
@@ -64,6 +66,7 @@ impl Config {
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
         config.aws.check()?;
+        config.mcp.iter().try_for_each(|(name, server)| server.check(name))?;
         config.limits.engine.check()?;
         config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
@@ -95,11 +98,22 @@ impl Config {
         }
     }
 
-    /// Whom calls of mapped functions may reach: what the map names, wherever it stands.
+    /// Whom tools may reach at addresses that this file names: just these, wherever they stand.
     pub(crate) fn hooks(&self) -> Result<net::egress::Rules, String> {
-        let named = self.functions.map.iter().map(|(function, url)| {
-            net::egress::Entry::of_url(url).map_err(|e| format!("functions.map {function}: {e}"))
-        });
+        let hooks = self
+            .functions
+            .map
+            .iter()
+            .map(|(name, url)| (format!("functions.map {name}"), url.clone()));
+        let servers = self
+            .mcp
+            .iter()
+            .filter_map(|(name, server)| Some((format!("mcp.{name}.url"), server.url.clone()?)));
+        let lambdas = self.aws.endpoints().map(|url| ("aws.accounts".to_owned(), url));
+        let named = hooks
+            .chain(servers)
+            .chain(lambdas)
+            .map(|(at, url)| net::egress::Entry::of_url(&url).map_err(|e| format!("{at}: {e}")));
         let named = named.collect::<Result<Vec<_>, String>>()?;
         Ok(net::egress::Rules::of(&self.egress).naming(named))
     }
@@ -177,6 +191,7 @@ mod tests {
         "[apis.x.auth.y]\nkind = \"basic\"\n",
         "[apis.x.auth.y]\nkind = \"oauth2\"\n",
         "[aws]\n",
+        "[mcp.x]\nfunction = \"f\"\nurl = \"http://localhost/\"\n",
         "[aws.accounts.123456789012]\naccess_key = \"env:A\"\nsecret_key = \"env:B\"\n",
         "[limits.turn]\n",
         "[limits.engine]\n",

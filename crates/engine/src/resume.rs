@@ -261,11 +261,14 @@ fn answers(held: &Held<'_>, result: &ClientResult) -> bool {
     held.tool.group == result.group
         && result.agent_id.as_deref().is_none_or(|agent| agent == held.agent_id)
         && match (&held.tool.target, &result.target) {
-            (Target::Function { name, .. }, ClientTarget::Function(given)) => name == given,
+            (
+                Target::Function { name, .. } | Target::Mcp { name, .. },
+                ClientTarget::Function(given),
+            ) => name == given,
             (Target::Api(operation), ClientTarget::Api { verb, path }) => {
                 operation.path == *path && operation.verb.eq_ignore_ascii_case(verb)
             }
-            (Target::Function { .. }, ClientTarget::Api { .. })
+            (Target::Function { .. } | Target::Mcp { .. }, ClientTarget::Api { .. })
             | (Target::Api(_), ClientTarget::Function(_)) => false,
         }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use craton_core::agent::config::Executor;
 use craton_core::agent::event::{Event, Intent, Refusal};
 use craton_core::agent::state::{self, Turn};
-use craton_core::agent::tool::{Target, Tool};
+use craton_core::agent::tool::Tool;
 use craton_core::agent::turn::{self, Agent, Facts};
 use craton_core::policy::ToolPolicy;
 use store::{Batch, StoreError, Tenant};
@@ -190,11 +190,7 @@ pub(crate) async fn policies(
 /// The function behind a tool and what it is asked to do there.
 pub(crate) fn action(tool: &Tool) -> Option<(String, String)> {
     let Executor::Lambda(function) = &tool.executor else { return None };
-    let name = match &tool.target {
-        Target::Function { name, .. } => name,
-        Target::Api(operation) => &operation.operation_id,
-    };
-    Some((function.clone(), name.clone()))
+    Some((function.clone(), tool.target.action().to_owned()))
 }
 
 /// An event of a nested turn, with the path to it; any other is the run's own.

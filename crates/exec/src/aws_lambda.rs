@@ -55,6 +55,18 @@ fn sixty() -> u64 {
 }
 
 impl AwsConfig {
+    /// Where calls go, as far as the configuration says it.
+    pub fn endpoints(&self) -> impl Iterator<Item = String> {
+        self.accounts.values().flat_map(|account| match &account.endpoint {
+            Some(endpoint) => vec![endpoint.clone()],
+            None => {
+                let place = |region| Place { partition: partition(region), region, account: "" };
+                let places = account.regions.iter().map(|region| place(region));
+                places.filter_map(|place| endpoint(&place, account).ok()).collect()
+            }
+        })
+    }
+
     /// What no call could use, as a sentence for whoever wrote it.
     pub fn check(&self) -> Result<(), String> {
         self.accounts.iter().try_for_each(|(id, account)| check(id, account))
@@ -82,6 +94,8 @@ pub struct AwsCall<'a> {
     pub client_context: Option<&'a str>,
     /// By which the request is signed.
     pub now_ms: i64,
+    /// Goes before the account's own.
+    pub timeout: Option<Duration>,
 }
 
 /// The parts of a function's ARN that say where to call.
@@ -106,7 +120,7 @@ impl AwsLambda {
         let place = place(call.arn).ok_or_else(|| refused("it is no function's ARN".to_owned()))?;
         let account = self.account(&place, call.caller).map_err(refused)?;
         let request = self.request(call, &place, account).map_err(refused)?;
-        let timeout = Duration::from_secs(account.timeout_seconds);
+        let timeout = call.timeout.unwrap_or(Duration::from_secs(account.timeout_seconds));
         let began = Instant::now();
         let response = self.net.send(request, timeout).await.map_err(failed)?;
         let (head, body) = Response::into_parts(response);
@@ -206,6 +220,10 @@ fn place(arn: &str) -> Option<Place<'_>> {
         && name.len() <= limits::FUNCTION_NAME
         && name.bytes().all(plain);
     whole.then_some(Place { partition, region, account })
+}
+
+fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "aws-cn" } else { "aws" }
 }
 
 /// Without a slash at its end.

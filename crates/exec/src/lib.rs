@@ -15,6 +15,7 @@ mod http;
 #[allow(unsafe_code, reason = "walls are system calls that no safe library has")]
 pub mod jail;
 pub mod limits;
+mod mcp;
 mod probe;
 
 pub use aws_lambda::{AwsAccount, AwsCall, AwsConfig, AwsLambda};
@@ -30,4 +31,5 @@ pub use http::apis::Apis;
 pub use http::config::{ApiConfig, ClientAuth, Credential, KeyPlace, Oauth2};
 pub use http::hook::HttpTool;
 pub use http::secret::Secret;
+pub use mcp::{McpCall, McpConfig, McpServers, McpTool};
 pub use probe::{Probe, probe};

@@ -21,6 +21,31 @@ pub(crate) const CLIENT_CONTEXT: usize = 2685;
 /// AWS: an alias has up to 128 characters and a name up to 140 (Invoke, `FunctionName`; CreateAlias).
 pub(crate) const FUNCTION_NAME: usize = 140 + 1 + 128;
 
+/// Ours: the longest deadline of a call of an MCP server's tool.
+pub(crate) const MCP_SECONDS: u64 = 900;
+
+/// Ours: how long an MCP server may take to begin; one that a package manager fetches first takes
+/// its time.
+pub(crate) const MCP_OPENING: Duration = Duration::from_secs(30);
+
+/// Ours: how long one page of its listing may take.
+pub(crate) const MCP_LISTING: Duration = Duration::from_secs(10);
+
+/// Ours: pages of one listing.
+pub(crate) const MCP_PAGES: usize = 32;
+
+/// Ours: connections to MCP servers, of all tenants together.
+pub(crate) const MCP_CONNECTIONS: usize = 128;
+
+/// Ours: a connection that nobody uses for so long is closed.
+pub(crate) const MCP_IDLE: Duration = Duration::from_secs(300);
+
+/// Ours: how much longer than its deadline an exchange may last, so that its end can be told.
+pub(crate) const MCP_GRACE: Duration = Duration::from_secs(5);
+
+/// Ours: bytes of one line of a server's standard error in the log.
+pub(crate) const MCP_LOG_LINE: u64 = 2048;
+
 /// AWS: the log tail of Invoke holds the last 4 KB (Invoke, `LogType=Tail`).
 pub const LOG_TAIL_BYTES: usize = 4096;
 

@@ -220,19 +220,25 @@ pub(crate) async fn read(cx: &Cx, asked: Asked) -> Result<ActionGroup, Fault> {
         executor: asked.executor.map(executor),
         schema: schema(cx, &asked.name, asked.api, asked.functions).await?,
         schema_from,
+        listing: None,
         name: asked.name,
         created_at: 0,
         updated_at: 0,
     };
-    check_complete(&group)?;
+    check_complete(cx, &group)?;
     Ok(group)
 }
 
-fn check_complete(group: &ActionGroup) -> Result<(), Fault> {
-    if group.signature.is_none()
-        && group.enabled
-        && (group.executor.is_none() || group.schema.is_none())
-    {
+fn check_complete(cx: &Cx, group: &ActionGroup) -> Result<(), Fault> {
+    let complete = match (&group.executor, &group.schema) {
+        (Some(_), Some(_)) => true,
+        // The server says itself which tools there are.
+        (Some(Executor::Lambda(function)), None) => {
+            cx.engine.tools().mcp_server(function).is_some()
+        }
+        (Some(Executor::ReturnControl) | None, _) => false,
+    };
+    if group.signature.is_none() && group.enabled && !complete {
         return Err(Fault::validation(format!(
             "action group {} is enabled and needs an actionGroupExecutor, and either an apiSchema \
              or a functionSchema",
@@ -253,12 +259,16 @@ fn check(group: &ActionGroup) -> Result<(), Fault> {
 
 /// The group as turns use it.
 pub(crate) fn runnable(group: &ActionGroup) -> Option<config::ActionGroup> {
+    let schema = match &group.listing {
+        Some(listing) => Schema::Mcp(listing.clone()),
+        None => group.schema.clone()?,
+    };
     Some(config::ActionGroup {
         id: group.id.clone(),
         name: group.name.clone(),
         description: group.description.clone(),
         executor: group.executor.clone()?,
-        schema: group.schema.clone()?,
+        schema,
     })
 }
 
@@ -362,7 +372,7 @@ fn shown(agent_id: &str, version: &str, group: &ActionGroup) -> AgentActionGroup
             let functions = list.into_iter().map(shown_function).collect();
             (None, Some(FunctionSchema::Functions(functions)))
         }
-        None => (None, None),
+        Some(Schema::Mcp(_)) | None => (None, None),
     };
     AgentActionGroup {
         agent_id: agent_id.to_owned(),

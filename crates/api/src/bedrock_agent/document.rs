@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use craton_core::agent::config::{Collaboration, Executor, MemoryConfig, Schema};
+use craton_core::agent::config::{Collaboration, Executor, McpListing, MemoryConfig, Schema};
 use serde::{Deserialize, Serialize};
 pub(crate) use store::Versioned;
 use store::{Record, StoreError, Tenant};
@@ -102,6 +102,9 @@ pub(crate) struct ActionGroup {
     /// Bucket and key that the schema was read from, to be shown as they were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema_from: Option<(String, String)>,
+    /// What the MCP server behind its function listed when the agent was last prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listing: Option<McpListing>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }

@@ -14,6 +14,7 @@ mod built_in;
 pub(crate) mod document;
 pub(crate) mod feature;
 pub(crate) mod limits;
+pub(crate) mod listing;
 pub(crate) mod memory;
 pub(crate) mod page;
 pub(crate) mod prepare;

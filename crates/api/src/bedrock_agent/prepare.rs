@@ -14,7 +14,7 @@ use wire::value::Timestamp;
 use super::action_group::runnable;
 use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
 use super::write::{self, Stop, retry};
-use super::{agent_collaborator, built_in, prompt, retention};
+use super::{agent_collaborator, built_in, listing, prompt, retention};
 use crate::cx::Cx;
 use crate::lambda::permission;
 
@@ -33,24 +33,29 @@ pub(crate) async fn prepare(
 
 async fn try_prepare(cx: &Cx, id: &str) -> Result<i64, Stop> {
     let document::Versioned { version, value: mut agent } = document::agent(cx, id).await?;
+    let listed = listing::take(cx, &mut agent.groups).await;
     let pinned = pinned(&agent, DRAFT)?;
     let now = cx.engine.now();
     let mut batch = write::batch(cx);
     agent.updated_at = now;
     agent.failure_reasons.clear();
-    match turn::Agent::new(pinned.config.clone()) {
-        Ok(_) => {
+    match (turn::Agent::new(pinned.config.clone()), listed) {
+        (Ok(_), Ok(())) => {
             run_draft(cx, id, &pinned, &mut batch).await?;
             agent.prepared_at = Some(now);
             agent.status = Status::Prepared;
         }
         // AWS: refused at once, and nothing changes (as in the issue beside `Unfit`'s words).
-        Err(problem @ Unfit::Templates(_)) => {
+        (Err(problem @ Unfit::Templates(_)), _) => {
             return Err(Fault::validation(problem.to_string()).into());
         }
         // What was live before stays live.
-        Err(problem @ Unfit::Schema(_)) => {
+        (Err(Unfit::Schema(problem)), Ok(())) => {
             agent.failure_reasons.push(problem.to_string());
+            agent.status = Status::Failed;
+        }
+        (_, Err(why)) => {
+            agent.failure_reasons.push(why);
             agent.status = Status::Failed;
         }
     }

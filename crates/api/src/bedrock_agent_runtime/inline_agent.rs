@@ -24,7 +24,7 @@ use crate::bedrock_agent::document::{self, DRAFT, Settings, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::bedrock_agent::limits::ACTION_GROUPS;
 use crate::bedrock_agent::prompt::{self, Prompts};
-use crate::bedrock_agent::{action_group, agent, agent_collaborator, prepare};
+use crate::bedrock_agent::{action_group, agent, agent_collaborator, listing, prepare};
 use crate::cx::Cx;
 
 /// What a request says alike of its agent and of each of the collaborators that it brings.
@@ -90,13 +90,21 @@ impl<'a> Described<'a> {
         let settings = Settings { own_prompts, ..agent::created(&self.created)? };
         let mut draft = agent::draft(INLINE.to_owned(), settings, cx.engine.now());
         draft.groups = groups(cx, self.groups).await?;
+        for group in &draft.groups {
+            if let Some(Executor::Lambda(function)) = &group.executor {
+                cx.authorize("lambda:InvokeFunction", function)?;
+            }
+        }
+        let listed = listing::take(cx, &mut draft.groups).await;
+        listed.map_err(|why| Fault::new("DependencyFailedException", 424, why))?;
         let config = prepare::pinned(&draft, DRAFT)?.config;
         authorize(cx, &config)?;
         Ok(config)
     }
 }
 
-/// An inline agent has no role, so its models and functions are its caller's to use.
+/// An inline agent has no role, so its models and its parser are its caller's to use, like the
+/// functions of its groups.
 fn authorize(cx: &Cx, config: &AgentConfig) -> Result<(), Fault> {
     let stages = config.stages.iter().filter_map(|stage| stage.model.as_ref());
     for model in stages.chain([&config.model]) {
@@ -106,11 +114,7 @@ fn authorize(cx: &Cx, config: &AgentConfig) -> Result<(), Fault> {
         };
         cx.authorize("bedrock:InvokeModel", &arn)?;
     }
-    let executors = config.groups.iter().filter_map(|group| match &group.executor {
-        Executor::Lambda(function) => Some(function),
-        Executor::ReturnControl => None,
-    });
-    executors.chain(&config.parser).try_for_each(|arn| cx.authorize("lambda:InvokeFunction", arn))
+    config.parser.iter().try_for_each(|arn| cx.authorize("lambda:InvokeFunction", arn))
 }
 
 /// Keeps a configuration for turns that name it by the digest that comes back.

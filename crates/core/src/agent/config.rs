@@ -238,6 +238,32 @@ pub enum Schema {
     Functions(Vec<Function>),
     /// An OpenAPI 3 document, JSON or YAML, as the client sent it.
     OpenApi(String),
+    /// What an MCP server listed when the agent was prepared.
+    Mcp(McpListing),
+}
+
+/// Tools of an MCP server as they were pinned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct McpListing {
+    /// Its name under `[mcp]`.
+    pub server: String,
+    pub tools: Vec<McpTool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct McpTool {
+    /// As the server has it.
+    pub name: String,
+    /// As models read it: cleaned, and labelled where it is the server's.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub input: Json,
+    /// Of name, description and schema as the server gave them.
+    pub digest: String,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub confirm: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

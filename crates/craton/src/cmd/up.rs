@@ -9,7 +9,7 @@ use clap::Parser;
 use engine::Engine;
 use engine::env::System;
 use engine::tool::{Executors, SharedTools};
-use exec::{AwsLambda, Functions, HttpTool};
+use exec::{AwsLambda, Functions, HttpTool, McpServers};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,6 +83,7 @@ pub(crate) struct Server {
     front: front::Config,
     engine: Engine,
     functions: Functions,
+    mcp: McpServers,
 }
 
 impl Server {
@@ -98,18 +99,19 @@ impl Server {
         })?;
         let address = listener.local_addr();
         let address = address.map_err(|e| format!("the listener has no address: {e} (CR0023)"))?;
-        let (engine, functions) = assemble(config, front.dev, address, data_dir).await?;
-        Ok(Server { listener, front, engine, functions })
+        let (engine, functions, mcp) = assemble(config, front.dev, address, data_dir).await?;
+        Ok(Server { listener, front, engine, functions, mcp })
     }
 
     /// Serves until `stopped`, lets turns under way finish for a while, and returns how many did
     /// not.
     pub(crate) async fn serve(self, stopped: impl Future<Output = ()>) -> Result<usize, String> {
-        let Server { listener, front, engine, functions } = self;
+        let Server { listener, front, engine, functions, mcp } = self;
         let drain = Duration::from_secs(front.drain_seconds);
         let served = front::serve(listener, front, engine.clone(), stopped).await;
         let left = engine.drain(drain).await;
         functions.shutdown().await;
+        mcp.close();
         served.map_err(|e| format!("the server stopped: {e} (CR0023)"))?;
         Ok(left)
     }
@@ -120,16 +122,19 @@ async fn assemble(
     dev: bool,
     address: SocketAddr,
     data_dir: &Path,
-) -> Result<(Engine, Functions), String> {
+) -> Result<(Engine, Functions, McpServers), String> {
     let store = Store::open(data_dir).map_err(|e| e.to_string())?;
     let client = net::Client::new(net::Config::default());
-    let models = llm::Models::open(config.models(dev), client.clone())
+    let models = llm::Models::open(config.models(dev), client)
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
     let buckets = config.buckets();
-    let hooks = net::Egress::new(config.hooks()?);
+    // All that this file names itself.
+    let named = net::Egress::new(config.hooks()?);
+    let named = net::Client::guarded(net::Config::default(), named);
     let apis =
         config.apis().map_err(|why| format!("the configuration is not valid: {why} (CR0002)"))?;
-    let aws = AwsLambda::new(client, config.aws, dev);
+    let aws = AwsLambda::new(named.clone(), config.aws, dev);
+    let mcp = McpServers::new(named.clone(), config.mcp);
     let (map, policies) = (config.functions.map.clone(), config.tools);
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
@@ -139,11 +144,12 @@ async fn assemble(
     let tools: SharedTools = Arc::new(Executors {
         store: store.clone(),
         functions: functions.clone(),
-        http: HttpTool::new(net::Client::guarded(net::Config::default(), hooks)),
+        http: HttpTool::new(named),
         map,
         aws,
         apis,
         answer_bytes: config.limits.turn.tool_answer_bytes,
+        mcp: mcp.clone(),
         policies,
         endpoint: Some(format!("http://{address}")),
         credentials: None,
@@ -162,7 +168,7 @@ async fn assemble(
         sessions: config.sessions,
     };
     let engine = Engine::start(parts).await.map_err(|e| e.to_string())?;
-    Ok((engine, functions))
+    Ok((engine, functions, mcp))
 }
 
 /// What the terminal shows once everything has opened.

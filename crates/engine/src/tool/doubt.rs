@@ -10,7 +10,7 @@ use bytes::Bytes;
 use craton_core::agent::config::Executor;
 use craton_core::agent::event::{Call, Deferred, Event, Outcome, Ruling, ToolReturned};
 use craton_core::agent::state::within;
-use craton_core::agent::tool::{self, Effect, Target, Tool};
+use craton_core::agent::tool::{self, Effect, Tool};
 use craton_core::agent::turn::Agent;
 use craton_core::policy::OnUnknown;
 use exec::Invoked;
@@ -34,12 +34,8 @@ pub(crate) async fn send(inner: &Inner, request: &ToolCall) -> Result<Invoked, T
 /// The tool of a tool's own group that an operator names, by its action or as the model knows it.
 pub(crate) fn sibling<'a>(agent: &'a Agent, of: &Tool, name: &str) -> Option<&'a Tool> {
     let named = |tool: &&Tool| {
-        let action = match &tool.target {
-            Target::Function { name, .. } => name,
-            Target::Api(operation) => &operation.operation_id,
-        };
         let here = matches!(tool.executor, Executor::Lambda(_));
-        here && tool.group == of.group && (action == name || tool.name == name)
+        here && tool.group == of.group && (tool.target.action() == name || tool.name == name)
     };
     agent.tools.iter().find(named)
 }

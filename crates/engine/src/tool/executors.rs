@@ -1,15 +1,17 @@
 //! The way from a function's ARN to what performs it: a stored function here, a URL to which the
-//! configuration maps it, an HTTP API, or AWS, where its account is listed.
+//! configuration maps it, an HTTP API, an MCP server, or AWS, where its account is listed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use craton_core::agent::tool::Target;
+use craton_core::agent::tool::mcp::{self, Listed};
 use craton_core::policy::ToolPolicy;
 use exec::{
     Api, Apis, AwsCall, AwsLambda, CodeError, Credentials, ExecError, Functions, HttpTool,
-    Invocation, Invoked, Surroundings,
+    Invocation, Invoked, McpCall, McpServers, McpTool, Surroundings,
 };
 use futures_util::future::BoxFuture;
 use store::{Store, StoreError, Tenant};
@@ -32,6 +34,7 @@ pub struct Executors {
     pub apis: Apis,
     /// What of an API's answer a turn takes.
     pub answer_bytes: usize,
+    pub mcp: McpServers,
     /// ARN or name, with `:TOOL` optionally appended, to policy, from `[tools]`.
     pub policies: BTreeMap<String, ToolPolicy>,
     /// What handlers get as `AWS_ENDPOINT_URL`.
@@ -52,11 +55,23 @@ enum Route<'a> {
     Api(&'a Api),
     /// The function of that ARN on AWS.
     Aws,
+    /// The MCP server of that name.
+    Mcp(&'a str),
 }
 
 impl Executors {
     async fn run(&self, call: ToolCall) -> Result<Invoked, ToolError> {
-        match self.route(&call.function) {
+        let route = self.route(&call.function);
+        let of_mcp = call
+            .asked
+            .as_ref()
+            .is_some_and(|asked| matches!(asked.tool().target, Target::Mcp { .. }));
+        if of_mcp && !matches!(route, Route::Mcp(_)) {
+            let why = "no MCP server stands behind it any more; prepare the agent again";
+            return Err(refused(&call.function, why));
+        }
+        match route {
+            Route::Mcp(server) => self.mcp(server, call).await,
             Route::Hook(url) => self.hook(url, call).await,
             Route::Api(api) => api::call(api, call, self.answer_bytes).await,
             Route::Aws => self.aws(call).await,
@@ -66,15 +81,14 @@ impl Executors {
 
     /// The one place that says what stands behind a function's ARN.
     fn route(&self, function: &str) -> Route<'_> {
-        let plain = match qualifier(function) {
-            Some(version) => &function[..function.len() - version.len() - 1],
-            None => function,
-        };
-        let keys = [function, plain, function_name(function)];
-        if let Some(url) = keys.iter().find_map(|key| self.map.get(*key)) {
+        let names = names(function);
+        if let Some(url) = names.iter().find_map(|name| self.map.get(*name)) {
             return Route::Hook(url);
         }
-        if let Some(api) = keys.iter().find_map(|key| self.apis.get(key)) {
+        if let Some(server) = self.mcp.behind(&names) {
+            return Route::Mcp(server);
+        }
+        if let Some(api) = names.iter().find_map(|name| self.apis.get(name)) {
             return Route::Api(api);
         }
         if self.aws.has(function) { Route::Aws } else { Route::Stored }
@@ -88,6 +102,26 @@ impl Executors {
         Ok(self.http.invoke(url, call.payload, &headers, timeout).await?)
     }
 
+    async fn mcp(&self, server: &str, call: ToolCall) -> Result<Invoked, ToolError> {
+        let Some(asked) = &call.asked else {
+            return Err(refused(&call.function, "an MCP server performs it, for agents alone"));
+        };
+        let Target::Mcp { name, digest } = &asked.tool().target else {
+            let why = "an MCP server performs it now; prepare the agent again";
+            return Err(refused(&call.function, why));
+        };
+        let mcp_call = McpCall {
+            tenant: &of(&call.tenant),
+            server,
+            tool: name,
+            arguments: asked.call.input.as_object().cloned().unwrap_or_default(),
+            key: call.key.as_deref(),
+            timeout: call.timeout,
+        };
+        let known = |tool: &McpTool| mcp::digest(&listed(tool.clone())) == *digest;
+        Ok(self.mcp.call(mcp_call, known).await?)
+    }
+
     async fn aws(&self, call: ToolCall) -> Result<Invoked, ToolError> {
         let aws_call = AwsCall {
             arn: &call.function,
@@ -96,6 +130,7 @@ impl Executors {
             key: call.key.as_deref(),
             client_context: call.client_context.as_deref(),
             now_ms: self.clock.now(),
+            timeout: call.timeout,
         };
         Ok(self.aws.invoke(&aws_call).await?)
     }
@@ -188,9 +223,31 @@ impl Tools for Executors {
         match self.route(function) {
             Route::Hook(_) => Some(self.http_timeout),
             Route::Api(api) => Some(api.timeout()),
+            Route::Mcp(server) => self.mcp.timeout(server),
             // The function's own time-out holds.
             Route::Stored | Route::Aws => None,
         }
+    }
+
+    fn mcp_server(&self, function: &str) -> Option<&str> {
+        match self.route(function) {
+            Route::Mcp(server) => Some(server),
+            Route::Stored | Route::Hook(_) | Route::Api(_) | Route::Aws => None,
+        }
+    }
+
+    fn listing<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        function: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, ToolError>> {
+        Box::pin(async move {
+            let Some(server) = self.mcp_server(function) else {
+                return Err(ToolError::NoFunction(function.to_owned()));
+            };
+            let tools = self.mcp.listing(&of(tenant), server).await?;
+            Ok(tools.into_iter().map(listed).collect())
+        })
     }
 
     fn is_mapped(&self, function: &str) -> bool {
@@ -212,6 +269,29 @@ impl Tools for Executors {
     fn forget<'a>(&'a self, arn: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(self.functions.forget(arn))
     }
+}
+
+/// All by which the configuration may name a function: as it is called, without its qualifier, and
+/// by its plain name.
+fn names(function: &str) -> [&str; 3] {
+    let plain = match qualifier(function) {
+        Some(version) => &function[..function.len() - version.len() - 1],
+        None => function,
+    };
+    [function, plain, function_name(function)]
+}
+
+fn refused(function: &str, why: &str) -> ToolError {
+    ExecError::Refused(format!("function {function}: {why}")).into()
+}
+
+/// A tenant, as connections are told apart.
+fn of(tenant: &Tenant) -> String {
+    format!("{}/{}", tenant.account(), tenant.region())
+}
+
+fn listed(tool: McpTool) -> Listed {
+    Listed { name: tool.name, description: tool.description, schema: tool.schema }
 }
 
 /// `asked` is the version or alias by which the function is called.

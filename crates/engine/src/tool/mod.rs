@@ -20,6 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use craton_core::agent::event::Call;
 use craton_core::agent::tool::Tool;
+use craton_core::agent::tool::mcp::Listed;
 use craton_core::agent::turn::Agent;
 use craton_core::policy::ToolPolicy;
 use exec::{CodeError, ExecError, Invoked};
@@ -102,6 +103,20 @@ pub trait Tools: Send + Sync {
     /// True where the function is served by a URL, so that nothing of it runs here.
     fn is_mapped(&self, _function: &str) -> bool {
         false
+    }
+
+    /// The MCP server that performs the tools of a function, by its name in the configuration.
+    fn mcp_server(&self, _function: &str) -> Option<&str> {
+        None
+    }
+
+    /// What the MCP server behind a function lists at this moment.
+    fn listing<'a>(
+        &'a self,
+        _tenant: &'a Tenant,
+        function: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, ToolError>> {
+        Box::pin(std::future::ready(Err(ToolError::NoFunction(function.to_owned()))))
     }
 
     /// Checks a package and makes it ready to run. Worlds without packages accept any.

@@ -53,7 +53,8 @@ impl Far {
     async fn invoke(&self, arn: &str, caller: &str, event: &Value) -> Result<Invoked, ExecError> {
         let payload = Bytes::from(event.to_string());
         let (key, client_context) = (Some("k1"), None);
-        let call = AwsCall { arn, caller, payload, key, client_context, now_ms: NOW };
+        let (now_ms, timeout) = (NOW, None);
+        let call = AwsCall { arn, caller, payload, key, client_context, now_ms, timeout };
         self.lambda.invoke(&call).await
     }
 }

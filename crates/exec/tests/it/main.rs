@@ -16,6 +16,7 @@ mod gate;
 mod hook;
 mod jail;
 mod lifecycle;
+mod mcp;
 mod node;
 mod packages;
 mod provided;

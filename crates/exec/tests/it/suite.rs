@@ -1,4 +1,5 @@
-//! What every executor passes: the same cases over Python, Node, a package's own bootstrap, a URL and AWS.
+//! What every executor passes: the same cases over Python, Node, a package's own bootstrap, a URL, AWS
+//! and an MCP server.
 //!
 //! A handler under test does what its event says: `echo` gives `value` back, `fail` reports an error
 //! with `message`, `die` ends without an answer, `hang` never answers, `large` answers more than may
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{Bench, aws_lambda};
+use crate::{Bench, aws_lambda, mcp};
 
 const PATIENT: Duration = Duration::from_secs(20);
 /// Longer than any of these takes to start.
@@ -226,6 +227,40 @@ async fn aws_passes() {
         far.call(&event).await
     };
     passes(call).await;
+}
+
+#[tokio::test]
+async fn mcp_over_http_passes() {
+    let behind = mcp::Behind::http();
+    // Its process is behind a proxy, so to say: what dies is the answer.
+    mcp_passes(&mcp::over_http(&behind), json!({ "do": "echo", "then": "hang up" })).await;
+}
+
+#[tokio::test]
+async fn mcp_over_stdio_passes() {
+    mcp_passes(&mcp::over_stdio(), json!({ "do": "die" })).await;
+}
+
+async fn mcp_passes(config: &Value, death: Value) {
+    let patient = mcp::open(config.clone(), PATIENT.as_secs());
+    // A deadline of a server is in whole seconds.
+    let hasty = mcp::open(config.clone(), 1);
+    let call = async |event: Value, timeout: Duration| {
+        let event = if event["do"] == "die" { death.clone() } else { event };
+        let servers = if timeout == HASTY { &hasty } else { &patient };
+        mcp::call(servers, event).await.map(as_function)
+    };
+    passes(call).await;
+}
+
+/// What the suite looks at, where an MCP server says it.
+fn as_function(invoked: Invoked) -> Invoked {
+    let said: Value = serde_json::from_slice(&invoked.payload).unwrap();
+    let payload = match said["isError"] == true {
+        true => json!({ "errorType": "isError", "errorMessage": said["content"][0]["text"] }),
+        false => said["structuredContent"]["value"].clone(),
+    };
+    Invoked { payload: payload.to_string().into(), ..invoked }
 }
 
 /// One request of one connection.

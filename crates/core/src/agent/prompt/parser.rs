@@ -182,7 +182,7 @@ fn call(asked: &Json, tools: &[Tool]) -> Result<ToolUse, String> {
 
 fn is_meant(tool: &Tool, name: &str, verb: Option<&str>) -> bool {
     match &tool.target {
-        Target::Function { name: function, .. } => function == name,
+        Target::Function { name: own, .. } | Target::Mcp { name: own, .. } => own == name,
         Target::Api(operation) => {
             let verb = verb.is_none_or(|verb| verb.eq_ignore_ascii_case(&operation.verb));
             verb && (operation.operation_id == name || operation.path == name)

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{short_error, shortened};
 use super::event::kind_of;
-use super::{ApiOperation, Target, Tool};
+use super::{ApiOperation, Target, Tool, mcp};
 use crate::limits;
 
 /// What a tool answered.
@@ -66,20 +66,30 @@ const OF_API_GATEWAY: &str = "the answer is one for API Gateway (statusCode, bod
 /// Reads a payload of no more than `most` bytes, or says in a short structured line why it cannot
 /// be used.
 pub fn read_response(tool: &Tool, payload: &[u8], most: usize) -> Result<Response, String> {
-    if payload.len() > most {
-        let what = format!("the tool answered {} bytes of at most {most}", payload.len());
-        return Err(short_error(
-            "response_too_large",
-            &what,
-            "ask for fewer results or a smaller range",
-        ));
+    let malformed = |what: String| short_error("response_malformed", &what, "tell the user");
+    if let Target::Mcp { .. } = &tool.target {
+        // Only what the model reads of a result counts: the rest is not shown.
+        let answer = mcp::answer(&parsed(payload).map_err(malformed)?);
+        return bounded(answer.body.len(), most).map(|()| Response::Answer(answer));
     }
-    read(tool, payload).map_err(|what| short_error("response_malformed", &what, "tell the user"))
+    bounded(payload.len(), most)?;
+    read(tool, payload).map_err(malformed)
+}
+
+fn bounded(bytes: usize, most: usize) -> Result<(), String> {
+    if bytes <= most {
+        return Ok(());
+    }
+    let what = format!("the tool answered {bytes} bytes of at most {most}");
+    Err(short_error("response_too_large", &what, "ask for fewer results or a smaller range"))
+}
+
+fn parsed(payload: &[u8]) -> Result<Json, String> {
+    serde_json::from_slice(payload).map_err(|cause| format!("the answer is not JSON: {cause}"))
 }
 
 fn read(tool: &Tool, payload: &[u8]) -> Result<Response, String> {
-    let parsed = serde_json::from_slice(payload)
-        .map_err(|cause| format!("the answer is not JSON: {cause}"))?;
+    let parsed = parsed(payload)?;
     let Json::Object(mut envelope) = parsed else {
         return Err(format!("the answer must be a JSON object, got {}", kind_of(&parsed)));
     };
@@ -95,7 +105,7 @@ fn read(tool: &Tool, payload: &[u8]) -> Result<Response, String> {
     let mut response = object(envelope.remove("response"), "response")?;
     echoes(tool, &mut response)?;
     let said = match &tool.target {
-        Target::Function { .. } => function_said(&mut response, &mut ignored)?,
+        Target::Function { .. } | Target::Mcp { .. } => function_said(&mut response, &mut ignored)?,
         Target::Api(operation) => api_said(operation, &mut response, &mut ignored)?,
     };
     let answer = Answer {
@@ -169,7 +179,9 @@ fn version(given: Option<Json>) -> Result<(), String> {
 fn echoes(tool: &Tool, response: &mut Map<String, Json>) -> Result<(), String> {
     echo(response, "actionGroup", &tool.group)?;
     match &tool.target {
-        Target::Function { name, .. } => echo(response, "function", name),
+        Target::Function { name, .. } | Target::Mcp { name, .. } => {
+            echo(response, "function", name)
+        }
         Target::Api(operation) => {
             echo(response, "apiPath", &operation.path)?;
             echo(response, "httpMethod", &operation.verb.to_ascii_uppercase())

@@ -5,6 +5,7 @@
 
 use serde_json::Value as Json;
 
+use super::mcp;
 use crate::limits;
 
 /// `order_not_found: no order matches 4471; ask the user to re-check the id`.
@@ -34,7 +35,8 @@ pub fn clean_error(text: &str) -> String {
     }
 }
 
-/// The essence of a Lambda function error: `{"errorType", "errorMessage", "stackTrace"}`.
+/// The essence of a Lambda function error: `{"errorType", "errorMessage", "stackTrace"}`; or of an
+/// MCP server's result that is one.
 pub fn function_error(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(&payload[..payload.len().min(limits::TOOL_ANSWER_BYTES)]);
     let Ok(error) = serde_json::from_slice::<Json>(payload) else {
@@ -43,7 +45,7 @@ pub fn function_error(payload: &[u8]) -> String {
     match (error["errorType"].as_str(), error["errorMessage"].as_str()) {
         (Some(kind), Some(what)) => clean_error(&format!("{kind}: {what}")),
         (None, Some(what)) | (Some(what), None) => clean_error(what),
-        (None, None) => clean_error(&text),
+        (None, None) => clean_error(&mcp::error_text(&error).unwrap_or_else(|| text.into_owned())),
     }
 }
 

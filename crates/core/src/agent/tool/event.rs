@@ -51,6 +51,11 @@ pub fn split(tool: &Tool, input: &Json) -> Parameters {
             Parameters { parameters: given.collect(), body: None }
         }
         Target::Api(operation) => split_api(operation, input),
+        Target::Mcp { .. } => {
+            let given = input.as_object().into_iter().flatten();
+            let given = given.map(|(name, value)| parameter(name, kind_of(value), value));
+            Parameters { parameters: given.collect(), body: None }
+        }
     }
 }
 
@@ -109,7 +114,9 @@ pub fn lambda_event(call: &EventContext<'_>, tool: &Tool, input: &Json) -> Json 
         "idempotencyKey": call.idempotency_key,
     });
     match &tool.target {
-        Target::Function { name, .. } => event["function"] = json!(name),
+        Target::Function { name, .. } | Target::Mcp { name, .. } => {
+            event["function"] = json!(name);
+        }
         Target::Api(operation) => {
             event["apiPath"] = json!(operation.path);
             event["httpMethod"] = json!(operation.verb.to_ascii_uppercase());
@@ -125,12 +132,14 @@ pub fn lambda_event(call: &EventContext<'_>, tool: &Tool, input: &Json) -> Json 
 pub fn invocation_input(tool: &Tool, input: &Json, asked: HandOff) -> Json {
     let split = split(tool, input);
     match &tool.target {
-        Target::Function { name, .. } => json!({"functionInvocationInput": {
-            "actionGroup": tool.group,
-            "actionInvocationType": asked.as_str(),
-            "function": name,
-            "parameters": listed(&split.parameters),
-        }}),
+        Target::Function { name, .. } | Target::Mcp { name, .. } => {
+            json!({"functionInvocationInput": {
+                "actionGroup": tool.group,
+                "actionInvocationType": asked.as_str(),
+                "function": name,
+                "parameters": listed(&split.parameters),
+            }})
+        }
         Target::Api(operation) => {
             let mut api = json!({
                 "actionGroup": tool.group,
@@ -166,7 +175,9 @@ pub fn trace_input(tool: &Tool, input: &Json, invocation: Option<&str>) -> Json 
         trace["invocationId"] = json!(invocation);
     }
     match &tool.target {
-        Target::Function { name, .. } => trace["function"] = json!(name),
+        Target::Function { name, .. } | Target::Mcp { name, .. } => {
+            trace["function"] = json!(name);
+        }
         Target::Api(operation) => {
             trace["apiPath"] = json!(operation.path);
             trace["verb"] = json!(operation.verb);

@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod function;
 mod key;
+pub mod mcp;
 mod openapi;
 mod operation;
 mod reply;
@@ -118,8 +119,26 @@ impl Tool {
 /// What the tool is at its executor.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
-    Function { name: String, parameters: Vec<(String, ParameterKind)> },
+    Function {
+        name: String,
+        parameters: Vec<(String, ParameterKind)>,
+    },
     Api(ApiOperation),
+    /// A tool of an MCP server, by the server's name of it.
+    Mcp {
+        name: String,
+        digest: String,
+    },
+}
+
+impl Target {
+    /// Its name at the executor: the function's, the operation's, the server's.
+    pub fn action(&self) -> &str {
+        match self {
+            Target::Function { name, .. } | Target::Mcp { name, .. } => name,
+            Target::Api(operation) => &operation.operation_id,
+        }
+    }
 }
 
 /// Why an action group's schema cannot be used, as a message for whoever wrote it.
@@ -171,13 +190,18 @@ pub fn compile(groups: &[ActionGroup]) -> Result<Vec<Tool>, SchemaProblem> {
 }
 
 fn compile_group(group: &ActionGroup, names: &mut BTreeSet<String>) -> Result<Vec<Tool>, Problem> {
-    let actions = match &group.schema {
-        Schema::Functions(functions) => function::actions(group, functions)?,
-        Schema::OpenApi(document) => openapi::actions(group, document)?,
+    let (actions, most) = match &group.schema {
+        Schema::Functions(functions) => {
+            (function::actions(group, functions)?, limits::ACTIONS_PER_GROUP)
+        }
+        Schema::OpenApi(document) => {
+            (openapi::actions(group, document)?, limits::ACTIONS_PER_GROUP)
+        }
+        Schema::Mcp(listing) => (mcp::actions(group, listing), limits::MCP_TOOLS),
     };
-    if actions.len() > limits::ACTIONS_PER_GROUP {
+    if actions.len() > most {
         return Err(problem(
-            format!("it has {} actions of at most {}", actions.len(), limits::ACTIONS_PER_GROUP),
+            format!("it has {} actions of at most {most}", actions.len()),
             "spread them over several action groups",
         ));
     }

@@ -144,14 +144,14 @@ fn of_group(group: &ActionGroup, shown: &Shown<'_>) -> Result<Vec<Tool>, SchemaP
     let compiled = tool::compile(std::slice::from_ref(group))?;
     let document = match &group.schema {
         Schema::OpenApi(text) => serde_yaml_ng::from_str(text).unwrap_or(Json::Null),
-        Schema::Functions(_) => Json::Null,
+        Schema::Functions(_) | Schema::Mcp(_) => Json::Null,
     };
     Ok(compiled.into_iter().map(|tool| of_tool(tool, &document, shown)).collect())
 }
 
 fn of_tool(tool: tool::Tool, document: &Json, shown: &Shown<'_>) -> Tool {
     let (own, api) = match &tool.target {
-        Target::Function { name, .. } => (name.clone(), None),
+        Target::Function { name, .. } | Target::Mcp { name, .. } => (name.clone(), None),
         Target::Api(operation) => {
             let at = &document["paths"][&operation.path];
             let responses = &follow(document, at)[&operation.verb]["responses"];

@@ -13,6 +13,7 @@ fn told(tool: &Tool) -> String {
         Target::Function { name, parameters } => {
             lines.push(format!("function {name} {parameters:?}"));
         }
+        Target::Mcp { name, digest } => lines.push(format!("mcp {name} {digest}")),
         Target::Api(operation) => {
             lines.push(format!("{} {} {}", operation.verb, operation.path, operation.operation_id));
             let fields = |fields: &[crate::agent::tool::Field]| -> String {

@@ -3,6 +3,7 @@
 mod calling;
 mod compiling;
 mod errors;
+mod mcp;
 mod replies;
 mod requests;
 

@@ -1,0 +1,79 @@
+//! `[mcp]` of craton.toml. The doc comments are the reference page.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, Uri};
+use serde::Deserialize;
+
+use crate::http::secret::Secret;
+use crate::limits;
+
+/// One MCP server: behind a `url`, or a `command` that is started here.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpConfig {
+    /// The function (ARN or name) by which action groups name it.
+    pub function: String,
+    /// Its endpoint for streamable HTTP.
+    pub url: Option<String>,
+    /// Sent to `url` as `Authorization: Bearer …`.
+    pub bearer: Option<Secret>,
+    /// Other headers that are sent to `url`, such as an API key's.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// A program that speaks the protocol over its standard input and output.
+    pub command: Option<String>,
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Environment variables of `command`, which gets none of the server's own.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The same for what must not stand in the file.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// The tools that agents may use, by the server's names. Default: all that it lists.
+    pub tools: Option<Vec<String>>,
+    /// The deadline of one call. Default: 60.
+    #[serde(default = "sixty")]
+    pub timeout_seconds: u64,
+}
+
+fn sixty() -> u64 {
+    60
+}
+
+impl McpConfig {
+    /// What could never work, as a sentence for whoever wrote it.
+    pub fn check(&self, name: &str) -> Result<(), String> {
+        let refused = |what: String| Err(format!("mcp.{name}{what}"));
+        if !(1..=limits::MCP_SECONDS).contains(&self.timeout_seconds) {
+            return refused(format!(".timeout_seconds is not 1 to {}", limits::MCP_SECONDS));
+        }
+        match (&self.url, &self.command) {
+            (Some(url), None) => self.check_url(name, url),
+            (None, Some(_)) if self.bearer.is_some() || !self.headers.is_empty() => {
+                refused(" has a command, which takes secrets and not bearer or headers".to_owned())
+            }
+            (None, Some(_)) => Ok(()),
+            (None, None) | (Some(_), Some(_)) => {
+                refused(" needs either a url or a command".to_owned())
+            }
+        }
+    }
+
+    fn check_url(&self, name: &str, url: &str) -> Result<(), String> {
+        let uri = url.parse::<Uri>().ok().filter(|uri| {
+            uri.authority().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
+        });
+        if uri.is_none() {
+            return Err(format!("mcp.{name}.url is no http or https URL: {url}"));
+        }
+        if !(self.args.is_empty() && self.env.is_empty() && self.secrets.is_empty()) {
+            return Err(format!("mcp.{name} has a url, which takes no args, env or secrets"));
+        }
+        match self.headers.keys().find(|header| header.parse::<HeaderName>().is_err()) {
+            Some(header) => Err(format!("mcp.{name}.headers: {header:?} is no name of a header")),
+            None => Ok(()),
+        }
+    }
+}
