@@ -68,6 +68,7 @@ const ANSWERS_OF_A_WALL: &[&str] = &[
     "ENETUNREACH",
     "EHOSTUNREACH",
     "EADDRNOTAVAIL",
+    "ECONNRESET",
     "EAI",
     "ENXIO",
     "ENODEV",

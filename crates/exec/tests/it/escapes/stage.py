@@ -79,9 +79,10 @@ def bound(family, kind, address):
 def listeners(where, abstract):
     """All that listens outside, by what its visitors are counted as."""
     six, stream, packet = socket.AF_INET6, socket.SOCK_STREAM, socket.SOCK_DGRAM
-    main = bound(six, stream, ("::", 0))
-    port = main.getsockname()[1]
-    found = {"connection": main, "datagram": bound(six, packet, ("::", port)),
+    main, quiet = bound(six, stream, ("::", 0)), bound(six, stream, ("::", 0))
+    port, quiet_port = main.getsockname()[1], quiet.getsockname()[1]
+    found = {"connection": main, "quiet connection": quiet,
+             "datagram": bound(six, packet, ("::", port)),
              "metadata": bound(six, stream, ("::", 80)), "name": bound(six, packet, ("::", 53)),
              "name by connection": bound(six, stream, ("::", 53)),
              "time": bound(six, packet, ("::", 123)),
@@ -91,7 +92,7 @@ def listeners(where, abstract):
              "abstract sequence": bound(socket.AF_UNIX, socket.SOCK_SEQPACKET,
                                         "\0" + abstract + "-sequence")}
     os.chmod(where, 0o666)
-    return port, found
+    return {"port": port, "quiet_port": quiet_port}, found
 
 
 def resolved(asked):
@@ -309,7 +310,7 @@ def main():
         file.write("nameserver %s\n" % ADDRESS)
     os.chmod(base + "/resolv.conf", 0o644)
     checked(libc.mount((base + "/resolv.conf").encode(), b"/etc/resolv.conf", None, 4096, None))
-    port, found = listeners(where + "/socket", abstract)
+    ports, found = listeners(where + "/socket", abstract)
     log = os.open(base + "/visitors", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def act(writer):
@@ -331,7 +332,7 @@ def main():
     world = {
         "dir": where, "secret": where + "/secret.txt", "victim": where + "/victim.txt",
         "unreadable": where + "/unreadable.txt", "writable": where + "/writable",
-        "fifo": where + "/fifo", "socket": where + "/socket", "abstract": abstract, "port": port,
+        "fifo": where + "/fifo", "socket": where + "/socket", "abstract": abstract, **ports,
         "address": ADDRESS, "address6": ADDRESS6, "mark": mark, "server": os.getpid(),
         "server_group": os.getpgrp(), "digest": hashlib.sha256(secret).hexdigest(),
         "handle": handle(where + "/secret.txt"), **disk(), **neighbour(secret, where, python),

@@ -161,7 +161,7 @@ def frames_of_pages(w):
 
 
 def listeners_of_the_machine(w):
-    if (":%04X " % w.port).encode() in read("/proc/net/tcp") + read("/proc/net/tcp6"):
+    if (":%04X " % w.quiet_port).encode() in read("/proc/net/tcp") + read("/proc/net/tcp6"):
         return "saw the listener of the machine"
     raise Refused("the listener is not told")
 
