@@ -86,9 +86,17 @@ def bucket(craton):
     return folder
 
 
+@pytest.fixture
+def shared(craton):
+    """A folder of the case's own that functions of `craton` see too: `craton.seen(path)`."""
+    folder = craton.shared / unique("case")
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory):
-    """A server without any configuration: the embedded rules answer."""
+    """A server without models and keys: the embedded rules answer."""
     server = Craton(tmp_path_factory.mktemp("plain")).start()
     yield server
     server.stop()

@@ -62,7 +62,7 @@ def test_a_turn_under_way_can_be_called_off(craton, agent, model):
         let_go.set()
 
 
-def test_an_unknown_outcome_can_be_resolved(craton, agent, model, functions, tmp_path):
+def test_an_unknown_outcome_can_be_resolved(craton, agent, model, functions, shared):
     """Once a person has looked, the identical call may be made again."""
     arn = functions("""
 import os
@@ -74,7 +74,7 @@ def handler(event, context):
         'actionGroup': event['actionGroup'], 'function': event['function'],
         'functionResponse': {'responseBody': {'TEXT': {'body': 'refunded'}}}}}
 """)["FunctionArn"]
-    mark = str(tmp_path / "called")
+    mark = craton.seen(shared / "called")
     model.turn(Say(calls=[("shop__refund", {"order_id": mark})]), Say("ok"))
     one = agent()
     one.group(function("refund", order_id="string required"), executor=arn)

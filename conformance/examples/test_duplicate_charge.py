@@ -17,8 +17,8 @@ SEND = "AgentCommunication__sendMessage"
 class FrontDesk(Example):
     """Deployed as the readme says: the specialists from the file, the supervisor by its program."""
 
-    def __init__(self, server, home, **models):
-        super().__init__("duplicate-charge", server, home, file="agents.yaml", **models)
+    def __init__(self, server, **models):
+        super().__init__("duplicate-charge", server, file="agents.yaml", **models)
         self.name = "front-desk"
         done = subprocess.run([sys.executable, "team.py"], capture_output=True, text=True, timeout=60,
                               cwd=self.folder, env=environment(server.url, **models))
@@ -40,9 +40,9 @@ def shop(tmp_path_factory):
     server.stop()
 
 
-def test_two_specialists_settle_a_duplicate_charge(shop, tmp_path):
+def test_two_specialists_settle_a_duplicate_charge(shop):
     """I2, I3: Orders finds, Billing refunds, the supervisor explains; Support answers what is no order."""
-    desk = FrontDesk(shop, tmp_path)
+    desk = FrontDesk(shop)
     (settled, warranty), calls = desk.talk()
     assert "charged twice" in settled and "$59.90" in settled and "3–5 business days" in settled
     assert "two years" in warranty
@@ -53,15 +53,15 @@ def test_two_specialists_settle_a_duplicate_charge(shop, tmp_path):
     assert desk.refunds() == [("CH-9002", 59.9)]
 
 
-def test_asked_again_nothing_is_refunded_twice(shop, tmp_path):
+def test_asked_again_nothing_is_refunded_twice(shop):
     """A new session of the same customer: Billing's ledger keeps one refund per charge."""
-    desk = FrontDesk(shop, tmp_path)
+    desk = FrontDesk(shop)
     for _ in range(2):
         desk.ask("I was charged twice for ORD-123, please refund the duplicate")
     assert desk.refunds() == [("CH-9002", 59.9)]
 
 
-def test_the_trace_says_who_did_what(craton, model, tmp_path):
+def test_the_trace_says_who_did_what(craton, model):
     """I3, with a model that leads and one that works: each specialist's parts bear its name."""
     model.turn(Say("First the order.", [(SEND, {"recipient": "orders", "content": "Look up ORD-123"})]),
                Say("Then the refund.", [(SEND, {"recipient": "billing", "content": "Give CH-9002 of ORD-123 back"})]),
@@ -70,7 +70,7 @@ def test_the_trace_says_who_did_what(craton, model, tmp_path):
                lambda request: Say(tool_results(request)[0]), said="Look up")
     model.turn(Say(calls=[("billing__refund_duplicate", {"order_id": "ORD-123"})]),
                lambda request: Say(tool_results(request)[0]), said="Give")
-    desk = FrontDesk(craton, tmp_path, MODEL=model.id)
+    desk = FrontDesk(craton, MODEL=model.id)
     turn = hear(craton.client("bedrock-agent-runtime").invoke_agent(
         agentId=desk.id, agentAliasId="TSTALIASID", sessionId=unique("trace"), enableTrace=True,
         inputText="I was charged twice for ORD-123"))

@@ -28,9 +28,9 @@ def server(tmp_path_factory):
     ("support-agent", "inbox.yaml", ["inbox"]),
     ("duplicate-charge", "agents.yaml", ["orders", "billing", "support"]),
 ])
-def test_an_example_has_nothing_to_mend(server, tmp_path, folder, file, agents):
+def test_an_example_has_nothing_to_mend(server, folder, file, agents):
     """What is left is said in words alone: a refund up to a sum, which the handler keeps to."""
-    Example(folder, server, tmp_path, file=file)
+    Example(folder, server, file=file)
     for agent in agents:
         done = run("lint", agent, "--json", url=server.url)
         report = json.loads(done.stdout)

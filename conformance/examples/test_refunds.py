@@ -32,8 +32,8 @@ class Desk(Example):
 
 
 @pytest.fixture
-def desk(plain, tmp_path):
-    return Desk("refunds", plain, tmp_path)
+def desk(plain):
+    return Desk("refunds", plain)
 
 
 def test_a_person_confirms_a_large_refund_and_answers_for_it(desk):
@@ -73,7 +73,7 @@ def test_a_no_is_a_no(desk):
 
 
 @pytest.mark.parametrize("conversation", NEVER)
-def test_no_refund_whatever_the_model_wants(craton, model, tmp_path, conversation):
+def test_no_refund_whatever_the_model_wants(craton, model, conversation):
     """R10: a model that calls for both refunds at every turn, whoever asks for what."""
     words, _ = NEVER[conversation]
     wanted = [("refunds__process_refund", {"order_id": "ORD-777", "amount": 620}),
@@ -84,14 +84,14 @@ def test_no_refund_whatever_the_model_wants(craton, model, tmp_path, conversatio
     model.turn(Say(calls=wanted), Say("Done."))
     # Asked for the large one first: y and no name for it where nobody approves it, then n.
     typed = {"without consent": "n\n", "not verified": "y\nEve\ny\n", "over the limit": "y\n\nn\n"}[conversation]
-    one = Desk("refunds", craton, tmp_path, MODEL=model.id)
+    one = Desk("refunds", craton, MODEL=model.id)
     one.says(*words, typed=typed * 20)
     assert one.refunds == []
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_refund_by_a_clumsy_model(plain, tmp_path, seed):
+def test_no_refund_by_a_clumsy_model(plain, seed):
     """R10: nobody was verified, and whoever is asked says yes to everything."""
-    one = Desk("refunds", plain, tmp_path, MODEL=f"craton.clumsy:{seed}")
+    one = Desk("refunds", plain, MODEL=f"craton.clumsy:{seed}")
     one.says(LARGE, SMALL, "No, I do not want a refund", typed="y\ny\n" * 100)
     assert one.refunds == []

@@ -6,8 +6,8 @@ from support.examples import Example
 
 
 @pytest.fixture
-def returns(plain, tmp_path):
-    return Example("returns", plain, tmp_path)
+def returns(plain):
+    return Example("returns", plain)
 
 
 def test_a_return_in_seven_steps(returns):

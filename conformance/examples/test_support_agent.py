@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 
 from support.agents import unique, until
-from support.server import REPOSITORY, binary
+from support.server import REPOSITORY, Craton, binary, free_port
 from support.terminal import environment
 
 EXAMPLE = REPOSITORY / "examples" / "support-agent"
@@ -22,9 +22,9 @@ EXAMPLE = REPOSITORY / "examples" / "support-agent"
 class Desk:
     """The example's payment desk, with its own ledger."""
 
-    def __init__(self, home):
+    def __init__(self, home, port):
         self._process = subprocess.Popen(
-            [sys.executable, EXAMPLE / "payments.py", "--port", "0", "--ledger", home / "ledger.db"],
+            [sys.executable, EXAMPLE / "payments.py", "--port", str(port), "--ledger", home / "ledger.db"],
             stdout=subprocess.PIPE, text=True)
         self.url = self._process.stdout.readline().strip()
 
@@ -42,9 +42,21 @@ class Desk:
         self._process.wait()
 
 
+PORT = free_port()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A server whose functions reach the payment desk, as the example's readme has it."""
+    hosts = f'[functions.hosts]\n"*" = ["127.0.0.1:{PORT}"]\n'
+    server = Craton(tmp_path_factory.mktemp("plain"), hosts).start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def desk(tmp_path):
-    one = Desk(tmp_path)
+    one = Desk(tmp_path, PORT)
     yield one
     one.close()
 

@@ -19,7 +19,7 @@ def handler(event, context):
     calls += 1
     print('called with', event)
     return {
-        'event': event, 'calls': calls, 'pid': os.getpid(),
+        'event': event, 'calls': calls, 'process': os.environ['AWS_LAMBDA_LOG_STREAM_NAME'],
         'name': context.function_name, 'version': context.function_version,
         'arn': context.invoked_function_arn, 'request': context.aws_request_id,
         'memory': context.memory_limit_in_mb, 'left': context.get_remaining_time_in_millis(),
@@ -56,7 +56,7 @@ def test_a_handler_gets_event_context_and_environment(craton, lam, functions):
 def test_a_process_is_reused(lam, functions):
     name = functions(ECHO)["FunctionName"]
     first, second = run(lam, name)[1], run(lam, name)[1]
-    assert first["pid"] == second["pid"] and (first["calls"], second["calls"]) == (1, 2)
+    assert first["process"] == second["process"] and (first["calls"], second["calls"]) == (1, 2)
 
 
 def test_the_end_of_the_log_comes_back(lam, functions):
@@ -108,7 +108,7 @@ def test_calls_at_once_run_side_by_side(lam, functions):
 import os, time
 def handler(e, c):
     time.sleep(0.3)
-    return os.getpid()
+    return os.environ['AWS_LAMBDA_LOG_STREAM_NAME']    # Each jail counts its processes from 1.
 """)["FunctionName"]
     seen = []
     threads = [threading.Thread(target=lambda: seen.append(run(lam, name)[1])) for _ in range(3)]
@@ -119,14 +119,14 @@ def handler(e, c):
     assert len(seen) == 3 and len(set(seen)) == 3
 
 
-def test_an_event_is_taken_and_run_later(lam, functions, tmp_path):
+def test_an_event_is_taken_and_run_later(craton, lam, functions, shared):
     """InvocationType Event answers 202 and no payload before the handler has run."""
-    gate, mark = tmp_path / "gate", tmp_path / "ran"
+    gate, mark = shared / "gate", shared / "ran"
     name = functions(f"""
 import os, time
 def handler(e, c):
-    while not os.path.exists({str(gate)!r}): time.sleep(0.01)
-    open({str(mark)!r}, 'w').write(e['x'] + ' ' + c.aws_request_id)
+    while not os.path.exists({craton.seen(gate)!r}): time.sleep(0.01)
+    open({craton.seen(mark)!r}, 'w').write(e['x'] + ' ' + c.aws_request_id)
 """, Timeout=20)["FunctionName"]
     answer = lam.invoke(FunctionName=name, Payload=b'{"x": "later"}', InvocationType="Event")
     assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
@@ -147,15 +147,16 @@ def test_an_event_of_a_mapped_function_reaches_its_url_with_a_key(lam, tools):
     assert call.event == event and call.key
 
 
-def test_an_accepted_event_outlives_a_kill(fresh, tmp_path):
+def test_an_accepted_event_outlives_a_kill(fresh):
     """What was answered 202 is performed at least once, by the next process if need be."""
-    lam, mark = fresh.client("lambda"), tmp_path / "marks"
+    lam, mark = fresh.client("lambda"), fresh.shared / "marks"
+    restarted = fresh.shared / "restarted"
     mark.mkdir()
     source = f"""
 import os, time
 def handler(e, c):
-    open(os.path.join({str(mark)!r}, f"{{e['n']}}-{{os.getpid()}}"), 'w').close()
-    if not os.path.exists({str(tmp_path / 'restarted')!r}): time.sleep(60)
+    open(os.path.join({fresh.seen(mark)!r}, f"{{e['n']}}-{{time.time_ns()}}"), 'w').close()
+    if not os.path.exists({fresh.seen(restarted)!r}): time.sleep(60)
 """
     lam.create_function(FunctionName="survivor", Runtime="python3.12", Role=ROLE, Timeout=90,
                         Handler="main.handler", Code={"ZipFile": package(main=source)})
@@ -164,7 +165,7 @@ def handler(e, c):
                    InvocationType="Event")
     until(lambda: len(list(mark.iterdir())) >= 1)
     fresh.kill()
-    (tmp_path / "restarted").touch()
+    restarted.touch()
     before = {path.name for path in mark.iterdir()}
     fresh.start()
     performed = lambda: {path.name.split("-")[0] for path in mark.iterdir() if path.name not in before}
@@ -182,9 +183,10 @@ def test_an_event_past_1_mb_is_refused(lam, functions):
         lam.invoke(FunctionName=name, Payload=b'"' + b"x" * (1 << 20) + b'"', InvocationType="Event")
 
 
-def test_a_dry_run_runs_nothing(lam, functions, tmp_path):
-    mark = tmp_path / "ran"
-    name = functions(f"def handler(e, c): open({str(mark)!r}, 'w').close()")["FunctionName"]
+def test_a_dry_run_runs_nothing(craton, lam, functions, shared):
+    mark = shared / "ran"
+    source = f"def handler(e, c): open({craton.seen(mark)!r}, 'w').close()"
+    name = functions(source)["FunctionName"]
     answer = lam.invoke(FunctionName=name, InvocationType="DryRun")
     assert (answer["StatusCode"], answer["Payload"].read()) == (204, b"")
     with refused("ResourceNotFoundException"):

@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from .agents import unique
 from .server import REPOSITORY
 from .terminal import run
 
@@ -11,11 +12,11 @@ EXAMPLES = REPOSITORY / "examples"
 class Example:
     """One folder of examples/, deployed on a server, with a ledger of its own."""
 
-    def __init__(self, name, server, home, file="agent.yaml", **environment):
+    def __init__(self, name, server, file="agent.yaml", **environment):
         self.folder, self.name, self.server = EXAMPLES / name, name, server
-        self.ledger = home / "ledger.db"
+        self.ledger = server.shared / f"{unique('ledger')}.db"
         done = run("deploy", str(self.folder / file), "--yes", url=server.url,
-                   LEDGER=str(self.ledger), **environment)
+                   LEDGER=server.seen(self.ledger), **environment)
         assert done.returncode == 0, done.stderr
 
     def talk(self):

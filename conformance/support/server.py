@@ -35,14 +35,22 @@ def free_port():
         return probe.getsockname()[1]
 
 
+# Functions live in a jail: what a case and its function both look at lies in this folder.
+SHARED = """
+[functions.mounts]
+"*" = ["shared:/mnt/shared:rw"]
+"""
+
+
 class Craton:
     """One server on one data directory and one port; both outlive its processes."""
 
     def __init__(self, home, config=""):
         self.home = pathlib.Path(home)
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.shared = self.home / "shared"
+        self.shared.mkdir(parents=True, exist_ok=True)
         self.config = self.home / "craton.toml"
-        self.config.write_text(config)
+        self.config.write_text(config + SHARED)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
@@ -74,6 +82,10 @@ class Craton:
             except OSError:
                 time.sleep(0.01)
         raise RuntimeError(f"no answer from the server:\n{self.log()[-3000:]}")
+
+    def seen(self, path):
+        """A path below `shared` as functions see it."""
+        return str(pathlib.PurePosixPath("/mnt/shared", path.relative_to(self.shared)))
 
     def kill(self):
         """The end that no program can prepare for."""

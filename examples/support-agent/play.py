@@ -122,13 +122,23 @@ class Stage:
         os.environ.update(
             AWS_ENDPOINT_URL=self.url, AWS_DEFAULT_REGION="us-east-1",
             AWS_ACCESS_KEY_ID="demo", AWS_SECRET_ACCESS_KEY="demo")
+        self.config = self.configure()
         command = [given.craton, "up", "--listen", self.url.removeprefix("http://"),
-                   "--data-dir", str(home / "data")]
-        command += ["--config", str(given.config.resolve())] if given.config else []
+                   "--data-dir", str(home / "data"), "--config", str(self.config)]
         self.server = Program(command, home / "craton.log")
         self.desk = Program(
             [sys.executable, str(HERE / "payments.py"), "--port", self.desk_url.rsplit(":", 1)[1],
              "--ledger", str(home / "ledger.db")], home / "payments.log")
+
+    def configure(self):
+        """The given configuration, in its own folder because its paths are relative, and the way
+        out of the functions' jails to the payment desk."""
+        given = self.given.config
+        text = given.read_text() if given else ""
+        config = given.resolve().with_name(".craton-demo.toml") if given else self.home / "craton.toml"
+        desk = self.desk_url.removeprefix("http://")
+        config.write_text(f'{text}\n[functions.hosts]\n"*" = ["{desk}"]\n')
+        return config
 
     def open(self):
         self.desk.start()
@@ -150,6 +160,8 @@ class Stage:
     def close(self):
         self.server.stop()
         self.desk.stop()
+        if self.given.config:
+            self.config.unlink()
 
     def refunds(self, order):
         with urllib.request.urlopen(f"{self.desk_url}/refunds?order_id={order}", timeout=10) as answer:

@@ -26,7 +26,8 @@ pub struct Config {
     #[serde(skip)]
     pub names: Option<Names>,
     /// `"jail"`: each process in namespaces of its own, without privileges, network and the host's
-    /// files (docs/sandbox.md). `"process"`: with the rights of the server. Default: `"process"`.
+    /// files (docs/sandbox.md). `"process"`: with the rights of the server. Default: `"jail"` on
+    /// Linux, `"process"` elsewhere.
     pub isolation: Isolation,
     /// What functions need at least: `"jail"` refuses calls where a layer of the jail is missing,
     /// which is otherwise done without and said in the log; `"gvisor"` and `"vm"`, which nothing
@@ -101,6 +102,12 @@ pub enum Isolation {
     Process,
 }
 
+impl Default for Isolation {
+    fn default() -> Self {
+        if cfg!(target_os = "linux") { Isolation::Jail } else { Isolation::Process }
+    }
+}
+
 /// Classes of isolation, each more than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,7 +149,7 @@ impl Default for Config {
             work_dir: PathBuf::new(),
             jail_init: None,
             names: None,
-            isolation: Isolation::Process,
+            isolation: Isolation::default(),
             min_isolation: None,
             python: None,
             node: None,

@@ -5,11 +5,12 @@
 //! carries; how it deploys and talks is what `craton deploy` and `craton chat` do. The example's tool
 //! and its payment desk are Python programs: without Python the person is asked to be the tool.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use clap::Parser;
+use net::egress::Entry;
 use serde_yaml_ng::{Mapping, Value};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -45,6 +46,7 @@ const DESK: &str = include_str!("../../../../examples/support-agent/payments.py"
 
 const AGENT: &str = "support";
 const ALIAS: &str = "live";
+const FUNCTION: &str = "support-orders";
 /// The port that every example names, where it is free.
 const PORT: u16 = 4747;
 /// How long the payment desk may take to say where it listens.
@@ -90,7 +92,8 @@ async fn play(args: Args, home: &Path) -> Done {
     let address =
         listener.local_addr().map_err(|e| format!("the listener has no address: {e} (CR0023)"))?;
     let endpoint = format!("http://{address}");
-    let config = Config::default();
+    let shop = Shop::open(home).await?;
+    let config = shop.config();
     let front = front::Config { drain_seconds: DRAIN_SECONDS, ..config.front(true) };
     let server = Server::open(config, front, listener, &home.join("data")).await?;
     let (stop, stopped) = oneshot::channel::<()>();
@@ -98,7 +101,7 @@ async fn play(args: Args, home: &Path) -> Done {
         let _ = stopped.await;
     }));
     let talked = tokio::select! {
-        talked = show(args, home, &endpoint) => talked,
+        talked = show(args, home, &endpoint, &shop) => talked,
         () = told_to_stop() => Err("the demo was told to stop".to_owned()),
     };
     drop(stop);
@@ -128,22 +131,45 @@ async fn told_to_stop() {
     }
 }
 
+/// The example's files, and its payment desk or why there is none.
+struct Shop {
+    folder: PathBuf,
+    desk: Result<Desk, String>,
+}
+
+impl Shop {
+    async fn open(home: &Path) -> Result<Shop, String> {
+        let folder = home.join("support-agent");
+        unpack(&folder)
+            .map_err(|e| format!("the example cannot be written to {}: {e}", folder.display()))?;
+        let desk = Desk::open(&folder).await;
+        Ok(Shop { folder, desk })
+    }
+
+    /// The function is in a jail, from which the desk must be opened by name.
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        let url = self.desk.as_ref().map(|desk| desk.url.as_str());
+        if let Ok(Ok(desk)) = url.map(Entry::of_url) {
+            config.functions.hosts.insert(FUNCTION.to_owned(), vec![desk]);
+        }
+        config
+    }
+}
+
 /// Deploys the example and talks with it.
-async fn show(args: Args, home: &Path, endpoint: &str) -> Done {
-    let folder = home.join("support-agent");
-    unpack(&folder)
-        .map_err(|e| format!("the example cannot be written to {}: {e}", folder.display()))?;
-    let desk = Desk::open(&folder).await;
+async fn show(args: Args, home: &Path, endpoint: &str, shop: &Shop) -> Done {
+    let Shop { folder, desk } = shop;
     let client = Client::new(endpoint);
-    let text = match &desk {
+    let text = match desk {
         Ok(_) => AGENT_FILE.to_owned(),
         Err(_) => by_hand(AGENT_FILE),
     };
     let url = desk.as_ref().map(|desk| desk.url.clone()).ok();
     let variable = |name: &str| if name == "PAYMENTS_URL" { url.clone() } else { None };
-    let source = Source { name: "agent.yaml", text: &text, folder: &folder, variable: &variable };
+    let source = Source { name: "agent.yaml", text: &text, folder, variable: &variable };
     deploy::apply(&client, &source, &|_| {}).await?;
-    introduce(endpoint, home, &desk);
+    introduce(endpoint, home, desk);
     let partner = partner::find(&client, AGENT, Some(ALIAS)).await?;
     Chat::new(client, partner, None).hold(args.message, &QUESTIONS).await
 }

@@ -324,6 +324,7 @@ fn describe(status: ExitStatus) -> Option<String> {
         9 => "killed".to_owned(),
         11 => "segmentation fault".to_owned(),
         15 => "terminated".to_owned(),
+        31 => "bad system call".to_owned(),
         other => other.to_string(),
     };
     match (status.code(), status.signal()) {

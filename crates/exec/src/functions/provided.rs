@@ -83,7 +83,7 @@ fn refusal(head: &[u8]) -> Option<String> {
     let name = MACHINES.iter().find(|(number, _)| *number == machine).map(|(_, name)| *name);
     let here = std::env::consts::ARCH;
     match name {
-        Some(name) if name == here || (name == "x86" && here == "x86_64") => None,
+        Some(name) if name == here => None,
         // A machine this table does not know is the kernel's to judge.
         None => None,
         Some(name) => Some(format!(

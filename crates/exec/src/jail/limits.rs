@@ -12,13 +12,16 @@ pub(crate) fn apply(spec: &Spec, rooms: bool) -> io::Result<()> {
     let mut wanted = vec![
         (Resource::Core, 0),
         (Resource::Nofile, u64::from(spec.limits.files)),
-        (Resource::Fsize, u64::from(spec.limits.tmp_mb) << 20),
         (Resource::Memlock, limits::LOCKED_BYTES),
         (Resource::Msgqueue, limits::LOCKED_BYTES),
     ];
     if rooms {
         // Counted for each user of the user namespace. Outside it would count the server's own.
         wanted.push((Resource::Nproc, u64::from(spec.limits.processes)));
+    }
+    if spec.mounts.iter().all(|mount| !mount.writable) {
+        // A folder of the operator's may hold larger files than /tmp.
+        wanted.push((Resource::Fsize, u64::from(spec.limits.tmp_mb) << 20));
     }
     if let Some(bytes) = address_space(spec) {
         wanted.push((Resource::As, bytes));

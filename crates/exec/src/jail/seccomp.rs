@@ -1,9 +1,9 @@
 //! Which system calls a jailed process may make: an allow-list with a group for each purpose.
 //!
-//! Three filters lie over each other, and a call passes when all of them let it pass. The first is
-//! the list: what it does not know does not exist (ENOSYS), so that libraries fall back as on an
-//! older kernel. The second answers EPERM for what programs expect to exist and may not do. The third
-//! looks at arguments: families of sockets, flags of clone. Pointers cannot be looked into, so
+//! Filters lie over each other, and a call passes when all of them let it pass. One is the list: what
+//! it does not know does not exist (ENOSYS), so that libraries fall back as on an older kernel. One
+//! answers EPERM for what programs expect to exist and may not do. Two look at arguments: families of
+//! sockets, and flags of clone, ioctl, prctl and personality. Pointers cannot be looked into, so
 //! `clone3`, whose flags lie behind one, does not exist.
 
 use std::collections::BTreeMap;

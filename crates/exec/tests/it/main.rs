@@ -46,6 +46,8 @@ impl Bench {
         let mut config = Config {
             work_dir: dir.path().to_owned(),
             jail_init: Some(env!("CARGO_BIN_EXE_jail-init").into()),
+            // Handlers that connect back to the test need its loopback.
+            isolation: exec::Isolation::Process,
             ..Config::default()
         };
         change(&mut config);

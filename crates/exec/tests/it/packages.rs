@@ -1,5 +1,6 @@
 //! boto3 for handlers that do not bundle it, from a wheel of the test: nothing is downloaded.
 
+use exec::Isolation;
 use serde_json::json;
 
 use crate::{Bench, zip};
@@ -24,13 +25,18 @@ async fn a_handler_finds_managed_packages_after_the_first_import_asked_for_them(
         ("boto3-9.9.dist-info/RECORD", ""),
     ];
     std::fs::write(&wheel, zip(&files)).unwrap();
-    let bench = Bench::new(|config| config.boto3 = wheel.display().to_string());
-    let mut function = bench.function(IMPORTS_LATE).await;
-    // Shorter than the installation, which does not count as the function's time.
-    function.timeout = std::time::Duration::from_millis(1500);
-    assert_eq!(bench.answer(&function, json!({})).await, json!("managed"));
-    bench.functions.forget(&function.arn).await;
-    assert_eq!(bench.answer(&function, json!({})).await, json!("managed"));
+    for isolation in [Isolation::Process, Isolation::Jail] {
+        let bench = Bench::new(|config| {
+            config.isolation = isolation;
+            config.boto3 = wheel.display().to_string();
+        });
+        let mut function = bench.function(IMPORTS_LATE).await;
+        // Shorter than the installation, which does not count as the function's time.
+        function.timeout = std::time::Duration::from_millis(1500);
+        assert_eq!(bench.answer(&function, json!({})).await, json!("managed"));
+        bench.functions.forget(&function.arn).await;
+        assert_eq!(bench.answer(&function, json!({})).await, json!("managed"));
+    }
 }
 
 #[tokio::test]
