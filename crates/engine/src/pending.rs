@@ -281,6 +281,11 @@ async fn wake(
         session::give_up(inner, tenant, id, parked.epoch).await?;
         return Ok(Woken::Busy);
     };
+    // Whoever came to listen while this was read has a stretch already: that one goes on. From here
+    // on they find this one.
+    if !Arc::ptr_eq(&inner.live.rejoin(tenant, id, run.live.clone()), &run.live) {
+        return Ok(Woken::Busy);
+    }
     if let Some((path, event)) = brought.filter(|(path, event)| is_news(&run, path, event)) {
         run.record(inner.clock.now(), within(&path, event));
     }

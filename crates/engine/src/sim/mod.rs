@@ -9,22 +9,25 @@ mod stages;
 pub(crate) mod team;
 pub(crate) mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use craton_core::agent::config::Retention;
 use craton_core::agent::history::{Past, merged};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::state::Turn;
+use craton_core::policy::{OnUnknown, ToolPolicy};
 use futures_util::StreamExt as _;
 use llm::Models;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use store::{Batch, Store, Tenant};
 use wire::converse::{Block, Message, Reply, StopReason, ToolUse};
 
 use self::world::{Model, World, check_history, config, reply};
 use crate::env::{Clock, Ids};
+use crate::ledger::{self, Resolution, ResolveError, State, WantedEffects};
 use crate::limits::Limits;
 use crate::live::Out;
 use crate::record::{Pinned, Session};
@@ -65,8 +68,17 @@ fn replies(turn: u64, dice: &mut Dice) -> Vec<Reply> {
 }
 
 fn tool_use(turn: u64, step: u64, n: u64, dice: &mut Dice) -> Block {
-    let tools = ["g__read", "g__keyed", "g__once", "client__ask", "g__keyed", "g__none"];
-    let name = tools[usize::try_from(dice.roll(6)).expect("six")];
+    let tools = [
+        "g__read",
+        "g__keyed",
+        "g__once",
+        "client__ask",
+        "g__keyed",
+        "g__none",
+        "shop__paid",
+        "shop__parked",
+    ];
+    let name = tools[usize::try_from(dice.roll(8)).expect("eight")];
     let x = if dice.roll(8) == 0 { json!("bad") } else { json!(turn * 100 + step * 10 + n) };
     Block::ToolUse(ToolUse {
         tool_use_id: format!("u{turn}-{step}-{n}"),
@@ -132,9 +144,12 @@ impl End {
         std::iter::once(&self.history).chain(self.threads.values())
     }
 
-    fn unknown_outcomes(&self) -> usize {
+    /// Calls whose tools were not heard, and that are not known to be done.
+    fn left_open(&self) -> usize {
         let texts = self.conversations().map(|said| serde_json::to_string(said).expect("plain"));
-        texts.map(|text| text.matches("unknown_outcome").count()).sum()
+        let open =
+            |text: &str| text.matches("unknown_outcome").count() + text.matches("not_done").count();
+        texts.map(|text| open(&text)).sum()
     }
 
     fn check(&self) {
@@ -144,7 +159,12 @@ impl End {
 
 impl Life {
     fn new(play: &Play) -> Self {
-        Life { play: play.clone(), world: Arc::default(), environment: Arc::default() }
+        let world: Arc<World> = Arc::default();
+        let probe = Some("probe".to_owned());
+        world.set("paid", ToolPolicy { probe, ..ToolPolicy::default() });
+        let on_unknown = Some(OnUnknown::Park);
+        world.set("parked", ToolPolicy { on_unknown, ..ToolPolicy::default() });
+        Life { play: play.clone(), world, environment: Arc::default() }
     }
 
     /// Plays in a runtime of its own: dropping it kills every task, as a crash does.
@@ -185,6 +205,7 @@ impl Life {
         let key = Session::key("AGENT", "ALIAS", "session");
         let session = engine.store().get::<Session>(&tenant, &key).await.ok()??;
         check_journal(&engine, &tenant, &session.value).await;
+        check_ledger(&engine, &tenant, &session.value, &self.world).await;
         let mut threads = BTreeMap::new();
         for (path, thread) in &session.value.threads {
             threads.insert(path.clone(), said(&engine, &tenant, thread).await);
@@ -210,7 +231,10 @@ impl Life {
                 ..world::request(engine, tenant, config, input.clone())
             };
             let hearing = engine.invoke(request).await.ok()?;
-            let outs: Vec<Out> = hearing.outs.collect().await;
+            let outs: Vec<Out> = tokio::select! {
+                outs = hearing.outs.collect() => outs,
+                () = self.look_after(engine, tenant) => return None,
+            };
             match outs.last()? {
                 Out::Chunk(text) => return Some(text.clone()),
                 Out::ReturnControl(payload) => input = world::results(payload),
@@ -222,6 +246,54 @@ impl Life {
         }
         None
     }
+}
+
+impl Life {
+    /// A person who says of the calls that wait for one what the world knows, until the store has
+    /// stopped.
+    async fn look_after(&self, engine: &Engine, tenant: &Tenant) {
+        let (tool, states) = (Some("shop__parked".to_owned()), vec![State::Ambiguous]);
+        let wanted = WantedEffects { tool, states, last: 100, ..WantedEffects::default() };
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let Ok(page) = engine.list_effects(tenant, &wanted).await else { return };
+            for row in page.effects {
+                let done = self.world.effects(&row.key) > 0;
+                let arguments: Json = serde_json::from_str(&row.arguments).expect("they are short");
+                let result = done.then(|| format!("parked of {}", arguments["x"]));
+                let word = Resolution { done: Some(done), result, by: "a person".to_owned() };
+                let said = engine.resolve(tenant, &row.run, &row.key, &word).await;
+                if let Err(ResolveError::Store(_)) = said {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// INVARIANT: the ledger says what happened: nothing took effect without a row, nothing twice, and
+/// nothing that is said to be done did not.
+async fn check_ledger(engine: &Engine, tenant: &Tenant, session: &Session, world: &World) {
+    let mut keys = BTreeSet::new();
+    for run in &session.runs {
+        for row in ledger::rows_of(engine.store(), tenant, run).await.expect("a store") {
+            let row = row.value;
+            let (effects, done) =
+                (world.effects(&row.key), row.ruling.as_ref().and_then(|r| r.done));
+            let fits = match row.state {
+                State::Done => effects == 1,
+                State::Resolved => effects == u32::from(done == Some(true)),
+                State::Ambiguous => effects <= 1,
+                State::Intended | State::Failed | State::Undone => false,
+            };
+            assert!(fits, "{effects} effects of {row:?}");
+            let refused = session.unknown.iter().any(|unknown| unknown.key == row.key);
+            assert_eq!(row.state == State::Ambiguous, refused, "{row:?}");
+            keys.insert(row.key);
+        }
+    }
+    let took_effect = world.once().keys().chain(world.keyed().keys()).cloned().collect();
+    assert!(keys.is_superset(&took_effect), "each effect has its row");
 }
 
 /// What a session holds, as its next turn would send it.
@@ -276,7 +348,7 @@ fn check(seed: u64, play: &Play) -> usize {
             assert_eq!(end.answers, expected.answers, "seed {seed}, crash after {after}");
             let once = life.world.once();
             assert!(once.values().all(|count| *count == 1), "seed {seed}, crash after {after}");
-            if end.unknown_outcomes() == 0 {
+            if end.left_open() == 0 {
                 assert_eq!(end, expected, "seed {seed}, crash after {after}");
                 assert_eq!(life.world.keyed().len(), effects);
             }

@@ -234,10 +234,16 @@ impl World {
         self.policies.lock().expect("no panic").insert(tool.to_owned(), policy);
     }
 
+    /// How often the call of a key took effect.
+    pub(crate) fn effects(&self, key: &str) -> u32 {
+        let of = |map: &BTreeMap<String, u32>| map.get(key).copied().unwrap_or(0);
+        of(&self.once()) + of(&self.keyed())
+    }
+
     /// What a probe knows: whether the call of the same key took effect.
     fn probed(&self, key: &str, x: &str) -> String {
         match self.once().contains_key(key) {
-            true => json!({"outcome": "done", "result": format!("once of {x}")}).to_string(),
+            true => json!({"outcome": "done", "result": format!("paid of {x}")}).to_string(),
             false => json!({"outcome": "not_done"}).to_string(),
         }
     }

@@ -319,6 +319,25 @@ async fn an_undo_that_a_crash_interrupts_is_taken_up() {
     assert_eq!(bench.world.undone.lock().expect("no panic").len(), 1, "both have one key");
 }
 
+/// The commits of a turn that calls one tool.
+async fn commits(tool: &str) -> u64 {
+    for commits in 1.. {
+        let bench = Bench::new(&[&format!("use {tool} 1"), "<answer>done</answer>"]).await;
+        bench.store.crash_after(commits).expect("a memory store");
+        if bench.ask("go").await == "[done]" {
+            return commits - 1;
+        }
+    }
+    0
+}
+
+/// The rows of a call are in the commits of its intent, which is waited for, and of its outcome, which
+/// is not.
+#[tokio::test(start_paused = true)]
+async fn the_ledger_costs_no_commit_of_its_own() {
+    assert_eq!(commits("g__once").await, commits("g__read").await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_has_pages_and_takes_what_it_is_asked_for() {
     let script = ["use g__once 1, use g__keyed 2, use g__once 3", "<answer>done</answer>"];

@@ -67,6 +67,23 @@ async fn a_callback_after_a_restart_ends_the_turn_and_a_repeat_hears_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listener_that_comes_while_a_run_is_taken_up_hears_the_rest() {
+    let mut bench = Bench::new(&SCRIPT).await;
+    bench.world.mishap(Mishap::Later(1, None));
+    drop(bench.engine.invoke(bench.repeatable("go", "r")).await.expect("a turn"));
+    seconds(10).await;
+    bench.restart().await;
+    bench.world.look_for(Duration::from_secs(5));
+    let listener = async {
+        seconds(2).await;
+        heard(bench.engine.invoke(bench.repeatable("go", "r")).await).await
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), listener);
+    let (told, taken) = tokio::join!(told, bring(&bench, "job-1", "booked", None));
+    assert_eq!((told.as_deref(), taken.as_str()), (Ok("[done]"), "taken"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_result_is_taken_once_and_the_same_may_come_again() {
     let bench = Bench::new(&SCRIPT).await;
     bench.world.mishap(Mishap::Later(1, None));
