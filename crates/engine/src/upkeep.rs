@@ -21,9 +21,11 @@ const CLEARINGS: usize = 100;
 /// leases found at its start are stale, however long they still last.
 pub(crate) async fn recover(engine: &Engine) -> Result<(), StoreError> {
     let inner = &engine.0;
-    let later = inner.clock.now() + inner.limits.lease_millis + 1;
+    // What is claimed here is not claimed again below, but by the next process, should this one die
+    // before it renews its leases.
+    let later = inner.clock.now() + 2 * inner.limits.lease_millis;
+    let until = later + 1;
     loop {
-        let until = inner.lease_until() + inner.limits.lease_millis;
         let claimed = inner.store.claim(later, &inner.owner, until, PAGE).await?;
         if claimed.is_empty() {
             return Ok(());

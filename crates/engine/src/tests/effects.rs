@@ -1,8 +1,11 @@
 //! What may be done twice, and what never is.
 
+use std::time::Duration;
+
 use expect_test::expect;
 
 use super::Bench;
+use crate::record::RunStatus;
 use crate::sim::world::Mishap;
 
 /// One call whose first attempts go wrong, and what the world and the session have of it.
@@ -125,6 +128,21 @@ async fn a_read_whose_replies_are_all_lost_is_an_error_and_may_be_made_again() {
     "#]],
     )
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_new_process_dies_at_once_is_taken_up_by_the_next() {
+    let mut bench = Bench::new(&["use g__keyed 1", "<answer>done</answer>"]).await;
+    for _ in 0..2 {
+        bench.world.mishap(Mishap::Slow(600));
+    }
+    drop(bench.engine.invoke(bench.request("go")).await.expect("a turn"));
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    bench.restart_in_vain().await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    bench.restart().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.statuses().await, [RunStatus::Answered]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,6 +119,14 @@ impl Bench {
         pinned.digest()
     }
 
+    /// The process dies, and the next one as well, right after it has found what was left behind.
+    async fn restart_in_vain(&mut self) {
+        self.store = self.store.reopen().expect("the data is there");
+        let models = Models::single(self.model.clone());
+        let parts = parts(&self.store, models, &self.world, &self.surroundings, &self.limits);
+        crate::upkeep::recover(&Engine::assemble(parts)).await.expect("a store");
+    }
+
     /// The process dies and another begins on the same data.
     async fn restart(&mut self) {
         self.store = self.store.reopen().expect("the data is there");
@@ -219,7 +227,18 @@ async fn start(
     surroundings: &Arc<Surroundings>,
     limits: &Limits,
 ) -> Engine {
-    let parts = Parts {
+    let parts = parts(store, models, world, surroundings, limits);
+    Engine::start(parts).await.expect("the engine starts")
+}
+
+fn parts(
+    store: &Store,
+    models: Models,
+    world: &Arc<World>,
+    surroundings: &Arc<Surroundings>,
+    limits: &Limits,
+) -> Parts {
+    Parts {
         store: store.clone(),
         models,
         tools: Arc::new(world.clone()),
@@ -229,8 +248,7 @@ async fn start(
         turn: TurnLimits::default(),
         limits: limits.clone(),
         sessions: Retention::default(),
-    };
-    Engine::start(parts).await.expect("the engine starts")
+    }
 }
 
 fn parse(at: usize, text: &str) -> Reply {
