@@ -3,6 +3,7 @@
 The tool server of these cases counts what really happened; the server's ledger has to agree with it.
 """
 
+import json
 import os
 import random
 import threading
@@ -14,6 +15,7 @@ import pytest
 from support.agents import Agent, function, hear, until
 from support.model import Say, last_words, tool_results
 from support.server import Craton
+from support.terminal import run
 from support.unreliable import SHOP, Unreliable, settings
 
 LONG = os.environ.get("CRATON_LONG") == "1"
@@ -226,6 +228,12 @@ def test_an_ambiguous_call_is_resolved_after_its_turn(home, shop, one, model):
     one.talk("again", session="one")
     assert "unknown_outcome" in tool_results(model.requests[-1])[-1]
     row, = ledger(home, "&state=ambiguous&session=one")
+    shown = run("effects", "--state", "ambiguous", url=home.url).stdout.splitlines()
+    assert shown[0].startswith("RUN ") and row["key"] in shown[1] and len(shown) == 2
+    resolved = run("effects", "resolve", "one", row["key"], "not-done", url=home.url)
+    assert resolved.returncode == 0, resolved.stderr
+    listed, = json.loads(run("effects", "--state", "resolved", "--json", url=home.url).stdout)
+    assert listed["ruling"]["done"] is False
     assert home.tell(f"/runs/one/effects/{row['key']}/resolve")[0] == 200
     assert home.tell(f"/runs/one/effects/nothing/resolve")[0] == 404
     one.talk("and again", session="one")
@@ -250,8 +258,8 @@ def test_a_call_is_taken_back_once(home, shop, one, model):
     status, said = home.tell(f"/runs/one/effects/{charge['key']}/undo")
     assert status == 424 and "unknown" in said["message"]
     shop.share = 0.0
-    status, said = home.tell(f"/runs/one/effects/{charge['key']}/undo")
-    assert status == 200 and said["effect"]["state"] == "undone"
+    undone = run("effects", "undo", "one", charge["key"], url=home.url)
+    assert undone.returncode == 0 and "shop__refund" in undone.stdout, undone.stderr
     assert home.tell(f"/runs/one/effects/{charge['key']}/undo")[0] == 409
     assert len(heard) == 4 and len({(event["idempotencyKey"], header) for event, header in heard}) == 1
     event, header = heard[0]

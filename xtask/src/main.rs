@@ -24,7 +24,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   codegen [--check] [--fetch]   regenerate the wire's tables and types from models/
   demo [--model ID --config F]  play examples/support-agent, through two kill -9
   dist                          one release binary, container file, checksums, SBOM
-  test                          everything that CI runs
+  test [--long]                 everything that CI runs; more crashes, calls and seeds with --long
   tidy                          check the walls: layers, sizes, names of files
   vectors --data DIR            run public protocol vectors against the codecs";
 

@@ -37,16 +37,31 @@ impl Client {
 
     /// What `GET path` answers, as JSON. `service` is the name that the signature's scope gets.
     pub(crate) async fn get(&self, service: &str, path: &str) -> Result<Json, String> {
-        self.ask(Method::GET, service, path).await
+        self.ask(Method::GET, service, (path, Bytes::new())).await
     }
 
     /// What `POST path` answers, without a body of its own.
     pub(crate) async fn post(&self, service: &str, path: &str) -> Result<Json, String> {
-        self.ask(Method::POST, service, path).await
+        self.ask(Method::POST, service, (path, Bytes::new())).await
     }
 
-    async fn ask(&self, method: Method, service: &str, path: &str) -> Result<Json, String> {
-        let request = self.request(method, path, Bytes::new()).map_err(Failure::Broken);
+    /// The same with a body.
+    pub(crate) async fn post_json(
+        &self,
+        service: &str,
+        path: &str,
+        body: &Json,
+    ) -> Result<Json, String> {
+        self.ask(Method::POST, service, (path, Bytes::from(body.to_string()))).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        service: &str,
+        (path, body): (&str, Bytes),
+    ) -> Result<Json, String> {
+        let request = self.request(method, path, body).map_err(Failure::Broken);
         let got = async {
             let (head, body) = self.whole(service, request?).await?;
             self.read(&head, json(&body))

@@ -42,6 +42,8 @@ enum Verb {
     Demo(cmd::demo::Args),
     /// Says what is missing: configuration, providers, port, data directory, tools.
     Doctor(cmd::doctor::Args),
+    /// Lists calls that may change something; says what became of one, or takes it back.
+    Effects(cmd::effects::Args),
     /// Prints the variables that send the served services here and leave others on AWS.
     Env(cmd::env::Args),
     /// Explains the number at the end of a message.
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Verb::Diff(args) => return cmd::diff::run(&args),
         Verb::Demo(args) => cmd::demo::run(args),
         Verb::Doctor(args) => cmd::doctor::run(&args),
+        Verb::Effects(args) => cmd::effects::run(&args),
         Verb::Env(args) => cmd::env::run(&args),
         Verb::Explain(args) => cmd::explain::run(&args),
         Verb::Lint(args) => return cmd::lint::run(&args),

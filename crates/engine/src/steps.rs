@@ -183,7 +183,8 @@ impl Level {
             }
             Event::Deferred(deferred) => {
                 if let Some(step) = self.of_use(&deferred.tool_use_id) {
-                    step.outcome = Some("pending".to_owned());
+                    let word = if deferred.doubt.is_some() { "unknown" } else { "pending" };
+                    step.outcome = Some(word.to_owned());
                 }
             }
             Event::Parked(parked) => self.park(moment, parked, turn),

@@ -1,6 +1,7 @@
 //! Steps as rows of a waterfall, each unfolding to its exact prompt, arguments and result.
 
-use engine::steps::{Digest, Kind, Step, Verdict};
+use engine::ledger::State;
+use engine::steps::{Digest, Kind, Step, StepEffect, Verdict};
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
@@ -53,10 +54,22 @@ fn one(step: &Step, span: Span) -> Markup {
                 @if let Some(input) = &step.input { h3 { (input_word(step.kind)) } (value(input)) }
                 (steps(&step.steps, span))
                 @if let Some(output) = &step.output { h3 { (output_word(step.kind)) } (output_of(output)) }
+                @if let Some(effect) = &step.effect { (effect_of(effect)) }
                 @if let (Some(provider), Some(model)) = (&step.provider, &step.model) {
                     p { "by " (model) " of " (provider) }
                 }
             }
+        }
+    }
+}
+
+/// How often a call may take effect, and what the ledger has of it.
+fn effect_of(effect: &StepEffect) -> Markup {
+    let doubt = effect.state == Some(State::Ambiguous);
+    html! {
+        p {
+            "effect " (effect.class.word())
+            @if let Some(state) = effect.state { ", " span.bad[doubt] { (state.word()) } ", key " (effect.key) }
         }
     }
 }

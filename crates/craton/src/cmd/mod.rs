@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod deploy;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod effects;
 pub(crate) mod env;
 pub(crate) mod explain;
 pub(crate) mod lint;

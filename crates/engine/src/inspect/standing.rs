@@ -64,8 +64,9 @@ impl Standing {
 
 /// Tools that took a call and bring its result later.
 fn pending(turn: &Turn) -> Option<(State, String)> {
-    let late = |(_, call, deferred): (_, Call, Deferred)| {
-        format!("the late result of tool {}, token {}", call.tool, deferred.token)
+    let late = |(_, call, deferred): (_, Call, Deferred)| match deferred.doubt {
+        None => format!("the late result of tool {}, token {}", call.tool, deferred.token),
+        Some(_) => format!("a person: what became of tool {}, key {}", call.tool, call.key),
     };
     let what: Vec<String> = turn.all_pending().into_iter().map(late).collect();
     (!what.is_empty()).then(|| (State::Pending, what.join(", ")))

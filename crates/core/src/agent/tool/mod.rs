@@ -57,6 +57,15 @@ pub enum Effect {
 }
 
 impl Effect {
+    pub fn word(self) -> &'static str {
+        match self {
+            Effect::Read => "read",
+            Effect::Keyed => "keyed",
+            Effect::Once => "once",
+            Effect::Compensable => "compensable",
+        }
+    }
+
     /// Whether a call may be sent again when its reply was lost.
     pub fn may_repeat(self) -> bool {
         match self {
