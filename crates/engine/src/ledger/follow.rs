@@ -128,6 +128,9 @@ impl Opened {
             Some(returned) => became(returned),
             None => (State::Ambiguous, Some(TURN_ENDED.to_owned())),
         };
+        // Whoever found out did not see the attempts.
+        let heard = returned.filter(|returned| returned.ruling.is_none());
+        row.attempts = heard.map(|returned| returned.conduct.attempts);
         if let Some(returned) = returned.filter(|returned| returned.ruling.is_some()) {
             row.ruling = returned.ruling.clone();
             row.result = match &returned.outcome {

@@ -91,6 +91,7 @@ async fn each_call_that_may_change_something_has_a_row_that_says_how_it_went() {
     let states = view.steps.iter().filter_map(|step| step.effect.as_ref()).map(|e| e.state);
     let (done, lost) = (Some(State::Done), Some(State::Ambiguous));
     assert_eq!(states.collect::<Vec<_>>(), [None, done, lost, Some(State::Failed), done]);
+    assert!(view.effects.iter().all(|row| row.attempts == Some(1)));
 }
 
 #[tokio::test(start_paused = true)]
