@@ -61,6 +61,16 @@ pub(crate) const CODE_FILES: usize = 50_000;
 /// Ours: ending what a call left in a jail, and emptying its /tmp; else the jail is ended.
 pub(crate) const JAIL_CLEARED: Duration = Duration::from_secs(1);
 
+/// Ours: connections of one process to its Runtime API at the same time; a runtime needs one.
+pub(crate) const RUNTIME_API_CONNECTIONS: usize = 16;
+
+/// Ours: connections of one process to one host at the same time.
+pub(crate) const GATE_CONNECTIONS: usize = 256;
+
+/// Ours: connections of one process that ask for names, and how long one is kept.
+pub(crate) const GATE_QUESTIONS: usize = 8;
+pub(crate) const GATE_NAMES: Duration = Duration::from_secs(10);
+
 /// Ours: processes of all functions together; one that idles is stopped to make room.
 pub(crate) const PROCESSES: usize = 256;
 

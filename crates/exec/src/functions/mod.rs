@@ -7,6 +7,7 @@
 
 mod answer;
 mod code;
+mod connections;
 pub(crate) mod containment;
 mod environment;
 mod gate;
@@ -27,6 +28,7 @@ pub use gate::refused_hosts;
 pub use runtime::refusal;
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use std::{fs, io};
@@ -187,7 +189,8 @@ impl Functions {
         let function = &pool.function;
         let single =
             Reuse::of(function, self.0.containment.look_once().await.has_rooms()) == Reuse::Single;
-        if !single || !pool.is_empty() || *self.0.closing.borrow() {
+        let idle = !single || !pool.is_empty() || *self.0.closing.borrow();
+        if idle || pool.preparing.swap(true, Ordering::AcqRel) {
             return;
         }
         let (functions, pool, call) = (self.clone(), pool.clone(), call.clone());
@@ -197,6 +200,7 @@ impl Functions {
             {
                 pool.give(process);
             }
+            pool.preparing.store(false, Ordering::Release);
         });
     }
 

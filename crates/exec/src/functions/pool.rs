@@ -20,6 +20,8 @@ pub(crate) struct Pool {
     waiting: AtomicUsize,
     idle: Mutex<Vec<Process>>,
     retired: AtomicBool,
+    /// A process is being started ahead of a call.
+    pub(crate) preparing: AtomicBool,
 }
 
 impl Pool {
@@ -31,6 +33,7 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),
             retired: AtomicBool::new(false),
+            preparing: AtomicBool::new(false),
         }
     }
 

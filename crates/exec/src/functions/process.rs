@@ -114,7 +114,7 @@ impl Process {
             output,
             idle_since: began,
             init: None,
-            api: RuntimeApi::open(listener, packages),
+            api: RuntimeApi::open(listener, packages, reuse),
             gate,
             group,
             usage: Usage::new(group, contained.overhead),
@@ -150,7 +150,9 @@ impl Process {
         match known {
             Phase::Ready => {
                 self.init = Some(began.elapsed().saturating_sub(self.api.paused()));
-                Ok(())
+                // The first call finds what every later one will.
+                let fresh = self.reuse != Reuse::Forks || self.refresh().await;
+                if fresh { Ok(()) } else { Err(Ended::NotTaken) }
             }
             Phase::Failed(body) => Err(Ended::Failed(body)),
             Phase::Starting => Err(Ended::NotTaken),
@@ -177,7 +179,7 @@ impl Process {
                 Ok(Answer::TooLarge) => Ended::Stopped(Verdict::TooLarge),
                 Err(_) => Ended::Stopped(Verdict::Exited(None)),
             },
-            status = ended(&mut exit) => if taken.load(Ordering::Acquire) {
+            status = ended(&mut exit) => if taken.swap(true, Ordering::AcqRel) {
                 Ended::Stopped(Verdict::Exited(describe(status)))
             } else {
                 Ended::NotTaken
@@ -221,7 +223,16 @@ impl Process {
         match self.reuse {
             Reuse::Warm => true,
             Reuse::Single => false,
-            Reuse::Forks => backend::clear(&mut self.line).await.is_ok(),
+            Reuse::Forks => {
+                let cleared = backend::clear(&mut self.line).await.is_ok();
+                self.api.forget_forks().await;
+                if let Some(gate) = &self.gate {
+                    gate.end_all().await;
+                }
+                // What was said after the answer is no part of the next call's log.
+                self.output.take();
+                cleared
+            }
         }
     }
 

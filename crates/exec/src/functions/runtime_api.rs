@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -24,9 +24,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
 
+use crate::functions::connections::Connections;
 use crate::functions::packages::SeenPackages;
+use crate::functions::runtime::Reuse;
 use crate::limits;
 
 const RUNTIME: &str = "/2018-06-01/runtime";
@@ -40,7 +41,8 @@ pub(crate) struct Call {
     pub(crate) trace_id: String,
     pub(crate) client_context: Option<String>,
     pub(crate) payload: Bytes,
-    /// Set when the process takes the event: from then on the outcome may be unknown.
+    /// Set by who comes first: the process that takes the event, from when on the outcome may be
+    /// unknown, or the caller that gives it up.
     pub(crate) taken: Arc<AtomicBool>,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
@@ -66,7 +68,7 @@ pub(crate) enum Phase {
 pub(crate) struct RuntimeApi {
     shared: Arc<Shared>,
     calls: mpsc::Sender<Call>,
-    server: JoinHandle<()>,
+    connections: Connections,
 }
 
 struct Shared {
@@ -75,6 +77,9 @@ struct Shared {
     phase: watch::Sender<Phase>,
     packages: Option<SeenPackages>,
     pause: Mutex<Pause>,
+    /// Where the process works in forks: the connection of the one that makes them, which alone gets
+    /// events.
+    maker: Option<OnceLock<u64>>,
 }
 
 struct InHand {
@@ -91,7 +96,11 @@ struct Pause {
 }
 
 impl RuntimeApi {
-    pub(crate) fn open(listener: TcpListener, packages: Option<SeenPackages>) -> RuntimeApi {
+    pub(crate) fn open(
+        listener: TcpListener,
+        packages: Option<SeenPackages>,
+        reuse: Reuse,
+    ) -> RuntimeApi {
         // One at a time: a process has one event in hand.
         let (calls, receiver) = mpsc::channel(1);
         let shared = Arc::new(Shared {
@@ -100,9 +109,20 @@ impl RuntimeApi {
             phase: watch::Sender::new(Phase::Starting),
             packages,
             pause: Mutex::new(Pause::default()),
+            maker: (reuse == Reuse::Forks).then(OnceLock::new),
         });
-        let server = tokio::spawn(accept(listener, shared.clone()));
-        RuntimeApi { shared, calls, server }
+        let most = limits::RUNTIME_API_CONNECTIONS;
+        let serving = shared.clone();
+        let connections = Connections::take(listener, most, move |stream, number| {
+            serve(stream, number, serving.clone())
+        });
+        RuntimeApi { shared, calls, connections }
+    }
+
+    /// Ends every connection but that of the process which makes forks.
+    pub(crate) async fn forget_forks(&self) {
+        let maker = self.shared.maker.as_ref().and_then(|maker| maker.get().copied());
+        self.connections.end_all_but(maker).await;
     }
 
     pub(crate) fn phase(&self) -> watch::Receiver<Phase> {
@@ -121,35 +141,12 @@ impl RuntimeApi {
     }
 }
 
-impl Drop for RuntimeApi {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Owned here, so that aborting this task closes the connections too.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => { connections.spawn(serve(stream, shared.clone())); }
-                Err(error) => {
-                    tracing::warn!(%error, "the runtime api cannot accept connections");
-                    return;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, number: u64, shared: Arc<Shared>) {
     // Without it small answers wait for an acknowledgement; failing to set it only costs time.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {
         let shared = shared.clone();
-        async move { Ok::<_, Infallible>(route(&shared, request).await) }
+        async move { Ok::<_, Infallible>(route(&shared, number, request).await) }
     });
     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await {
         tracing::debug!(%error, "a runtime api connection ended");
@@ -158,7 +155,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 
 type Reply = Response<Full<Bytes>>;
 
-async fn route(shared: &Shared, request: Request<Incoming>) -> Reply {
+async fn route(shared: &Shared, number: u64, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     let asks_for_packages = request.method() == Method::GET && path == "/craton/packages";
     if let Some(managed) = shared.packages.as_ref().filter(|_| asks_for_packages) {
@@ -169,7 +166,7 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Reply {
     };
     let parts = rest.split('/').skip(1).collect::<Vec<_>>();
     match (request.method(), parts.as_slice()) {
-        (&Method::GET, ["invocation", "next"]) => next(shared).await,
+        (&Method::GET, ["invocation", "next"]) => next(shared, number).await,
         (&Method::POST, ["invocation", id, "response"]) => answer(shared, id, request, false).await,
         (&Method::POST, ["invocation", id, "error"]) => answer(shared, id, request, true).await,
         (&Method::POST, ["init", "error"]) => init_error(shared, request).await,
@@ -177,7 +174,10 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Reply {
     }
 }
 
-async fn next(shared: &Shared) -> Reply {
+async fn next(shared: &Shared, number: u64) -> Reply {
+    if shared.maker.as_ref().is_some_and(|maker| *maker.get_or_init(|| number) != number) {
+        return refuse(StatusCode::FORBIDDEN, "NotYours", "a clean call has one event");
+    }
     shared.phase.send_if_modified(|phase| {
         let first = matches!(phase, Phase::Starting);
         if first {
@@ -185,10 +185,15 @@ async fn next(shared: &Shared) -> Reply {
         }
         first
     });
-    let Some(call) = shared.calls.lock().await.recv().await else {
-        return refuse(StatusCode::GONE, "ServerStopped", "no more events");
+    let call = loop {
+        let Some(call) = shared.calls.lock().await.recv().await else {
+            return refuse(StatusCode::GONE, "ServerStopped", "no more events");
+        };
+        // Else whoever handed it over has given it up.
+        if !call.taken.swap(true, Ordering::AcqRel) {
+            break call;
+        }
     };
-    call.taken.store(true, Ordering::Release);
     let reply = event(&call);
     let in_hand = InHand { request_id: call.request_id, answer: call.answer };
     *shared.in_hand.lock().unwrap_or_else(PoisonError::into_inner) = Some(in_hand);

@@ -190,9 +190,9 @@ fn reside(letter: &Letter, house: House, to_outside: &OwnedFd) -> ! {
 /// Does what the server says, and ends with it. The watcher does that too; this is for the moment in
 /// which it was killed itself.
 fn heed(process: Pid) {
-    let mut word = [0];
+    let (mut word, mut keeper) = ([0], clearing::Keeper::new(process));
     while let Ok(1) = rustix::io::read(rustix::stdio::stdin(), &mut word) {
-        let done = word[0] == letter::CLEAR && clearing::clear(process).is_ok();
+        let done = word[0] == letter::CLEAR && keeper.clear().is_ok();
         let answer = if done { letter::CLEARED } else { !letter::CLEARED };
         let _ = rustix::io::write(rustix::stdio::stdin(), &[answer]);
     }

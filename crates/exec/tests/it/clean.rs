@@ -163,3 +163,61 @@ def handler(event, context):
     let expected = json!({ "mem": denied, "environ": denied, "fd": denied, "maps": denied });
     assert_eq!(bench.answer(&clean, json!({})).await, expected);
 }
+
+/// Does to the process that makes forks what one process of a user may do to another, then looks at
+/// itself.
+const SABOTAGE: &str = r#"
+import fcntl, os, resource, signal, socket, struct, sys, threading
+ID = None
+
+def runtime_api(text):
+    host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+    way = socket.create_connection((host, int(port)))
+    way.sendall(text.encode())
+    return way
+
+def handler(event, context):
+    seen = {
+        "stack": resource.getrlimit(resource.RLIMIT_STACK)[0] == 1234567,
+        "processors": len(os.sched_getaffinity(0)) == 1,
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "waits": bool(fcntl.fcntl(1, fcntl.F_GETFL) & os.O_NONBLOCK),
+        "list": "system.posix_acl_default" in os.listxattr("/tmp"),
+    }
+    maker = os.getppid()
+    how = event.get("how")
+    if how == "limit": resource.prlimit(maker, resource.RLIMIT_STACK, (1234567, 1234567))
+    if how == "processor": os.sched_setaffinity(maker, {min(os.sched_getaffinity(0))})
+    if how == "nice": os.setpriority(os.PRIO_PROCESS, maker, 7)
+    if how == "stop": os.kill(maker, signal.SIGSTOP)
+    if how == "output":
+        fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_NONBLOCK)
+    if how == "list":
+        user, group = os.getuid(), os.getgid()
+        entry = lambda tag, rights: struct.pack("<HHI", tag, rights, 0xffffffff)
+        text = struct.pack("<I", 2) + entry(1, 0) + entry(4, 0) + entry(32, 0)
+        os.setxattr("/tmp", "system.posix_acl_default", text)
+    if how == "take":
+        # Behind it stands more, so that the server does not see it end.
+        next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
+        sys.modules["kept"] = runtime_api(2 * next)
+    if how == "talk":
+        os.fork() or (os.setsid(), [print("later " * 100, flush=True) for _ in iter(int, 1)])
+    return seen
+"#;
+
+#[tokio::test]
+async fn a_clean_call_cannot_change_what_the_next_is_made_of() {
+    let bench = Bench::new(|config| config.isolation = Isolation::Jail);
+    let clean = Function { clean: true, ..bench.function(SABOTAGE).await };
+    let untouched = bench.answer(&clean, json!({})).await;
+    for how in ["limit", "processor", "nice", "stop", "output", "list", "take"] {
+        // That the answer is right, and not only there, shows that nobody else's was taken for it.
+        assert_eq!(bench.answer(&clean, json!({ "how": how })).await, untouched, "{how}");
+        assert_eq!(bench.answer(&clean, json!({})).await, untouched, "after {how}");
+    }
+    bench.answer(&clean, json!({ "how": "talk" })).await;
+    let invoked = bench.call(&clean, json!({})).await.unwrap();
+    let log = String::from_utf8_lossy(&invoked.log_tail).into_owned();
+    assert!(log.starts_with("START"), "{log}");
+}

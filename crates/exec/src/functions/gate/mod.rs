@@ -18,20 +18,20 @@ use net::Egress;
 use net::egress::Unconnected;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub(crate) use plan::Plan;
 pub use plan::refused_hosts;
 
+use crate::functions::connections::Connections;
 use crate::functions::logs::Output;
 use crate::limits;
 
 /// Of one process.
 pub(crate) struct Gate {
     shared: Arc<Shared>,
-    /// Dropped with the gate, which ends them.
-    _listening: JoinSet<()>,
+    /// Of each listener.
+    connections: Vec<Connections>,
 }
 
 struct Shared {
@@ -47,11 +47,21 @@ impl Gate {
     pub(crate) fn open(plan: Plan, listeners: Vec<TcpListener>, log: Output) -> Gate {
         let egress = plan.egress();
         let shared = Arc::new(Shared { egress, plan, found: Mutex::default(), log });
-        let mut listening = JoinSet::new();
-        for listener in listeners {
-            listening.spawn(accept(listener, Arc::clone(&shared)));
+        let take = |listener: TcpListener| {
+            let asks = listener.local_addr().is_ok_and(is_for_names);
+            let most = if asks { limits::GATE_QUESTIONS } else { limits::GATE_CONNECTIONS };
+            let shared = Arc::clone(&shared);
+            Connections::take(listener, most, move |inside, _| serve(inside, Arc::clone(&shared)))
+        };
+        let connections = listeners.into_iter().map(take).collect();
+        Gate { shared, connections }
+    }
+
+    /// Ends what a call has open.
+    pub(crate) async fn end_all(&self) {
+        for connections in &self.connections {
+            connections.end_all_but(None).await;
         }
-        Gate { shared, _listening: listening }
     }
 
     /// A call begins: what it may send and receive is whole again.
@@ -60,36 +70,22 @@ impl Gate {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Owned here, so that the end of this task is theirs.
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((inside, _)) => { connections.spawn(serve(inside, Arc::clone(&shared))); }
-                // Such as too many open files: what is open goes on, and may make room.
-                Err(error) => {
-                    tracing::warn!(%error, "a function's way out cannot accept connections");
-                    tokio::time::sleep(limits::ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
 async fn serve(inside: TcpStream, shared: Arc<Shared>) {
     let Ok(at) = inside.local_addr() else { return };
     // It would only cost time.
     let _ = inside.set_nodelay(true);
-    if at == SocketAddr::from((Ipv4Addr::LOCALHOST, plan::DNS)) {
-        // Who breaks off is not answered any more.
-        let _ = shared.name(inside).await;
+    if is_for_names(at) {
+        // Who breaks off, or asks nothing, is not answered any more.
+        let _ = timeout(limits::GATE_NAMES, shared.name(inside)).await;
     } else if let Some((host, port)) = shared.whom(at) {
         shared.pass(inside, &host, port).await;
     } else {
         reset(&inside);
     }
+}
+
+fn is_for_names(at: SocketAddr) -> bool {
+    at == SocketAddr::from((Ipv4Addr::LOCALHOST, plan::DNS))
 }
 
 /// Tells the other end that this was no orderly end.
