@@ -1,10 +1,10 @@
 //! Which system calls a jailed process may make: an allow-list with a group for each purpose.
 //!
-//! Filters lie over each other, and a call passes when all of them let it pass. One is the list: what
-//! it does not know does not exist (ENOSYS), so that libraries fall back as on an older kernel. One
-//! answers EPERM for what programs expect to exist and may not do. Two look at arguments: families of
-//! sockets, and flags of clone, ioctl, prctl and personality. Pointers cannot be looked into, so
-//! `clone3`, whose flags lie behind one, does not exist.
+//! Four filters lie over each other, and a call passes when all of them let it pass. Two look at
+//! arguments: flags of clone, ioctl, prctl and personality and the modes of files, then families of
+//! sockets. One answers EPERM for what programs expect to exist and may not do. The last is the list:
+//! what it does not know does not exist (ENOSYS), so that libraries fall back as on an older kernel.
+//! Pointers cannot be looked into, so `clone3` and `openat2`, whose flags lie behind one, do not exist.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -101,13 +101,61 @@ fn arguments_denied() -> io::Result<Rules> {
     }
     let query = 0xffff_ffff;
     let personality = all(vec![when(0, Is::Ne, 0)?, when(0, Is::Ne, query)?])?;
-    Ok(Rules::from([
+    let mut denied = set_id_denied()?;
+    denied.extend([
         (libc::SYS_clone, new_namespace),
         (libc::SYS_ioctl, terminal),
         (libc::SYS_prctl, vec![all(other_options)?]),
         (libc::SYS_personality, vec![personality]),
-    ]))
+    ]);
+    Ok(denied)
 }
+
+/// A set-user-ID program in a shared folder would be one on the host, where its mount does not say
+/// that this counts for nothing. The calls that set a mode are those that systemd's RestrictSUIDSGID
+/// looks at.
+fn set_id_denied() -> io::Result<Rules> {
+    let mut denied = Rules::new();
+    for bit in [libc::S_ISUID, libc::S_ISGID].map(u64::from) {
+        let set = |mode: u8| when(mode, Is::MaskedEq(bit), bit);
+        for (call, mode) in SETS_MODE {
+            denied.entry(*call).or_default().push(all(vec![set(*mode)?])?);
+        }
+        for (call, flags) in OPENS {
+            for making in [libc::O_CREAT, UNNAMED].map(number) {
+                let made = when(*flags, Is::MaskedEq(making), making)?;
+                denied.entry(*call).or_default().push(all(vec![made, set(*flags + 1)?])?);
+            }
+        }
+    }
+    Ok(denied)
+}
+
+/// The bit of O_TMPFILE that is not O_DIRECTORY's.
+const UNNAMED: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+
+/// Calls with a mode, and which argument it is.
+const SETS_MODE: &[(i64, u8)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (libc::SYS_mkdirat, 2),
+    (libc::SYS_mknodat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mkdir, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+];
+
+/// Calls with a mode that counts if the flags, the argument before, ask for a new file.
+const OPENS: &[(i64, u8)] = &[
+    (libc::SYS_openat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
+];
 
 fn number(constant: i32) -> u64 {
     u64::from(constant.cast_unsigned())
@@ -206,7 +254,6 @@ const FILES: &[i64] = &[
     libc::SYS_mknodat,
     libc::SYS_newfstatat,
     libc::SYS_openat,
-    libc::SYS_openat2,
     libc::SYS_pipe2,
     libc::SYS_pread64,
     libc::SYS_preadv,

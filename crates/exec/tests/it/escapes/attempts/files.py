@@ -4,9 +4,10 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 import sys
 
-from common import AT_FDCWD, Refused, call, created, first, libc, opened, proof, read
+from common import AT_FDCWD, Refused, call, created, first, libc, opened, pack, proof, read
 
 
 def the_servers_secret_by_its_path(w):
@@ -198,6 +199,84 @@ def a_program_that_takes_another_user_s_place(w):
     if libc.prctl(39, 0, 0, 0, 0):
         raise Refused("no_new_privs is set")
     return "%s would run as root" % place
+
+
+def _set_id(set_mode, bits=stat.S_ISUID):
+    """A file in /tmp that gets the bits; on a shared folder they would count outside. What did not
+    take them, such as a kernel that ignores the bits here, did nothing."""
+    place = "/tmp/set-id-%d" % os.getpid()
+    try:
+        set_mode(place)
+        if not os.stat(place).st_mode & bits:
+            raise Refused("the bits were not taken")
+        return "a set-ID file was made"
+    finally:
+        if os.path.exists(place):
+            os.unlink(place)
+
+
+def _at(place):
+    return place.encode()
+
+
+def _empty(place):
+    open(place, "w").close()
+    return place
+
+
+def a_set_user_id_program_by_chmod(w):
+    return _set_id(lambda place: call("chmod", _at(_empty(place)), 0o4755))
+
+
+def a_set_group_id_program_by_chmod(w):
+    return _set_id(lambda place: call("chmod", _at(_empty(place)), 0o2755), stat.S_ISGID)
+
+
+def a_set_user_id_program_by_fchmod(w):
+    def by_descriptor(place):
+        with open(place, "w") as file:
+            os.fchmod(file.fileno(), 0o4755)
+    return _set_id(by_descriptor)
+
+
+def a_set_user_id_program_by_fchmodat(w):
+    return _set_id(lambda place: os.chmod(_empty(place), 0o4755))
+
+
+def a_set_user_id_program_by_fchmodat2(w):
+    return _set_id(lambda place: call("fchmodat2", AT_FDCWD, _at(_empty(place)), 0o4755, 0))
+
+
+def a_set_user_id_program_by_open(w):
+    return _set_id(lambda place: os.close(call("open", _at(place), os.O_CREAT | os.O_RDWR, 0o4755)))
+
+
+def a_set_user_id_program_by_openat(w):
+    return _set_id(lambda place: os.close(os.open(place, os.O_CREAT | os.O_RDWR, 0o4755)))
+
+
+def a_set_user_id_program_by_openat2(w):
+    how = pack("QQQ", os.O_CREAT | os.O_RDWR, 0o4755, 0)
+    return _set_id(lambda place: os.close(call("openat2", AT_FDCWD, _at(place), how, 24)))
+
+
+def a_set_user_id_program_without_a_name_at_first(w):
+    def linked(place):
+        file = os.open("/tmp", os.O_TMPFILE | os.O_RDWR, 0o4755)
+        os.link("/proc/self/fd/%d" % file, place)
+    return _set_id(linked)
+
+
+def a_set_user_id_program_by_creat(w):
+    return _set_id(lambda place: os.close(call("creat", _at(place), 0o4755)))
+
+
+def a_set_user_id_program_by_mknod(w):
+    return _set_id(lambda place: call("mknod", _at(place), stat.S_IFREG | 0o4755, 0))
+
+
+def a_set_user_id_program_by_mknodat(w):
+    return _set_id(lambda place: os.mknod(place, stat.S_IFREG | 0o4755))
 
 
 def extended_attributes_of_the_trusted_kind(w):
