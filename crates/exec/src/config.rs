@@ -48,7 +48,8 @@ pub struct Config {
     pub boto3: String,
     /// Folders of this machine that functions see below `/mnt`, as a shared file system on AWS:
     /// function name, ARN or `"*"` for all = list of `"folder:/mnt/name"`, with `:rw` at the end if
-    /// they may write. A folder is below the configuration file's own if it is not absolute.
+    /// they may write. A folder is below the configuration file's own if it is not absolute, and no
+    /// path to one leads through another in which functions may write.
     pub mounts: BTreeMap<String, Vec<Mount>>,
     /// What a jailed function may reach of the network besides Craton: function name, ARN, or `*`
     /// for all = `host:port`, `host` (port 443), `*.domain:port`. What is named without a star may

@@ -163,6 +163,9 @@ pub(crate) const MB_PER_CPU: u32 = 1769;
 /// The kernel's default.
 pub(crate) const CPU_PERIOD_MICROS: u64 = 100_000;
 
+/// Linux: links that one path may lead through.
+pub(crate) const LINKS: usize = 40;
+
 /// Ours: listeners of one jail, which travel in one message (Linux: at most 253 descriptors).
 pub(crate) const JAIL_LISTENERS: usize = 64;
 

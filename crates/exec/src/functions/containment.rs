@@ -3,8 +3,9 @@
 //!
 //! It turns a launch into the [`Spec`] of a jail. Nothing here starts anything but rehearsals.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -119,10 +120,25 @@ impl Containment {
                            it lacks";
                 return Err(told(why.to_owned()));
             }
-            let source = mount.folder.canonicalize().map_err(|e| told(e.to_string()))?;
+            let way = Way::to(&mount.folder).map_err(|e| told(e.to_string()))?;
+            if let Some(other) = way.through(&self.writable()) {
+                let other = other.display();
+                return Err(told(format!(
+                    "its path leads through {other}, where functions may write; mount a folder \
+                     outside of it"
+                )));
+            }
+            let source = way.end;
             Ok(Bind { source, target: mount.target.clone(), writable: mount.writable })
         });
         binds.collect()
+    }
+
+    /// The folders in which some function may write.
+    fn writable(&self) -> Vec<PathBuf> {
+        let all = self.config.mounts.values().flatten().filter(|mount| mount.writable);
+        // One that is not there is nobody's mount yet.
+        all.filter_map(|mount| Way::to(&mount.folder).ok()).map(|way| way.end).collect()
     }
 
     pub(crate) fn backend(&self, house: &House) -> Box<dyn Backend> {
@@ -132,6 +148,56 @@ impl Containment {
         let host_user = manner.host_user.and(self.users.as_ref()).map(Users::next);
         let manner = Manner { rehearse: false, host_user, ..*manner };
         Box::new(Jail { init: self.init.clone(), manner, cgroups: cgroups.clone() })
+    }
+}
+
+/// How a path leads to what it names. Whoever may write in a folder on the way decides where it
+/// leads, so a function that may must not stand on the way to what another one is shown.
+struct Way {
+    /// Without links.
+    end: PathBuf,
+    /// Every name that was looked up, links included.
+    names: Vec<PathBuf>,
+}
+
+impl Way {
+    fn to(path: &Path) -> io::Result<Way> {
+        let mut way = Way { end: PathBuf::from("/"), names: vec![] };
+        let mut links = 0;
+        way.follow(path, &mut links)?;
+        Ok(way)
+    }
+
+    fn follow(&mut self, path: &Path, links: &mut usize) -> io::Result<()> {
+        for part in path.components() {
+            match part {
+                Component::RootDir => self.end = PathBuf::from("/"),
+                Component::ParentDir => {
+                    self.end.pop();
+                }
+                Component::CurDir | Component::Prefix(_) => {}
+                Component::Normal(name) => {
+                    let looked_up = self.end.join(name);
+                    self.names.push(looked_up.clone());
+                    if !looked_up.symlink_metadata()?.is_symlink() {
+                        self.end = looked_up;
+                        continue;
+                    }
+                    *links += 1;
+                    if *links > limits::LINKS {
+                        return Err(io::Error::other("too many links"));
+                    }
+                    self.follow(&looked_up.read_link()?, links)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of the folders in which a name was looked up.
+    fn through<'a>(&self, folders: &'a [PathBuf]) -> Option<&'a PathBuf> {
+        let inside = |folder: &PathBuf, name: &PathBuf| name.starts_with(folder) && name != folder;
+        folders.iter().find(|folder| self.names.iter().any(|name| inside(folder, name)))
     }
 }
 
@@ -236,7 +302,43 @@ fn first_user(map: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::first_user;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::{Way, first_user};
+
+    /// Which of `folders` below a base a path leads through.
+    #[track_caller]
+    fn leads(base: &Path, path: &str, folders: &[&str], expected: Option<&str>) {
+        let folders: Vec<_> = folders.iter().map(|folder| base.join(folder)).collect();
+        let way = Way::to(&base.join(path)).unwrap();
+        assert_eq!(way.end, base.join(path).canonicalize().unwrap());
+        let through = way.through(&folders).map(|folder| folder.strip_prefix(base).unwrap());
+        assert_eq!(through, expected.map(Path::new), "{path}");
+    }
+
+    #[test]
+    fn a_path_leads_through_every_folder_in_which_a_name_of_it_is_looked_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        for folder in ["data/sub", "data-2", "other"] {
+            fs::create_dir_all(base.join(folder)).unwrap();
+        }
+        symlink(base.join("other"), base.join("data/out")).unwrap();
+        symlink("data/../data/out", base.join("link")).unwrap();
+        symlink("loop", base.join("loop")).unwrap();
+        leads(&base, "data", &["data"], None);
+        leads(&base, "data-2", &["data"], None);
+        leads(&base, "other", &["data"], None);
+        leads(&base, "data/sub", &["data-2", "data"], Some("data"));
+        leads(&base, "data/sub/..", &["data"], Some("data"));
+        // Its end lies elsewhere, and the way to it does not.
+        leads(&base, "data/out", &["data"], Some("data"));
+        leads(&base, "link", &["data"], Some("data"));
+        assert!(Way::to(&base.join("loop")).is_err());
+        assert!(Way::to(&base.join("nowhere")).is_err());
+    }
 
     #[test]
     fn users_of_jails_exist_where_the_server_runs() {

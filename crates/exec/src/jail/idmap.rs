@@ -24,12 +24,20 @@ pub(crate) struct Mapped {
     pub(crate) seen_as: (u32, u32),
 }
 
-/// Binds a folder, without what is mounted below it. From kernel 5.12 on, for most file systems.
-pub(crate) fn bind(source: &Path, target: &Path, mapped: Mapped) -> io::Result<()> {
-    let tree =
-        open_tree(CWD, source, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    let users = namespace(mapped)?;
-    set_attributes(&tree, 0, ATTR_IDMAP, users.as_raw_fd().unsigned_abs().into())?;
+/// Binds an open folder, where it is said with its owner seen as somebody else: from kernel 5.12 on,
+/// for most file systems.
+pub(crate) fn bind(
+    source: impl AsFd,
+    target: &Path,
+    flags: OpenTreeFlags,
+    mapped: Option<Mapped>,
+) -> io::Result<()> {
+    let new = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(source, "", flags | new | OpenTreeFlags::AT_EMPTY_PATH)?;
+    if let Some(mapped) = mapped {
+        let users = namespace(mapped)?;
+        set_attributes(&tree, 0, ATTR_IDMAP, users.as_raw_fd().unsigned_abs().into())?;
+    }
     Ok(move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 

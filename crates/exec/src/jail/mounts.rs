@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
-    mount_remount, unmount,
+    MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind_recursive,
+    mount_change, mount_remount, unmount,
 };
 use rustix::process::pivot_root;
 
@@ -197,20 +197,27 @@ fn place(wanted: &Bind) -> io::Result<()> {
 
 /// A folder whose owner the jail's user is, if that is somebody else and the kernel can say so.
 fn share(shared: &Bind, tenant: &Tenant) -> io::Result<()> {
-    let source = on_host(&shared.source);
-    let owner = fs::metadata(&source)?;
-    let mapped = Mapped { owner: (owner.uid(), owner.gid()), seen_as: tenant.here };
+    // The server has followed the links. Who has put one there since is not to be followed.
+    let links = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let source = openat2(CWD, on_host(&shared.source), folder, Mode::empty(), links)?;
+    fs::create_dir_all(&shared.target)?;
+    let owner = fstat(&source)?;
+    let mapped = Mapped { owner: (owner.st_uid, owner.st_gid), seen_as: tenant.here };
+    // What is mounted below it belongs to it.
+    let as_it_is = || idmap::bind(&source, &shared.target, OpenTreeFlags::AT_RECURSIVE, None);
     // An ordinary user's jail has its user's files, and nobody else to be.
     if !tenant.of_root || mapped.owner == mapped.seen_as {
-        return place(shared);
+        as_it_is()?;
+    } else {
+        match idmap::bind(&source, &shared.target, OpenTreeFlags::empty(), Some(mapped)) {
+            Ok(()) => {}
+            // A file system without such mounts: what everybody may read is still to be read.
+            Err(_) if !shared.writable => as_it_is()?,
+            Err(error) => return Err(error),
+        }
     }
-    fs::create_dir_all(&shared.target)?;
-    match idmap::bind(&source, &shared.target, mapped) {
-        Ok(()) => set_attributes(&shared.target, attributes(shared.writable)),
-        // A file system without such mounts: what everybody may read is still to be read.
-        Err(_) if !shared.writable => place(shared),
-        Err(error) => Err(error),
-    }
+    set_attributes(&shared.target, attributes(shared.writable))
 }
 
 fn bind(source: &Path, target: &Path, writable: bool) -> io::Result<()> {

@@ -82,6 +82,34 @@ def handler(event, context):
     assert!(refused.error.is_some(), "a mount is of one function: {refused:?}");
 }
 
+#[tokio::test]
+async fn a_function_that_may_write_does_not_decide_what_another_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(data.join("sub")).unwrap();
+    let mounts = |text: String| vec![Mount::try_from(text).unwrap()];
+    let bench = Bench::new(|config| {
+        config.isolation = Isolation::Jail;
+        config.mounts = BTreeMap::from([
+            ("probe".to_owned(), mounts(format!("{}:/mnt/data:rw", data.display()))),
+            ("other".to_owned(), mounts(format!("{}:/mnt/sub", data.join("sub").display()))),
+        ]);
+    });
+    let source = "
+import os
+def handler(target, context):
+    os.rmdir('/mnt/data/sub')
+    os.symlink(target, '/mnt/data/sub')
+";
+    let steering = bench.function(source).await;
+    bench.answer(&steering, json!(folder.path())).await;
+    let steered =
+        bench.function("import os\ndef handler(e, c): return os.listdir('/mnt/sub')").await;
+    let steered = Function { name: "other".to_owned(), arn: "arn:other".to_owned(), ..steered };
+    let refused = bench.call(&steered, json!(null)).await.unwrap_err().to_string();
+    assert!(refused.contains("where functions may write"), "{refused}");
+}
+
 /// What runs where the kernel refuses namespaces; does nothing when it is run as a test of its own.
 #[tokio::test]
 async fn machine_that_refuses_namespaces() {
