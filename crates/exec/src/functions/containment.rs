@@ -151,6 +151,17 @@ impl Containment {
     }
 }
 
+/// Whose folders are no links. What is not there any more says so when it is bound.
+pub(crate) fn without_links(path: &Path) -> PathBuf {
+    let real = if path.is_symlink() {
+        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+        folder.zip(path.file_name()).map(|(folder, name)| folder.join(name))
+    } else {
+        path.canonicalize().ok()
+    };
+    real.unwrap_or_else(|| path.to_owned())
+}
+
 /// How a path leads to what it names. Whoever may write in a folder on the way decides where it
 /// leads, so a function that may must not stand on the way to what another one is shown.
 struct Way {
@@ -246,7 +257,7 @@ impl House {
         if launch.packages.is_some() {
             binds.push(pair(&host.packages, &seen.packages));
         }
-        binds.extend(launch.roots.iter().map(|root| pair(root, root)));
+        binds.extend(launch.roots.iter().map(|root| pair(&without_links(root), root)));
         Spec {
             program: launch.program,
             args: launch.args,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::functions::containment::without_links;
 use crate::limits;
 
 /// One kind of interpreter: how to find it, and what to say where it is not.
@@ -81,21 +82,28 @@ fn parse(text: &str) -> Option<Found> {
     let executable = PathBuf::from(lines.next()?);
     let (major, minor) = lines.next()?.split_once(' ')?;
     let version = (major.parse().ok()?, minor.parse().ok()?);
-    let roots = roots(&executable, lines.map(PathBuf::from));
+    let told = lines.map(PathBuf::from).collect();
+    let roots = roots(&executable, told, &homes());
     executable.is_absolute().then_some(Found { executable, version, roots })
 }
 
-/// The folders that an interpreter says it is installed in, and those of its program and of what
-/// that links to.
-fn roots(executable: &Path, told: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let linked = executable.canonicalize().ok();
-    let homes = [Some(executable.to_owned()), linked].into_iter().flatten().map(|program| {
-        match program.parent().filter(|folder| folder.ends_with("bin")).and_then(Path::parent) {
-            Some(home) if home.parent().is_some() => home.to_owned(),
-            _ => program,
-        }
-    });
-    let mut roots: Vec<PathBuf> = told.chain(homes).collect();
+/// Folders of people and services, whose files are their own.
+fn homes() -> Vec<PathBuf> {
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_accounts = accounts.lines().filter_map(|line| line.split(':').nth(5));
+    let own = std::env::var("HOME").unwrap_or_default();
+    of_accounts.chain([own.as_str()]).map(PathBuf::from).filter(|home| home.is_absolute()).collect()
+}
+
+/// What jailed functions need to see of an interpreter: the folders that it says it is installed in,
+/// that of the program which its links lead to, and the links.
+fn roots(executable: &Path, told: Vec<PathBuf>, homes: &[PathBuf]) -> Vec<PathBuf> {
+    let links = links(executable);
+    let program = links.last().map_or(executable, PathBuf::as_path);
+    let home = program.parent().filter(|folder| folder.ends_with("bin")).and_then(Path::parent);
+    let installed = told.into_iter().chain(home.map(Path::to_owned));
+    let mut roots: Vec<PathBuf> =
+        installed.flat_map(|folder| of_installation(folder, homes)).chain(links.clone()).collect();
     let system = |path: &PathBuf| {
         path.parent().is_none() || ["/usr", "/bin", "/lib"].iter().any(|s| path.starts_with(s))
     };
@@ -104,6 +112,35 @@ fn roots(executable: &Path, told: impl Iterator<Item = PathBuf>) -> Vec<PathBuf>
     // One that lies in another is there with it.
     roots.dedup_by(|inner, outer| inner.starts_with(&*outer));
     roots
+}
+
+/// A program and all that it is a link to, in turn.
+fn links(executable: &Path) -> Vec<PathBuf> {
+    let mut links = vec![executable.to_owned()];
+    while let Some(target) = links.last().and_then(|link| link.read_link().ok()) {
+        let next = links.last().and_then(|link| link.parent()).map(|folder| folder.join(target));
+        let place = next.map(|next| without_links(&next));
+        match place {
+            Some(place) if links.len() <= limits::LINKS => links.push(place),
+            _ => break,
+        }
+    }
+    links
+}
+
+/// A whole folder, but not what somebody keeps beside the libraries of something installed in their
+/// home or in its `.local`.
+fn of_installation(folder: PathBuf, homes: &[PathBuf]) -> Vec<PathBuf> {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+    let holds = |home: &PathBuf| {
+        let home = home.canonicalize().unwrap_or_else(|_| home.clone());
+        home.starts_with(&real) || home.join(".local") == real
+    };
+    if homes.iter().any(holds) {
+        return ["lib", "lib64"].map(|libraries| folder.join(libraries)).to_vec();
+    }
+    // The same twice, unless it is a link.
+    vec![folder, real]
 }
 
 /// Runs a command to its end; the error is its last words.
@@ -124,7 +161,13 @@ pub(crate) async fn run(mut command: Command, limit: Duration) -> Result<Output,
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use expect_test::{Expect, expect};
+
+    use super::{parse, roots};
 
     #[track_caller]
     fn check(text: &str, version: Option<(u32, u32)>) {
@@ -138,5 +181,50 @@ mod tests {
         check("node\n20 20\n", None);
         check("/usr/bin/python3\nthree\n", None);
         check("", None);
+    }
+
+    /// What is shown of a home in which `links` and the files they lead to stand.
+    #[track_caller]
+    fn check_roots(links: &[(&str, &str)], told: &[&str], expected: &Expect) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().canonicalize().unwrap();
+        for folder in ["bin", "lib", "app/bin", "uv/py/bin", ".local/bin", ".local/lib", ".ssh"] {
+            fs::create_dir_all(home.join(folder)).unwrap();
+        }
+        fs::write(home.join("bin/real"), "").unwrap();
+        fs::write(home.join("uv/py/bin/python3.12"), "").unwrap();
+        for (link, target) in links {
+            symlink(target, home.join(link)).unwrap();
+        }
+        let executable = home.join(links.first().map_or("bin/real", |(link, _)| link));
+        let told = told.iter().map(|folder| home.join(folder)).collect();
+        let shown = roots(&executable, told, &[PathBuf::from("/nonexistent"), home.clone()]);
+        let shown: Vec<_> =
+            shown.iter().map(|root| root.strip_prefix(&home).unwrap().to_str().unwrap()).collect();
+        expected.assert_eq(&shown.join(" "));
+    }
+
+    #[test]
+    fn no_home_is_shown_for_an_interpreter_in_it() {
+        // A link of the user's to the system's.
+        check_roots(&[("bin/python3", "/usr/bin/env")], &[], &expect!["bin/python3"]);
+        // As uv installs it.
+        check_roots(
+            &[(".local/bin/python", "../../uv/py/bin/python3.12")],
+            &["uv/py", "uv/py"],
+            &expect![".local/bin/python uv/py"],
+        );
+        // A virtual environment on it.
+        check_roots(
+            &[
+                ("app/bin/python", "../../.local/bin/python"),
+                (".local/bin/python", "../../uv/py/bin/python3.12"),
+            ],
+            &["app", "uv/py"],
+            &expect![".local/bin/python app uv/py"],
+        );
+        // Built to be installed right there.
+        check_roots(&[], &[".", "."], &expect!["bin/real lib"]);
+        check_roots(&[], &[".local"], &expect![".local/lib bin/real lib"]);
     }
 }

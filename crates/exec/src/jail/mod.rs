@@ -79,7 +79,7 @@ pub enum Family {
 /// A file or folder of the host at a place in the jail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
-    /// Absolute and without links.
+    /// Absolute; at most its last name is a link, which is then a link in the jail too.
     pub source: PathBuf,
     pub target: PathBuf,
     pub writable: bool,

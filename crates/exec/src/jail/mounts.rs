@@ -191,8 +191,13 @@ fn generated(spec: &Spec, (user, group): (u32, u32)) -> [(&'static str, String);
     ]
 }
 
+/// A link stays one: interpreters find their libraries by where their program leads.
 fn place(wanted: &Bind) -> io::Result<()> {
-    bind(&on_host(&wanted.source), &wanted.target, wanted.writable)
+    let source = on_host(&wanted.source);
+    match fs::read_link(&source) {
+        Ok(leads) => make_parent(&wanted.target).and_then(|()| symlink(leads, &wanted.target)),
+        Err(_) => bind(&source, &wanted.target, wanted.writable),
+    }
 }
 
 /// A folder whose owner the jail's user is, if that is somebody else and the kernel can say so.

@@ -83,6 +83,23 @@ def handler(event, context):
 }
 
 #[tokio::test]
+async fn an_interpreter_in_somebody_s_home_shows_nothing_else_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("bin")).unwrap();
+    std::fs::write(home.path().join("diary"), "dear").unwrap();
+    let python = home.path().join("bin/python3");
+    std::os::unix::fs::symlink("/usr/bin/python3", &python).unwrap();
+    let bench = Bench::new(|config| {
+        config.isolation = Isolation::Jail;
+        config.python = Some(python.clone());
+    });
+    let source = "import os, sys\ndef handler(home, c): return [sys.executable, os.listdir(home)]";
+    let function = bench.function(source).await;
+    let answer = bench.answer(&function, json!(home.path())).await;
+    assert_eq!(answer, json!([python, ["bin"]]));
+}
+
+#[tokio::test]
 async fn a_function_that_may_write_does_not_decide_what_another_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
