@@ -166,6 +166,15 @@ pub(crate) const CPU_PERIOD_MICROS: u64 = 100_000;
 /// Linux: links that one path may lead through.
 pub(crate) const LINKS: usize = 40;
 
+/// Ours: before a jail's cgroup is removed again that was not yet empty; doubled each time.
+pub(crate) const CGROUP_PAUSE: Duration = Duration::from_millis(1);
+
+/// Ours: the longest such pause. What has not ended then is stuck in the kernel.
+pub(crate) const CGROUP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ours: how often idle processes are looked at for their memory and their age.
+pub(crate) const IDLE_WATCH: Duration = Duration::from_secs(1);
+
 /// Ours: listeners of one jail, which travel in one message (Linux: at most 253 descriptors).
 pub(crate) const JAIL_LISTENERS: usize = 64;
 

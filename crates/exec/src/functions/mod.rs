@@ -307,10 +307,14 @@ impl Inner {
 }
 
 async fn sweep(inner: Weak<Inner>, age: Duration) {
-    let mut ticks = tokio::time::interval((age / 2).max(Duration::from_millis(500)));
+    let mut ticks = tokio::time::interval((age / 2).min(limits::IDLE_WATCH));
     loop {
         ticks.tick().await;
         let Some(inner) = inner.upgrade() else { return };
         inner.stop_idle(age);
+        let pools: Vec<Arc<Pool>> = inner.pools().values().cloned().collect();
+        let look = move || pools.iter().for_each(|pool| pool.stop_outgrown());
+        // It ends early only with the server.
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::function::{ExecError, Function, Surroundings};
 use crate::functions::process::Process;
+use crate::functions::usage::Usage;
 use crate::limits;
 
 pub(crate) struct Pool {
@@ -91,6 +92,24 @@ impl Pool {
 
     pub(crate) fn stop_older_than(&self, age: Duration) {
         self.idle().retain(|process| process.is_alive() && process.idle_since.elapsed() < age);
+    }
+
+    /// Stops what holds more memory than the function may while it idles. Looks at them outside of the
+    /// lock, for reading accounts takes its time.
+    pub(crate) fn stop_outgrown(&self) {
+        let idle: Vec<Usage> = self.idle().iter().map(|process| process.usage).collect();
+        for usage in idle {
+            if let Some(used_mb) = usage.above(self.function.memory_mb) {
+                let (name, limit_mb) = (&self.function.name, self.function.memory_mb);
+                tracing::warn!(
+                    function = name,
+                    used_mb,
+                    limit_mb,
+                    "an idle process is out of memory"
+                );
+                self.idle().retain(|process| process.usage != usage);
+            }
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -57,7 +57,8 @@ pub(crate) struct Process {
     api: RuntimeApi,
     gate: Option<Gate>,
     group: Pid,
-    usage: Usage,
+    pub(crate) usage: Usage,
+    memory_mb: u32,
     exit: watch::Receiver<Option<ExitStatus>>,
     pub(crate) reuse: Reuse,
     line: UnixStream,
@@ -118,6 +119,7 @@ impl Process {
             gate,
             group,
             usage: Usage::new(group, contained.overhead),
+            memory_mb: function.memory_mb,
             exit,
             reuse,
             line: contained.line,
@@ -146,9 +148,14 @@ impl Process {
                 return Err(Ended::Stopped(Verdict::Exited(describe(status)))),
             () = self.overdue(limits::INIT) =>
                 return Err(Ended::Stopped(Verdict::TimedOut(limits::INIT))),
+            verdict = self.outgrown() => return Err(Ended::Stopped(verdict)),
         };
         match known {
             Phase::Ready => {
+                // One that grew since it was last looked at.
+                if let Some(verdict) = self.has_outgrown() {
+                    return Err(Ended::Stopped(verdict));
+                }
                 self.init = Some(began.elapsed().saturating_sub(self.api.paused()));
                 // The first call finds what every later one will.
                 let fresh = self.reuse != Reuse::Forks || self.refresh().await;
@@ -186,8 +193,7 @@ impl Process {
             },
             () = self.overdue(function.timeout) =>
                 Ended::Stopped(Verdict::TimedOut(function.timeout)),
-            used_mb = self.outgrown(function.memory_mb) =>
-                Ended::Stopped(Verdict::OutOfMemory { used_mb }),
+            verdict = self.outgrown() => Ended::Stopped(verdict),
         }
     }
 
@@ -208,14 +214,18 @@ impl Process {
     }
 
     /// Resolves when the process holds more memory than its function may.
-    async fn outgrown(&self, limit_mb: u32) -> u64 {
+    async fn outgrown(&self) -> Verdict {
         loop {
             tokio::time::sleep(limits::WATCH).await;
-            match self.usage.resident_mb(limit_mb) {
-                Some(used) if used > u64::from(limit_mb) => return used,
-                Some(_) | None => {}
+            if let Some(verdict) = self.has_outgrown() {
+                return verdict;
             }
         }
+    }
+
+    fn has_outgrown(&self) -> Option<Verdict> {
+        let used_mb = self.usage.above(self.memory_mb)?;
+        Some(Verdict::OutOfMemory { used_mb })
     }
 
     /// Whether the next call may have this process, after nothing of the last one is left in it.

@@ -8,7 +8,7 @@ use std::fs;
 use rustix::process::Pid;
 
 /// The processes below one child of the server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
     child: Pid,
     /// How many of the line from the child down are not the function's.
@@ -20,15 +20,15 @@ impl Usage {
         Usage { child, overhead }
     }
 
-    /// What they hold, in MB, exactly only if it is more than `limit_mb`; nothing where the kernel
-    /// does not tell.
-    pub(crate) fn resident_mb(&self, limit_mb: u32) -> Option<u64> {
+    /// What they hold, in MB, if it is more than `limit_mb`; nothing where the kernel does not tell.
+    pub(crate) fn above(&self, limit_mb: u32) -> Option<u64> {
         let all = self.processes();
-        let resident = sum(&all, "status", "VmRSS:")?;
-        if resident <= u64::from(limit_mb) || all.len() == 1 {
+        let more = |used: &u64| *used > u64::from(limit_mb);
+        let resident = sum(&all, "status", "VmRSS:").filter(more)?;
+        if all.len() == 1 {
             return Some(resident);
         }
-        Some(sum(&all, "smaps_rollup", "Pss:").unwrap_or(resident))
+        Some(sum(&all, "smaps_rollup", "Pss:").unwrap_or(resident)).filter(more)
     }
 
     /// The most that those which still live have held.

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Limits;
@@ -39,7 +40,11 @@ enum Controllers {
 
 /// The group of one jail.
 #[derive(Debug)]
-pub(crate) struct Group(Vec<PathBuf>);
+pub(crate) struct Group {
+    folders: Vec<PathBuf>,
+    /// Whose own folders go after those of its groups.
+    within: Arc<Cgroups>,
+}
 
 impl Cgroups {
     pub(crate) fn open() -> Result<Cgroups, Missing> {
@@ -52,13 +57,13 @@ impl Cgroups {
     }
 
     /// A group with these limits.
-    pub(crate) fn group(&self, limits: &Limits) -> io::Result<Group> {
+    pub(crate) fn group(self: &Arc<Self>, limits: &Limits) -> io::Result<Group> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut group = Group(vec![]);
+        let mut group = Group { folders: vec![], within: Arc::clone(self) };
         for parent in &self.parents {
             let folder = parent.folder.join(format!("jail-{number}"));
             fs::create_dir(&folder)?;
-            group.0.push(folder.clone());
+            group.folders.push(folder.clone());
             for (file, value) in parent.controllers.settings(limits) {
                 fs::write(folder.join(file), value)?;
             }
@@ -70,7 +75,7 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for parent in &self.parents {
-            // Jails that still end keep it; a later server clears it.
+            // Of a server that was stopped meanwhile, a later one clears it.
             let _ = fs::remove_dir(&parent.folder);
         }
     }
@@ -78,19 +83,44 @@ impl Drop for Cgroups {
 
 impl Group {
     pub(crate) fn add(&self, process: u32) -> io::Result<()> {
-        self.0
-            .iter()
-            .try_for_each(|folder| fs::write(folder.join("cgroup.procs"), process.to_string()))
+        let add = |folder: &PathBuf| fs::write(folder.join("cgroup.procs"), process.to_string());
+        self.folders.iter().try_for_each(add)
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for folder in &self.0 {
-            // A process that still ends keeps it; a later server clears it.
-            let _ = fs::remove_dir(folder);
+        let folders = std::mem::take(&mut self.folders);
+        let left = remove(folders);
+        if left.is_empty() {
+            return;
+        }
+        // Without a runtime the server is stopping, and a later one clears them.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(remove_when_empty(left, Arc::clone(&self.within)));
         }
     }
+}
+
+/// The kernel takes a moment to end the last processes of a group.
+async fn remove_when_empty(mut folders: Vec<PathBuf>, _within: Arc<Cgroups>) {
+    let mut pause = limits::CGROUP_PAUSE;
+    while !folders.is_empty() && pause < limits::CGROUP_PATIENCE {
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+        folders = remove(folders);
+    }
+    if !folders.is_empty() {
+        tracing::warn!(?folders, "a jail's cgroup stays, because something is still in it");
+    }
+}
+
+/// Those that are still there.
+fn remove(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    folders.retain(|folder| {
+        fs::remove_dir(folder).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+    });
+    folders
 }
 
 impl Controllers {
@@ -228,19 +258,24 @@ mod tests {
         .assert_eq(&told);
     }
 
-    #[test]
-    fn a_group_holds_what_is_added_and_goes_when_that_has_ended() {
-        // Where none can be made, the doctor says so.
-        let Ok(cgroups) = Cgroups::open() else { return };
+    #[tokio::test]
+    async fn a_group_holds_what_is_added_and_goes_when_that_has_ended() {
+        let cgroups = match Cgroups::open() {
+            Ok(cgroups) => Arc::new(cgroups),
+            Err(missing) => return eprintln!("no groups can be made here: {missing}"),
+        };
         let group = cgroups.group(&LIMITS).unwrap();
         let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
         group.add(sleeper.id()).unwrap();
         let inside = fs::read_to_string(format!("/proc/{}/cgroup", sleeper.id())).unwrap();
+        assert!(inside.contains("/jail-0\n"), "{inside}");
+        let folders = group.folders.clone();
+        drop(group);
+        assert!(folders.iter().all(|folder| folder.exists()), "{folders:?}");
         sleeper.kill().unwrap();
         sleeper.wait().unwrap();
-        let folders = group.0.clone();
-        drop(group);
-        assert!(inside.contains("/jail-0\n"), "{inside}");
-        assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");
+        while folders.iter().any(|folder| folder.exists()) {
+            tokio::task::yield_now().await;
+        }
     }
 }

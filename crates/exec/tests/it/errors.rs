@@ -57,6 +57,18 @@ async fn errors_of_the_handler_have_their_type_and_message() {
 }
 
 #[tokio::test]
+async fn a_handler_that_needs_too_much_memory_to_begin_is_told_so() {
+    check(
+        "HELD = b'x' * (100 << 20)\ndef handler(e, c): return 1",
+        expect![[r#"
+        Runtime.OutOfMemory, outcome known
+        RequestId: ID Error: Runtime exited with error: signal: killed
+    "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn an_exception_has_a_stack_trace_of_the_handler_only() {
     let bench = Bench::new(|_| ());
     let function =

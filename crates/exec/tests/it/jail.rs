@@ -163,6 +163,56 @@ def handler(event, context):
     println!("told all");
 }
 
+/// What runs as a server of its own; does nothing when it is run as a test of its own.
+#[tokio::test]
+async fn server_whose_jails_end() {
+    if std::env::var("EXEC_TEST_CGROUPS").is_err() {
+        return;
+    }
+    let mut most = 0;
+    {
+        let bench = Bench::jailed();
+        let function = bench.function("def handler(e, c): return 1").await;
+        for _ in 0..10 {
+            bench.answer(&function, json!(null)).await;
+            most = most.max(own_groups().len());
+            bench.functions.forget(&function.arn).await;
+        }
+    }
+    println!("{}", if most > 0 { "had groups" } else { "no groups can be made here" });
+    let began = std::time::Instant::now();
+    while !own_groups().is_empty() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", own_groups());
+        tokio::task::yield_now().await;
+    }
+    println!("told all");
+}
+
+/// Folders in which a server in this process has groups.
+fn own_groups() -> Vec<std::path::PathBuf> {
+    fn find(folder: &Path, own: &str, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(own) {
+                found.push(entry.path());
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                find(&entry.path(), own, found);
+            }
+        }
+    }
+    let mut found = vec![];
+    find(Path::new("/sys/fs/cgroup"), &format!("craton-{}-", std::process::id()), &mut found);
+    found
+}
+
+#[tokio::test]
+async fn the_groups_of_jails_go_with_them() {
+    let mut server = tokio::process::Command::new(std::env::current_exe().unwrap());
+    server.args(["--exact", "jail::server_whose_jails_end", "--nocapture"]);
+    let done = server.env("EXEC_TEST_CGROUPS", "1").output().await.unwrap();
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && told.contains("told all"), "{told}");
+}
+
 fn has_landlock() -> bool {
     use landlock::{AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr};
     let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);

@@ -182,6 +182,33 @@ async fn a_process_serves_one_call_at_a_time_and_the_cap_holds() {
 }
 
 #[tokio::test]
+async fn an_idle_process_that_outgrows_its_memory_is_stopped() {
+    let bench = Bench::new(|_| ());
+    let left_behind = "
+import socket, sys
+s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+s.sendall(b'!')
+s.recv(1)
+held = b'x' * (200 << 20)
+s.recv(1)
+";
+    let source = "
+import subprocess, sys
+def handler(event, context):
+    subprocess.Popen([sys.executable, 'left_behind.py', str(event['port'])])
+";
+    let files = [("main.py", source), ("left_behind.py", left_behind)];
+    let mut function = bench.deploy(&files, "main.handler").await;
+    function.memory_mb = 128;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let event = json!({ "port": listener.local_addr().unwrap().port() });
+    let (_, mut left_behind) = tokio::join!(bench.answer(&function, event), accept(&listener));
+    left_behind.write_all(b".").await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), left_behind.read(&mut [0])).await;
+    assert_eq!(ended.expect("it is stopped").unwrap_or(0), 0);
+}
+
+#[tokio::test]
 async fn an_idle_process_that_died_is_replaced() {
     let bench = Bench::new(|_| ());
     let function = bench.function("import os\ndef handler(e, c): return os.getpid()").await;
