@@ -3,7 +3,7 @@
 use tokio::process::Command;
 
 use crate::config::Config;
-use crate::functions::containment::{Containment, House};
+use crate::functions::containment::{Containment, House, Unhoused};
 use crate::functions::interpreter::{Interpreter, Kind, run};
 use crate::functions::{node, python};
 use crate::jail::letter::Layer;
@@ -28,22 +28,34 @@ pub async fn probe(config: &Config) -> Vec<Probe> {
 /// One line for what there is, and one for each layer that is not.
 async fn isolation(config: &Config) -> Vec<Probe> {
     let containment = Containment::new(config);
-    let refusal = containment.house().await.err();
+    let refusal = match containment.house().await {
+        Err(Unhoused::Lacks(why)) => Some(why),
+        // Told below.
+        Err(Unhoused::Busy(_)) | Ok(_) => None,
+    };
+    let house = containment.look_once().await;
     let line = |what: &str, found| Probe { what: what.to_owned(), found, named: false };
-    let mut probes = vec![match containment.look_once().await {
-        House::Process => line(
+    let mut probes = vec![match &house {
+        Err(busy) => line("isolation", Err(busy.clone())),
+        Ok(House::Jail { layers, .. }) if layers.manner.is_none() => line(
+            "isolation",
+            Err("functions have the rights of the server; none of the layers below could be had, \
+                 and functions.min_isolation = \"jail\" refuses calls then"
+                .to_owned()),
+        ),
+        Ok(House::Process) => line(
             "isolation",
             Err("functions have the rights of the server; set functions.isolation = \"jail\""
                 .to_owned()),
         ),
-        House::Jail { layers, .. } => {
+        Ok(House::Jail { layers, .. }) => {
             let there = Layer::ALL.iter().filter(|layer| layers.lacks(**layer).is_none());
             let there = there.map(|layer| layer.name()).collect::<Vec<_>>().join(", ");
             let level = if layers.shortfall().is_some() { "part of a jail" } else { "jail" };
             line("isolation", Ok(format!("{level}: {there}")))
         }
     }];
-    if let House::Jail { layers, .. } = containment.look_once().await {
+    if let Ok(House::Jail { layers, .. }) = house {
         probes.extend(layers.missing.iter().map(|missing| {
             let why = format!("{}; {}", missing.why, missing.layer.advice());
             line(&format!("isolation without {}", missing.layer.name()), Err(why))

@@ -17,7 +17,7 @@ use crate::functions::runtime::Launch;
 use crate::jail::backend::{Backend, Jail, Plain};
 use crate::jail::cgroup::Cgroups;
 use crate::jail::layers::Layers;
-use crate::jail::letter::Manner;
+use crate::jail::letter::{Manner, Missing};
 use crate::jail::{Bind, Limits, Spec};
 use crate::limits;
 
@@ -64,6 +64,15 @@ pub(crate) enum House {
     Process,
 }
 
+/// Why there is no place for a process.
+#[derive(Debug)]
+pub(crate) enum Unhoused {
+    /// For the moment.
+    Busy(String),
+    /// Which layer of what is demanded is missing.
+    Lacks(String),
+}
+
 impl Containment {
     pub(crate) fn new(config: &Config) -> Containment {
         Containment {
@@ -74,25 +83,35 @@ impl Containment {
         }
     }
 
-    /// Looks once what there is. The error says which layer of what is demanded is missing.
-    pub(crate) async fn house(&self) -> Result<&House, String> {
-        let house = self.look_once().await;
-        self.config.min_isolation.map_or(Ok(house), |least| house.at_least(least).map(|()| house))
+    /// Looks once what there is.
+    pub(crate) async fn house(&self) -> Result<&House, Unhoused> {
+        let house = self.look_once().await.map_err(Unhoused::Busy)?;
+        let least = self.config.min_isolation;
+        least.map_or(Ok(()), |least| house.at_least(least)).map_err(Unhoused::Lacks)?;
+        Ok(house)
     }
 
-    /// Whatever is demanded.
-    pub(crate) async fn look_once(&self) -> &House {
-        self.house.get_or_init(|| self.look()).await
+    /// Whatever is demanded. What failed because the machine was busy is looked at again next time.
+    pub(crate) async fn look_once(&self) -> Result<&House, String> {
+        let busy =
+            |missing| format!("this machine is too busy to say what jails it has: {missing}");
+        self.house.get_or_try_init(|| self.look()).await.map_err(busy)
     }
 
-    async fn look(&self) -> House {
-        match self.config.isolation {
+    async fn look(&self) -> Result<House, Missing> {
+        Ok(match self.config.isolation {
             Isolation::Process => House::Process,
             Isolation::Jail => {
                 let host_user = self.users.as_ref().map(Users::next);
-                let mut layers = Layers::probe(&self.init, host_user).await;
-                let cgroups = Cgroups::open().map(Arc::new);
-                let cgroups = cgroups.map_err(|missing| layers.missing.push(missing)).ok();
+                let mut layers = Layers::probe(&self.init, host_user).await?;
+                let cgroups = match Cgroups::open() {
+                    Ok(cgroups) => Some(Arc::new(cgroups)),
+                    Err(missing) if missing.passing => return Err(missing),
+                    Err(missing) => {
+                        layers.missing.push(missing);
+                        None
+                    }
+                };
                 for missing in &layers.missing {
                     let advice = missing.layer.advice();
                     tracing::warn!(
@@ -101,7 +120,7 @@ impl Containment {
                 }
                 House::Jail { layers, cgroups }
             }
-        }
+        })
     }
 
     /// What the operator lets a function see of this machine's folders.

@@ -41,7 +41,7 @@ use crate::config::Config;
 use crate::function::{CodeError, ExecError, Function, Invocation, Invoked};
 use crate::functions::answer::{answer_for_entrypoint, answer_for_start, call_once};
 use crate::functions::code::Packages;
-use crate::functions::containment::Containment;
+use crate::functions::containment::{Containment, Unhoused};
 use crate::functions::gate::Plan;
 use crate::functions::pool::Pool;
 use crate::functions::process::{Process, Start};
@@ -187,8 +187,8 @@ impl Functions {
     /// goes wrong here, because it finds no process.
     async fn prepare_next(&self, pool: &Arc<Pool>, call: &Invocation) {
         let function = &pool.function;
-        let single =
-            Reuse::of(function, self.0.containment.look_once().await.has_rooms()) == Reuse::Single;
+        let Ok(house) = self.0.containment.look_once().await else { return };
+        let single = Reuse::of(function, house.has_rooms()) == Reuse::Single;
         let idle = !single || !pool.is_empty() || *self.0.closing.borrow();
         if idle || pool.preparing.swap(true, Ordering::AcqRel) {
             return;
@@ -261,7 +261,12 @@ impl Inner {
             Unlaunched::Host(ExecError::NotSent(message))
         })?;
         let refused = |why| Unlaunched::Host(ExecError::Refused(format!("function {name}: {why}")));
-        let house = self.containment.house().await.map_err(refused)?;
+        let house = self.containment.house().await.map_err(|unhoused| match unhoused {
+            Unhoused::Lacks(why) => refused(why),
+            Unhoused::Busy(why) => {
+                Unlaunched::Host(ExecError::NotSent(format!("function {name}: {why}")))
+            }
+        })?;
         let mounts = self.containment.mounts(function, house).map_err(refused)?;
         let surroundings = &call.surroundings;
         let host = self.runtimes.places(code);

@@ -68,7 +68,7 @@ impl Contained {
             Ok(Reply::Failed(missing)) => Err(missing),
             Err(_) => {
                 let why = "its init ended without a word".to_owned();
-                Err(Missing { layer: Layer::Limits, why })
+                Err(Missing::lasting(Layer::Limits, why))
             }
         }
     }

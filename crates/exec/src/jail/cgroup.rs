@@ -168,7 +168,7 @@ fn divide(own: &Path) -> Result<Parent, Missing> {
         let here = fs::read_to_string(own.join("cgroup.procs")).at(layer, "cgroup.procs")?;
         if here.trim() != std::process::id().to_string() {
             let why = "other processes are in the server's cgroup".to_owned();
-            return Err(Missing { layer, why });
+            return Err(Missing::lasting(layer, why));
         }
         let server = own.join("server");
         fs::create_dir_all(&server).at(layer, "dividing the server's cgroup")?;

@@ -34,7 +34,7 @@ pub(crate) fn run() -> ! {
     let letter = match Letter::read(io::stdin().lock()) {
         Ok(letter) => letter,
         // The server is gone, or this was started by hand.
-        Err(error) => fail(&Missing { layer: Layer::Limits, why: format!("no letter: {error}") }),
+        Err(error) => fail(&Missing::lasting(Layer::Limits, format!("no letter: {error}"))),
     };
     close_others();
     let as_root = letter.manner.rooms && letter.manner.host_user.is_some();
@@ -44,7 +44,7 @@ pub(crate) fn run() -> ! {
         fail(&missing);
     }
     let Ok((from_inside, to_outside)) = io::pipe() else { exit(NOT_BUILT) };
-    match fork() {
+    match fork().at(Layer::Namespaces, "fork") {
         Ok(None) => {
             drop(from_inside);
             live(&letter, &to_outside.into())
@@ -53,7 +53,7 @@ pub(crate) fn run() -> ! {
             drop(to_outside);
             watch(pid1, File::from(OwnedFd::from(from_inside)))
         }
-        Err(error) => fail(&Missing { layer: Layer::Namespaces, why: format!("fork: {error}") }),
+        Err(missing) => fail(&missing),
     }
 }
 
@@ -297,10 +297,10 @@ fn confined(
         Ok(true) => {}
         Ok(false) => {
             let why = "this kernel has it not, or not switched on".to_owned();
-            Said::Without(Missing { layer: Layer::Landlock, why }).tell(telling);
+            Said::Without(Missing::lasting(Layer::Landlock, why)).tell(telling);
         }
         Err(error) => {
-            let missing = Missing { layer: Layer::Landlock, why: error.to_string() };
+            let missing = Missing::lasting(Layer::Landlock, error.to_string());
             Said::Without(missing).tell(telling);
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::backend::{Backend, Jail};
-use super::letter::{Layer, Manner, Missing};
+use super::letter::{At, Layer, Manner, Missing};
 use super::{Family, Limits, Spec};
 
 /// What there is, and the best way to build a jail of it.
@@ -20,16 +20,18 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// Tries the ways from the strongest to the weakest.
-    pub(crate) async fn probe(init: &Path, host_user: Option<u32>) -> Layers {
+    /// Tries the ways from the strongest to the weakest. The error is what stood in the way for the
+    /// moment: what there is cannot be told from that.
+    pub(crate) async fn probe(init: &Path, host_user: Option<u32>) -> Result<Layers, Missing> {
         let mut refused = vec![];
         for manner in manners(host_user) {
             match rehearse(init, manner).await {
-                Ok(without) => return Layers::of(Some(manner), refused, without),
+                Ok(without) => return Ok(Layers::of(Some(manner), refused, without)),
+                Err(missing) if missing.passing => return Err(missing),
                 Err(missing) => refused.push(missing),
             }
         }
-        Layers::of(None, refused, vec![])
+        Ok(Layers::of(None, refused, vec![]))
     }
 
     /// `refused`: what stood in the way of each stronger way.
@@ -44,7 +46,7 @@ impl Layers {
         let rest = format!("not without {first}");
         for layer in absent(manner) {
             if missing.iter().all(|known| known.layer != *layer) {
-                missing.push(Missing { layer: *layer, why: rest.clone() });
+                missing.push(Missing::lasting(*layer, rest.clone()));
             }
         }
         // What stood in the way of a stronger way and was found in a weaker one is there.
@@ -87,8 +89,8 @@ fn manners(host_user: Option<u32>) -> Vec<Manner> {
 /// Builds everything and starts nothing; the answer is what it went without.
 async fn rehearse(init: &Path, manner: Manner) -> Result<Vec<Missing>, Missing> {
     let jail = Jail { init: init.to_owned(), manner, cgroups: None };
-    let unbuilt = |error: std::io::Error| Missing { layer: Layer::Limits, why: error.to_string() };
-    let mut contained = jail.start(&nothing(), (Stdio::null(), Stdio::null())).map_err(unbuilt)?;
+    let started = jail.start(&nothing(), (Stdio::null(), Stdio::null()));
+    let mut contained = started.at(Layer::Limits, "starting its init")?;
     Ok(contained.built().await?.without)
 }
 
@@ -118,7 +120,7 @@ mod tests {
     #[track_caller]
     fn check(manner: Option<Manner>, refused: &[Layer], without: &[Layer], expected: &Expect) {
         let missing = |layers: &[Layer]| {
-            layers.iter().map(|layer| Missing { layer: *layer, why: "EPERM".to_owned() }).collect()
+            layers.iter().map(|layer| Missing::lasting(*layer, "EPERM")).collect()
         };
         let layers = Layers::of(manner, missing(refused), missing(without));
         let mut told: Vec<String> = layers.missing.iter().map(ToString::to_string).collect();

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Spec;
@@ -138,6 +139,21 @@ impl Layer {
 pub(crate) struct Missing {
     pub(crate) layer: Layer,
     pub(crate) why: String,
+    /// For want of something that there may be more of in a moment.
+    pub(crate) passing: bool,
+}
+
+impl Missing {
+    pub(crate) fn lasting(layer: Layer, why: impl Into<String>) -> Missing {
+        Missing { layer, why: why.into(), passing: false }
+    }
+}
+
+/// A machine that is busy, not one that refuses.
+fn is_passing(error: &io::Error) -> bool {
+    let busy = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
+    error.kind() == io::ErrorKind::TimedOut
+        || Errno::from_io_error(error).is_some_and(|number| busy.contains(&number))
 }
 
 impl fmt::Display for Missing {
@@ -153,7 +169,11 @@ pub(crate) trait At<T> {
 
 impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     fn at(self, layer: Layer, step: impl fmt::Display) -> Result<T, Missing> {
-        self.map_err(|error| Missing { layer, why: format!("{step}: {}", error.into()) })
+        self.map_err(|error| {
+            let error = error.into();
+            let passing = is_passing(&error);
+            Missing { layer, why: format!("{step}: {error}"), passing }
+        })
     }
 }
 

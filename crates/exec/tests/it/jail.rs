@@ -271,4 +271,38 @@ async fn an_init_that_cannot_be_started_leaves_nothing_but_a_process() {
         config.jail_init = Some("/nowhere".into());
     });
     assert!(bench.call(&function, json!({})).await.is_err());
+    let config = exec::Config {
+        isolation: Isolation::Jail,
+        jail_init: Some("/nowhere".into()),
+        ..exec::Config::default()
+    };
+    let probes = exec::probe(&config).await;
+    let told = probes[0].found.as_ref().unwrap_err();
+    assert!(told.starts_with("functions have the rights of the server"), "{told}");
+}
+
+#[tokio::test]
+async fn a_machine_that_was_busy_is_looked_at_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (init, seen) = (dir.path().join("init"), dir.path().join("seen"));
+    let reply = r#"{"Failed":{"layer":"Namespaces","why":"fork: busy","passing":true}}"#;
+    let (seen, real) = (seen.display(), env!("CARGO_BIN_EXE_jail-init"));
+    let script = format!(
+        "#!/bin/bash\nif [ -e {seen} ]; then exec -a craton-jail {real}; fi\n: >{seen}\n\
+         echo '{reply}' >&0\n"
+    );
+    // By a process of its own: one that another test starts meanwhile would inherit the open file, and
+    // what is open for writing cannot be executed.
+    let write = "printf '%s' \"$1\" >\"$0\" && chmod 755 \"$0\"";
+    let mut written = std::process::Command::new("sh");
+    written.args(["-c", write]).arg(&init).arg(script);
+    assert!(written.status().unwrap().success());
+    let bench = Bench::new(|config| {
+        config.isolation = Isolation::Jail;
+        config.jail_init = Some(init);
+    });
+    let function = bench.function("import os\ndef handler(e, c): return os.listdir('/tmp')").await;
+    let busy = bench.call(&function, json!({})).await.unwrap_err();
+    assert!(matches!(&busy, ExecError::NotSent(why) if why.contains("busy")), "{busy}");
+    assert_eq!(bench.answer(&function, json!({})).await, json!([]));
 }
