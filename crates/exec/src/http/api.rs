@@ -226,8 +226,11 @@ impl Journey<'_> {
     ) -> Result<ApiReply, ExecError> {
         let mut hop = first;
         for hops in 0..=limits::REDIRECTS {
-            let request = self.request(call, &hop, applied)?;
-            let answer = match self.exchange(request, applied).await {
+            let answer = match self.request(call, &hop, applied) {
+                Ok(request) => self.exchange(request, applied).await,
+                Err(unmade) => Err(unmade),
+            };
+            let answer = match answer {
                 Err(ExecError::NotSent(why) | ExecError::Refused(why)) if hops > 0 => {
                     return Err(behind(call, why));
                 }

@@ -37,7 +37,7 @@ impl HttpTool {
         let payload = body.bytes(limits::RESPONSE_BYTES).await.map_err(super::failed)?;
         let status = head.status;
         let retry_after = super::retry_after(&head.headers);
-        let log = format!("POST {url} answered {status}\n");
+        let log = format!("POST {} answered {status}\n", named(url));
         Ok(Invoked {
             payload,
             error: (!status.is_success()).then_some(FunctionError::Handled),
@@ -49,12 +49,18 @@ impl HttpTool {
     }
 }
 
+/// A URL as callers may read it: its query may hold a key.
+fn named(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
 fn request(
     url: &str,
     payload: Bytes,
     headers: &[(&'static str, &str)],
 ) -> Result<Request<Bytes>, ExecError> {
-    let refused = |what: String| ExecError::Refused(format!("tool at {url}: {what}"));
+    let at = named(url);
+    let refused = |what: String| ExecError::Refused(format!("tool at {at}: {what}"));
     if payload.len() > limits::REQUEST_BYTES {
         return Err(refused(format!("{} bytes are too large an event", payload.len())));
     }
@@ -68,4 +74,19 @@ fn request(
         request.headers_mut().insert(*name, value);
     }
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, request};
+
+    #[test]
+    fn what_a_caller_reads_of_a_url_ends_before_its_query() {
+        let url = "https://tool.example/hook?key=hunter2";
+        let refused = request(url, Bytes::new(), &[("x-craton", "\n")]).unwrap_err().to_string();
+        assert!(
+            refused.contains("tool.example/hook:") && !refused.contains("hunter2"),
+            "{refused}"
+        );
+    }
 }

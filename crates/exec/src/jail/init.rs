@@ -133,17 +133,12 @@ fn end_by(signal: i32) -> ! {
 fn live(letter: &Letter, to_outside: &OwnedFd) -> ! {
     match build(letter) {
         Err(missing) => fail(&missing),
-        Ok(house) => reside(letter, house, to_outside),
+        Ok(listening) => reside(letter, listening, to_outside),
     }
 }
 
-/// What pid 1 holds when the walls stand.
-struct House {
-    listening: Vec<TcpListener>,
-    without: Vec<Missing>,
-}
-
-fn build(letter: &Letter) -> Result<House, Missing> {
+/// The listeners are what pid 1 holds when the walls stand.
+fn build(letter: &Letter) -> Result<Vec<TcpListener>, Missing> {
     let Letter { spec, manner } = letter;
     let mut listening = vec![];
     if manner.rooms {
@@ -158,7 +153,7 @@ fn build(letter: &Letter) -> Result<House, Missing> {
     namespaces::drop_capabilities()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Layer::Capabilities, "dumpable")?;
     set_parent_process_death_signal(Some(Signal::KILL)).at(Layer::Limits, "death signal")?;
-    Ok(House { listening, without: vec![] })
+    Ok(listening)
 }
 
 /// Root builds before it changes its identity, in the host's numbers.
@@ -170,14 +165,14 @@ fn tenant(manner: Manner) -> mounts::Tenant {
 }
 
 /// Starts the process, hands the listeners over and reaps until it ends.
-fn reside(letter: &Letter, house: House, to_outside: &OwnedFd) -> ! {
-    let mut without = house.without;
+fn reside(letter: &Letter, listening: Vec<TcpListener>, to_outside: &OwnedFd) -> ! {
+    let mut without = vec![];
     let process = match start(letter, &mut without) {
         Ok(process) => process,
         Err(missing) => fail(&missing),
     };
-    say(&Reply::Started { without }, &house.listening);
-    drop(house.listening);
+    say(&Reply::Started { without }, &listening);
+    drop(listening);
     thread::spawn(move || heed(process));
     let status = reap(process);
     if let Some(signal) = status.terminating_signal() {

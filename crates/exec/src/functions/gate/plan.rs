@@ -91,6 +91,9 @@ impl Plan {
             return Ok(());
         };
         let at = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) if is_nobodys(address) => {
+                return Err(format!("{entry} cannot be reached: it is no host's address"));
+            }
             Ok(address) => self.own_address(address),
             Err(_) => self.address_of(&host).into(),
         };
@@ -163,6 +166,12 @@ impl Plan {
     }
 }
 
+/// No jail could have it as an address of its own, to listen there.
+fn is_nobodys(address: IpAddr) -> bool {
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    address.is_multicast() || address.is_unspecified() || broadcast
+}
+
 fn asked(tag: &str) -> Result<Vec<Entry>, EntryError> {
     tag.split_whitespace().map(str::parse).collect()
 }
@@ -188,6 +197,14 @@ mod tests {
     use super::Plan;
     use crate::config::Config;
     use crate::function::{Function, Surroundings};
+
+    #[test]
+    fn an_address_that_no_host_has_is_refused() {
+        for tag in ["224.0.0.1:80", "255.255.255.255:80", "0.0.0.0:80", "[ff02::1]:80", "[::]:80"] {
+            let mut plan = Plan::empty(net::egress::Rules::closed());
+            assert!(plan.add(&tag.parse().unwrap()).is_err(), "{tag}");
+        }
+    }
 
     fn check(hosts: &[&str], tag: &str, endpoint: &str, expected: &Expect) {
         let hosts = hosts.iter().map(|entry| entry.parse().unwrap()).collect();
