@@ -99,12 +99,37 @@ struct Call<'a> {
 
 /// What an operand stands for in a call.
 enum Found {
-    /// Of a name that leads through lists: each.
-    Values(Vec<Json>),
+    Values(Values),
     /// The call lacks it.
     Missing,
     /// The tool has no such argument, so the condition is not about this tool.
     Foreign,
+}
+
+/// Of a name that leads through lists: what stands in each.
+#[derive(Default)]
+struct Values {
+    all: Vec<Json>,
+    /// Some of what the name leads through lacks it.
+    gaps: bool,
+}
+
+impl Values {
+    fn one(value: Json) -> Values {
+        Values { all: vec![value], gaps: false }
+    }
+
+    /// The least that can be said of all of them together.
+    fn least(&self) -> Truth {
+        if self.gaps || self.all.is_empty() { Truth::Unknown } else { Truth::No }
+    }
+
+    /// With the items of lists in the place of the lists.
+    fn spread(self) -> Values {
+        let mut all = Vec::new();
+        self.all.into_iter().for_each(|value| spread(value, &mut all));
+        Values { all, ..self }
+    }
 }
 
 impl Call<'_> {
@@ -126,27 +151,47 @@ impl Call<'_> {
                 Found::Foreign => Truth::No,
                 Found::Missing => Truth::Unknown,
                 Found::Values(values) => {
-                    values.iter().map(truth_of).max().unwrap_or(Truth::Unknown)
+                    let values = values.spread();
+                    values.all.iter().map(truth_of).fold(values.least(), Truth::max)
                 }
             },
         }
     }
 
-    /// Any pair of values will do: `items.price > 100` asks for one such item.
+    /// Any pair of values will do: `items.price > 100` asks for one such item, `tags == 'vip'` for
+    /// one such tag. A list stays whole where `in` looks into it, or beside a list that is written out.
     fn compare(&self, left: &Expr, operator: Operator, right: &Expr) -> Truth {
-        let is_null = |expr: &Expr| matches!(expr, Expr::Value(Json::Null));
-        // What is not there is null to whoever asks for null.
-        let find = |expr: &Expr, other: &Expr| match self.find(expr) {
-            Found::Missing if is_null(other) => Found::Values(vec![Json::Null]),
-            found => found,
-        };
-        let (left, right) = match (find(left, right), find(right, left)) {
+        let (a, b) = match (self.beside(left, right), self.beside(right, left)) {
             (Found::Foreign, _) | (_, Found::Foreign) => return Truth::No,
             (Found::Missing, _) | (_, Found::Missing) => return Truth::Unknown,
-            (Found::Values(left), Found::Values(right)) => (left, right),
+            (Found::Values(a), Found::Values(b)) => (a, b),
         };
-        let pairs = left.iter().flat_map(|a| right.iter().map(move |b| (a, b)));
-        pairs.map(|(a, b)| compared(a, operator, b)).max().unwrap_or(Truth::Unknown)
+        let is_list = |expr: &Expr| matches!(expr, Expr::List(_));
+        let lists = is_list(left) || is_list(right);
+        let (a, b) = match operator {
+            Operator::In | Operator::NotIn => (a.spread(), b),
+            _ if lists => (a, b),
+            _ => (a.spread(), b.spread()),
+        };
+        let least = a.least().max(b.least());
+        let pairs = a.all.iter().flat_map(|a| b.all.iter().map(move |b| (a, b)));
+        pairs.map(|(a, b)| compared(a, operator, b)).fold(least, Truth::max)
+    }
+
+    /// An operand beside another: what is not there is null to whoever asks for null.
+    fn beside(&self, expr: &Expr, other: &Expr) -> Found {
+        let found = self.find(expr);
+        if !matches!(other, Expr::Value(Json::Null)) {
+            return found;
+        }
+        match found {
+            Found::Missing => Found::Values(Values::one(Json::Null)),
+            Found::Values(Values { mut all, gaps: true }) => {
+                all.push(Json::Null);
+                Found::Values(Values { all, gaps: false })
+            }
+            Found::Values(_) | Found::Foreign => found,
+        }
     }
 
     fn is_foreign(&self, expr: &Expr) -> bool {
@@ -161,8 +206,8 @@ impl Call<'_> {
 
     fn find(&self, expr: &Expr) -> Found {
         match expr {
-            Expr::Value(value) => Found::Values(vec![value.clone()]),
-            Expr::List(values) => Found::Values(vec![Json::Array(values.clone())]),
+            Expr::Value(value) => Found::Values(Values::one(value.clone())),
+            Expr::List(values) => Found::Values(Values::one(Json::Array(values.clone()))),
             Expr::Name(path) => self.named(path),
             // The parser compares operands only.
             Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Compare(..) => Found::Missing,
@@ -182,9 +227,9 @@ impl Call<'_> {
                 Found::Foreign
             };
         }
-        let mut values = Vec::new();
+        let mut values = Values::default();
         given.for_each(|(_, value)| reach(value, below, &mut values));
-        if values.is_empty() { Found::Missing } else { Found::Values(values) }
+        if values.all.is_empty() { Found::Missing } else { Found::Values(values) }
     }
 
     fn declares(&self, name: &str) -> bool {
@@ -197,27 +242,36 @@ impl Call<'_> {
 }
 
 /// What a path leads to inside a value, lists and texts that hold JSON looked through.
-fn reach(value: &Json, path: &[String], found: &mut Vec<Json>) {
+fn reach(value: &Json, path: &[String], found: &mut Values) {
     let Some((next, below)) = path.split_first() else {
-        found.push(value.clone());
+        found.all.push(value.clone());
         return;
     };
     match value {
-        Json::Object(members) => {
-            if let Some(member) = members.get(next) {
-                reach(member, below, found);
-            }
-        }
+        Json::Object(members) => match members.get(next) {
+            Some(member) => reach(member, below, found),
+            None => found.gaps = true,
+        },
         Json::Array(items) => items.iter().for_each(|item| reach(item, path, found)),
-        Json::String(text) => {
-            if let Some(held) = fields::held(text) {
-                // A text in a text is none that a function takes apart.
-                if !held.is_string() {
-                    reach(&held, path, found);
-                }
-            }
+        Json::String(text) => match fields::held(text) {
+            Some(held) => reach(&held, path, found),
+            None => found.gaps = true,
+        },
+        Json::Null | Json::Bool(_) | Json::Number(_) => found.gaps = true,
+    }
+}
+
+/// The items of a list, or of a text that holds one; all else, and a list without items, as it is.
+fn spread(value: Json, all: &mut Vec<Json>) {
+    match value {
+        Json::Array(items) if !items.is_empty() => {
+            items.into_iter().for_each(|item| spread(item, all));
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+        Json::String(text) => match fields::held(&text) {
+            Some(held) => spread(held, all),
+            None => all.push(Json::String(text)),
+        },
+        other => all.push(other),
     }
 }
 
@@ -254,16 +308,24 @@ fn equal(a: &Json, b: &Json) -> Truth {
             }
         }
         (Json::Number(_), _) | (_, Json::Number(_)) => ordered(a, b, Ordering::is_eq),
+        // Whether a list or an object is meant by a text is for a person to say.
+        _ if is_plain(a) != is_plain(b) => Truth::Unknown,
         _ => Truth::of(a == b),
     }
 }
 
-/// Numbers by size, also where they are written as text; texts by their letters.
+fn is_plain(value: &Json) -> bool {
+    !matches!(value, Json::Array(_) | Json::Object(_))
+}
+
+/// Numbers by size, also where they are written as text; texts by their letters, unless one of them
+/// is a number.
 fn ordered(a: &Json, b: &Json, holds: fn(Ordering) -> bool) -> Truth {
     let order = match (a, b) {
         (Json::String(a), Json::String(b)) => match (decimal(a), decimal(b)) {
             (Some(a), Some(b)) => a.partial_cmp(&b),
-            _ => Some(a.cmp(b)),
+            (None, None) => Some(a.cmp(b)),
+            (Some(_), None) | (None, Some(_)) => None,
         },
         _ => number(a).zip(number(b)).and_then(|(a, b)| a.partial_cmp(&b)),
     };

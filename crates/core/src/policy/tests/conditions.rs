@@ -74,6 +74,39 @@ fn words_lists_and_what_is_nested() {
 }
 
 #[test]
+fn what_a_list_or_an_object_says_to_a_plain_value() {
+    for tags in [json!(["new", "vip"]), json!("[\"new\", \"vip\"]"), json!([["vip"]])] {
+        let input = json!({"tags": tags});
+        for text in ["tags in ['vip']", "tags == 'vip'", "'vip' == tags", "tags >= 'vip'"] {
+            check(text, &input, true);
+        }
+        check("tags in ['old']", &input, false);
+        check("tags == 'old'", &input, false);
+        check("tags == null", &input, false);
+    }
+    check("'vip' not in tags", &json!({"tags": ["new", "vip"]}), false);
+    check("tags == ['new', 'vip']", &json!({"tags": ["new", "vip"]}), true);
+    check("tags == ['vip']", &json!({"tags": ["new", "vip"]}), false);
+    check("to == 'x'", &json!({"to": {"country": "JP"}}), true);
+    check("to == 'x'", &json!({"to": "{\"country\": \"JP\"}"}), true);
+    check("urgent == false", &json!({"urgent": {"yes": true}}), true);
+    for lacks in [json!({}), json!({"Price": 900}), json!(null), json!("dear")] {
+        let input = json!({"items": [{"price": 50}, lacks]});
+        check("items.price > 100", &input, true);
+        check("not items.price <= 100", &input, false);
+        check("items.price == null", &input, true);
+    }
+    check("items.price == null", &json!({"items": [{"price": 50}]}), false);
+}
+
+#[test]
+fn a_text_that_is_no_number_is_not_put_beside_one_by_its_letters() {
+    for (amount, asks) in [("1,000", true), ("$600", true), ("600", true), ("400", false)] {
+        check("amount > '500'", &json!({"amount": amount}), asks);
+    }
+}
+
+#[test]
 fn an_api_s_fields_go_by_their_names_on_the_wire() {
     let tool = operation();
     let asks = |text: &str, input: Json| Condition::parse(text).unwrap().asks(&tool, &input);
