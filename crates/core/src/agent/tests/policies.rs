@@ -2,7 +2,8 @@
 
 use expect_test::expect;
 
-use super::script::check;
+use super::script::{check, check_of, config};
+use crate::agent::config::{ParameterKind, Schema};
 
 #[test]
 fn a_call_above_a_threshold_goes_to_a_person_and_is_made_once_they_agree() {
@@ -167,6 +168,42 @@ fn equal_calls_of_one_reply_count_as_well() {
               assistant: u1 g__once{"x":1}, u2 g__once{"x":1}, u3 g__once{"x":1}
               user: u1 = a, u2 = b, u3 ! tool_loop
               assistant: "I kept asking for the same thing and learnt nothing new, so I stopped. Please rephrase the request or try again later."
+        "#]],
+    );
+}
+
+#[test]
+fn calls_of_one_reply_that_are_only_near_each_other_are_all_made() {
+    let mut config = config();
+    for group in &mut config.groups {
+        let Schema::Functions(functions) = &mut group.schema else { continue };
+        for function in functions {
+            let x = function.parameters.get_mut("x").expect("all have it");
+            x.kind = ParameterKind::Number;
+        }
+    }
+    check_of(
+        config,
+        "policy: {\"breaker\": {\"loop_calls\": 2}}; user: go; model: use g__read{x:59.91}, use g__read{x:59.92}, use g__read{x:59.93}; tool u1: a; tool u2: b; tool u3: c; model: ok",
+        &expect![[r#"
+            policy: {"breaker": {"loop_calls": 2}}
+            user: go
+              -> ask model 1
+            model: use g__read{x:59.91}, use g__read{x:59.92}, use g__read{x:59.93}
+              -> call u1 g__read{"x":59.91}
+              -> call u2 g__read{"x":59.92}
+              -> call u3 g__read{"x":59.93}
+            tool u1: a
+            tool u2: b
+            tool u3: c
+              -> ask model 2
+            model: ok
+              -> finish "ok"
+            history
+              user: "go"
+              assistant: u1 g__read{"x":59.91}, u2 g__read{"x":59.92}, u3 g__read{"x":59.93}
+              user: u1 = a, u2 = b, u3 = c
+              assistant: "ok"
         "#]],
     );
 }

@@ -10,7 +10,6 @@ use crate::agent::config::Executor;
 use crate::agent::state::{Progress, Turn, Use};
 use crate::agent::tool::{self, Effect, Tool};
 use crate::policy::ToolPolicy;
-use crate::policy::looping::near;
 
 /// The effect class of a tool's calls.
 pub(super) fn effect(tool: &Tool, policy: &ToolPolicy) -> Effect {
@@ -22,7 +21,8 @@ pub(super) fn effect(tool: &Tool, policy: &ToolPolicy) -> Effect {
 }
 
 /// What the model is told of a call that comes once too often. Equal calls of one reply count
-/// before they are made: none of them can have brought anything new.
+/// before they are made: none of them can have brought anything new. Of calls that are only near
+/// each other nobody knows that before their results are in.
 pub(super) fn goes_round(
     turn: &Turn,
     ordinal: usize,
@@ -34,7 +34,7 @@ pub(super) fn goes_round(
     let beside = turn.uses.iter().take(ordinal).filter(|other| {
         !matches!(other.progress, Progress::Closed(..))
             && other.tool_use.name == tool.name
-            && near(&other.tool_use.input, input, effect)
+            && equal(tool, &other.tool_use.input, input)
     });
     let beside = u32::try_from(beside.count()).unwrap_or(u32::MAX);
     let before = turn.rounds.so_far(&tool.name, input, effect).saturating_add(beside);
@@ -47,6 +47,11 @@ pub(super) fn goes_round(
         );
         tool::short_error("tool_loop", &what, "it was not called again")
     })
+}
+
+fn equal(tool: &Tool, other: &Json, input: &Json) -> bool {
+    let other = tool::check_arguments(tool, other);
+    other.is_ok_and(|other| tool::canonical(&other) == tool::canonical(input))
 }
 
 /// Which of these tool uses a policy puts before a person, and why.
