@@ -196,12 +196,7 @@ impl Executors {
         // Tags belong to the function, not to a version of it.
         let found = self.store.get::<FunctionRecord>(tenant, name).await?;
         let tagged = found.map(|f| tagged_policy(&f.value.tags, tool)).unwrap_or_default();
-        let of_function = [name, function].into_iter();
-        let of_function = of_function.filter_map(|key| self.policies.get(key).cloned());
-        let of_tool = [format!("{name}:{tool}"), format!("{function}:{tool}")];
-        let of_tool = of_tool.iter().filter_map(|key| self.policies.get(key));
-        let set = of_function.chain(of_tool.map(ToolPolicy::of_tool));
-        Ok(set.fold(tagged, |below, policy| policy.over(below)))
+        Ok(set_over(&self.policies, function, tool, tagged))
     }
 }
 
@@ -281,6 +276,22 @@ fn names(function: &str) -> [&str; 3] {
     [function, plain, function_name(function)]
 }
 
+/// What is set for a tool under any of its function's names, a closer name over a wider one, over
+/// what stands below.
+fn set_over(
+    policies: &BTreeMap<String, ToolPolicy>,
+    function: &str,
+    tool: &str,
+    below: ToolPolicy,
+) -> ToolPolicy {
+    let [exact, plain, name] = names(function);
+    let names = [name, plain, exact];
+    let of_function = names.into_iter().filter_map(|key| policies.get(key).cloned());
+    let of_tool = names.into_iter().filter_map(|key| policies.get(&format!("{key}:{tool}")));
+    let set = of_function.chain(of_tool.map(ToolPolicy::of_tool));
+    set.fold(below, |below, policy| policy.over(below))
+}
+
 fn refused(function: &str, why: &str) -> ToolError {
     ExecError::Refused(format!("function {function}: {why}")).into()
 }
@@ -317,5 +328,34 @@ fn spec(record: FunctionRecord, asked: Option<&str>) -> exec::Function {
         clean: false,
         code: record.code,
         allow_hosts: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(keys: &[&str], function: &str) -> Option<f64> {
+        let numbered = (1..).zip(keys).map(|(number, key)| {
+            let timeout_seconds = Some(f64::from(number));
+            ((*key).to_owned(), ToolPolicy { timeout_seconds, ..ToolPolicy::default() })
+        });
+        let policies = numbered.collect();
+        set_over(&policies, function, "pay", ToolPolicy::default()).timeout_seconds
+    }
+
+    #[test]
+    fn what_is_set_under_an_arn_holds_for_its_versions_and_aliases() {
+        const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:refund";
+        for end in ["", ":1", ":prod", ":$LATEST"] {
+            let function = format!("{ARN}{end}");
+            assert_eq!(times(&[ARN], &function), Some(1.0), "{function}");
+            assert_eq!(times(&[&format!("{ARN}:pay")], &function), Some(1.0), "{function}");
+            assert_eq!(times(&[ARN, "refund"], &function), Some(1.0), "{function}");
+            assert_eq!(times(&["refund:pay", ARN], &function), Some(1.0), "{function}");
+        }
+        let prod = format!("{ARN}:prod");
+        assert_eq!(times(&[&prod, ARN, "refund"], &prod), Some(1.0), "its own word counts");
+        assert_eq!(times(&[&prod], ARN), None);
     }
 }
