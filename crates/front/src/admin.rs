@@ -1,6 +1,6 @@
-//! Craton's own door, `/_craton/v1`: one permission for all of it, answers in plain JSON.
+//! Craton's own door, `/_craton/v1`: answers in plain JSON.
 //!
-//! What the paths answer is `api::admin`'s; here stands only who may pass. `docs/openapi` describes
+//! What the paths answer, and which permission each needs, is `api::admin`'s; here stands only who may pass. `docs/openapi` describes
 //! it, and only grows.
 
 use api::Caller;
@@ -17,9 +17,6 @@ use crate::stream::EventBody;
 use crate::{answer, limits, page};
 
 pub(crate) const PREFIX: &str = "/_craton/v1";
-
-/// The permission behind every path but [`HEALTH`].
-pub(crate) const ACTION: &str = "craton:Admin";
 
 /// Says only that the server answers, so it asks for no credentials.
 pub(crate) const HEALTH: (&str, &str) = ("GET", "/health");

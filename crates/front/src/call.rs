@@ -325,7 +325,7 @@ async fn show(
         Some(caller) => caller,
         None => admit(front, parts, incoming, Place::default(), limits::BODY_OTHER).await?.caller,
     };
-    front.auth.authorize(&caller, admin::ACTION, &"*")?;
+    front.auth.authorize(&caller, api::admin::ADMIN, &"*")?;
     let asked = api::page::Asked { path, query: parts.uri.query().unwrap_or_default(), nonce };
     api::page::render(&cx(front, parts, caller, id), &asked).await
 }
@@ -356,7 +356,8 @@ async fn enter(
             (caller, body, room)
         }
     };
-    front.auth.authorize(&caller, admin::ACTION, &"*")?;
+    let action = api::admin::action(parts.method.as_str(), path);
+    front.auth.authorize(&caller, action, &"*")?;
     if (parts.method.as_str(), path) == admin::LINKS {
         return admin::link(front, caller, parts.uri.query().unwrap_or_default());
     }

@@ -58,7 +58,8 @@ pub struct Key {
     /// Twelve digits: the account that the key's resources belong to.
     pub account: String,
     /// IAM actions the key may use, such as `bedrock:InvokeAgent` or `lambda:*`. Without the list:
-    /// all of AWS's. Craton's own door needs `craton:*` or `craton:Admin` in the list.
+    /// all of AWS's. Craton's own door needs `craton:*` or `craton:Admin` in the list,
+    /// and to resolve or undo calls of tools `craton:*` or `craton:ResolveEffect`.
     pub actions: Option<Vec<String>>,
 }
 

@@ -66,8 +66,28 @@ pub struct Event {
     pub data: Json,
 }
 
+/// The permission behind the door.
+pub const ADMIN: &str = "craton:Admin";
+/// That to say what became of a tool's call, and to take one back: whoever may look at runs may not
+/// move somebody's money by that alone.
+const RESOLVE: &str = "craton:ResolveEffect";
+
+/// The permission that a request needs, in IAM's manner.
+pub fn action(method: &str, path: &str) -> &'static str {
+    let parts = parts(path);
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match (method, parts.as_slice()) {
+        ("POST", ["runs", _, "effects", ..]) => RESOLVE,
+        _ => ADMIN,
+    }
+}
+
+fn parts(path: &str) -> Vec<String> {
+    path.trim_start_matches('/').split('/').map(decoded).collect()
+}
+
 pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
-    let parts: Vec<String> = asked.path.trim_start_matches('/').split('/').map(decoded).collect();
+    let parts = parts(asked.path);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let answer = match (asked.method, parts.as_slice()) {
         ("GET", ["runs"]) => runs::list(cx, asked.query).await,

@@ -47,6 +47,56 @@ async fn the_door_opens_in_dev_mode_and_for_keys_that_name_it() {
     expect![[r#"HTTP/1.1 403 Forbidden {"code":"MissingAuthenticationTokenException","message":"Missing Authentication Token","requestId":"request-2"}"#]].assert_eq(&unsigned);
 }
 
+/// A request to the door, signed as [`key`] signs.
+fn signed(access_key: &str, method: &str, path: &str) -> String {
+    let secret = key(access_key, None).secret_key.unwrap();
+    let (session_token, region, service) = (None, "us-east-1", "craton");
+    let signer =
+        net::sigv4::Signer { access_key, secret_key: &secret, session_token, region, service };
+    let headers = http::HeaderMap::new();
+    let (host, query, body) = ("localhost", "", &b""[..]);
+    let unsigned = net::sigv4::Unsigned { method, host, path, query, headers: &headers, body };
+    let added = signer.sign(&unsigned, NOW).unwrap();
+    let lines = added.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+    let lines: Vec<String> = lines.collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    request(&format!("{method} {path}"), &lines, "")
+}
+
+#[tokio::test]
+async fn calls_are_resolved_and_taken_back_by_keys_that_name_that_permission() {
+    let keys = vec![
+        key("LOOKS", Some(&["*", "craton:Admin"])),
+        key("RESOLVES", Some(&["craton:ResolveEffect"])),
+        key("BOTH", Some(&["craton:*"])),
+    ];
+    let config = Config { dev: false, keys, ..Config::default() };
+    let server = Server::start(config, api::ops::find).await;
+    let mut told = String::new();
+    for (method, path) in [
+        ("GET", "/runs/r/effects"),
+        ("POST", "/runs/r/cancel"),
+        ("POST", "/runs/r/effects/k/resolve"),
+        ("POST", "/runs/r/%65ffects/k/undo"),
+    ] {
+        told.push_str(&format!("{method} {path}:"));
+        for key in ["LOOKS", "RESOLVES", "BOTH"] {
+            let path = format!("{}{path}", admin::PREFIX);
+            let answer = server.send(&signed(key, method, &path)).await;
+            let denied = answer.contains("is not authorized to perform");
+            told.push_str(&format!(" {key} {} {denied};", &answer[9..12]));
+        }
+        told.push('\n');
+    }
+    expect![[r#"
+        GET /runs/r/effects: LOOKS 404 false; RESOLVES 403 true; BOTH 404 false;
+        POST /runs/r/cancel: LOOKS 404 false; RESOLVES 403 true; BOTH 404 false;
+        POST /runs/r/effects/k/resolve: LOOKS 403 true; RESOLVES 404 false; BOTH 404 false;
+        POST /runs/r/%65ffects/k/undo: LOOKS 403 true; RESOLVES 404 false; BOTH 404 false;
+    "#]]
+    .assert_eq(&told);
+}
+
 #[tokio::test]
 async fn pages_and_the_door_take_the_same_signatures() {
     let dev = Server::start(Config::default(), api::ops::find).await;
