@@ -188,7 +188,7 @@ def handler(event, context):
     how = event.get("how")
     if how == "limit": resource.prlimit(maker, resource.RLIMIT_STACK, (1234567, 1234567))
     if how == "processor": os.sched_setaffinity(maker, {min(os.sched_getaffinity(0))})
-    if how == "nice": os.setpriority(os.PRIO_PROCESS, maker, 7)
+    if how == "nice": os.setpriority(os.PRIO_PROCESS, maker, 19)
     if how == "stop": os.kill(maker, signal.SIGSTOP)
     if how == "output":
         fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_NONBLOCK)
