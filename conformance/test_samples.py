@@ -111,8 +111,10 @@ TABLE = [
          "The server's log names it.",
          logs="response.responseCode"),
     runs("handler_of_api_gateway.py",
-         "error: response_malformed: the answer is one for API Gateway (statusCode, body); a function of an action "
-         'group answers {"messageVersion": "1.0", "response": {"actionGroup": …}}; tell the user',
+         "error: unknown_outcome: the reply of weather__get_weather was lost (it cannot be read: response_malformed: "
+         "the answer is one for API Gateway (statusCode, body); a function of an action group answers "
+         '{"messageVersion": "1.0", "response": {"actionGroup": …}}; tell the user); its outcome is unknown: do not '
+         "repeat it, tell the user that a person has to look",
          "Answer `messageVersion` and `response` as `agent_from_start_to_answer.py` does. The model reads the error "
          "and apologises in its own words; the server's log has it as it is.",
          logs="a tool's answer cannot be read"),

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use craton_core::agent::event::{Call, Deferred, Event, Intent, Outcome, ToolReturned};
+use craton_core::agent::event::{
+    Call, Conduct, Deferred, Event, Fallback, Intent, Outcome, ToolReturned,
+};
 use craton_core::agent::state::{Turn, within};
 use craton_core::agent::tool::{self, Effect, Tool};
 use craton_core::agent::turn::Agent;
@@ -81,8 +83,13 @@ impl From<CommitError> for CallbackError {
     }
 }
 
-/// The event of a call whose tool said that its result comes later.
-pub(crate) fn deferred(inner: &Inner, call: &Call, pending: tool::Pending) -> Event {
+/// The event of a call whose tool, or whose fallback, said that its result comes later.
+pub(crate) fn deferred(
+    inner: &Inner,
+    call: &Call,
+    pending: tool::Pending,
+    fallback: Option<Fallback>,
+) -> Event {
     let (since, longest) = (inner.clock.now(), inner.limits.pending_millis);
     let wanted = pending.deadline_seconds.map(|seconds| i64::from(seconds) * 1000);
     Event::Deferred(Deferred {
@@ -92,6 +99,7 @@ pub(crate) fn deferred(inner: &Inner, call: &Call, pending: tool::Pending) -> Ev
         since,
         due: since + wanted.unwrap_or(longest).min(longest),
         doubt: None,
+        fallback,
     })
 }
 
@@ -111,7 +119,11 @@ pub(crate) fn look(inner: &Arc<Inner>, run: &mut Run, flights: &mut Flights) {
             && let Some(place) = run.place(&path)
         {
             let owed = json!({"pending": {"token": deferred.token}});
-            let request = run.sender(place).request(&call, Some(owed));
+            let mut request = run.sender(place).request(&call, Some(owed));
+            // Only whoever took the call owes its result: another would perform it.
+            if let Some(fallback) = &deferred.fallback {
+                request.function.clone_from(&fallback.function);
+            }
             let (inner, agent) = (inner.clone(), place.agent.clone());
             flights.begin(path, async move {
                 match agent.tool(&call.tool) {
@@ -142,7 +154,9 @@ fn expired(call: &Call, deferred: &Deferred, now: i64) -> Event {
 
 fn returned(call: &Call, deferred: &Deferred, now: i64, outcome: Outcome) -> Event {
     let millis = u64::try_from(now - deferred.since).unwrap_or(0);
-    Event::ToolReturned(ToolReturned::new(&call.tool_use_id, outcome, millis))
+    let returned = ToolReturned::new(&call.tool_use_id, outcome, millis);
+    let conduct = Conduct { fallback: deferred.fallback.clone(), ..returned.conduct };
+    Event::ToolReturned(ToolReturned { conduct, ..returned })
 }
 
 /// Asks a tool for the result that it owes. No answer is no news: it is asked again in time.
@@ -159,7 +173,10 @@ async fn poll(
     };
     let now = inner.clock.now();
     match heard {
-        tool_call::Heard::Outcome(outcome) => returned(call, &deferred, now, outcome),
+        tool_call::Heard::Outcome(mut outcome) => {
+            tool_call::cut(&mut outcome, inner.turn.tool_answer_bytes);
+            returned(call, &deferred, now, outcome)
+        }
         tool_call::Heard::Pending(pending) => Event::Deferred(Deferred {
             token: pending.token.unwrap_or(deferred.token),
             poll_seconds: pending.poll_seconds.or(deferred.poll_seconds),

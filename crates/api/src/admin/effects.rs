@@ -128,9 +128,10 @@ pub(super) async fn undo(cx: &Cx, id: &str, key: &str) -> Result<Json, Fault> {
         UndoError::NoRun(id) => Fault::not_found("run, request or session", &id),
         UndoError::NoEffect(key) => Fault::not_found("effect", &key),
         UndoError::NoUndo { .. } | UndoError::Unfit { .. } => Fault::validation(error.to_string()),
-        UndoError::Undone(_) | UndoError::UnderWay(_) | UndoError::NotDone { .. } => {
-            Fault::conflict(error.to_string())
-        }
+        UndoError::Undone(_)
+        | UndoError::UnderWay(_)
+        | UndoError::InDoubt { .. }
+        | UndoError::NotDone { .. } => Fault::conflict(error.to_string()),
         UndoError::Store(error) => Fault::internal(error),
     })?;
     let undone = row.undo.as_ref().filter(|undo| undo.state == UndoState::Done);

@@ -689,6 +689,9 @@ pub struct Deferred {
     /// The reply was lost, for this reason: what the turn waits for is a person who looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
+    /// Who took the call, and owes its result, if not the tool itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
 }
 
 /// The question that ends a turn; the user's answer is the session's next input.

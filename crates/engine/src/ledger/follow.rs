@@ -22,6 +22,8 @@ pub(crate) struct Opened {
     step: u32,
     ordinal: u32,
     call: Call,
+    /// Who has it, if not the tool itself.
+    fallback: Option<String>,
     /// Its reply was lost, and a person is waited for.
     doubt: Option<String>,
 }
@@ -35,9 +37,9 @@ pub(crate) fn open_effects(turn: &Turn) -> Vec<Opened> {
 
 fn collect(turn: &Turn, place: &mut (Vec<String>, Vec<String>), found: &mut Vec<Opened>) {
     for (ordinal, used) in (0..).zip(&turn.uses) {
-        let doubt = match &used.progress {
-            Progress::Asked => None,
-            Progress::Pending(deferred) => deferred.doubt.clone(),
+        let (doubt, fallback) = match &used.progress {
+            Progress::Asked => (None, None),
+            Progress::Pending(deferred) => (deferred.doubt.clone(), deferred.fallback.clone()),
             Progress::New | Progress::Closed(..) => continue,
         };
         let changes = used.call.as_ref().filter(|call| call.effect != Effect::Read);
@@ -47,6 +49,7 @@ fn collect(turn: &Turn, place: &mut (Vec<String>, Vec<String>), found: &mut Vec<
             step: turn.steps,
             ordinal,
             call: call.clone(),
+            fallback: fallback.map(|fallback| fallback.function),
             doubt,
         }));
     }
@@ -97,7 +100,7 @@ impl Opened {
             step: self.step,
             ordinal: self.ordinal,
             tool: self.call.tool.clone(),
-            function: self.call.target.clone(),
+            function: self.fallback.as_ref().unwrap_or(&self.call.target).clone(),
             arguments,
             arguments_digest,
             effect: self.call.effect,
@@ -131,6 +134,9 @@ impl Opened {
         // Whoever found out did not see the attempts.
         let heard = returned.filter(|returned| returned.ruling.is_none());
         row.attempts = heard.map(|returned| returned.conduct.attempts);
+        if let Some(fallback) = returned.and_then(|returned| returned.conduct.fallback.as_ref()) {
+            row.function.clone_from(&fallback.function);
+        }
         if let Some(returned) = returned.filter(|returned| returned.ruling.is_some()) {
             row.ruling = returned.ruling.clone();
             row.result = match &returned.outcome {

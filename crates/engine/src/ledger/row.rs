@@ -29,7 +29,7 @@ pub struct LedgerRow {
     pub step: u32,
     pub ordinal: u32,
     pub tool: String,
-    /// The function's ARN.
+    /// The function that took it: the tool's, by its ARN, or the fallback.
     pub function: String,
     /// Canonical JSON, cut after some length.
     pub arguments: String,

@@ -3,7 +3,7 @@
 //! The run is over by then, so the row itself carries the promise: it says that the undo is intended
 //! before the tool is called, with a timer that takes it up after a crash, and then what came of it.
 //! The undo has a key of its own, which follows from the key of the call, so the tool can tell that
-//! it is asked again. A call is taken back once.
+//! it is asked again where its class allows that. A call is taken back once.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +45,11 @@ pub enum UndoError {
     Undone(String),
     #[error("the call {0} is being taken back")]
     UnderWay(String),
+    #[error(
+        "nobody knows whether the call {key} was taken back, and {tool} may not be called twice; \
+         look there"
+    )]
+    InDoubt { key: String, tool: String },
     #[error("the call {key} is {}, so there is nothing to take back{advice}", state.word())]
     NotDone { key: String, state: State, advice: &'static str },
     #[error("{tool} names no undo; set `undo` for it under [tools]")]
@@ -86,6 +91,10 @@ impl Engine {
             return Err(UndoError::UnderWay(key.to_owned()));
         };
         let plan = Plan::of(inner, tenant, &found.value).await?;
+        let doubt = found.value.undo.as_ref().filter(|undo| undo.state == UndoState::Ambiguous);
+        if doubt.is_some() && !plan.call.effect.may_repeat() {
+            return Err(UndoError::InDoubt { key: key.to_owned(), tool: plan.tool });
+        }
         let row = intend(inner, tenant, found, (&plan.tool, by)).await?;
         let became = perform(inner, plan).await;
         Ok(conclude(inner, tenant, row, became).await?)
@@ -129,6 +138,7 @@ fn may_be_undone(row: &LedgerRow) -> Result<(), UndoError> {
 struct Plan {
     agent: Arc<Agent>,
     tool: String,
+    policy: ToolPolicy,
     call: Call,
     request: ToolCall,
 }
@@ -147,9 +157,14 @@ impl Plan {
         let (events, _) = journal::load(inner, tenant, &row.run).await?;
         let made = Made::find(&events, &row.key);
         let made = made.ok_or_else(|| unfit("its run's journal does not have it".to_owned()))?;
-        let call = made.undo_call(undo, inner.clock.now()).map_err(unfit)?;
+        if row.function != made.call.target {
+            return Err(unfit(format!("{} took it in place of its tool; see there", row.function)));
+        }
+        let policy = policy_of(inner, tenant, undo).await?.unwrap_or_default();
+        let effect = policy.effect.or(undo.effect).unwrap_or_default();
+        let call = made.undo_call(undo, effect, inner.clock.now()).map_err(unfit)?;
         let request = made.request((tenant, &run.value), &agent, &call);
-        Ok(Plan { tool: undo.name.clone(), agent: agent.clone(), call, request })
+        Ok(Plan { tool: undo.name.clone(), agent: agent.clone(), policy, call, request })
     }
 }
 
@@ -161,13 +176,24 @@ async fn undo_tool<'a>(
 ) -> Result<&'a Tool, UndoError> {
     let none = || UndoError::NoUndo { tool: row.tool.clone() };
     let tool = agent.tool(&row.tool).ok_or_else(none)?;
-    let (function, name) = action(tool).ok_or_else(none)?;
-    let policy = inner.tools.policy(tenant, &function, &name).await?;
+    let policy = policy_of(inner, tenant, tool).await?.ok_or_else(none)?;
     let undo = policy.undo.ok_or_else(none)?;
     doubt::sibling(agent, tool, &undo).ok_or_else(|| {
         let why = format!("its undo {undo} is no tool of group {} that runs here", tool.group);
         UndoError::Unfit { key: row.key.clone(), why }
     })
+}
+
+/// `None` for a tool that does not run here.
+async fn policy_of(
+    inner: &Inner,
+    tenant: &Tenant,
+    tool: &Tool,
+) -> Result<Option<ToolPolicy>, StoreError> {
+    match action(tool) {
+        Some((function, name)) => inner.tools.policy(tenant, &function, &name).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A call as its run's journal has it.
@@ -206,7 +232,7 @@ impl<'a> Made<'a> {
 
     /// The arguments of the undo: those of the call, and for what they lack the result's members of
     /// the same names.
-    fn undo_call(&self, undo: &Tool, now: i64) -> Result<Call, String> {
+    fn undo_call(&self, undo: &Tool, effect: Effect, now: i64) -> Result<Call, String> {
         let result: Json =
             self.result.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let declared = undo.input["properties"].as_object();
@@ -230,7 +256,7 @@ impl<'a> Made<'a> {
             target: target.clone(),
             input,
             key: undo_key(&self.call.key),
-            effect: Effect::Keyed,
+            effect,
             at: now,
             send_by: None,
         })
@@ -303,17 +329,9 @@ fn timer(key: &str) -> String {
 /// Calls the tool; how that ended, and its words.
 async fn perform(inner: &Inner, plan: Plan) -> (UndoState, String) {
     let tool = plan.agent.tool(&plan.tool).expect("the plan was made of it");
-    let policy = match action(tool) {
-        Some((function, name)) => inner.tools.policy(&plan.request.tenant, &function, &name).await,
-        None => Ok(ToolPolicy::default()),
-    };
-    let policy = match policy {
-        Ok(policy) => policy,
-        Err(error) => return (UndoState::Failed, error.to_string()),
-    };
-    let event = conduct::call_tool(inner, tool, &plan.call, &policy, plan.request).await;
+    let event = conduct::call_tool(inner, tool, &plan.call, &plan.policy, plan.request).await;
     let Event::ToolReturned(returned) = event else {
-        let later = "the tool says that it answers later; ask again";
+        let later = "the tool says that it answers later";
         return (UndoState::Ambiguous, later.to_owned());
     };
     match returned.outcome {
@@ -377,7 +395,11 @@ async fn go_on(inner: &Inner, timer: &Timer) -> Result<(), UndoError> {
         return Ok(inner.store.commit(batch).await?);
     };
     let became = match Plan::of(inner, &timer.tenant, &row.value).await {
-        Ok(plan) => perform(inner, plan).await,
+        Ok(plan) if plan.call.effect.may_repeat() => perform(inner, plan).await,
+        Ok(plan) => {
+            let why = format!("it was interrupted, and {} may not be called twice", plan.tool);
+            (UndoState::Ambiguous, why)
+        }
         Err(UndoError::Store(error)) => return Err(error.into()),
         // The crash may have come after the tool was called.
         Err(why) => (UndoState::Ambiguous, why.to_string()),

@@ -163,6 +163,8 @@ pub(crate) enum Mishap {
     /// It may have taken effect, and answers 503.
     Broke,
     Panic,
+    /// It takes effect, and answers with a page.
+    Garbled,
     /// The tool takes the call, says after so many seconds that its result comes later, under
     /// `job-ARGUMENT`, and wants to be asked again after so many.
     Later(u64, Option<u32>),
@@ -291,8 +293,14 @@ impl Tools for Arc<World> {
                 return Err(ExecError::NotSent("nobody is there".to_owned()).into());
             }
             if call.function == REPLICA {
-                self.calls.lock().expect("no panic").push(format!("replica {function} {x}"));
-                return Ok(self.answer(&event, x, None));
+                let token = event["craton"]["pending"]["token"].as_str();
+                let asked = token.map(|token| format!("{token} asked for"));
+                let asked = asked.unwrap_or_else(|| format!("{function} {x}"));
+                self.calls.lock().expect("no panic").push(format!("replica {asked}"));
+                return Ok(match mishap {
+                    Some(Mishap::Later(_, poll)) => later(x, poll),
+                    _ => self.answer(&event, x, None),
+                });
             }
             match event["craton"]["pending"]["token"].as_str() {
                 Some(token) => self.asked_again(token),
@@ -326,6 +334,10 @@ impl Tools for Arc<World> {
                     tokio::time::sleep(Duration::from_secs(seconds)).await;
                     Ok(later(x, poll))
                 }
+                Some(Mishap::Garbled) => Ok(Invoked {
+                    payload: Bytes::from_static(b"<html>welcome</html>"),
+                    ..self.answer(&event, x, None)
+                }),
                 Some(Mishap::Panic) => panic!("a defect, on purpose"),
             }
         })
@@ -355,7 +367,7 @@ impl Tools for Arc<World> {
             if let Some(time) = look {
                 tokio::time::sleep(time).await;
             }
-            Ok(ToolPolicy { effect, ..set })
+            Ok(ToolPolicy { effect: set.effect.or(effect), ..set })
         })
     }
 }

@@ -4,13 +4,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use craton_core::agent::tool::Effect;
 use craton_core::policy::{OnUnknown, ToolPolicy};
 use expect_test::{Expect, expect};
+use serde_json::json;
 
 use super::Bench;
-use crate::ledger::{LedgerRow, State, WantedEffects};
+use crate::ledger::{LedgerRow, State, UndoState, WantedEffects};
 use crate::record::RunStatus;
-use crate::sim::world::Mishap;
+use crate::sim::world::{Mishap, REPLICA};
 
 fn probed() -> ToolPolicy {
     ToolPolicy { probe: Some("probe".to_owned()), ..undoable() }
@@ -363,4 +365,58 @@ async fn a_list_has_pages_and_takes_what_it_is_asked_for() {
     assert_eq!(list(WantedEffects { states, ..all.clone() }).await.0, "0 ambiguous");
     let other = WantedEffects { session: Some("other".to_owned()), ..all };
     assert_eq!(list(other).await.0, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_was_not_made_leaves_the_call_done() {
+    let bench = Bench::new(&["use shop__paid 1", "<answer>done</answer>"]).await;
+    bench.world.set("paid", undoable());
+    let set = json!({"retry": {"attempts": 1}, "breaker": {"least_calls": 1}, "static_response": "ask the desk"});
+    bench.world.set("undo", serde_json::from_value(set).expect("a policy"));
+    bench.ask("go").await;
+    let key = bench.rows().await[0].key.clone();
+    bench.world.mishap(Mishap::NotSent);
+    assert_eq!([bench.undo(&key).await, bench.undo(&key).await], ["Failed", "Failed"]);
+    assert_eq!(bench.rows().await[0].state, State::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_may_not_be_repeated_is_called_once() {
+    for crash in [false, true] {
+        let mut bench = Bench::new(&["use shop__paid 1", "<answer>done</answer>"]).await;
+        bench.world.set("paid", undoable());
+        let once = ToolPolicy { effect: Some(Effect::Once), ..ToolPolicy::default() };
+        bench.world.set("undo", once);
+        bench.ask("go").await;
+        let key = bench.rows().await[0].key.clone();
+        if crash {
+            bench.world.mishap(Mishap::Slow(600));
+            let cut_off = tokio::time::timeout(Duration::from_secs(1), bench.undo(&key)).await;
+            assert!(cut_off.is_err());
+            bench.restart().await;
+            seconds(30).await;
+        } else {
+            bench.world.mishap(Mishap::Lost);
+            assert_eq!(bench.undo(&key).await, "Ambiguous");
+        }
+        expect!["nobody knows whether the call KEY was taken back, and shop__undo may not be called twice; look there"]
+            .assert_eq(&bench.undo(&key).await);
+        let undone = bench.world.undone.lock().expect("no panic").values().sum::<u32>();
+        let row = bench.rows().await.remove(0);
+        let undo = row.undo.map(|undo| undo.state);
+        assert_eq!((undone, row.state, undo), (1, State::Done, Some(UndoState::Ambiguous)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_names_who_took_the_call_and_nobody_else_takes_it_back() {
+    let bench = Bench::new(&["use shop__paid 1", "<answer>done</answer>"]).await;
+    bench.world.set("paid", ToolPolicy { fallback: Some(REPLICA.to_owned()), ..undoable() });
+    bench.world.mishap(Mishap::NotSent);
+    bench.ask("go").await;
+    let row = bench.rows().await.remove(0);
+    assert_eq!((row.state, row.function.as_str()), (State::Done, REPLICA));
+    expect!["the call KEY cannot be taken back: replica took it in place of its tool; see there"]
+        .assert_eq(&bench.undo(&row.key).await);
+    assert_eq!(bench.world.calls(), ["replica paid 1"]);
 }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use craton_core::policy::ToolPolicy;
 use expect_test::expect;
 use store::Batch;
 
 use super::{Bench, heard};
+use crate::ledger::{State, WantedEffects};
 use crate::limits::Limits;
 use crate::pending::{Callback, CallbackState};
 use crate::record::{RunStatus, Session};
-use crate::sim::world::Mishap;
+use crate::sim::world::{Mishap, REPLICA};
 
 const SCRIPT: [&str; 2] = ["use g__once 1", "<answer>done</answer>"];
 
@@ -364,4 +366,28 @@ async fn a_tool_that_takes_a_call_in_words_that_cannot_be_read_may_have_changed_
             called read 2 key 1
         "#]])
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_is_owed_by_the_fallback_that_took_the_call() {
+    let bench = Bench::new(&SCRIPT).await;
+    let fallback = Some(REPLICA.to_owned());
+    bench.world.set("once", ToolPolicy { fallback, ..ToolPolicy::default() });
+    bench.world.mishap(Mishap::NotSent);
+    bench.world.mishap(Mishap::Later(0, Some(5)));
+    assert_eq!(bench.ask("go").await, "[done]");
+    assert_eq!(bench.world.calls(), ["replica once 1", "replica job-1 asked for"]);
+    let wanted = WantedEffects { last: 1, ..WantedEffects::default() };
+    let page = bench.engine.list_effects(&bench.tenant, &wanted).await.expect("a store");
+    let row = &page.effects[0];
+    assert_eq!((row.state, row.function.as_str()), (State::Done, REPLICA));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_cannot_be_read_leaves_open_what_changed() {
+    let bench = Bench::new(&SCRIPT).await;
+    bench.world.mishap(Mishap::Later(0, Some(5)));
+    bench.world.mishap(Mishap::Garbled);
+    assert_eq!(bench.ask("go").await, "[done]");
+    assert_eq!(bench.session().await.unknown.len(), 1);
 }

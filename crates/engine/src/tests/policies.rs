@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use craton_core::agent::event::{Call, Event, ToolReturned};
+use craton_core::agent::event::{Call, Event, Outcome, ToolReturned};
 use craton_core::agent::tool::{Effect, EventContext};
 use craton_core::agent::turn::Agent;
 use craton_core::policy::ToolPolicy;
@@ -365,4 +365,70 @@ async fn a_trace_tells_of_the_breaker_the_fallback_and_the_hand_off() {
     }
     let invocations = text.matches("\"invocationInput\"").count();
     assert_eq!(invocations, 3, "the tool, its fallback, the hand-off: {text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_something_is_never_answered_by_the_policy() {
+    let breaker = json!({"least_calls": 1});
+    let set = json!({"retry": once(), "breaker": breaker, "static_response": "ask the desk"});
+    let caller = Caller::new(set).await;
+    caller.bench.world.mishap(Mishap::NotSent);
+    caller.call("once", 1).await;
+    let returned = caller.call("once", 1).await;
+    check(
+        &returned,
+        &expect![[
+            r#"circuit_open: g__once failed too often lately and is left alone; it was not called; ask the desk {"attempts":0,"breaker":"open"} after 0 ms"#
+        ]],
+    );
+    assert!(matches!(returned.outcome, Outcome::Error { .. }) && caller.arrived() == 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_s_answer_is_not_kept_as_the_tool_s() {
+    let caller = Caller::new(json!({"cache_seconds": 60, "fallback": REPLICA})).await;
+    caller.bench.world.mishap(Mishap::Lost);
+    assert!(caller.call("read", 1).await.conduct.fallback.is_some());
+    assert!(caller.call("read", 1).await.conduct.is_plain(), "the tool is asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_has_its_turn_and_a_pause_takes_no_place() {
+    let caller = Caller::new(json!({"concurrency": 1})).await;
+    caller.bench.world.mishap(Mishap::Lost);
+    let (first, second) = tokio::join!(caller.call("read", 1), caller.call("read", 2));
+    assert_eq!((first.conduct.attempts, second.conduct.attempts), (2, 1));
+    assert!(first.millis > 0 && second.millis == 0, "{} {}", told(&first), told(&second));
+    let paced = Caller::new(json!({"calls_per_second": 0.5})).await;
+    paced.mishaps(Mishap::Lost, 2);
+    assert_eq!(paced.call("read", 1).await.millis, 4_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_read_leaves_open_what_changed_and_a_long_one_does_not() {
+    let caller = Caller::new(json!({})).await;
+    caller.mishaps(Mishap::Garbled, 2);
+    check(
+        &caller.call("once", 1).await,
+        &expect![[
+            r#"unknown_outcome: the reply of g__once was lost (it cannot be read: response_malformed: the answer is not JSON: expected value at line 1 column 1; tell the user); its outcome is unknown: do not repeat it, tell the user that a person has to look {"attempts":1} after 0 ms"#
+        ]],
+    );
+    check(
+        &caller.call("read", 1).await,
+        &expect![[
+            r#"response_malformed: the answer is not JSON: expected value at line 1 column 1; tell the user {"attempts":1} after 0 ms"#
+        ]],
+    );
+    let long = "x".repeat(30_000);
+    caller.bench.world.say(&long);
+    let returned = caller.call("once", 1).await;
+    let said = format!("once of 1{}", &long[..25_591]);
+    let note = "\n(result_truncated: these are the first 25600 of 30009 bytes; ask for less)";
+    assert_eq!(returned.outcome.text(), said + note);
+    assert_eq!(returned.conduct.truncated_from, Some(30_009));
+    assert!(matches!(returned.outcome, Outcome::Answered { .. }));
+    caller.bench.world.say(&long);
+    let text = caller.call("read", 1).await.outcome.text().to_owned();
+    assert!(text.starts_with("response_too_large: "), "{text}");
 }

@@ -102,13 +102,7 @@ pub(crate) fn read(inner: &Inner, tool: &Tool, call: &Call, invoked: &Invoked) -
         Ok(tool::Response::Pending(later)) => return Heard::Pending(later),
         Err(message) => {
             tracing::warn!(tool = tool.name, why = message, "a tool's answer cannot be read");
-            // A tool that tried to say so has taken the call.
-            let taken = call.effect != Effect::Read && says_pending(&invoked.payload);
-            let why = "it said that its result comes later, in a way that cannot be read";
-            return Heard::Outcome(match taken {
-                true => unknown(call, why),
-                false => Outcome::Error { message },
-            });
+            return Heard::Outcome(unread(tool, call, invoked, message));
         }
     };
     if !answer.ignored.is_empty() {
@@ -118,9 +112,42 @@ pub(crate) fn read(inner: &Inner, tool: &Tool, call: &Call, invoked: &Invoked) -
     Heard::Outcome(outcome(answer))
 }
 
-fn says_pending(payload: &[u8]) -> bool {
-    let answer = serde_json::from_slice::<serde_json::Value>(payload).unwrap_or_default();
-    answer["craton"].get("pending").is_some()
+/// INVARIANT: whoever answers has taken the call, whatever can be read of the answer, so one that
+/// changes something has not failed. An answer that is only too long says what became of it.
+fn unread(tool: &Tool, call: &Call, invoked: &Invoked, message: String) -> Outcome {
+    if call.effect == Effect::Read {
+        return Outcome::Error { message };
+    }
+    match tool::read_response(tool, &invoked.payload, usize::MAX) {
+        Ok(tool::Response::Answer(answer)) => outcome(tool::Answer {
+            session_attributes: None,
+            prompt_session_attributes: None,
+            ..answer
+        }),
+        Ok(tool::Response::Pending(_)) | Err(_) => {
+            unknown(call, &format!("it cannot be read: {message}"))
+        }
+    }
+}
+
+/// Cuts what the model reads of a result, at a character; gives the bytes of the whole if it did.
+pub(crate) fn cut(outcome: &mut Outcome, most: usize) -> Option<usize> {
+    let (Outcome::Answered { body: text, .. }
+    | Outcome::Reprompt { body: text }
+    | Outcome::Failure { message: text }) = outcome
+    else {
+        return None;
+    };
+    let whole = text.len();
+    if whole <= most {
+        return None;
+    }
+    text.truncate(text.floor_char_boundary(most));
+    let shown = text.len();
+    text.push_str(&format!(
+        "\n(result_truncated: these are the first {shown} of {whole} bytes; ask for less)"
+    ));
+    Some(whole)
 }
 
 pub(crate) fn outcome(answer: tool::Answer) -> Outcome {

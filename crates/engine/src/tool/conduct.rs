@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::breakers::{Known, ToolKey};
 use super::cache::{AnswerKey, answer_key};
-use super::call::{Heard, failed, is_lost, read, unknown};
+use super::call::{Heard, cut, failed, is_lost, read, unknown};
 use super::{ToolCall, ToolError, doubt};
 use crate::{Inner, limits, pending};
 
@@ -57,7 +57,7 @@ pub(crate) async fn call_tool(
     let mut conduct = Conduct { attempts: 0, ..Conduct::default() };
     let outcome = match job.perform(&request, &mut conduct).await {
         Heard::Outcome(outcome) => job.capped(outcome, &mut conduct),
-        Heard::Pending(later) => return pending::deferred(inner, call, later),
+        Heard::Pending(later) => return pending::deferred(inner, call, later, conduct.fallback),
     };
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
     let returned = ToolReturned::new(&call.tool_use_id, outcome, millis);
@@ -87,11 +87,10 @@ impl Job<'_> {
                 return self.without_the_tool(request, conduct).await;
             }
         }
-        let _place = match self.turn(request, conduct).await {
-            Ok(place) => place,
+        let tried = match self.attempts(request, gate, conduct).await {
+            Ok(tried) => tried,
             Err(why) => return Heard::Outcome(self.too_busy(&why)),
         };
-        let tried = self.attempts(request, gate, conduct).await;
         let (heard, ending) = self.heard(&tried);
         pass.ended(ending, self.inner.clock.now());
         let heard = match self.falls_back(&tried) {
@@ -101,26 +100,42 @@ impl Job<'_> {
             }
             None => heard,
         };
-        self.keep(&heard);
+        // Another function's answer is not kept as the tool's.
+        if conduct.fallback.is_none() {
+            self.keep(&heard);
+        }
         heard
     }
 
-    /// Attempts, until one settles it or no further one is allowed.
-    async fn attempts(&self, request: &ToolCall, gate: Gate, conduct: &mut Conduct) -> Tried {
+    /// Attempts, each in its turn, until one settles it or no further one is allowed; why there was
+    /// none at all.
+    async fn attempts(
+        &self,
+        request: &ToolCall,
+        gate: Gate,
+        conduct: &mut Conduct,
+    ) -> Result<Tried, String> {
         let (retry, most) = self.retry(gate);
+        let mut place = self.turn(request, conduct).await?;
         let mut lost = false;
         loop {
             conduct.attempts += 1;
             let result = self.attempt(request, conduct.attempts == 1).await;
+            drop(place);
             let wait =
                 repeats(&result, self.call.effect).filter(|_| conduct.attempts < most).and_then(
                     |wanted| retry.pause_after(conduct.attempts, self.inner.ids.draw(), wanted),
                 );
-            let Some(wait) = wait else { return Tried { result, lost } };
-            lost |= leaves_doubt(&result);
+            let Some(wait) = wait else { return Ok(Tried { result, lost }) };
             let (tool, key) = (&self.call.tool, &self.call.key);
             tracing::warn!(tool, attempt = conduct.attempts, key, "calling the tool again");
             tokio::time::sleep(wait).await;
+            place = match self.turn(request, conduct).await {
+                Ok(place) => place,
+                // What the last attempt came to stands.
+                Err(_) => return Ok(Tried { result, lost }),
+            };
+            lost |= leaves_doubt(&result);
         }
     }
 
@@ -159,7 +174,7 @@ impl Job<'_> {
         Some(Limit { time, remote })
     }
 
-    /// Waits for the call's turn and for a place, no longer than the call itself may take.
+    /// Waits for an attempt's turn and for a place, no longer than the call itself may take.
     async fn turn(
         &self,
         request: &ToolCall,
@@ -184,7 +199,7 @@ impl Job<'_> {
             let wait = self.known.with_pace(|pace| pace.admit(rate, now, left));
             tokio::time::sleep(wait.ok_or(format!("it takes {rate} calls a second"))?).await;
         }
-        conduct.waited_millis = u64::try_from(self.inner.clock.now() - began).unwrap_or(0);
+        conduct.waited_millis += u64::try_from(self.inner.clock.now() - began).unwrap_or(0);
         Ok(place)
     }
 
@@ -265,6 +280,9 @@ impl Job<'_> {
     }
 
     /// While the breaker is open: an earlier answer, the fallback's, the policy's own, else an error.
+    ///
+    /// INVARIANT: a call that changes something is answered by whoever took it, so the policy's words
+    /// are an error there.
     async fn without_the_tool(&self, request: &ToolCall, conduct: &mut Conduct) -> Heard {
         let now = self.inner.clock.now();
         if let Some(found) = self.answer.and_then(|key| self.inner.answers.find(&key, now)) {
@@ -276,13 +294,16 @@ impl Job<'_> {
         {
             return heard;
         }
-        if let Some(body) = self.policy.static_response.clone() {
+        let words = self.policy.static_response.as_deref();
+        if let (Some(body), Effect::Read) = (words, self.call.effect) {
             conduct.served = Some(ServedFrom::Policy);
-            return Heard::Outcome(answered(body));
+            return Heard::Outcome(answered(body.to_owned()));
         }
         let what = format!("{} failed too often lately and is left alone", self.call.tool);
-        let advice = "it was not called; try again later, or tell the user";
-        Heard::Outcome(Outcome::Error { message: tool::short_error("circuit_open", &what, advice) })
+        let words = words.unwrap_or("try again later, or tell the user");
+        let advice = format!("it was not called; {words}");
+        let message = tool::short_error("circuit_open", &what, &advice);
+        Heard::Outcome(Outcome::Error { message })
     }
 
     fn keep(&self, heard: &Heard) {
@@ -294,18 +315,13 @@ impl Job<'_> {
 
     /// No more of a result than the policy lets the model read.
     fn capped(&self, mut outcome: Outcome, conduct: &mut Conduct) -> Outcome {
-        if let (Outcome::Answered { body, .. } | Outcome::Reprompt { body }, Some(most)) =
-            (&mut outcome, self.policy.result_bytes)
-            && body.len() > most
-        {
-            let whole = body.len();
-            body.truncate(body.floor_char_boundary(most));
-            let shown = body.len();
-            body.push_str(&format!(
-                "\n(result_truncated: these are the first {shown} of {whole} bytes; ask for less)"
-            ));
-            conduct.truncated_from = Some(whole);
-        }
+        let most = self.policy.result_bytes.unwrap_or(usize::MAX);
+        let most = match self.call.effect {
+            Effect::Read => most,
+            // It may be longer than a turn takes.
+            _ => most.min(self.inner.turn.tool_answer_bytes),
+        };
+        conduct.truncated_from = cut(&mut outcome, most);
         outcome
     }
 }

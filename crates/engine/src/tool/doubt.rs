@@ -225,5 +225,6 @@ fn wait_for_a_person(inner: &Inner, call: &Call, why: String) -> Event {
         since,
         due: since + inner.limits.pending_millis,
         doubt: Some(why),
+        fallback: None,
     })
 }

@@ -361,8 +361,15 @@ impl Life {
         let outcome = match self.draws.below(10) {
             0 => {
                 let (token, poll_seconds) = ("job".to_owned(), None);
-                let deferred =
-                    Deferred { tool_use_id, token, poll_seconds, since: 0, due: 1, doubt: None };
+                let deferred = Deferred {
+                    tool_use_id,
+                    token,
+                    poll_seconds,
+                    since: 0,
+                    due: 1,
+                    doubt: None,
+                    fallback: None,
+                };
                 return Event::Deferred(deferred);
             }
             1 => Outcome::Reprompt { body: message },
@@ -448,6 +455,7 @@ impl Life {
             since: 0,
             due: 1,
             doubt: None,
+            fallback: None,
         };
         let path = if self.draws.one_in(2) { vec!["u9-9".to_owned()] } else { Vec::new() };
         let event = match self.draws.below(2) {

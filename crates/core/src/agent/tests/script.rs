@@ -534,6 +534,7 @@ fn deferred(id: &str, token: &str) -> Event {
         since: 0,
         due: 1,
         doubt: None,
+        fallback: None,
     })
 }
 
