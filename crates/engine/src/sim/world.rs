@@ -297,10 +297,11 @@ impl Tools for Arc<World> {
                 let asked = token.map(|token| format!("{token} asked for"));
                 let asked = asked.unwrap_or_else(|| format!("{function} {x}"));
                 self.calls.lock().expect("no panic").push(format!("replica {asked}"));
-                return Ok(match mishap {
-                    Some(Mishap::Later(_, poll)) => later(x, poll),
-                    _ => self.answer(&event, x, None),
-                });
+                return match mishap {
+                    Some(Mishap::Later(_, poll)) => Ok(later(x, poll)),
+                    Some(Mishap::Lost) => Err(ExecError::Lost("it broke off".to_owned()).into()),
+                    _ => Ok(self.answer(&event, x, None)),
+                };
             }
             match event["craton"]["pending"]["token"].as_str() {
                 Some(token) => self.asked_again(token),

@@ -420,3 +420,14 @@ async fn a_row_names_who_took_the_call_and_nobody_else_takes_it_back() {
         .assert_eq(&bench.undo(&row.key).await);
     assert_eq!(bench.world.calls(), ["replica paid 1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_cannot_say_that_a_fallback_did_nothing() {
+    let bench = Bench::new(&["use shop__paid 1", "<answer>done</answer>"]).await;
+    bench.world.set("paid", ToolPolicy { fallback: Some(REPLICA.to_owned()), ..probed() });
+    bench.world.mishap(Mishap::NotSent);
+    bench.world.mishap(Mishap::Lost);
+    bench.ask("go").await;
+    assert_eq!(bench.world.calls(), ["replica paid 1", "probe 1 key 0"]);
+    assert_eq!(bench.rows().await[0].state, State::Ambiguous);
+}

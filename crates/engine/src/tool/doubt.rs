@@ -77,6 +77,13 @@ impl Doubt {
         let mut why = message.clone();
         match &self.probe {
             Some(Probe::Asked(probe)) => match ask(inner, probe).await {
+                // It speaks for the tool alone.
+                Ok(finding)
+                    if finding.outcome == Found::NotDone && returned.conduct.fallback.is_some() =>
+                {
+                    why =
+                        format!("{why}; its probe {} knows nothing of its fallback", probe.0.name);
+                }
                 Ok(finding) => return finding.event(call, &probe.0.name, returned.millis),
                 Err(more) => why = format!("{why}; {more}"),
             },
