@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -62,6 +62,28 @@ pub struct Invocation {
     /// The decoded `X-Amz-Client-Context`, JSON.
     pub client_context: Option<String>,
     pub surroundings: Surroundings,
+    pub times: Times,
+}
+
+/// What a caller leaves a call, besides the function's own time-out.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Times {
+    /// From the event's handing over to the answer; waiting for a place takes no longer either.
+    pub limit: Option<Duration>,
+    /// After this the event is not handed over any more.
+    pub send_by: Option<Instant>,
+}
+
+impl Times {
+    /// How long the call may still wait, at most so long.
+    pub(crate) fn patience(&self, most: Duration) -> Duration {
+        let left = self.send_by.map(|by| by.saturating_duration_since(Instant::now()));
+        [self.limit, left].into_iter().flatten().fold(most, Duration::min)
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.send_by.is_some_and(|by| Instant::now() > by)
+    }
 }
 
 /// What a function answered, or what the sandbox answers for it.

@@ -23,7 +23,7 @@ pub use buckets::{BucketError, Buckets};
 pub use config::{Config, Isolation, MinIsolation, Mount, Names};
 pub use function::{
     CodeError, Credentials, ExecError, Function, FunctionError, Invocation, Invoked, Surroundings,
-    Throttled,
+    Throttled, Times,
 };
 pub use functions::{Functions, refusal, refused_hosts};
 pub use http::api::{Api, ApiCall, ApiReply};

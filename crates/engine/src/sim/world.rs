@@ -318,8 +318,13 @@ impl Tools for Arc<World> {
                 None | Some(Mishap::NotSent) => Ok(self.answer(&event, x, None)),
                 Some(Mishap::Lost) => Err(ExecError::Lost("it broke off".to_owned()).into()),
                 Some(Mishap::Slow(seconds)) => {
-                    tokio::time::sleep(Duration::from_secs(seconds)).await;
-                    Ok(self.answer(&event, x, None))
+                    let time = Duration::from_secs(seconds);
+                    let limit = call.timeout.filter(|limit| *limit < time);
+                    tokio::time::sleep(limit.unwrap_or(time)).await;
+                    match limit {
+                        Some(limit) => Err(ExecError::TimedOut(limit).into()),
+                        None => Ok(self.answer(&event, x, None)),
+                    }
                 }
                 Some(Mishap::Failure) => Ok(self.answer(&event, x, Some("FAILURE"))),
                 Some(Mishap::Error) => Ok(Invoked {

@@ -52,7 +52,7 @@ pub(crate) async fn call_tool(
         tool: call.tool.clone(),
     };
     let keeps = call.effect == Effect::Read && policy.cache_seconds.is_some();
-    let answer = keeps.then(|| answer_key(&key, call, &request));
+    let answer = keeps.then(|| answer_key(&key, tool, call, &request));
     let job = Job { inner, tool, call, policy, known: inner.desk.of(&key, begun), answer };
     let mut conduct = Conduct { attempts: 0, ..Conduct::default() };
     let outcome = match job.perform(&request, &mut conduct).await {
@@ -326,7 +326,7 @@ impl Job<'_> {
     }
 }
 
-/// How long an attempt may take, and whether its executor is told so.
+/// How long an attempt may take, and whether it goes over the network.
 #[derive(Clone, Copy)]
 struct Limit {
     time: Duration,
@@ -340,8 +340,12 @@ async fn within_time(
 ) -> Result<Invoked, ToolError> {
     let Some(Limit { time, remote }) = limit else { return doubt::send(inner, request).await };
     let request = ToolCall { timeout: Some(time), ..request.clone() };
-    let patience = if remote { time + GRACE } else { time };
-    match tokio::time::timeout(patience, doubt::send(inner, &request)).await {
+    let sent = doubt::send(inner, &request);
+    // A function's time begins when it has its place, which its executor alone sees.
+    if !remote {
+        return sent.await;
+    }
+    match tokio::time::timeout(time + GRACE, sent).await {
         Ok(result) => result,
         Err(_) => Err(ExecError::TimedOut(time).into()),
     }

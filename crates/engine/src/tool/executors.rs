@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use craton_core::agent::tool::Target;
@@ -11,7 +11,7 @@ use craton_core::agent::tool::mcp::{self, Listed};
 use craton_core::policy::ToolPolicy;
 use exec::{
     Api, Apis, AwsCall, AwsLambda, CodeError, Credentials, ExecError, Functions, HttpTool,
-    Invocation, Invoked, McpCall, McpServers, McpTool, Surroundings,
+    Invocation, Invoked, McpCall, McpServers, McpTool, Surroundings, Times,
 };
 use futures_util::future::BoxFuture;
 use store::{Store, StoreError, Tenant};
@@ -142,6 +142,7 @@ impl Executors {
         let record = found.value;
         self.ensure_code(&call.tenant, &record).await?;
         let invocation = Invocation {
+            times: self.times(&call),
             request_id: call.request_id,
             payload: call.payload,
             client_context: call.client_context,
@@ -158,6 +159,14 @@ impl Executors {
         let spec = spec(record, qualifier(&call.function));
         let function = exec::Function { clean, allow_hosts, ..spec };
         Ok(self.functions.invoke(&function, invocation).await?)
+    }
+
+    /// A stored function's call may wait for a place, and is not to leave after its time.
+    fn times(&self, call: &ToolCall) -> Times {
+        let by = call.asked.as_ref().and_then(|asked| asked.call.send_by);
+        let left = by.map(|by| u64::try_from(by - self.clock.now()).unwrap_or(0));
+        let send_by = left.and_then(|left| Instant::now().checked_add(Duration::from_millis(left)));
+        Times { limit: call.timeout, send_by }
     }
 
     /// They belong to the function, not to a version of it.

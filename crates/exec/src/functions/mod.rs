@@ -155,9 +155,9 @@ impl Functions {
 
     async fn run(&self, function: &Function, call: &Invocation) -> Result<Invoked, ExecError> {
         let pool = self.0.pool(function, call);
-        let _place = pool.admit().await?;
+        let _place = pool.admit(call.times).await?;
         if let Some(process) = pool.take() {
-            if let Some(invoked) = call_once(&pool, process, call).await {
+            if let Some(invoked) = hand_over(&pool, process, call).await? {
                 self.prepare_next(&pool, call).await;
                 return Ok(invoked);
             }
@@ -175,7 +175,7 @@ impl Functions {
             return answer_for_start(function, &process, call, ended);
         }
         self.prepare_next(&pool, call).await;
-        call_once(&pool, process, call).await.ok_or_else(|| {
+        hand_over(&pool, process, call).await?.ok_or_else(|| {
             ExecError::NotSent(format!(
                 "function {}: its process ended while it idled",
                 function.name
@@ -209,6 +209,27 @@ impl Functions {
         let inner = Arc::downgrade(&self.0);
         let age = Duration::from_secs(self.0.config.idle_seconds.max(1));
         self.0.sweeper.get_or_init(|| async { drop(tokio::spawn(sweep(inner, age))) }).await;
+    }
+}
+
+/// Calls a process within the caller's times; `None` if it did not take the event.
+async fn hand_over(
+    pool: &Arc<Pool>,
+    process: Process,
+    call: &Invocation,
+) -> Result<Option<Invoked>, ExecError> {
+    if call.times.is_late() {
+        pool.give(process);
+        let name = &pool.function.name;
+        let why = "its time to be sent was over before a process was ready";
+        return Err(ExecError::NotSent(format!("function {name}: {why}")));
+    }
+    let called = call_once(pool, process, call);
+    match call.times.limit {
+        None => Ok(called.await),
+        Some(limit) => {
+            tokio::time::timeout(limit, called).await.map_err(|_| ExecError::TimedOut(limit))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::function::{ExecError, Function, Surroundings};
+use crate::function::{ExecError, Function, Surroundings, Times};
 use crate::functions::process::Process;
 use crate::functions::usage::Usage;
 use crate::limits;
@@ -39,7 +39,7 @@ impl Pool {
     }
 
     /// Waits for a place, in order; the queue and the wait are bounded.
-    pub(crate) async fn admit(&self) -> Result<SemaphorePermit<'_>, ExecError> {
+    pub(crate) async fn admit(&self, times: Times) -> Result<SemaphorePermit<'_>, ExecError> {
         if let Ok(place) = self.places.try_acquire() {
             return Ok(place);
         }
@@ -47,7 +47,8 @@ impl Pool {
         if self.waiting.load(Ordering::Relaxed) > limits::QUEUE {
             return Err(self.throttled("too many calls are waiting"));
         }
-        match tokio::time::timeout(limits::QUEUE_WAIT, self.places.acquire()).await {
+        match tokio::time::timeout(times.patience(limits::QUEUE_WAIT), self.places.acquire()).await
+        {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(self.throttled("it is being stopped")),
             Err(_) => Err(self.throttled("no process became free in time")),

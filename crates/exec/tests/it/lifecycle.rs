@@ -1,15 +1,15 @@
 //! What a handler sees, what stays between calls, and when processes end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use exec::ExecError;
+use exec::{ExecError, Invocation, Times};
 use expect_test::expect;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{Bench, log_of};
+use crate::{Bench, invocation, log_of};
 
 /// Connects back and waits for one byte; `pid` tells processes apart.
 const CONNECTS: &str = "
@@ -206,6 +206,38 @@ def handler(event, context):
     left_behind.write_all(b".").await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(20), left_behind.read(&mut [0])).await;
     assert_eq!(ended.expect("it is stopped").unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_too_long_for_a_place_was_not_sent_and_its_time_begins_inside() {
+    let bench = Bench::new(|config| config.max_concurrency = 1);
+    let function = bench.function(CONNECTS).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let event = json!({ "port": listener.local_addr().unwrap().port() });
+    let short = Duration::from_millis(50);
+    let timed = async |times: Times| {
+        let call = Invocation { times, ..invocation(&event) };
+        bench.functions.invoke(&function, call).await
+    };
+    let judge = async {
+        let mut inside = accept(&listener).await;
+        let send_by = Some(Instant::now() + short);
+        for times in [
+            Times { limit: Some(short), ..Times::default() },
+            Times { send_by, ..Times::default() },
+        ] {
+            let waited = timed(times).await;
+            assert!(matches!(waited, Err(ExecError::Throttled(_))), "{waited:?}");
+        }
+        inside.write_all(b".").await.unwrap();
+    };
+    tokio::join!(bench.answer(&function, event.clone()), judge);
+    let late = Times { send_by: Some(Instant::now() - short), ..Times::default() };
+    let late = timed(late).await;
+    assert!(matches!(late, Err(ExecError::NotSent(_))), "{late:?}");
+    let silent = timed(Times { limit: Some(short), ..Times::default() });
+    let (silent, _stream) = tokio::join!(silent, accept(&listener));
+    assert!(matches!(silent, Err(ExecError::TimedOut(limit)) if limit == short), "{silent:?}");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use exec::{Config, ExecError, Function, Functions, Invocation, Invoked, Surroundings};
+use exec::{Config, ExecError, Function, Functions, Invocation, Invoked, Surroundings, Times};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -114,6 +114,7 @@ fn invocation(event: &Value) -> Invocation {
             endpoint_url: Some("http://127.0.0.1:4747".to_owned()),
             credentials: None,
         },
+        times: Times::default(),
     }
 }
 
