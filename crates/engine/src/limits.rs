@@ -10,6 +10,8 @@ pub const SESSIONS: Retention =
 
 /// Tools that a process counts for, and what it keeps of their answers (ours).
 pub(crate) const KNOWN_TOOLS: usize = 10_000;
+/// How many of them may be one tenant's.
+pub(crate) const KNOWN_TOOLS_OF_TENANT: usize = 1_000;
 pub(crate) const CACHED_ANSWERS: usize = 20_000;
 pub(crate) const CACHED_ANSWER_BYTES: usize = 16 << 20;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use craton_core::agent::config::{ParameterKind, Schema};
 use craton_core::agent::event::{Call, Event, Outcome, ToolReturned};
 use craton_core::agent::tool::{Effect, EventContext};
 use craton_core::agent::turn::Agent;
@@ -25,12 +26,14 @@ struct Caller {
     agent: Arc<Agent>,
     policy: ToolPolicy,
     customer: &'static str,
+    agent_id: &'static str,
 }
 
 impl Caller {
     async fn new(set: Json) -> Caller {
         let agent = Arc::new(Agent::new(config()).expect("it compiles"));
-        Caller { bench: Bench::new(&[]).await, agent, policy: policy(set), customer: "anna" }
+        let (bench, policy) = (Bench::new(&[]).await, policy(set));
+        Caller { bench, agent, policy, customer: "anna", agent_id: "AGENT" }
     }
 
     async fn call(&self, name: &str, x: i64) -> ToolReturned {
@@ -48,7 +51,7 @@ impl Caller {
         let attributes = [("customer".to_owned(), self.customer.to_owned())].into();
         let context = EventContext {
             agent_name: "agent",
-            agent_id: "AGENT",
+            agent_id: self.agent_id,
             agent_alias: "ALIAS",
             agent_version: "DRAFT",
             session_id: "session",
@@ -177,6 +180,20 @@ async fn answers_are_kept_for_equal_calls_of_readers_alone() {
     caller.bench.tenant = Tenant::new("111111111111", "us-east-1");
     caller.call("read", 1).await;
     assert_eq!(caller.arrived(), 9, "another account");
+    caller.agent_id = "OTHER";
+    caller.call("read", 1).await;
+    assert_eq!(caller.arrived(), 10, "another agent");
+    caller.call("read", 1).await;
+    assert_eq!(caller.arrived(), 10);
+    let mut config = config();
+    for group in &mut config.groups {
+        let Schema::Functions(functions) = &mut group.schema else { continue };
+        let parameters = functions.iter_mut().flat_map(|function| &mut function.parameters);
+        parameters.for_each(|(_, parameter)| parameter.kind = ParameterKind::Number);
+    }
+    caller.agent = Arc::new(Agent::new(config).expect("it compiles"));
+    caller.call("read", 1).await;
+    assert_eq!(caller.arrived(), 11, "another tool of the same name");
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,7 +307,7 @@ async fn a_tool_over_the_network_has_as_long_as_it_usually_takes_and_then_the_wh
     check(
         &caller.call("once", 1).await,
         &expect![[
-            r#"unknown_outcome: the reply of g__once was lost (no answer within 3.00 seconds); its outcome is unknown: do not repeat it, tell the user that a person has to look {"attempts":1} after 3100 ms"#
+            r#"unknown_outcome: the reply of g__once was lost (no answer within 3.00 seconds); its outcome is unknown: do not repeat it, tell the user that a person has to look {"attempts":1} after 3000 ms"#
         ]],
     );
 }

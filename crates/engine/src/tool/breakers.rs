@@ -146,12 +146,9 @@ impl Desk {
         if let Some(known) = tools.get(key) {
             return known.clone();
         }
-        if tools.len() >= limits::KNOWN_TOOLS {
-            forget_idle(&mut tools, now);
-        }
         let known = Arc::new(Known::default());
         // Beyond the cap a tool is known for this one call only.
-        if tools.len() < limits::KNOWN_TOOLS {
+        if has_room(&mut tools, &key.tenant, now) {
             tools.insert(key.clone(), known.clone());
         }
         known
@@ -174,9 +171,42 @@ impl Desk {
     }
 }
 
+/// Whether one more tool of a tenant may be known, tools being forgotten that nobody uses. A tenant
+/// with many tools takes none of another's places.
+fn has_room(tools: &mut HashMap<ToolKey, Arc<Known>>, tenant: &Tenant, now: i64) -> bool {
+    let is_full = |tools: &HashMap<ToolKey, Arc<Known>>| {
+        let own = tools.keys().filter(|key| key.tenant == *tenant);
+        tools.len() >= limits::KNOWN_TOOLS || own.count() >= limits::KNOWN_TOOLS_OF_TENANT
+    };
+    if is_full(tools) {
+        forget_idle(tools, now);
+    }
+    !is_full(tools)
+}
+
 fn forget_idle(tools: &mut HashMap<ToolKey, Arc<Known>>, now: i64) {
     tools.retain(|_, known| {
         let state = known.state();
         Arc::strong_count(known) > 1 || !state.circuit.is_idle(&state.set, now)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_with_many_failing_tools_leaves_room_for_another_s() {
+        let desk = Desk::default();
+        let known = |account: &str, tool: usize| {
+            let (tenant, function) = (Tenant::new(account, "us-east-1"), "f".to_owned());
+            let key = ToolKey { tenant, function, tool: tool.to_string() };
+            desk.of(&key, 0).trip(&ToolPolicy::default(), 0);
+        };
+        (0..limits::KNOWN_TOOLS + 1).for_each(|tool| known("111111111111", tool));
+        known("222222222222", 1);
+        let views = |account: &str| desk.views(&Tenant::new(account, "us-east-1"), 0).len();
+        let most = limits::KNOWN_TOOLS_OF_TENANT;
+        assert_eq!((views("111111111111"), views("222222222222")), (most, 1));
+    }
 }

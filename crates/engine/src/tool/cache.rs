@@ -1,14 +1,15 @@
 //! Answers of tools that change nothing, kept for as long as their policy says.
 //!
-//! An answer is found again by account, function, tool, arguments and the attributes that the tool
-//! was shown: what a tool says to one user is never told to another whose session differs. An answer whose
-//! time is over is kept a while longer, for when the tool's breaker is open.
+//! An answer is found again by account, agent, function, tool as it is now, arguments and the
+//! attributes that the tool was shown, and never by the session or the input: sessions of equal
+//! attributes share answers, so a tool that answers by the session's id must not be cached. An answer
+//! whose time is over is kept a while longer, for when the tool's breaker is open.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use craton_core::agent::event::{Call, Outcome};
-use craton_core::agent::tool;
+use craton_core::agent::tool::{self, Tool};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
@@ -44,14 +45,17 @@ pub(crate) struct Found {
 }
 
 /// What a call's answer is kept under.
-pub(crate) fn answer_key(key: &ToolKey, call: &Call, request: &ToolCall) -> AnswerKey {
+pub(crate) fn answer_key(key: &ToolKey, tool: &Tool, call: &Call, request: &ToolCall) -> AnswerKey {
     let event: Json = serde_json::from_slice(&request.payload).unwrap_or_default();
-    let attributes = ["sessionAttributes", "promptSessionAttributes"];
-    let shown = attributes.map(|name| tool::canonical(&event[name]));
+    let shown = ["agent", "sessionAttributes", "promptSessionAttributes"];
+    let shown = shown.map(|name| tool::canonical(&event[name]));
+    // Never stored, so it is enough that equal ones are spelled alike.
+    let target = format!("{:?}", tool.target);
     let arguments = tool::canonical(&call.input);
     let tenant = format!("{}/{}", key.tenant.account(), key.tenant.region());
     let mut hash = Sha256::new();
-    for part in [&tenant, &key.function, &key.tool, &arguments, &shown[0], &shown[1]] {
+    let own = [&tenant, &key.function, &key.tool, &target, &arguments];
+    for part in own.into_iter().chain(&shown) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
