@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use craton_core::agent::config::Retention;
+use craton_core::agent::tool::Effect;
 use craton_core::policy::ToolPolicy;
+use engine::function::{function_name, qualifier};
 use serde::Deserialize;
 
 /// The whole file. Each section's fields are documented where they are used.
@@ -71,9 +73,7 @@ impl Config {
         config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
         config.hooks()?;
-        for (name, policy) in &config.tools {
-            policy.check().map_err(|problem| format!("tools.{name:?}.{problem}"))?;
-        }
+        check_tools(&config.tools)?;
         Ok(config)
     }
 
@@ -165,6 +165,42 @@ impl Config {
     pub(crate) fn provider_names(&self) -> Vec<&str> {
         self.providers.keys().map(String::as_str).collect()
     }
+}
+
+fn check_tools(tools: &BTreeMap<String, ToolPolicy>) -> Result<(), String> {
+    for (name, policy) in tools {
+        let checked = policy.check().and_then(|()| policy.check_effect());
+        let checked = checked.and_then(|()| check_fallback(name, policy));
+        let checked = checked.and_then(|()| check_undo(name, policy, tools));
+        checked.map_err(|problem| format!("tools.{name:?}.{problem}"))?;
+    }
+    Ok(())
+}
+
+fn check_fallback(name: &str, policy: &ToolPolicy) -> Result<(), String> {
+    let Some(fallback) = policy.fallback.as_deref() else { return Ok(()) };
+    // What follows the name may be a tool or a version, and another version is another function.
+    let whole = [name, fallback].iter().all(|one| qualifier(one).is_none());
+    let arns = [name, fallback].iter().all(|one| one.starts_with("arn:"));
+    let same = whole && !arns && function_name(name) == function_name(fallback);
+    if name == fallback || same {
+        return Err(format!("fallback is {fallback}, the function itself; name another"));
+    }
+    Ok(())
+}
+
+/// The undo may stand in another section of the same function, such as one for each tool.
+fn check_undo(
+    name: &str,
+    policy: &ToolPolicy,
+    tools: &BTreeMap<String, ToolPolicy>,
+) -> Result<(), String> {
+    let of_function = |other: &str| function_name(other) == function_name(name);
+    let named = || tools.iter().any(|(other, set)| of_function(other) && set.undo.is_some());
+    if policy.effect == Some(Effect::Compensable) && !named() {
+        return Err("effect is compensable, and no undo is named; set undo, or once".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -276,5 +312,23 @@ mod tests {
         let refused = Config::parse("[tools.a]\nhand_off = [\"amount >\"]").unwrap_err();
         assert!(refused.contains("hand_off = [\"amount >\"]"), "{refused}");
         assert!(refused.contains("at 9: expected the name of an argument"), "{refused}");
+        let told = |text: &str| Config::parse(text).err().unwrap_or_default();
+        assert_eq!(
+            told("[tools.a]\neffect = \"keyed\"\ncache_seconds = 5"),
+            "tools.\"a\".cache_seconds would have no effect: only answers of read tools are kept; \
+             leave it out, or set another effect"
+        );
+        assert_eq!(
+            told("[tools.\"arn:aws:lambda:us-east-1:123456789012:function:a\"]\nfallback = \"a\""),
+            "tools.\"arn:aws:lambda:us-east-1:123456789012:function:a\".fallback is a, the function \
+             itself; name another"
+        );
+        assert_eq!(told("[tools.\"a:1\"]\nfallback = \"a\""), "");
+        assert_eq!(
+            told("[tools.\"a:pay\"]\neffect = \"compensable\""),
+            "tools.\"a:pay\".effect is compensable, and no undo is named; set undo, or once"
+        );
+        let split = "[tools.a]\neffect = \"compensable\"\n[tools.\"a:pay\"]\nundo = \"repay\"";
+        assert_eq!(told(split), "");
     }
 }

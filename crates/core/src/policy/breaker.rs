@@ -124,9 +124,9 @@ impl Circuit {
         }
     }
 
-    /// The tool is called in a loop: it opens, whatever the tool answers.
+    /// The tool is called in a loop: it opens, whatever the tool answers, unless it is turned off.
     pub fn trip(&mut self, set: &Breaker, now: i64) {
-        if self.phase == Phase::Closed {
+        if self.phase == Phase::Closed && !set.is_off() {
             self.open(set, 1, now);
         }
     }

@@ -1,6 +1,7 @@
 //! What no tool could be run under, said with the key that is to blame.
 
 use super::{Breaker, Retry, ToolPolicy};
+use crate::agent::tool::Effect;
 use crate::limits;
 
 impl ToolPolicy {
@@ -21,6 +22,28 @@ impl ToolPolicy {
         }
         self.retry.map_or(Ok(()), |retry| retry.check())?;
         self.breaker.map_or(Ok(()), |breaker| breaker.check())
+    }
+}
+
+impl ToolPolicy {
+    /// What would have no effect beside the effect class that stands in the same place.
+    pub fn check_effect(&self) -> Result<(), String> {
+        let idle = match self.effect {
+            Some(Effect::Read) => [
+                ("probe", self.probe.is_some(), "a read call is never in doubt"),
+                ("on_unknown", self.on_unknown.is_some(), "a read call is never in doubt"),
+            ]
+            .into_iter()
+            .find(|(_, set, _)| *set),
+            Some(Effect::Keyed | Effect::Once | Effect::Compensable) => {
+                let why = "only answers of read tools are kept";
+                Some(("cache_seconds", self.cache_seconds.is_some(), why)).filter(|idle| idle.1)
+            }
+            None => None,
+        };
+        idle.map_or(Ok(()), |(key, _, why)| {
+            Err(format!("{key} would have no effect: {why}; leave it out, or set another effect"))
+        })
     }
 }
 

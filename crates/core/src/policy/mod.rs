@@ -140,6 +140,13 @@ pub struct Breaker {
     pub loop_calls: u32,
 }
 
+impl Breaker {
+    /// More calls than all cannot fail.
+    fn is_off(&self) -> bool {
+        self.failure_share >= 1.0
+    }
+}
+
 impl Default for Breaker {
     fn default() -> Self {
         Breaker {

@@ -175,3 +175,14 @@ fn what_was_under_way_when_it_opened_changes_nothing() {
     circuit.told(&set, early, Ending::Badly, 30_001);
     assert_eq!((probe, circuit.ask(30_001)), (Gate::Probe, Gate::Shut { until: 30_001 }));
 }
+
+#[test]
+fn one_that_is_turned_off_opens_neither_by_failures_nor_by_a_loop() {
+    let set = Breaker { failure_share: 1.0, ..Breaker::default() };
+    let mut circuit = Circuit::default();
+    for now in 0..100 {
+        circuit.told(&set, Gate::Pass, Ending::Badly, now);
+    }
+    circuit.trip(&set, 100);
+    assert_eq!(circuit.ask(100), Gate::Pass);
+}

@@ -59,6 +59,35 @@ fn what_makes_no_sense_is_refused_by_its_key() {
 }
 
 #[test]
+fn what_an_effect_class_leaves_without_effect_is_refused() {
+    let check = |policy: Json, expected: &Expect| {
+        let policy: ToolPolicy = serde_json::from_value(policy).expect("a policy");
+        expected.assert_eq(&policy.check_effect().err().unwrap_or_default());
+    };
+    check(json!({"effect": "read", "cache_seconds": 5}), &expect![""]);
+    check(json!({"effect": "once", "probe": "find", "on_unknown": "park"}), &expect![""]);
+    check(json!({"probe": "find", "cache_seconds": 5}), &expect![""]);
+    check(
+        json!({"effect": "keyed", "cache_seconds": 5}),
+        &expect![
+            "cache_seconds would have no effect: only answers of read tools are kept; leave it out, or set another effect"
+        ],
+    );
+    check(
+        json!({"effect": "read", "probe": "find"}),
+        &expect![
+            "probe would have no effect: a read call is never in doubt; leave it out, or set another effect"
+        ],
+    );
+    check(
+        json!({"effect": "read", "on_unknown": "park"}),
+        &expect![
+            "on_unknown would have no effect: a read call is never in doubt; leave it out, or set another effect"
+        ],
+    );
+}
+
+#[test]
 fn a_policy_is_read_back_as_it_was_written() {
     let policy =
         json!({"hand_off": ["amount > 500"], "arguments": {"schema": {"maxProperties": 3}}});
