@@ -27,7 +27,8 @@ class Shop:
         way = f'url = "http://127.0.0.1:{self.port}/mcp"'
         if transport == "stdio":
             args = json.dumps([str(SHOP), str(self.folder)])
-            way = f'command = "{sys.executable}"\nargs = {args}'
+            folders = json.dumps([str(SHOP.parent), f"{self.folder}:rw"])
+            way = f'command = "{sys.executable}"\nargs = {args}\nfolders = {folders}'
         config = f'{settings}\n[mcp.shop]\nfunction = "{ARN}"\ntimeout_seconds = 2\n{way}\n'
         self.start()
         self.craton = Craton(home / "craton", config).start()

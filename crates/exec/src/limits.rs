@@ -43,8 +43,8 @@ pub(crate) const MCP_IDLE: Duration = Duration::from_secs(300);
 /// Ours: how much longer than its deadline an exchange may last, so that its end can be told.
 pub(crate) const MCP_GRACE: Duration = Duration::from_secs(5);
 
-/// Ours: bytes of one line of a server's standard error in the log.
-pub(crate) const MCP_LOG_LINE: u64 = 2048;
+/// Ours: memory of an MCP server that is started here, with all that it starts.
+pub(crate) const MCP_MEMORY_MB: u32 = 1024;
 
 /// AWS: the log tail of Invoke holds the last 4 KB (Invoke, `LogType=Tail`).
 pub const LOG_TAIL_BYTES: usize = 4096;

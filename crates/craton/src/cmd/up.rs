@@ -134,12 +134,12 @@ async fn assemble(
     let apis =
         config.apis().map_err(|why| format!("the configuration is not valid: {why} (CR0002)"))?;
     let aws = AwsLambda::new(named.clone(), config.aws, dev);
-    let mcp = McpServers::new(named.clone(), config.mcp);
     let (map, policies) = (config.functions.map.clone(), config.tools);
     let http_timeout = Duration::from_secs(config.functions.http_timeout_seconds);
     let functions = exec::Config { work_dir: data_dir.join("functions"), ..config.functions };
     let functions = Functions::open(functions)
         .map_err(|e| format!("the functions' directory cannot be used: {e} (CR0016)"))?;
+    let mcp = McpServers::new(named.clone(), functions.clone(), config.mcp);
     let system = Arc::new(System::default());
     let tools: SharedTools = Arc::new(Executors {
         store: store.clone(),

@@ -139,18 +139,23 @@ impl Containment {
                            it lacks";
                 return Err(told(why.to_owned()));
             }
-            let way = Way::to(&mount.folder).map_err(|e| told(e.to_string()))?;
-            if let Some(other) = way.through(&self.writable()) {
-                let other = other.display();
-                return Err(told(format!(
-                    "its path leads through {other}, where functions may write; mount a folder \
-                     outside of it"
-                )));
-            }
-            let source = way.end;
+            let source = self.shown(&mount.folder).map_err(told)?;
             Ok(Bind { source, target: mount.target.clone(), writable: mount.writable })
         });
         binds.collect()
+    }
+
+    /// A folder without links, unless a function decides where its path leads.
+    pub(crate) fn shown(&self, folder: &Path) -> Result<PathBuf, String> {
+        let way = Way::to(folder).map_err(|e| e.to_string())?;
+        if let Some(other) = way.through(&self.writable()) {
+            let other = other.display();
+            return Err(format!(
+                "its path leads through {other}, where functions may write; mount a folder outside \
+                 of it"
+            ));
+        }
+        Ok(way.end)
     }
 
     /// The folders in which some function may write.

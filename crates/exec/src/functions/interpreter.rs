@@ -71,7 +71,7 @@ impl Interpreter {
         }
         tracing::info!(
             interpreter = %found.executable.display(),
-            "functions run on this interpreter, version {major}.{minor}"
+            "an interpreter was found, version {major}.{minor}"
         );
         Ok(found)
     }
@@ -93,6 +93,11 @@ fn homes() -> Vec<PathBuf> {
     let of_accounts = accounts.lines().filter_map(|line| line.split(':').nth(5));
     let own = std::env::var("HOME").unwrap_or_default();
     of_accounts.chain([own.as_str()]).map(PathBuf::from).filter(|home| home.is_absolute()).collect()
+}
+
+/// The same of a program that cannot be asked; `told` is what is known of it.
+pub(crate) fn roots_of(program: &Path, told: Vec<PathBuf>) -> Vec<PathBuf> {
+    roots(program, told, &homes())
 }
 
 /// What jailed functions need to see of an interpreter: the folders that it says it is installed in,

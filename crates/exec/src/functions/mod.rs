@@ -10,9 +10,9 @@ mod code;
 mod connections;
 pub(crate) mod containment;
 mod environment;
-mod gate;
+pub(crate) mod gate;
 pub(crate) mod interpreter;
-mod logs;
+pub(crate) mod logs;
 pub(crate) mod node;
 mod packages;
 mod pool;
@@ -22,7 +22,7 @@ pub(crate) mod python;
 mod report;
 mod runtime;
 mod runtime_api;
-mod usage;
+pub(crate) mod usage;
 
 pub use gate::refused_hosts;
 pub use runtime::refusal;
@@ -84,6 +84,15 @@ impl Functions {
             sweeper: OnceCell::new(),
             config: Config { work_dir, ..config },
         })))
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// What holds for everything that is started here.
+    pub(crate) fn containment(&self) -> &Containment {
+        &self.0.containment
     }
 
     /// Whether the code of this digest (SHA-256 in lower-case hex) is unpacked.

@@ -27,7 +27,7 @@ use crate::functions::report::Verdict;
 use crate::functions::runtime::{Launch, Reuse};
 use crate::functions::runtime_api::{Answer, Call, Phase, RuntimeApi};
 use crate::functions::usage::Usage;
-use crate::jail::backend::{self, Backend};
+use crate::jail::backend::{self, Backend, Streams};
 use crate::jail::cgroup::Group;
 use crate::jail::{Bind, Spec};
 use crate::limits;
@@ -101,7 +101,8 @@ impl Process {
         spec.mounts = mounts;
         door.furnish(&mut spec);
         let (output, stdout, stderr) = Output::open(&function.name)?;
-        let mut contained = backend.start(&spec, (stdout, stderr))?;
+        let streams = Streams { input: None, output: stdout, errors: stderr };
+        let mut contained = backend.start(&spec, streams)?;
         let group =
             contained.group().ok_or_else(|| io::Error::other("the process ended at once"))?;
         // What it goes without was told when this machine was looked at.
@@ -269,13 +270,13 @@ enum Door {
     /// On the host's loopback, beside whatever else the process reaches.
     Host(TcpListener),
     /// On its jail's, with what else it may reach.
-    Jail(Plan),
+    Jail(Box<Plan>),
 }
 
 impl Door {
     async fn open(plan: Option<Plan>) -> io::Result<Door> {
         match plan {
-            Some(plan) => Ok(Door::Jail(plan)),
+            Some(plan) => Ok(Door::Jail(Box::new(plan))),
             None => Ok(Door::Host(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)),
         }
     }
@@ -312,7 +313,7 @@ impl Door {
         let runtime_api = inside.next();
         let runtime_api = runtime_api.ok_or_else(|| io::Error::other("its jail has no door"))?;
         let rest = inside.collect::<io::Result<Vec<_>>>()?;
-        Ok((runtime_api?, Some(Gate::open(plan, rest, log.clone()))))
+        Ok((runtime_api?, Some(Gate::open(*plan, rest, log.clone()))))
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as Line;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -44,8 +44,16 @@ pub(crate) struct Built {
     pub(crate) listeners: Vec<TcpListener>,
 }
 
+/// What the process has as stdin, stdout and stderr.
+pub(crate) struct Streams {
+    /// Nothing to be read, if there is none. Otherwise a pipe.
+    pub(crate) input: Option<OwnedFd>,
+    pub(crate) output: Stdio,
+    pub(crate) errors: Stdio,
+}
+
 pub(crate) trait Backend: Send + Sync {
-    fn start(&self, spec: &Spec, output: (Stdio, Stdio)) -> io::Result<Contained>;
+    fn start(&self, spec: &Spec, streams: Streams) -> io::Result<Contained>;
 }
 
 impl Contained {
@@ -123,11 +131,12 @@ pub(crate) struct Jail {
 }
 
 impl Backend for Jail {
-    fn start(&self, spec: &Spec, output: (Stdio, Stdio)) -> io::Result<Contained> {
-        let letter = Letter { spec: spec.clone(), manner: self.manner }.to_bytes()?;
+    fn start(&self, spec: &Spec, streams: Streams) -> io::Result<Contained> {
+        let input = streams.input.as_ref().map(AsRawFd::as_raw_fd);
+        let letter = Letter { spec: spec.clone(), manner: self.manner, input }.to_bytes()?;
         let mut command = Command::new(&self.init);
         command.arg0(super::INIT_NAME).current_dir("/");
-        let mut contained = spawn(command, output, Some(letter), 2)?;
+        let mut contained = spawn(command, streams, Some(letter), 2)?;
         if let (Some(cgroups), Some(init)) = (&self.cgroups, contained.child.id()) {
             // Before its letter the init does nothing.
             let group = cgroups.group(&spec.limits)?;
@@ -145,21 +154,29 @@ pub(crate) struct Plain;
 ///
 /// The watcher is a shell that sleeps in a read. A program of somebody else's cannot be asked to
 /// watch, and a signal at the parent's death would follow the thread that started it, not the server.
-const WATCHED: &str = "exec 3<&0 </dev/null; (read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 & \
+///
+/// The first argument is what is to be read from; a shell need not know descriptors above 9, so that
+/// it is opened by its name.
+const WATCHED: &str = "exec 4<\"$1\" 3<&0 <&4 4<&-; shift; \
+                       (read -r _ <&3; kill -KILL 0) </dev/null >/dev/null 2>&1 & \
                        exec 3<&-; exec \"$@\"";
 
 impl Backend for Plain {
-    fn start(&self, spec: &Spec, output: (Stdio, Stdio)) -> io::Result<Contained> {
+    fn start(&self, spec: &Spec, streams: Streams) -> io::Result<Contained> {
+        let input = match &streams.input {
+            Some(input) => format!("/dev/fd/{}", input.as_raw_fd()),
+            None => "/dev/null".to_owned(),
+        };
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", WATCHED, "sh"]).arg(&spec.program).args(&spec.args);
+        shell.args(["-c", WATCHED, "sh", &input]).arg(&spec.program).args(&spec.args);
         shell.env_clear().envs(&spec.env).current_dir(&spec.directory);
-        spawn(shell, output, None, 0)
+        spawn(shell, streams, None, 0)
     }
 }
 
 fn spawn(
     mut command: Command,
-    (stdout, stderr): (Stdio, Stdio),
+    streams: Streams,
     letter: Option<Vec<u8>>,
     overhead: usize,
 ) -> io::Result<Contained> {
@@ -170,10 +187,24 @@ fn spawn(
     }
     command
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(stdout)
-        .stderr(stderr)
+        .stdout(streams.output)
+        .stderr(streams.errors)
         .process_group(0)
         .kill_on_drop(true);
+    if let Some(input) = &streams.input {
+        inherit(&mut command, input.as_raw_fd());
+    }
     let child = command.spawn()?;
     Ok(Contained { child, overhead, cgroup: None, line: UnixStream::from_std(ours)?, letter })
+}
+
+/// The child has this descriptor of ours under the same number.
+fn inherit(command: &mut Command, descriptor: RawFd) {
+    // SAFETY: between fork and exec it makes one system call, which touches no memory.
+    unsafe {
+        command.pre_exec(move || match libc::fcntl(descriptor, libc::F_SETFD, 0) {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        });
+    }
 }

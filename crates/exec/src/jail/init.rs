@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
 use std::thread;
@@ -36,7 +36,7 @@ pub(crate) fn run() -> ! {
         // The server is gone, or this was started by hand.
         Err(error) => fail(&Missing::lasting(Layer::Limits, format!("no letter: {error}"))),
     };
-    close_others();
+    close_others(letter.input);
     let as_root = letter.manner.rooms && letter.manner.host_user.is_some();
     if letter.manner.rooms
         && let Err(missing) = namespaces::leave(as_root)
@@ -51,6 +51,7 @@ pub(crate) fn run() -> ! {
         }
         Ok(Some(pid1)) => {
             drop(to_outside);
+            let_go(letter.input);
             watch(pid1, File::from(OwnedFd::from(from_inside)))
         }
         Err(missing) => fail(&missing),
@@ -72,9 +73,26 @@ fn say(reply: &Reply, listening: &[TcpListener]) {
 }
 
 /// Whatever else the server had open at the moment of its fork.
-fn close_others() {
-    // SAFETY: nothing in this process holds a descriptor above stderr yet.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+fn close_others(input: Option<i32>) {
+    let kept = input.and_then(|input| u32::try_from(input).ok()).filter(|kept| *kept > 2);
+    let ranges = match kept {
+        Some(kept) => vec![(3, kept - 1), (kept + 1, u32::MAX)],
+        None => vec![(3, u32::MAX)],
+    };
+    for (first, last) in ranges.into_iter().filter(|(first, last)| first <= last) {
+        // SAFETY: nothing in this process holds a descriptor above stderr yet.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    }
+}
+
+/// The two ends of a talk are the process's alone, so that the server hears when it closes one.
+fn let_go(input: Option<i32>) {
+    let Some(input) = input else { return };
+    // SAFETY: the number is the server's, and nothing in this process owns it.
+    unsafe { rustix::io::close(input) };
+    if let Ok(null) = File::open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&null);
+    }
 }
 
 /// The child gets nothing.
@@ -139,7 +157,7 @@ fn live(letter: &Letter, to_outside: &OwnedFd) -> ! {
 
 /// The listeners are what pid 1 holds when the walls stand.
 fn build(letter: &Letter) -> Result<Vec<TcpListener>, Missing> {
-    let Letter { spec, manner } = letter;
+    let Letter { spec, manner, .. } = letter;
     let mut listening = vec![];
     if manner.rooms {
         let built = mounts::build(spec, &tenant(*manner))?;
@@ -171,6 +189,7 @@ fn reside(letter: &Letter, listening: Vec<TcpListener>, to_outside: &OwnedFd) ->
         Ok(process) => process,
         Err(missing) => fail(&missing),
     };
+    let_go(letter.input);
     say(&Reply::Started { without }, &listening);
     drop(listening);
     thread::spawn(move || heed(process));
@@ -279,10 +298,15 @@ fn confined(
     rules: io::Result<::landlock::RulesetCreated>,
     telling: &OwnedFd,
 ) -> Result<(), Missing> {
-    let Letter { spec, manner } = letter;
+    let Letter { spec, manner, .. } = letter;
     set_parent_process_death_signal(Some(Signal::KILL)).at(Layer::Limits, "death signal")?;
     let null = File::open("/dev/null").at(Layer::Mounts, "/dev/null")?;
-    rustix::stdio::dup2_stdin(&null).at(Layer::Limits, "stdin")?;
+    let input = match letter.input {
+        // SAFETY: the server has passed it on for this, and it stays open until the program is executed.
+        Some(input) => unsafe { BorrowedFd::borrow_raw(input) },
+        None => null.as_fd(),
+    };
+    rustix::stdio::dup2_stdin(input).at(Layer::Limits, "stdin")?;
     if manner.rooms {
         setsid().at(Layer::Namespaces, "setsid")?;
     }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use super::backend::{Backend, Jail};
+use super::backend::{Backend, Jail, Streams};
 use super::letter::{At, Layer, Manner, Missing};
 use super::{Family, Limits, Spec};
 
@@ -89,7 +89,8 @@ fn manners(host_user: Option<u32>) -> Vec<Manner> {
 /// Builds everything and starts nothing; the answer is what it went without.
 async fn rehearse(init: &Path, manner: Manner) -> Result<Vec<Missing>, Missing> {
     let jail = Jail { init: init.to_owned(), manner, cgroups: None };
-    let started = jail.start(&nothing(), (Stdio::null(), Stdio::null()));
+    let silent = Streams { input: None, output: Stdio::null(), errors: Stdio::null() };
+    let started = jail.start(&nothing(), silent);
     let mut contained = started.at(Layer::Limits, "starting its init")?;
     Ok(contained.built().await?.without)
 }

@@ -22,6 +22,8 @@ pub(crate) const CLEARED: u8 = b'.';
 pub(crate) struct Letter {
     pub(crate) spec: Spec,
     pub(crate) manner: Manner,
+    /// The descriptor that the init has for the process's stdin, if that is to have one.
+    pub(crate) input: Option<i32>,
 }
 
 /// How the jail is to be built on this machine.

@@ -1,8 +1,10 @@
 //! `[mcp]` of craton.toml. The doc comments are the reference page.
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path};
 
 use http::{HeaderName, Uri};
+use net::egress::Entry;
 use serde::Deserialize;
 
 use crate::http::secret::Secret;
@@ -31,6 +33,13 @@ pub struct McpConfig {
     /// The same for what must not stand in the file.
     #[serde(default)]
     pub secrets: BTreeMap<String, Secret>,
+    /// Folders of this machine that `command` sees, at the same place and for reading; with `:rw` at
+    /// the end for writing too.
+    #[serde(default)]
+    pub folders: Vec<String>,
+    /// What `command` may reach of the network: `host:port`, `host` (port 443), `*.domain:port`.
+    #[serde(default)]
+    pub hosts: Vec<Entry>,
     /// The tools that agents may use, by the server's names. Default: all that it lists.
     pub tools: Option<Vec<String>>,
     /// The deadline of one call. Default: 60.
@@ -54,11 +63,27 @@ impl McpConfig {
             (None, Some(_)) if self.bearer.is_some() || !self.headers.is_empty() => {
                 refused(" has a command, which takes secrets and not bearer or headers".to_owned())
             }
-            (None, Some(_)) => Ok(()),
+            (None, Some(_)) => self.folders().map(drop).map_err(|why| format!("mcp.{name}.{why}")),
             (None, None) | (Some(_), Some(_)) => {
                 refused(" needs either a url or a command".to_owned())
             }
         }
+    }
+
+    /// Each folder, and whether it may be written to.
+    pub(crate) fn folders<'a>(&'a self) -> Result<Vec<(&'a Path, bool)>, String> {
+        let read = |text: &'a String| {
+            let (folder, writable) = match text.strip_suffix(":rw") {
+                Some(folder) => (Path::new(folder), true),
+                None => (Path::new(text), false),
+            };
+            let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+            match folder.is_absolute() && folder.components().all(plain) {
+                true if folder.parent().is_some() => Ok((folder, writable)),
+                _ => Err(format!("folders: {text:?} is no absolute path of a folder")),
+            }
+        };
+        self.folders.iter().map(read).collect()
     }
 
     fn check_url(&self, name: &str, url: &str) -> Result<(), String> {
@@ -70,6 +95,9 @@ impl McpConfig {
         }
         if !(self.args.is_empty() && self.env.is_empty() && self.secrets.is_empty()) {
             return Err(format!("mcp.{name} has a url, which takes no args, env or secrets"));
+        }
+        if !(self.folders.is_empty() && self.hosts.is_empty()) {
+            return Err(format!("mcp.{name} has a url, which takes no folders or hosts"));
         }
         match self.headers.keys().find(|header| header.parse::<HeaderName>().is_err()) {
             Some(header) => Err(format!("mcp.{name}.headers: {header:?} is no name of a header")),

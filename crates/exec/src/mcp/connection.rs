@@ -25,13 +25,22 @@ use super::config::McpConfig;
 use super::http::{Http, HttpError};
 use super::stdio::{self, Process};
 use super::{KEY, McpTool};
+use crate::functions::Functions;
 use crate::limits;
 
 pub(crate) struct Connection {
     service: RunningService<RoleClient, ClientConfig>,
-    _process: Option<Process>,
+    process: Option<Process>,
     /// When it was last asked something.
     used: Mutex<Instant>,
+}
+
+/// By which servers are reached.
+#[derive(Clone, Copy)]
+pub(crate) struct Outside<'a> {
+    pub(crate) net: &'a net::Client,
+    /// How commands are contained is what holds for functions.
+    pub(crate) functions: &'a Functions,
 }
 
 /// Why there is no connection.
@@ -46,14 +55,14 @@ impl Connection {
     pub(crate) async fn open(
         name: &str,
         config: &McpConfig,
-        net: &net::Client,
+        outside: Outside<'_>,
     ) -> Result<Connection, String> {
         let legacy = ClientLifecycleMode::Initialize;
-        match Connection::begin(name, config, net, legacy).await {
+        match Connection::begin(name, config, outside, legacy).await {
             Err(Unopened::Refused(why)) => {
                 let preferred_versions = vec![ProtocolVersion::LATEST];
                 let modern = ClientLifecycleMode::Discover { preferred_versions };
-                Connection::begin(name, config, net, modern).await.map_err(|_| why)
+                Connection::begin(name, config, outside, modern).await.map_err(|_| why)
             }
             Err(Unopened::Failed(why)) => Err(why),
             Ok(opened) => Ok(opened),
@@ -63,29 +72,32 @@ impl Connection {
     async fn begin(
         name: &str,
         config: &McpConfig,
-        net: &net::Client,
+        outside: Outside<'_>,
         lifecycle: ClientLifecycleMode,
     ) -> Result<Connection, Unopened> {
         let me = Implementation::new("craton", env!("CARGO_PKG_VERSION"));
         let me = ClientConfig::new(ClientCapabilities::default(), me);
         let (service, process) = match &config.url {
-            Some(url) => {
-                (me.serve_with_lifecycle(over_http(url, config, net), lifecycle).await, None)
-            }
+            Some(url) => (
+                me.serve_with_lifecycle(over_http(url, config, outside.net), lifecycle).await,
+                None,
+            ),
             None => {
-                let (process, stdout, stdin) =
-                    stdio::start(name, config).map_err(Unopened::Failed)?;
+                let started = stdio::start(name, config, outside.functions).await;
+                let (process, (stdout, stdin)) = started.map_err(Unopened::Failed)?;
                 let transport = AsyncRwTransport::new_client(stdout, stdin)
                     .with_max_line_length(limits::RESPONSE_BYTES);
                 (me.serve_with_lifecycle(transport, lifecycle).await, Some(process))
             }
         };
-        let used = Mutex::new(Instant::now());
-        Ok(Connection {
-            service: service.map_err(|error| unopened(&error))?,
-            _process: process,
-            used,
-        })
+        let service = service.map_err(|error| {
+            if let Some(process) = &process {
+                let said = process.last_words();
+                tracing::warn!(server = name, said, "an MCP server did not begin: {error}");
+            }
+            unopened(&error)
+        })?;
+        Ok(Connection { service, process, used: Mutex::new(Instant::now()) })
     }
 
     pub(crate) fn idle(&self) -> Duration {
@@ -124,6 +136,9 @@ impl Connection {
         key: Option<&str>,
         within: Duration,
     ) -> Result<ServerResult, ServiceError> {
+        if let Some(process) = &self.process {
+            process.refill();
+        }
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let asked = ClientRequest::CallToolRequest(CallToolRequest::new(params));
         let mut meta = MetaObject::default();

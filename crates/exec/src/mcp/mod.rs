@@ -8,6 +8,7 @@
 mod config;
 mod connection;
 mod http;
+mod program;
 mod stdio;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,10 +22,11 @@ use rmcp::transport::streamable_http_client::StreamableHttpError;
 use serde_json::{Map, Value, json};
 
 use crate::function::{ExecError, FunctionError, Invoked, Throttled};
+use crate::functions::Functions;
 use crate::http::failed;
 use crate::limits;
 pub use config::McpConfig;
-use connection::Connection;
+use connection::{Connection, Outside};
 use http::HttpError;
 
 /// Under which a call's idempotency key stands in its `_meta`.
@@ -36,6 +38,7 @@ pub struct McpServers(Arc<Inner>);
 
 struct Inner {
     net: net::Client,
+    functions: Functions,
     servers: BTreeMap<String, McpConfig>,
     slots: Mutex<HashMap<Place, Slot>>,
 }
@@ -84,9 +87,14 @@ pub struct McpCall<'a> {
 
 impl McpServers {
     /// Within a runtime, which closes connections that nobody uses.
-    pub fn new(net: net::Client, servers: BTreeMap<String, McpConfig>) -> Self {
+    /// Commands are contained as `functions` are.
+    pub fn new(
+        net: net::Client,
+        functions: Functions,
+        servers: BTreeMap<String, McpConfig>,
+    ) -> Self {
         let any = !servers.is_empty();
-        let inner = Arc::new(Inner { net, servers, slots: Mutex::default() });
+        let inner = Arc::new(Inner { net, functions, servers, slots: Mutex::default() });
         if any {
             tokio::spawn(sweep(Arc::downgrade(&inner)));
         }
@@ -200,7 +208,8 @@ impl McpServers {
             return Ok((connection.clone(), false));
         }
         let server = &place.server;
-        let opening = Connection::open(server, config, &self.0.net);
+        let outside = Outside { net: &self.0.net, functions: &self.0.functions };
+        let opening = Connection::open(server, config, outside);
         let opened = match tokio::time::timeout(limits::MCP_OPENING, opening).await {
             Ok(opened) => opened,
             Err(_) => Err(format!("it did not begin within {:?}", limits::MCP_OPENING)),

@@ -9,6 +9,8 @@ use exec::{ExecError, Invoked, McpCall, McpConfig, McpServers, McpTool};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
+use crate::Bench;
+
 const SERVER: &str = include_str!("mcp_server.py");
 
 /// A server of these tests behind HTTP, which ends with them.
@@ -47,12 +49,18 @@ pub(crate) fn over_stdio() -> Value {
     json!({"function": "tools", "command": "python3", "args": ["-c", SERVER]})
 }
 
-pub(crate) fn open(mut config: Value, seconds: u64) -> McpServers {
+pub(crate) fn open(config: Value, seconds: u64) -> McpServers {
+    open_on(&Bench::new(|_| ()), config, seconds)
+}
+
+/// Contained as the functions of that bench.
+fn open_on(bench: &Bench, mut config: Value, seconds: u64) -> McpServers {
     config["timeout_seconds"] = json!(seconds);
     let config: McpConfig = serde_json::from_value(config).unwrap();
     config.check("own").unwrap();
     let servers = BTreeMap::from([("own".to_owned(), config)]);
-    McpServers::new(net::Client::new(net::Config::default()), servers)
+    let net = net::Client::new(net::Config::default());
+    McpServers::new(net, bench.functions.clone(), servers)
 }
 
 /// A call of its tool `do`.
@@ -215,7 +223,7 @@ async fn a_server_that_is_not_there_was_not_called() {
     )
     .await;
     let gone = json!({"function": "tools", "command": "/no/such/command"});
-    check(&open(gone, 20), json!({"do": "echo"}), expect![[r#"NotSent("MCP server own cannot be reached: its command /no/such/command did not start: No such file or directory (os error 2)")"#]]).await;
+    check(&open(gone, 20), json!({"do": "echo"}), expect![[r#"NotSent("MCP server own cannot be reached: its command /no/such/command is no program on this machine")"#]]).await;
     // Whether such a one is noticed by its silence or by a broken pipe is a race.
     for script in ["exit", "echo hello; exit", "exec >&-; sleep 60"] {
         let mute = json!({"function": "tools", "command": "sh", "args": ["-c", script]});
@@ -268,6 +276,121 @@ async fn a_server_gets_no_variable_of_ours_and_ends_with_its_connection() {
     tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
 }
 
+/// What a jailed server finds when it looks.
+async fn looked(config: Value, at: Value) -> Value {
+    let servers = open_on(&Bench::jailed(), config, 20);
+    let found = call(&servers, at).await.unwrap();
+    let found: Value = serde_json::from_slice(&found.payload).unwrap();
+    found["structuredContent"].clone()
+}
+
+#[tokio::test]
+async fn a_jailed_server_sees_the_folders_that_are_named_and_writes_where_it_may() {
+    let machine = tempfile::tempdir().unwrap();
+    let machine = machine.path().canonicalize().unwrap();
+    let path = |name: &str| machine.join(name).display().to_string();
+    for name in ["secret", "notes", "kept"] {
+        std::fs::create_dir(path(name)).unwrap();
+        std::fs::write(path(name) + "/text", name).unwrap();
+    }
+    let [secret, notes, kept] = ["secret", "notes", "kept"].map(|name| path(name) + "/text");
+    let made = path("kept") + "/made";
+    let write = [path("notes") + "/made", made.clone(), "/usr/made".into(), "/tmp/made".into()];
+    let mut config = over_stdio();
+    config["folders"] = json!([path("notes"), path("kept") + ":rw"]);
+    let at = json!({"do": "look", "read": [secret, notes, kept], "write": write});
+    let found = looked(config, at.clone()).await.to_string().replace(&path(""), "/");
+    expect![[r#"{"/kept/made":"ok","/kept/text":"kept","/notes/made":"OSError","/notes/text":"notes","/secret/text":"FileNotFoundError","/tmp/made":"ok","/usr/made":"OSError"}"#]].assert_eq(&found);
+    assert!(std::fs::exists(made).unwrap());
+    let open = call(&open(over_stdio(), 20), at).await.unwrap();
+    let open = String::from_utf8_lossy(&open.payload).replace(&path(""), "/");
+    assert!(open.contains(r#""/secret/text":"secret""#), "what it would see: {open}");
+}
+
+#[tokio::test]
+async fn a_jailed_server_reaches_the_hosts_that_are_named() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = json!({"do": "look", "reach": [
+        ["localhost", port], ["127.0.0.1", other.local_addr().unwrap().port()], ["example.com", 443],
+    ]});
+    let mut config = over_stdio();
+    config["hosts"] = json!([format!("localhost:{port}")]);
+    let found = looked(config, at.clone()).await;
+    let found: Vec<_> = found.as_object().unwrap().values().map(Value::to_string).collect();
+    let closed = looked(over_stdio(), at).await;
+    let closed: Vec<_> = closed.as_object().unwrap().values().map(Value::to_string).collect();
+    expect![[r#"
+        "ConnectionRefusedError" "gaierror" "ok"
+        "ConnectionRefusedError" "gaierror" "ConnectionRefusedError""#]]
+    .assert_eq(&format!("{}\n{}", found.join(" "), closed.join(" ")));
+    listener.accept().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_not_started_where_less_stands_around_it_than_is_demanded() {
+    let bench = Bench::new(|config| config.min_isolation = Some(exec::MinIsolation::Jail));
+    let refused = call(&open_on(&bench, over_stdio(), 20), json!({"do": "echo"})).await;
+    expect![[r#"NotSent("MCP server own cannot be reached: min_isolation = \"jail\" is not met: isolation = \"process\" asks for less (CR0036)")"#]]
+        .assert_eq(&told(refused));
+}
+
+#[tokio::test]
+async fn a_jailed_server_that_stops_talking_is_noticed() {
+    let script = "exec >&-; sleep 1000";
+    let mute = json!({"function": "tools", "command": "sh", "args": ["-c", script]});
+    let servers = open_on(&Bench::jailed(), mute, 20);
+    let noticed = tokio::time::timeout(Duration::from_secs(10), call(&servers, json!({"do": "x"})));
+    assert!(matches!(noticed.await.unwrap(), Err(ExecError::NotSent(_))));
+}
+
+/// Those of this machine that have `marker` among their arguments.
+fn processes_with(marker: &str) -> usize {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = all.filter_map(|one| std::fs::read(one.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(marker)).count()
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let met = async {
+        while !what() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), met).await.unwrap();
+}
+
+/// The server of the next test; does nothing when it is run as a test of its own.
+#[tokio::test]
+async fn host_that_will_be_killed() {
+    let Ok(marker) = std::env::var("EXEC_TEST_MCP_MARKER") else { return };
+    let bench = if marker.ends_with("jail") { Bench::jailed() } else { Bench::new(|_| ()) };
+    let mut config = over_stdio();
+    // Of a child that does not listen the protocol's own end is no end.
+    let deaf = "import os, time\nif os.fork() == 0:\n    time.sleep(1000)\n";
+    config["args"] = json!(["-X", marker, "-c", format!("{deaf}{SERVER}")]);
+    let servers = open_on(&bench, config, 20);
+    call(&servers, json!({"do": "echo"})).await.unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn no_process_of_a_server_outlives_a_host_that_was_killed() {
+    for house in ["jail", "process"] {
+        let marker = format!("marker={}-{house}", std::process::id());
+        let mut host = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "mcp::host_that_will_be_killed"])
+            .env("EXEC_TEST_MCP_MARKER", &marker)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        until(|| processes_with(&marker) >= 2).await;
+        host.kill().await.unwrap();
+        until(|| processes_with(&marker) == 0).await;
+    }
+}
+
 #[test]
 fn a_configuration_that_could_never_work_is_refused() {
     let check = |rest: Value, expected: Expect| {
@@ -293,6 +416,14 @@ fn a_configuration_that_could_never_work_is_refused() {
     check(
         json!({"command": "c", "bearer": "env:X"}),
         expect!["mcp.own has a command, which takes secrets and not bearer or headers"],
+    );
+    check(
+        json!({"command": "c", "folders": ["notes"]}),
+        expect![[r#"mcp.own.folders: "notes" is no absolute path of a folder"#]],
+    );
+    check(
+        json!({"url": "http://h/", "hosts": ["h:1"]}),
+        expect!["mcp.own has a url, which takes no folders or hosts"],
     );
     check(
         json!({"command": "c", "timeout_seconds": 0}),

@@ -2,11 +2,18 @@
 
 It does what a call's arguments say, keeps what it was sent in a file, and can be told to misbehave.
 """
-import http.server, json, os, sys, time
+import http.server, json, os, socket, sys, time
 
 SCHEMA = {"type": "object", "properties": {"do": {"type": "string"}}}
 SENT = os.environ.get("SENT")
 description = "Does what it is told"
+
+
+def tried(act):
+    try:
+        return act() or "ok"
+    except OSError as error:
+        return type(error).__name__
 
 
 def result(params):
@@ -29,6 +36,12 @@ def result(params):
             return {"resultType": "input_required", "inputRequests": {}}
         case "odd":
             return {"content": [{"type": "hologram"}]}
+        case "look":
+            said = {path: tried(lambda: open(path).read()) for path in asked.get("read", [])}
+            said |= {path: tried(lambda: open(path, "w").close()) for path in asked.get("write", [])}
+            said |= {f"{host}:{port}": tried(lambda: socket.create_connection((host, port), 10).close())
+                     for host, port in asked.get("reach", [])}
+            return {"content": [], "structuredContent": said}
         case "die":
             os._exit(3)
         case "hang":

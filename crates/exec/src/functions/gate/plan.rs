@@ -18,6 +18,9 @@ use crate::limits;
 /// The port of the jail's resolver.
 pub(crate) const DNS: u16 = 53;
 
+/// Ports of a function's jail that no host can have.
+const TAKEN: &[u16] = &[RUNTIME_API.port(), DNS];
+
 /// What a refusal tells to do; the function's log has it.
 const ADVICE: Advice = Advice {
     unlisted: "name it under functions.hosts in craton.toml, or in the function's tag \
@@ -29,6 +32,8 @@ const ADVICE: Advice = Advice {
 pub(crate) struct Plan {
     rules: Rules,
     names_by: Option<Names>,
+    /// Ports of the jail's own.
+    taken: &'static [u16],
     /// Where a connection comes in, and whom it is for.
     pub(crate) fixed: BTreeMap<(IpAddr, u16), (String, u16)>,
     /// Hosts that are named one by one.
@@ -49,29 +54,45 @@ impl Plan {
         let asked = asked(&function.allow_hosts)
             .map_err(|why| format!("its tag craton:allow-hosts: {why}"))?;
         let named: Vec<Entry> = config.hosts_of(&function.arn, &function.name).cloned().collect();
-        let budget = Budget {
-            connections: config.max_connections,
-            bytes: config.max_traffic_mb.saturating_mul(1024 * 1024),
-        };
-        let rules = Rules::closed().naming(named.clone()).asking(asked.clone());
-        let mut plan = Plan::empty(rules.within(budget).advising(ADVICE));
-        plan.names_by = config.names.clone();
+        let rules = Rules::closed().naming(named.clone()).asking(asked.clone()).advising(ADVICE);
+        let mut plan = Plan::within(config, rules, TAKEN);
         for entry in named.iter().chain(&asked) {
             plan.add(entry)?;
         }
         if let Some(url) = &around.endpoint_url {
             plan.add_endpoint(url)?;
         }
-        if plan.listen.len() >= limits::JAIL_LISTENERS {
-            return Err(format!("its hosts have more than {} ports", limits::JAIL_LISTENERS));
-        }
-        Ok(plan)
+        plan.bounded()
     }
 
-    fn empty(rules: Rules) -> Plan {
+    /// Of a program that an operator names with its hosts.
+    pub(crate) fn of_program(
+        config: &Config,
+        hosts: &[Entry],
+        advice: Advice,
+    ) -> Result<Plan, String> {
+        let rules = Rules::closed().naming(hosts.to_vec()).advising(advice);
+        let mut plan = Plan::within(config, rules, &[DNS]);
+        hosts.iter().try_for_each(|entry| plan.add(entry))?;
+        plan.bounded()
+    }
+
+    fn bounded(self) -> Result<Plan, String> {
+        if self.listen.len() >= limits::JAIL_LISTENERS {
+            return Err(format!("its hosts have more than {} ports", limits::JAIL_LISTENERS));
+        }
+        Ok(self)
+    }
+
+    fn within(config: &Config, rules: Rules, taken: &'static [u16]) -> Plan {
+        let budget = Budget {
+            connections: config.max_connections,
+            bytes: config.max_traffic_mb.saturating_mul(1024 * 1024),
+        };
         Plan {
-            rules,
-            names_by: None,
+            rules: rules.within(budget),
+            names_by: config.names.clone(),
+            taken,
             fixed: BTreeMap::new(),
             names: BTreeMap::new(),
             open_ports: BTreeSet::new(),
@@ -82,7 +103,7 @@ impl Plan {
 
     fn add(&mut self, entry: &Entry) -> Result<(), String> {
         let port = entry.port();
-        if port == RUNTIME_API.port() || port == DNS {
+        if self.taken.contains(&port) {
             return Err(format!("{entry} cannot be reached: a jail needs port {port} itself"));
         }
         let Some(host) = entry.host() else {
