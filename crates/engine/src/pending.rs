@@ -363,7 +363,9 @@ impl Engine {
         };
         let (events, _) = journal::load(inner, tenant, run).await?;
         let of_run = || (run.to_owned(), token.to_owned());
-        let Some(asked) = find(&events, token) else {
+        // Of a call in doubt a person says what became of it, and needs another right for that.
+        let asked = find(&events, token).filter(|asked| asked.deferred.doubt.is_none());
+        let Some(asked) = asked else {
             if record.status == RunStatus::Running {
                 return Ok(false);
             }

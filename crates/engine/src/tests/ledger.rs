@@ -1,6 +1,7 @@
 //! What the ledger says of calls that may change something, who finds out what became of them, and
 //! how they are taken back.
 
+use bytes::Bytes;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use super::Bench;
 use crate::ledger::{LedgerRow, State, UndoState, WantedEffects};
+use crate::pending::Callback;
 use crate::record::RunStatus;
 use crate::sim::world::{Mishap, REPLICA};
 
@@ -184,6 +186,9 @@ async fn a_turn_waits_for_a_person_over_a_restart_and_goes_on_with_what_they_say
         let again = bench.engine.invoke(bench.repeatable("go", "r")).await;
         let person = async {
             seconds(10).await;
+            let forged = Callback { body: Bytes::from_static(b"forged"), state: None };
+            let brought = bench.engine.complete(&bench.tenant, "session", &key, &forged).await;
+            assert!(brought.is_err(), "only a resolution says what became of it");
             assert!(bench.resolve(&key, None).await.contains("say whether it was done or not"));
             let said = bench.resolve(&key, Some(done)).await;
             assert_eq!(bench.resolve(&key, Some(done)).await, said, "the same may be said again");
