@@ -39,7 +39,7 @@ def result(params):
         case "look":
             said = {path: tried(lambda: open(path).read()) for path in asked.get("read", [])}
             said |= {path: tried(lambda: open(path, "w").close()) for path in asked.get("write", [])}
-            said |= {f"{host}:{port}": tried(lambda: socket.create_connection((host, port), 10).close())
+            said |= {f"{host}:{port}": tried(lambda: socket.create_connection((host, port), 10).recv(1)[0] and None)
                      for host, port in asked.get("reach", [])}
             return {"content": [], "structuredContent": said}
         case "die":
