@@ -100,6 +100,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
 const WHO: [&str; 5] = ["pipe", "warm", "clean", "process", "python-start"];
 
 struct Kinds {
+    /// The interpreter itself, where `python3` is a script that looks for one.
+    python: String,
     worker: Talking,
     jailed: Link,
     plain: Link,
@@ -110,9 +112,12 @@ impl Kinds {
         jailed.make("warm", &json!({})).await?;
         jailed.make("clean", &json!({ "craton:clean": "true" })).await?;
         plain.make("warm", &json!({})).await?;
-        let mut worker = Command::new("python3");
+        let asked = ["-c", "import sys; print(sys.executable, end='')"];
+        let python = String::from_utf8(Command::new("python3").args(asked).output()?.stdout)?;
+        let mut worker = Command::new(&python);
         worker.args(["-I", "-S", "-c", WORKER]);
         Ok(Kinds {
+            python,
             worker: Talking::start(&mut worker)?,
             jailed: Link::open(jailed.address).await?,
             plain: Link::open(plain.address).await?,
@@ -125,7 +130,7 @@ impl Kinds {
         let warm = invoked(&mut self.jailed, "warm", calls).await?;
         let clean = invoked(&mut self.jailed, "clean", calls).await?;
         let process = invoked(&mut self.plain, "warm", calls).await?;
-        let start = timed(calls.div_ceil(20), python_start)?;
+        let start = timed(calls.div_ceil(20), || python_start(&self.python))?;
         Ok([pipe, warm, clean, process, start])
     }
 }
@@ -140,9 +145,9 @@ fn timed(calls: usize, mut call: impl FnMut() -> Result<(), Error>) -> Result<Fi
     Ok(report::figures(1, millis, began.elapsed()))
 }
 
-fn python_start() -> Result<(), Error> {
+fn python_start(python: &str) -> Result<(), Error> {
     let done =
-        Command::new("python3").args(["-I", "-S", "-c", "pass"]).stdin(Stdio::null()).status()?;
+        Command::new(python).args(["-I", "-S", "-c", "pass"]).stdin(Stdio::null()).status()?;
     if done.success() { Ok(()) } else { Err("python3 does not start".into()) }
 }
 
