@@ -187,10 +187,10 @@ def a_mount_is_taken_away(w):
 
 
 def another_root(w):
-    os.makedirs("/tmp/root", exist_ok=True)
-    call("mount", b"none", b"/tmp/root", b"tmpfs", 0, None)
-    os.makedirs("/tmp/root/old")
-    call("pivot_root", b"/tmp/root", b"/tmp/root/old")
+    os.makedirs("/tmp/other", exist_ok=True)
+    call("mount", b"none", b"/tmp/other", b"tmpfs", 0, None)
+    os.makedirs("/tmp/other/old")
+    call("pivot_root", b"/tmp/other", b"/tmp/other/old")
     return "has another root"
 
 

@@ -39,7 +39,7 @@ def the_root_of_the_first_process(w):
 
 def the_roots_of_its_own_threads(w):
     return first(os.listdir("/proc/self/task"),
-                 lambda task: proof(w, read("/proc/self/task/%s/root/../..%s" % (task, w.secret))))
+                 lambda task: proof(w, read(os.path.join("/proc/self/task", task, "root") + w.secret)))
 
 
 def working_directories_of_other_processes(w):
