@@ -13,7 +13,8 @@ pub(crate) fn of_agent(error: ModelError) -> Fault {
     let (code, status) = match error.kind {
         ModelErrorKind::NotMapped => ("ResourceNotFoundException", 404),
         ModelErrorKind::Throttled => ("ThrottlingException", 429),
-        ModelErrorKind::TooLong => ("ValidationException", 400),
+        ModelErrorKind::TooLong | ModelErrorKind::Unsupported => ("ValidationException", 400),
+        ModelErrorKind::OverBudget => ("ServiceQuotaExceededException", 400),
         ModelErrorKind::Refused
         | ModelErrorKind::Unavailable
         | ModelErrorKind::TimedOut
@@ -30,7 +31,11 @@ pub(crate) fn of_converse(error: ModelError, model_id: &str) -> Fault {
         ModelErrorKind::Throttled => fault("ThrottlingException", 429, error),
         ModelErrorKind::TimedOut => fault("ModelTimeoutException", 408, error),
         // AWS: `Input is too long for requested model.` is a ValidationException of Converse.
-        ModelErrorKind::TooLong => fault("ValidationException", 400, error),
+        ModelErrorKind::TooLong | ModelErrorKind::Unsupported => {
+            fault("ValidationException", 400, error)
+        }
+        // AWS: InvokeModel's exception for what must not be tried again as it is (API model).
+        ModelErrorKind::OverBudget => fault("ServiceQuotaExceededException", 400, error),
         ModelErrorKind::Unavailable => fault("ServiceUnavailableException", 503, error),
         ModelErrorKind::Refused | ModelErrorKind::Malformed => {
             fault("ModelErrorException", 424, error).with("resourceName", resource)
@@ -44,7 +49,12 @@ pub(crate) fn of_stream(error: ModelError) -> Fault {
     let fault = match error.kind {
         ModelErrorKind::Throttled => return fault("ThrottlingException", 429, error),
         ModelErrorKind::Unavailable => return fault("ServiceUnavailableException", 503, error),
-        ModelErrorKind::TooLong => return fault("ValidationException", 400, error),
+        ModelErrorKind::TooLong | ModelErrorKind::Unsupported => {
+            return fault("ValidationException", 400, error);
+        }
+        ModelErrorKind::OverBudget => {
+            return fault("ServiceQuotaExceededException", 400, error);
+        }
         ModelErrorKind::NotMapped
         | ModelErrorKind::Refused
         | ModelErrorKind::TimedOut

@@ -5,5 +5,8 @@
 //! draws a random number or touches the network or the disk.
 
 pub mod agent;
+pub mod budget;
+pub mod cost;
 pub mod limits;
 pub mod policy;
+pub mod route;

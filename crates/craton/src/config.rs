@@ -21,7 +21,7 @@ pub(crate) struct Config {
     origins: Vec<String>,
     drain_seconds: Option<u64>,
     forward: BTreeMap<String, front::Forward>,
-    providers: BTreeMap<String, llm::ProviderConfig>,
+    providers: BTreeMap<String, llm::ProviderEntry>,
     models: Vec<llm::ModelRule>,
     pub(crate) functions: exec::Config,
     pub(crate) egress: net::egress::Config,

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use craton_core::agent::call;
-use craton_core::agent::event::{Call, Event, Intent, Outcome, ToolReturned};
+use craton_core::agent::event::{Ask, Call, Event, Intent, Outcome, ToolReturned};
 use craton_core::agent::state::{End, within};
 use craton_core::agent::tool::{Effect, EventContext};
 use store::CommitError;
@@ -123,7 +123,7 @@ fn take_up(run: &mut Run, inner: &Arc<Inner>, flights: &mut Flights) -> Vec<(Pat
     if intents(&run.pending).is_empty() {
         run.turn.walk(&mut |path, turn| {
             let step = turn.steps;
-            let asked = turn.asking.map(|purpose| Intent::AskModel { purpose, step });
+            let asked = turn.asking.map(|purpose| Intent::AskModel(Ask::new(purpose, step)));
             let parsed = turn.stages.parsing.clone().map(Intent::Parse);
             again.extend(asked.or(parsed).map(|intent| (path.to_vec(), intent)));
         });
@@ -142,7 +142,7 @@ fn take_up(run: &mut Run, inner: &Arc<Inner>, flights: &mut Flights) -> Vec<(Pat
 
 fn changes_something(intent: &Intent) -> bool {
     match intent {
-        Intent::AskModel { .. } | Intent::Parse(_) => false,
+        Intent::AskModel(_) | Intent::Parse(_) => false,
         Intent::Call(call) => call.effect != Effect::Read,
     }
 }
@@ -152,12 +152,14 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
     let Some(place) = run.place(&path) else { return };
     let inner = inner.clone();
     match intent {
-        Intent::AskModel { purpose, step } => {
+        Intent::AskModel(Ask { purpose, step, .. }) => {
             let call = call::model_call(place.turn, place.agent, purpose);
             if call.stream {
                 run.live.listen_to(run.counted.asked, run.epoch);
             }
-            let ask = ModelCall { step, live: call.stream.then(|| run.live.clone()), call };
+            let live = call.stream.then(|| run.live.clone());
+            let asking = run.asking(place, purpose, call);
+            let ask = ModelCall { step, live, asking };
             flights.begin(path, async move { perform::ask_model(&inner, ask).await });
         }
         Intent::Parse(parse) => {

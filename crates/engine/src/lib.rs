@@ -2,7 +2,8 @@
 //!
 //! A client's [`request`] becomes a run ([`invoke`], [`resume`]); a run waits for its session's lane
 //! ([`lane`]), is driven from event to event ([`drive`]) while performers act outside
-//! ([`perform`] for models, [`tool`] for tools), and leaves its [`session`] for the next. Upkeep finds what a crash left behind
+//! ([`perform`] for models, [`tool`] for tools), and leaves its [`session`] for the next. A client that asks a model
+//! directly and a turn that does so ask by [`model`]. Upkeep finds what a crash left behind
 //! and clears what has lapsed ([`upkeep`]). Asynchronous invocations of functions are accepted and
 //! performed beside all that ([`event`]). What became of calls that change something stands in the
 //! [`ledger`]. Traces are views of the [`journal`] ([`trace`]). The
@@ -18,6 +19,7 @@ pub mod ledger;
 pub mod limits;
 pub mod live;
 pub mod memory;
+pub mod model;
 pub mod record;
 pub mod request;
 pub mod steps;

@@ -4,88 +4,77 @@
 //! anything twice, and returns the one event that tells what happened.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use craton_core::agent::digest;
-use craton_core::agent::event::{Event, ModelFailed, ModelOverflowed, ModelSaid};
+use craton_core::agent::event::{Cuts, Event, ModelFailed, ModelOverflowed, ModelSaid};
 use craton_core::agent::prompt::Screen;
-use futures_util::StreamExt as _;
-use llm::{Collect, ModelError, ModelErrorKind};
+use llm::{ModelError, ModelErrorKind};
 use wire::converse::{Delta, Reply};
 
 use crate::Inner;
 use crate::live::Activation;
-
-/// Attempts of one effect, the first included, and the longest pause before the second.
-pub(crate) const ATTEMPTS: u32 = 3;
-const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest that a turn waits because a provider asks it to; the client waits as long.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(20);
+use crate::model::{self, Answer, Asking, Unanswered};
 
 /// One call to a model for a turn.
 pub(crate) struct ModelCall {
     pub(crate) step: u32,
-    pub(crate) call: wire::converse::Call,
+    pub(crate) asking: Asking,
     /// Where the answer's text goes while it is made.
     pub(crate) live: Option<Arc<Activation>>,
 }
 
-/// Asks the model; a throttled or unreachable provider is asked again as long as nothing was said.
-pub(crate) async fn ask_model(inner: &Inner, mut ask: ModelCall) -> Event {
+/// Asks the model and tells what came of it, or why nothing did.
+pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
     let begun = inner.clock.now();
-    let resolved = match inner.models.resolve(&ask.call.model) {
-        Ok(resolved) => resolved,
-        Err(error) => return model_failed(ask.step, &error, false),
-    };
-    let (provider, model) = (resolved.provider_name.clone(), resolved.model.clone());
-    let prompt_digest = Some(digest::of_call(&ask.call));
-    let mut attempt = 1;
-    loop {
-        let mut heard = false;
-        let reply = listen(&resolved, &mut ask, &mut heard).await;
-        match reply {
-            Ok(reply) => {
-                let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
-                let said =
-                    ModelSaid { step: ask.step, reply, provider, model, millis, prompt_digest };
-                return Event::ModelSaid(Box::new(said));
-            }
-            Err(error) if attempt < ATTEMPTS && !heard && passing(&error) => {
-                tracing::warn!(provider, attempt, error = %error.message, "asking the model again");
-                pause(inner, attempt).await;
-                tokio::time::sleep(error.retry_after.unwrap_or_default()).await;
-                attempt += 1;
-            }
-            Err(error) if error.kind == ModelErrorKind::TooLong => {
-                let (step, message) = (ask.step, error.message);
-                return Event::ModelOverflowed(ModelOverflowed { step, provider, message });
-            }
-            Err(error) => return model_failed(ask.step, &error, heard),
+    let (step, prompt_digest) = (ask.step, Some(digest::of_call(&ask.asking.call)));
+    let mut voice = Voice { live: ask.live, screen: Screen::default(), cuts: Cuts::default() };
+    match model::hear(inner, ask.asking, &mut |delta| voice.hear(delta)).await {
+        Ok(Answer { provider, model, reply, conduct }) => {
+            voice.finish(&reply);
+            let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
+            let cuts = voice.cuts;
+            Event::ModelSaid(Box::new(ModelSaid {
+                step,
+                reply,
+                provider,
+                model,
+                millis,
+                prompt_digest,
+                conduct,
+                cuts,
+                cost: None,
+            }))
         }
+        Err(Unanswered { provider, error, .. }) if error.kind == ModelErrorKind::TooLong => {
+            Event::ModelOverflowed(ModelOverflowed { step, provider, message: error.message })
+        }
+        Err(Unanswered { error, heard, .. }) => model_failed(step, &error, heard),
     }
 }
 
-async fn listen(
-    resolved: &llm::Resolved,
-    ask: &mut ModelCall,
-    heard: &mut bool,
-) -> Result<Reply, ModelError> {
-    let mut deltas = resolved.converse(&mut ask.call).await?;
-    let (mut collect, mut screen) = (Collect::default(), Screen::default());
-    while let Some(delta) = deltas.next().await {
-        let delta = delta?;
-        if let (Some(live), Delta::Text { index, text }) = (&ask.live, &delta) {
-            *heard |= say(live, screen.push(*index, text));
+/// Says a reply's text to whoever listens, while it is made.
+struct Voice {
+    live: Option<Arc<Activation>>,
+    screen: Screen,
+    cuts: Cuts,
+}
+
+impl Voice {
+    /// Whether anybody heard something of it.
+    fn hear(&mut self, delta: &Delta) -> bool {
+        let (Some(live), Delta::Text { index, text }) = (&self.live, delta) else { return false };
+        let piece = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.cuts.0.push((piece(*index), piece(text.len())));
+        say(live, self.screen.push(*index, text))
+    }
+
+    fn finish(&mut self, reply: &Reply) {
+        if let Some(live) = &self.live
+            && !reply.asks_for_tools()
+        {
+            say(live, self.screen.finish());
         }
-        collect.absorb(delta);
     }
-    let reply = collect.finish()?;
-    if let Some(live) = &ask.live
-        && !reply.asks_for_tools()
-    {
-        say(live, screen.finish());
-    }
-    Ok(reply)
 }
 
 fn say(live: &Activation, text: String) -> bool {
@@ -94,20 +83,6 @@ fn say(live: &Activation, text: String) -> bool {
         live.say(text);
     }
     any
-}
-
-/// Whether another attempt may do better, within the time that a turn can wait for it.
-fn passing(error: &ModelError) -> bool {
-    match error.kind {
-        ModelErrorKind::Throttled | ModelErrorKind::Unavailable => {
-            error.retry_after.is_none_or(|wait| wait <= LONGEST_RETRY_AFTER)
-        }
-        ModelErrorKind::NotMapped
-        | ModelErrorKind::Refused
-        | ModelErrorKind::TooLong
-        | ModelErrorKind::TimedOut
-        | ModelErrorKind::Malformed => false,
-    }
 }
 
 fn model_failed(step: u32, error: &ModelError, heard: bool) -> Event {
@@ -121,18 +96,11 @@ pub(crate) fn model_exception(kind: ModelErrorKind) -> &'static str {
     match kind {
         ModelErrorKind::NotMapped => "ResourceNotFoundException",
         ModelErrorKind::Throttled => "ThrottlingException",
-        ModelErrorKind::TooLong => "ValidationException",
+        ModelErrorKind::TooLong | ModelErrorKind::Unsupported => "ValidationException",
+        ModelErrorKind::OverBudget => "ServiceQuotaExceededException",
         ModelErrorKind::Refused
         | ModelErrorKind::Unavailable
         | ModelErrorKind::TimedOut
         | ModelErrorKind::Malformed => "DependencyFailedException",
     }
-}
-
-/// Full jitter: any length up to one that doubles, so that clients that failed together do not
-/// come back together.
-pub(crate) async fn pause(inner: &Inner, attempt: u32) {
-    let longest = LONGEST_FIRST_PAUSE * 2u32.pow(attempt - 1);
-    let part = (inner.ids.draw() >> 32) as f64 / f64::from(u32::MAX);
-    tokio::time::sleep(longest.mul_f64(part)).await;
 }

@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use craton_core::agent::config::Executor;
-use craton_core::agent::event::{Event, Intent, Refusal};
+use craton_core::agent::event::{Event, Intent, Purpose, Refusal};
 use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::Tool;
 use craton_core::agent::turn::{self, Agent, Facts};
 use craton_core::policy::ToolPolicy;
 use store::{Batch, StoreError, Tenant};
+use wire::converse::Call;
 
 use crate::Inner;
 use crate::journal::{self, Stamped};
 use crate::ledger::{self, LedgerRow};
 use crate::live::{Activation, Out};
+use crate::model::{Asking, Payer};
 use crate::record::{RunRecord, RunStatus};
 use crate::tool::ToolKey;
 use crate::trace;
@@ -65,7 +67,7 @@ impl Counted {
 fn asks_a_model(event: &Event) -> bool {
     match event {
         Event::Within(within) => asks_a_model(&within.event),
-        event => matches!(event, Event::Asked(Intent::AskModel { .. })),
+        event => matches!(event, Event::Asked(Intent::AskModel(_))),
     }
 }
 
@@ -246,6 +248,17 @@ impl Run {
         let key = ToolKey { tenant, function, tool: tool.name.clone() };
         let now = inner.clock.now();
         inner.desk.of(&key, now).trip(&self.policies.of(tool), now);
+    }
+
+    /// A call of a model on the run's account.
+    pub(crate) fn asking(&self, place: Place<'_>, purpose: Purpose, call: Call) -> Asking {
+        let payer = Payer {
+            run: Some(self.id.clone()),
+            session: Some(self.session_key()),
+            agent: Some(place.agent.config.agent_id.clone()),
+            user: None,
+        };
+        Asking { tenant: self.tenant.clone(), kind: purpose.kind(), payer, call }
     }
 
     /// The turn at a path; `None` where there is none any more.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::event::{
-    self, Conduct, Delegated, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Parse,
+    self, Ask, Conduct, Delegated, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Parse,
     Parsed, Purpose, Resumed, ToolReturned,
 };
 use craton_core::agent::state::{self, End, Turn};
@@ -154,7 +154,7 @@ impl Level {
     /// `turn` is this level's as it stands after the event.
     fn take(&mut self, moment: Moment, event: &Event, turn: &Turn, agent: Option<&Agent>) {
         match event {
-            Event::Asked(Intent::AskModel { purpose, .. }) => {
+            Event::Asked(Intent::AskModel(Ask { purpose, .. })) => {
                 self.ask(moment, *purpose, turn, agent);
             }
             Event::Asked(Intent::Call(call)) => {

@@ -290,7 +290,7 @@ fn thought(words: &str) -> Reply {
 }
 
 fn done(content: Vec<Block>, stop_reason: StopReason) -> Reply {
-    Reply { content, stop_reason, usage: Usage::default() }
+    Reply { content, stop_reason, usage: Usage::default(), native: Json::Null }
 }
 
 fn calling(call: &Call, why: &str, uses: Vec<(String, Json)>) -> Reply {

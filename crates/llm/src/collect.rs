@@ -17,6 +17,7 @@ pub struct Collect {
     parts: BTreeMap<usize, Part>,
     stop: Option<StopReason>,
     usage: Usage,
+    native: Json,
     bytes: usize,
     fault: Option<&'static str>,
 }
@@ -41,6 +42,7 @@ impl Collect {
             Delta::BlockStop { .. } => {}
             Delta::Stop(reason) => self.stop = Some(reason),
             Delta::Usage(usage) => self.usage = usage,
+            Delta::Native(fields) => self.native = fields,
         }
     }
 
@@ -56,7 +58,7 @@ impl Collect {
             return Err(ModelError::malformed("the model's reply broke off before its end"));
         };
         let content = self.parts.into_values().filter_map(Part::into_block).collect();
-        Ok(Reply { content, stop_reason, usage: self.usage })
+        Ok(Reply { content, stop_reason, usage: self.usage, native: self.native })
     }
 
     fn text(&mut self, index: usize, more: &str) {

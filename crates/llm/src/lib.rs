@@ -10,6 +10,7 @@
 mod anthropic;
 mod clumsy;
 mod collect;
+mod embed;
 mod embedded;
 mod ids;
 mod limits;
@@ -22,8 +23,11 @@ mod scripted;
 
 pub use anthropic::Config as AnthropicConfig;
 pub use collect::{Collect, deltas};
+pub use embed::{EmbedCall, EmbedRole, Embedded};
 pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, is_embedded};
-pub use models::{Config, ConfigError, ModelRule, Models, ProviderConfig, Resolved};
+pub use models::{
+    Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved,
+};
 pub use openai::{Config as OpenAiConfig, MaxTokensField};
 pub use provider::{BoxFuture, Deltas, ModelError, ModelErrorKind, Provider};
 pub use scripted::{Scripted, Step};

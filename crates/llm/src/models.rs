@@ -35,7 +35,7 @@ use crate::scripted::Scripted;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     #[serde(default)]
-    pub providers: BTreeMap<String, ProviderConfig>,
+    pub providers: BTreeMap<String, ProviderEntry>,
     #[serde(default)]
     pub models: Vec<ModelRule>,
     /// Unmatched ids go to `craton.rules` if no provider is configured; for development.
@@ -44,6 +44,40 @@ pub struct Config {
     /// What relative file names start from: the directory of `craton.toml`.
     #[serde(skip)]
     pub base_dir: PathBuf,
+}
+
+/// One `[providers.NAME]`: what its kind has, and what every provider has.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "serde_json::Map<String, Json>")]
+pub struct ProviderEntry {
+    pub kind: ProviderConfig,
+    pub common: Common,
+}
+
+/// What every `[providers.NAME]` may say.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Common {
+    /// Nothing that is asked here leaves the operator's own machines; restricted data may come here.
+    pub local: bool,
+    /// Calls under way at once.
+    pub concurrency: Option<u32>,
+    pub requests_per_minute: Option<u32>,
+    /// Input and output together.
+    pub tokens_per_minute: Option<u64>,
+}
+
+/// The names of [`Common`]'s keys, which are taken out before a kind reads the rest.
+const COMMON: [&str; 4] = ["local", "concurrency", "requests_per_minute", "tokens_per_minute"];
+
+impl TryFrom<serde_json::Map<String, Json>> for ProviderEntry {
+    type Error = serde_json::Error;
+
+    fn try_from(mut own: serde_json::Map<String, Json>) -> Result<Self, Self::Error> {
+        let common = COMMON.iter().filter_map(|key| own.remove_entry(*key)).collect();
+        let common = serde_json::from_value(Json::Object(common))?;
+        Ok(ProviderEntry { kind: serde_json::from_value(Json::Object(own))?, common })
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -109,6 +143,7 @@ pub struct Models(Arc<Map>);
 
 struct Map {
     providers: BTreeMap<String, Arc<dyn Provider>>,
+    commons: BTreeMap<String, Common>,
     rules: Vec<ModelRule>,
     rules_by_default: bool,
     /// A configured provider's name, for the line that an unmapped id's error shows.
@@ -123,8 +158,10 @@ impl Models {
         let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
         providers.insert(RULES.to_owned(), Arc::new(Rules));
         providers.insert(CLUMSY.to_owned(), Arc::new(Clumsy::new(None)));
-        for (name, provider) in config.providers {
-            let provider = open_provider(&name, provider, &config.base_dir, &client)?;
+        let mut commons = BTreeMap::new();
+        for (name, entry) in config.providers {
+            commons.insert(name.clone(), entry.common);
+            let provider = open_provider(&name, entry.kind, &config.base_dir, &client)?;
             // INVARIANT: under an embedded provider's name nobody else ever answers.
             if is_embedded(&name) && provider.name() != name {
                 return Err(ConfigError(format!(
@@ -136,7 +173,7 @@ impl Models {
         for rule in &config.models {
             known(rule, &providers)?;
         }
-        let map = Map { providers, rules: config.models, rules_by_default, example };
+        let map = Map { providers, commons, rules: config.models, rules_by_default, example };
         Ok(Models(Arc::new(map)))
     }
 
@@ -152,6 +189,7 @@ impl Models {
         };
         Models(Arc::new(Map {
             providers: BTreeMap::from([(name, provider)]),
+            commons: BTreeMap::new(),
             rules: vec![rule],
             rules_by_default: false,
             example: None,
@@ -182,6 +220,12 @@ impl Models {
                 None => Err(self.not_mapped(model_id)),
             },
         }
+    }
+
+    /// What the configuration says of a provider besides its kind. The embedded ones are local.
+    pub fn common(&self, provider: &str) -> Common {
+        let own = || Common { local: is_embedded(provider), ..Common::default() };
+        self.0.commons.get(provider).cloned().unwrap_or_else(own)
     }
 
     /// Whether any rule says how much its model reads.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use wire::converse::{Call, Delta};
 
+use crate::embed::{EmbedCall, Embedded};
+
 pub use futures_core::future::BoxFuture;
 
 /// The deltas of one reply. They end with `Stop`, then `Usage` where the provider counts tokens.
@@ -16,6 +18,21 @@ pub type Deltas = futures_core::stream::BoxStream<'static, Result<Delta, ModelEr
 pub trait Provider: Send + Sync {
     /// The kind, such as `openai`.
     fn name(&self) -> &str;
+
+    /// How many input tokens the provider itself counts in the call; `None` where it does not count.
+    fn count_tokens<'a>(
+        &'a self,
+        call: &'a Call,
+    ) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
+        let _ = call;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Makes vectors of texts; a provider without such models refuses.
+    fn embed<'a>(&'a self, call: &'a EmbedCall) -> BoxFuture<'a, Result<Embedded, ModelError>> {
+        let message = format!("{}: {:?} makes no embeddings", self.name(), call.model);
+        Box::pin(std::future::ready(Err(ModelError::new(ModelErrorKind::Unsupported, message))))
+    }
 
     /// Resolves when the provider has accepted the call; later failures come through the stream.
     fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>>;
@@ -28,6 +45,10 @@ pub enum ModelErrorKind {
     NotMapped,
     /// The provider will not answer this call, however often it is asked: key, model name, content.
     Refused,
+    /// The call holds something that the provider's protocol has no place for.
+    Unsupported,
+    /// A budget has no room for the call.
+    OverBudget,
     /// The call is longer than the model reads.
     TooLong,
     /// Too many calls for now.
@@ -44,6 +65,8 @@ impl ModelErrorKind {
         match self {
             ModelErrorKind::NotMapped => "(CR0010)",
             ModelErrorKind::Refused => "(CR0011)",
+            ModelErrorKind::Unsupported => "(CR0037)",
+            ModelErrorKind::OverBudget => "(CR0038)",
             ModelErrorKind::TooLong => "(CR0034)",
             ModelErrorKind::Throttled => "(CR0012)",
             ModelErrorKind::Unavailable => "(CR0013)",

@@ -147,6 +147,7 @@ fn chosen(reply: &ScriptedReply, turn: &Turn<'_>, groups: &[String]) -> Chosen {
     let natural = if reply.tool_use.is_empty() { StopReason::EndTurn } else { StopReason::ToolUse };
     Chosen {
         reply: Reply {
+            native: Json::Null,
             content,
             stop_reason: reply.stop.unwrap_or(natural),
             usage: reply.usage.unwrap_or_default(),

@@ -34,6 +34,9 @@ pub enum Block {
     Image(Json),
     Document(Json),
     Video(Json),
+    Audio(Json),
+    SearchResult(Json),
+    CitationsContent(Json),
     GuardContent(Json),
     CachePoint(Json),
 }
@@ -63,6 +66,7 @@ pub enum ResultBlock {
     Image(Json),
     Document(Json),
     Video(Json),
+    SearchResult(Json),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,9 +129,38 @@ pub struct Call {
     /// Converse's `additionalModelRequestFields`, merged into a provider's native request.
     #[serde(default)]
     pub additional: Json,
+    #[serde(default, skip_serializing_if = "Options::is_default")]
+    pub options: Options,
     /// Whether somebody reads the text while it is made; a provider may answer in one piece if not.
     #[serde(default)]
     pub stream: bool,
+}
+
+/// What else a client may ask of one call. A provider carries what its protocol has a place for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Options {
+    /// `serviceTier.type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// `performanceConfig.latency`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
+    /// `outputConfig`, in Converse's shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+    /// `additionalModelResponseFieldPaths`: JSON Pointers into the provider's native answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub response_paths: Vec<String>,
+    /// `requestMetadata`. It stays here, and never reaches a provider.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Options {
+    fn is_default(&self) -> bool {
+        *self == Options::default()
+    }
 }
 
 /// What the client would have a provider cache: each `cachePoint` by the place of what it follows.
@@ -174,6 +207,8 @@ pub enum Delta {
     BlockStop {
         index: usize,
     },
+    /// What [`Options::response_paths`] found in the provider's native answer.
+    Native(Json),
     Stop(StopReason),
     Usage(Usage),
 }
@@ -212,6 +247,9 @@ pub struct Reply {
     pub content: Vec<Block>,
     pub stop_reason: StopReason,
     pub usage: Usage,
+    /// What [`Options::response_paths`] found in the provider's native answer.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub native: Json,
 }
 
 impl Reply {

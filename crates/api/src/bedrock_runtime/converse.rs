@@ -1,7 +1,7 @@
 //! Converse: one call, one whole answer.
 
-use futures_util::StreamExt as _;
-use llm::{Collect, Deltas, ModelError, Resolved};
+use craton_core::route::StepKind;
+use engine::model::{Answer, Asking, Payer};
 use wire::bedrock_runtime::types::{
     self as wire_types, ConversationRole, ConverseMetrics, ConverseOutput, ConverseRequest,
     ConverseResponse, StopReason, TokenUsage,
@@ -12,6 +12,7 @@ use wire::shape::Shape as _;
 
 use super::message::{self, asked};
 use super::native::NativeFields;
+use crate::bedrock_agent::document::tenant;
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::Reply;
@@ -24,8 +25,9 @@ pub(crate) async fn converse(cx: &Cx, mut input: ConverseRequest) -> Result<Repl
     let native = NativeFields::asked(paths, &call.inference.stop_sequences)?;
     let model_id = call.model.clone();
     let began = cx.engine.now();
-    let (resolved, deltas) = ask(cx, call).await?;
-    let reply = collect(deltas).await.map_err(|e| model_fault::of_converse(e, &model_id))?;
+    let answer = cx.engine.ask_model(asking(cx, call)).await;
+    let Answer { provider, reply, .. } =
+        answer.map_err(|error| model_fault::of_converse(error, &model_id))?;
     let latency_ms = cx.engine.now() - began;
     let response = ConverseResponse {
         stop_reason: stop_reason(reply.stop_reason),
@@ -37,24 +39,13 @@ pub(crate) async fn converse(cx: &Cx, mut input: ConverseRequest) -> Result<Repl
         performance_config: None,
         service_tier: None,
     };
-    Ok(Reply::value(response.into_value()).by(&resolved.provider_name))
+    Ok(Reply::value(response.into_value()).by(&provider))
 }
 
-/// Finds who answers for the model and sends the call.
-pub(crate) async fn ask(cx: &Cx, mut call: Call) -> Result<(Resolved, Deltas), Fault> {
-    let model_id = call.model.clone();
-    let fault = |error: ModelError| model_fault::of_converse(error, &model_id);
-    let resolved = cx.engine.models().resolve(&model_id).map_err(fault)?;
-    let deltas = resolved.converse(&mut call).await.map_err(fault)?;
-    Ok((resolved, deltas))
-}
-
-async fn collect(mut deltas: Deltas) -> Result<ModelReply, ModelError> {
-    let mut collect = Collect::default();
-    while let Some(delta) = deltas.next().await {
-        collect.absorb(delta?);
-    }
-    collect.finish()
+/// A client's own call of a model.
+pub(crate) fn asking(cx: &Cx, call: Call) -> Asking {
+    let (kind, payer) = (StepKind::Planning, Payer::default());
+    Asking { tenant: tenant(cx), kind, payer, call }
 }
 
 fn said(reply: ModelReply) -> Result<wire_types::Message, Fault> {

@@ -15,7 +15,7 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 use wire::value::Value;
 
-use super::converse::{ask, stop_reason, usage};
+use super::converse::{asking, stop_reason, usage};
 use super::message::{self, asked};
 use super::native::NativeFields;
 use crate::cx::Cx;
@@ -33,10 +33,12 @@ pub(crate) async fn converse_stream(
     let native = NativeFields::asked(paths, &call.inference.stop_sequences)?;
     call.stream = true;
     let began = cx.engine.now();
-    let (resolved, deltas) = ask(cx, call).await?;
-    let events = events(cx.clone(), began, deltas, native);
+    let model_id = call.model.clone();
+    let answering = cx.engine.stream_model(asking(cx, call)).await;
+    let answering = answering.map_err(|error| model_fault::of_converse(error, &model_id))?;
+    let events = events(cx.clone(), began, answering.deltas, native);
     let head = ConverseStreamResponse {}.into_value();
-    Ok(Reply::stream(head, events).by(&resolved.provider_name))
+    Ok(Reply::stream(head, events).by(&answering.provider))
 }
 
 /// One answer under way.
@@ -156,6 +158,6 @@ fn block_event(delta: Delta) -> Option<ConverseStreamOutput> {
             let event = ContentBlockStopEvent { content_block_index: index(at) };
             Some(ConverseStreamOutput::ContentBlockStop(event))
         }
-        Delta::Stop(_) | Delta::Usage(_) => None,
+        Delta::Stop(_) | Delta::Usage(_) | Delta::Native(_) => None,
     }
 }

@@ -14,8 +14,8 @@ use wire::bedrock_runtime::types::{
     ToolInputSchema, ToolResultContentBlock, ToolResultStatus, ToolSpecification,
 };
 use wire::converse::{
-    Block, CachePoints, Call, Inference, Message, ResultBlock, Role, Tool, ToolChoice, ToolResult,
-    ToolStatus, ToolUse,
+    Block, CachePoints, Call, Inference, Message, Options, ResultBlock, Role, Tool, ToolChoice,
+    ToolResult, ToolStatus, ToolUse,
 };
 use wire::fault::Fault;
 use wire::shape::{Shape, ShapeError};
@@ -83,6 +83,7 @@ impl Asked {
             cache,
             inference: inference(self.inference),
             additional: self.additional,
+            options: Options::default(),
             stream: false,
         })
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use wire::converse::{Block, CachePoints, Call, Message, ToolChoice};
+use wire::converse::{Block, CachePoints, Call, Message, Options, ToolChoice};
 
 use super::config::Stage;
 use super::event::Purpose;
@@ -15,6 +15,7 @@ use super::origin::Utterance;
 use super::prompt::{self, Fill, Rendered};
 use super::state::Turn;
 use super::turn::Agent;
+use crate::route::StepKind;
 
 impl Purpose {
     /// The stage whose prompt is rendered.
@@ -25,6 +26,17 @@ impl Purpose {
             Purpose::Plan => Stage::Orchestration,
             Purpose::PostProcess => Stage::PostProcessing,
             Purpose::Summarize => Stage::MemorySummarization,
+        }
+    }
+}
+
+impl Purpose {
+    /// What the model is to do, for choosing one.
+    pub fn kind(self) -> StepKind {
+        match self {
+            Purpose::Plan => StepKind::Planning,
+            Purpose::PreProcess | Purpose::Route => StepKind::Judging,
+            Purpose::PostProcess | Purpose::Summarize => StepKind::Summarisation,
         }
     }
 }
@@ -44,6 +56,7 @@ pub fn model_call(turn: &Turn, agent: &Agent, purpose: Purpose) -> Call {
         inference: settings.and_then(|s| s.inference.clone()).unwrap_or_default(),
         cache: CachePoints::default(),
         additional: settings.map_or(Json::Null, |s| s.additional.clone()),
+        options: Options::default(),
         stream: purpose == Purpose::Plan && agent.streams(turn),
     }
 }

@@ -13,6 +13,9 @@ use super::history::Past;
 use super::origin::Utterance;
 use super::recall::Recall;
 use super::tool::{Effect, HandOff, Tool};
+use crate::budget::Reserved;
+use crate::cost::Money;
+use crate::route::Route;
 
 pub type Attributes = BTreeMap<String, String>;
 
@@ -262,13 +265,30 @@ pub struct UnknownEffect {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "intent", rename_all = "camelCase")]
 pub enum Intent {
-    AskModel {
-        purpose: Purpose,
-        step: u32,
-    },
+    AskModel(Ask),
     /// A parser function is asked what a reply means.
     Parse(Parse),
     Call(Call),
+}
+
+/// One call of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ask {
+    pub purpose: Purpose,
+    pub step: u32,
+    /// Which model is asked, and why it; the stage's own where nothing is said of routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Route>>,
+    /// What is held back for the call in each budget that it counts in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Box<Reserved>>,
+}
+
+impl Ask {
+    pub fn new(purpose: Purpose, step: u32) -> Ask {
+        Ask { purpose, step, route: None, reserved: None }
+    }
 }
 
 /// The reply of a stage, for the function that reads it.
@@ -356,6 +376,57 @@ pub struct ModelSaid {
     /// [`super::digest::of_call`] of what it answered to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_digest: Option<String>,
+    /// What was ruled on the way to the reply.
+    #[serde(default, skip_serializing_if = "ModelConduct::is_plain")]
+    pub conduct: ModelConduct,
+    /// Where its text was cut while somebody read along.
+    #[serde(default, skip_serializing_if = "Cuts::is_empty")]
+    pub cuts: Cuts,
+    /// What it cost, by the price file at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+}
+
+/// How a call of a model was performed: limits, breakers, fallbacks and repeats on its way.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ModelConduct {
+    /// How often a provider was asked; 0 where an earlier answer served, and in old journals.
+    pub attempts: u32,
+    /// Models that were asked in vain before the one that answered, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<Passed>,
+    /// How long the call waited for room.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waited_millis: u64,
+    /// The answer of an earlier, equal call.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub cached: bool,
+}
+
+impl ModelConduct {
+    fn is_plain(&self) -> bool {
+        *self == ModelConduct::default()
+    }
+}
+
+/// A model of a fallback chain that did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Passed {
+    pub model: String,
+    pub reason: String,
+}
+
+/// The pieces in which a reply came: block, and bytes of its text, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cuts(pub Vec<(u32, u32)>);
+
+impl Cuts {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -177,13 +177,18 @@ fn size(block: &Block) -> usize {
                 ResultBlock::Text(text) => text.len(),
                 ResultBlock::Image(_) => IMAGE,
                 ResultBlock::Document(document) => document_size(document),
-                ResultBlock::Json(json) | ResultBlock::Video(json) => json.to_string().len(),
+                ResultBlock::Json(json)
+                | ResultBlock::Video(json)
+                | ResultBlock::SearchResult(json) => json.to_string().len(),
             })
             .sum(),
         Block::Image(_) => IMAGE,
         Block::Document(document) => document_size(document),
         Block::ReasoningContent(json)
         | Block::Video(json)
+        | Block::Audio(json)
+        | Block::SearchResult(json)
+        | Block::CitationsContent(json)
         | Block::GuardContent(json)
         | Block::CachePoint(json) => json.to_string().len(),
     }

@@ -47,7 +47,7 @@ impl Totals {
             return self.count(&within.event);
         }
         self.turns_begun += u64::from(matches!(event, Event::Accepted(_)));
-        self.model_calls += u64::from(matches!(event, Event::Asked(Intent::AskModel { .. })));
+        self.model_calls += u64::from(matches!(event, Event::Asked(Intent::AskModel(_))));
         self.tool_calls += u64::from(matches!(event, Event::Asked(Intent::Call(_))));
         if let Event::ModelSaid(said) = event {
             self.input_tokens += said.reply.usage.input_tokens;

@@ -27,7 +27,7 @@ use crate::request::{ClientResult, ClientTarget, Confirmation, Input, TurnReques
 use crate::tool::{ToolCall, ToolError, Tools};
 
 pub(crate) fn reply(content: Vec<Block>, stop_reason: StopReason) -> Reply {
-    Reply { content, stop_reason, usage: Usage::default() }
+    Reply { content, stop_reason, usage: Usage::default(), native: Json::Null }
 }
 
 /// Answers from its script by what the conversation holds: the same call, the same reply. After

@@ -8,7 +8,7 @@ use exec::{ExecError, Invoked};
 
 use super::{ToolCall, ToolError};
 use crate::Inner;
-use crate::perform::{ATTEMPTS, pause};
+use crate::model::{ATTEMPTS, pause};
 
 /// Calls a function that changes nothing, again where its answer was lost.
 pub(crate) async fn call_reader(inner: &Inner, request: &ToolCall) -> Result<Invoked, ToolError> {

@@ -10,7 +10,7 @@ mod team;
 mod tool;
 
 use craton_core::agent::event::{
-    Event, HandBackState, Intent, Outcome, Purpose, ToolReturned, Verdict,
+    Ask, Event, HandBackState, Intent, Outcome, Purpose, ToolReturned, Verdict,
 };
 use craton_core::agent::state::{self, Member, Turn};
 use craton_core::agent::turn::Agent;
@@ -152,7 +152,7 @@ impl View<'_> {
     fn traces(&self, event: &Event) -> Vec<Trace> {
         match event {
             Event::Accepted(_) | Event::Started(_) => Vec::new(),
-            Event::Asked(Intent::AskModel { purpose, step }) => {
+            Event::Asked(Intent::AskModel(Ask { purpose, step, .. })) => {
                 self.model_input(*purpose, *step).into_iter().collect()
             }
             Event::Asked(Intent::Parse(_)) => Vec::new(),

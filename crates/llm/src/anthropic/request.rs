@@ -183,6 +183,9 @@ fn assistant(message: &Message) -> Result<Vec<Json>, String> {
             | Block::Image(_)
             | Block::Document(_)
             | Block::Video(_)
+            | Block::Audio(_)
+            | Block::SearchResult(_)
+            | Block::CitationsContent(_)
             | Block::GuardContent(_) => {
                 return Err("an assistant message holds text, thinking and tool uses".to_owned());
             }
@@ -264,6 +267,9 @@ fn user(message: &Message) -> Result<Vec<Json>, String> {
                 mark_last(last, point);
             }
             Block::Video(_) => return Err("it takes no video".to_owned()),
+            Block::Audio(_) => return Err("it takes no audio".to_owned()),
+            Block::SearchResult(_) => return Err("it takes no searchResult".to_owned()),
+            Block::CitationsContent(_) => return Err("it takes no citationsContent".to_owned()),
             Block::ToolUse(_) | Block::ReasoningContent(_) => {
                 return Err("a user message holds no tool uses and no reasoning".to_owned());
             }
@@ -282,6 +288,7 @@ fn tool_result(result: &ToolResult) -> Result<Json, String> {
             ResultBlock::Image(image) => content.push(picture(image)?),
             ResultBlock::Document(document) => content.push(paper(document)?),
             ResultBlock::Video(_) => return Err("it takes no video".to_owned()),
+            ResultBlock::SearchResult(_) => return Err("it takes no searchResult".to_owned()),
         }
     }
     let failed = result.status == Some(ToolStatus::Error);

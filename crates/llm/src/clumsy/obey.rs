@@ -58,7 +58,9 @@ fn texts(call: &Call) -> Vec<String> {
                         ResultBlock::Text(text) => collect_text(text, &mut texts),
                         ResultBlock::Json(value) => collect(value, &mut texts),
                         ResultBlock::Document(document) => texts.extend(document_text(document)),
-                        ResultBlock::Image(_) | ResultBlock::Video(_) => {}
+                        ResultBlock::Image(_)
+                        | ResultBlock::Video(_)
+                        | ResultBlock::SearchResult(_) => {}
                     }
                 }
             }

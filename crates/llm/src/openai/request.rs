@@ -145,6 +145,9 @@ fn assistant(message: &Message) -> Result<Json, String> {
             | Block::Image(_)
             | Block::Document(_)
             | Block::Video(_)
+            | Block::Audio(_)
+            | Block::SearchResult(_)
+            | Block::CitationsContent(_)
             | Block::GuardContent(_) => {
                 return Err("an assistant message holds text and tool uses only".to_owned());
             }
@@ -182,6 +185,9 @@ fn user(message: &Message, out: &mut Vec<Json>) -> Result<(), String> {
             }
             Block::CachePoint(_) => {}
             Block::Video(_) => return Err("it takes no video".to_owned()),
+            Block::Audio(_) => return Err("it takes no audio".to_owned()),
+            Block::SearchResult(_) => return Err("it takes no searchResult".to_owned()),
+            Block::CitationsContent(_) => return Err("it takes no citationsContent".to_owned()),
             Block::ToolUse(_) | Block::ReasoningContent(_) => {
                 return Err("a user message holds no tool uses and no reasoning".to_owned());
             }
@@ -204,6 +210,7 @@ fn tool_result<'a>(result: &'a ToolResult, after: &mut Vec<Part<'a>>) -> Result<
             ResultBlock::Image(image) => other.push(picture(image)?),
             ResultBlock::Document(document) => other.push(paper(document)?),
             ResultBlock::Video(_) => return Err("it takes no video".to_owned()),
+            ResultBlock::SearchResult(_) => return Err("it takes no searchResult".to_owned()),
         }
     }
     if !other.is_empty() {

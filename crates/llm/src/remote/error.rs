@@ -34,7 +34,7 @@ impl Origin {
     }
 
     pub(crate) fn cannot_carry(&self, what: &str) -> ModelError {
-        ModelError::refused(format!("{self} cannot be asked: {what}"))
+        ModelError::new(ModelErrorKind::Unsupported, format!("{self} cannot be asked: {what}"))
     }
 
     pub(crate) fn net(&self, error: net::Error) -> ModelError {

@@ -16,5 +16,10 @@ pub(super) fn ask(call: &Call, question: &str) -> Reply {
     let tool_use_id = format!("rules_{}_ask", call.messages.len());
     let (name, input) = (ASK_USER.to_owned(), json!({"question": question}));
     let content = vec![Block::ToolUse(ToolUse { tool_use_id, name, input })];
-    Reply { content, stop_reason: StopReason::ToolUse, usage: Usage::default() }
+    Reply {
+        content,
+        stop_reason: StopReason::ToolUse,
+        usage: Usage::default(),
+        native: serde_json::Value::Null,
+    }
 }

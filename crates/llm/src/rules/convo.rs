@@ -68,6 +68,9 @@ pub(super) fn turns(messages: &[Message]) -> Vec<Turn> {
                 | Block::Image(_)
                 | Block::Document(_)
                 | Block::Video(_)
+                | Block::Audio(_)
+                | Block::SearchResult(_)
+                | Block::CitationsContent(_)
                 | Block::GuardContent(_)
                 | Block::CachePoint(_) => {}
             }
@@ -98,7 +101,10 @@ fn value(result: &ToolResult) -> Json {
         .filter_map(|block| match block {
             ResultBlock::Text(t) => Some(parsed(t)),
             ResultBlock::Json(j) => Some(opened(j.clone())),
-            ResultBlock::Image(_) | ResultBlock::Document(_) | ResultBlock::Video(_) => None,
+            ResultBlock::Image(_)
+            | ResultBlock::Document(_)
+            | ResultBlock::Video(_)
+            | ResultBlock::SearchResult(_) => None,
         })
         .collect();
     if parts.len() == 1 { parts.remove(0) } else { Json::Array(parts) }

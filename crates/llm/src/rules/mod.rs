@@ -79,7 +79,7 @@ fn acting(call: &Call) -> Reply {
 
 fn speaking(text: String) -> Reply {
     let content = vec![Block::Text(text)];
-    Reply { content, stop_reason: StopReason::EndTurn, usage: Usage::default() }
+    Reply { content, stop_reason: StopReason::EndTurn, usage: Usage::default(), native: Json::Null }
 }
 
 fn telling(call: &Call, letters: Vec<Map<String, Json>>) -> Reply {
@@ -90,7 +90,12 @@ fn telling(call: &Call, letters: Vec<Map<String, Json>>) -> Reply {
             input: Json::Object(input),
         })
     });
-    Reply { content: uses.collect(), stop_reason: StopReason::ToolUse, usage: Usage::default() }
+    Reply {
+        content: uses.collect(),
+        stop_reason: StopReason::ToolUse,
+        usage: Usage::default(),
+        native: Json::Null,
+    }
 }
 
 fn say(desk: &Desk<'_>, plan: &Plan) -> String {
@@ -122,7 +127,7 @@ fn calling(call: &Call, desk: &Desk<'_>, calls: Vec<(usize, Map<String, Json>)>)
             input: Json::Object(input),
         }));
     }
-    Reply { content, stop_reason: StopReason::ToolUse, usage: Usage::default() }
+    Reply { content, stop_reason: StopReason::ToolUse, usage: Usage::default(), native: Json::Null }
 }
 
 const ANSWER: &[&str] = &["answer", "response", "reply"];
@@ -206,6 +211,9 @@ fn block_text(block: &Block) -> String {
         | Block::Image(j)
         | Block::Document(j)
         | Block::Video(j)
+        | Block::Audio(j)
+        | Block::SearchResult(j)
+        | Block::CitationsContent(j)
         | Block::GuardContent(j)
         | Block::CachePoint(j) => j.to_string(),
     }

@@ -93,6 +93,7 @@ fn call(tools: Vec<Tool>, messages: Vec<Message>) -> Call {
         inference: Inference::default(),
         cache: CachePoints::default(),
         additional: json!(null),
+        options: wire::converse::Options::default(),
         stream: false,
     }
 }

@@ -116,7 +116,10 @@ fn result_text(result: &ToolResult) -> String {
     let lines = result.content.iter().filter_map(|block| match block {
         ResultBlock::Text(text) => Some(text.clone()),
         ResultBlock::Json(value) => Some(value.to_string()),
-        ResultBlock::Image(_) | ResultBlock::Document(_) | ResultBlock::Video(_) => None,
+        ResultBlock::Image(_)
+        | ResultBlock::Document(_)
+        | ResultBlock::Video(_)
+        | ResultBlock::SearchResult(_) => None,
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -142,6 +142,7 @@ fn well_formed(deltas: &[Delta]) {
             }
             Delta::Stop(_) => stopped = open.is_empty(),
             Delta::Usage(_) => assert!(stopped, "{deltas:?}"),
+            Delta::Native(_) => {}
         }
     }
     assert!(stopped, "{deltas:?}");

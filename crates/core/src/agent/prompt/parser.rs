@@ -74,6 +74,9 @@ fn content(block: &Block) -> Option<Json> {
         | Block::Image(_)
         | Block::Document(_)
         | Block::Video(_)
+        | Block::Audio(_)
+        | Block::SearchResult(_)
+        | Block::CitationsContent(_)
         | Block::GuardContent(_)
         | Block::CachePoint(_) => None,
     }

@@ -41,6 +41,9 @@ fn line(role: Role, block: &Block) -> Option<String> {
         | Block::Image(_)
         | Block::Document(_)
         | Block::Video(_)
+        | Block::Audio(_)
+        | Block::SearchResult(_)
+        | Block::CitationsContent(_)
         | Block::GuardContent(_)
         | Block::CachePoint(_) => None,
     }
@@ -53,6 +56,7 @@ fn body(result: &ToolResult) -> String {
         ResultBlock::Image(_) => "(an image)".to_owned(),
         ResultBlock::Document(_) => "(a document)".to_owned(),
         ResultBlock::Video(_) => "(a video)".to_owned(),
+        ResultBlock::SearchResult(found) => found.to_string(),
     });
     texts.collect::<Vec<_>>().join("\n")
 }

@@ -16,8 +16,8 @@ pub use self::team::{Member, ROUTE, Routing, Spent, Team, within};
 pub use self::uses::{Progress, Use};
 pub use self::window::{Overflow, Window};
 use crate::agent::event::{
-    Accepted, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Refusal, Started, Task,
-    UnknownEffect,
+    Accepted, Ask, Attributes, Cause, Event, Intent, ModelSaid, Parked, Purpose, Refusal, Started,
+    Task, UnknownEffect,
 };
 use crate::agent::history::{self, Past};
 use crate::agent::origin::{Origin, Utterance, push};
@@ -101,7 +101,7 @@ pub fn apply(turn: &mut Turn, event: &Event) {
     match event {
         Event::Accepted(accepted) => turn.accept(accepted),
         Event::Started(started) => turn.start(started),
-        Event::Asked(Intent::AskModel { purpose, step }) => turn.ask(*purpose, *step),
+        Event::Asked(Intent::AskModel(Ask { purpose, step, .. })) => turn.ask(*purpose, *step),
         Event::Asked(Intent::Parse(parse)) => turn.stages.parsing = Some(parse.clone()),
         Event::Asked(Intent::Call(call)) => turn.open(call),
         Event::ModelSaid(said) => turn.hear(said),

@@ -146,6 +146,9 @@ fn is_spoken(block: &Block) -> bool {
         | Block::Image(_)
         | Block::Document(_)
         | Block::Video(_)
+        | Block::Audio(_)
+        | Block::SearchResult(_)
+        | Block::CitationsContent(_)
         | Block::GuardContent(_)
         | Block::CachePoint(_) => false,
     }

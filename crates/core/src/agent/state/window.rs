@@ -85,7 +85,8 @@ fn text_bytes(result: &ToolResult) -> usize {
         ResultBlock::Json(_)
         | ResultBlock::Image(_)
         | ResultBlock::Document(_)
-        | ResultBlock::Video(_) => 0,
+        | ResultBlock::Video(_)
+        | ResultBlock::SearchResult(_) => 0,
     });
     texts.sum()
 }

@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 
 use super::script::{check_history, check_of, config, play};
 use crate::agent::config::{AgentConfig, Schema};
-use crate::agent::event::{Event, Intent, Purpose};
+use crate::agent::event::{Ask, Event, Intent, Purpose};
 use crate::agent::state;
 use crate::agent::turn::Agent;
 
@@ -321,7 +321,7 @@ fn a_tool_use_that_nothing_came_of_is_closed_before_a_model_is_asked() {
     let mut turn =
         play("user: go; model: use g__once{x:1}, use client__ask{x:2}", agent, None).turn;
     let (purpose, step) = (Purpose::Plan, turn.steps + 1);
-    state::apply(&mut turn, &Event::Asked(Intent::AskModel { purpose, step }));
+    state::apply(&mut turn, &Event::Asked(Intent::AskModel(Ask::new(purpose, step))));
     check_history(&turn.messages);
     let told = format!("{:?}", turn.messages.last());
     assert!(told.contains("not_performed") && told.contains("unknown_outcome"), "{told}");

@@ -18,8 +18,8 @@ use super::script::{begin, check_history, config, kept, results, uses};
 use crate::agent::call;
 use crate::agent::config::{AgentConfig, Collaboration, Collaborator, Schema, Stage, StageConfig};
 use crate::agent::event::{
-    Call, Deferred, Event, HandBack, HandBackState, Intent, ModelFailed, ModelOverflowed,
-    ModelSaid, Outcome, Parsed, Purpose, Resumed, ToolReturned, Verdict,
+    Ask, Call, Cuts, Deferred, Event, HandBack, HandBackState, Intent, ModelConduct, ModelFailed,
+    ModelOverflowed, ModelSaid, Outcome, Parsed, Purpose, Resumed, ToolReturned, Verdict,
 };
 use crate::agent::history;
 use crate::agent::limits::Limits;
@@ -293,11 +293,19 @@ impl Life {
         let stop_reason = *self.draws.of(&stops);
         Event::ModelSaid(Box::new(ModelSaid {
             step,
-            reply: Reply { content, stop_reason, usage: Usage::default() },
+            reply: Reply {
+                content,
+                stop_reason,
+                usage: Usage::default(),
+                native: serde_json::Value::Null,
+            },
             provider,
             model: "m".to_owned(),
             millis: 0,
             prompt_digest: None,
+            conduct: ModelConduct::default(),
+            cuts: Cuts::default(),
+            cost: None,
         }))
     }
 
@@ -499,7 +507,7 @@ impl Life {
                     parked.tool_uses.len() + members.map(Member::handed_off).sum::<usize>();
                 assert!((1..=5).contains(&handed), "{handed} calls are handed over at once");
             }
-            Event::Asked(Intent::AskModel { purpose, .. }) => self.check_call(&path, *purpose),
+            Event::Asked(Intent::AskModel(Ask { purpose, .. })) => self.check_call(&path, *purpose),
             _ => {}
         }
     }

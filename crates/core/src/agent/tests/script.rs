@@ -28,9 +28,9 @@ use crate::agent::config::{
     StageConfig,
 };
 use crate::agent::event::{
-    Accepted, Attributes, Deferred, Event, HandBack, HandBackState, Intent, Lineage, ModelFailed,
-    ModelOverflowed, ModelSaid, Outcome, Parked, Parse, Parsed, Purpose, Resumed, Shrunk, Started,
-    Task, ToolReturned,
+    Accepted, Ask, Attributes, Cuts, Deferred, Event, HandBack, HandBackState, Intent, Lineage,
+    ModelConduct, ModelFailed, ModelOverflowed, ModelSaid, Outcome, Parked, Parse, Parsed, Purpose,
+    Resumed, Shrunk, Started, Task, ToolReturned,
 };
 use crate::agent::history::{self, Exchange, Past};
 use crate::agent::limits::Limits;
@@ -187,7 +187,12 @@ impl Play {
             _ => Block::Text(part.to_owned()),
         });
         let content = parts.collect();
-        let reply = Reply { content, stop_reason, usage: Usage::default() };
+        let reply = Reply {
+            content,
+            stop_reason,
+            usage: Usage::default(),
+            native: serde_json::Value::Null,
+        };
         Event::ModelSaid(Box::new(ModelSaid {
             step: self.turn.at(path).expect("a turn at this path").steps,
             reply,
@@ -195,6 +200,9 @@ impl Play {
             model: "m".to_owned(),
             millis: 0,
             prompt_digest: None,
+            conduct: ModelConduct::default(),
+            cuts: Cuts::default(),
+            cost: None,
         }))
     }
 
@@ -316,7 +324,7 @@ fn decided(event: &Event) -> String {
             let accepted = &d.accepted;
             format!("{} begins as {} on {:?}", d.collaborator, accepted.run, accepted.input_text)
         }
-        Event::Asked(Intent::AskModel { purpose: Purpose::Route, step }) => {
+        Event::Asked(Intent::AskModel(Ask { purpose: Purpose::Route, step, .. })) => {
             format!("ask model {step} whom to route to")
         }
         Event::ToolReturned(ToolReturned { tool_use_id, outcome, .. }) => match outcome {
@@ -326,10 +334,12 @@ fn decided(event: &Event) -> String {
             },
             other => format!("{tool_use_id} reports {other:?}"),
         },
-        Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step }) => {
+        Event::Asked(Intent::AskModel(Ask { purpose: Purpose::Plan, step, .. })) => {
             format!("ask model {step}")
         }
-        Event::Asked(Intent::AskModel { purpose, step }) => format!("ask model {step} {purpose:?}"),
+        Event::Asked(Intent::AskModel(Ask { purpose, step, .. })) => {
+            format!("ask model {step} {purpose:?}")
+        }
         Event::Asked(Intent::Parse(parse)) => format!("ask parser {:?}", parse.purpose),
         Event::Parsed(parsed) => format!("read {:?}", parsed.verdict),
         Event::Asked(Intent::Call(call)) => {

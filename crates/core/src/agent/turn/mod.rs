@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agent::config::AgentConfig;
-use crate::agent::event::{Cause, Event, Intent, Purpose};
+use crate::agent::event::{Ask, Cause, Event, Intent, Purpose};
 use crate::agent::limits::Limits;
 use crate::agent::state::{Member, Progress, Turn, Use};
 use crate::agent::team::Messenger;
@@ -159,7 +159,7 @@ fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     if turn.steps - turn.window.overflows >= facts.limits.model_calls {
         return vec![Event::GaveUp(Cause::TooManySteps)];
     }
-    vec![Event::Asked(Intent::AskModel { purpose: Purpose::Plan, step: turn.steps + 1 })]
+    vec![Event::Asked(Intent::AskModel(Ask::new(Purpose::Plan, turn.steps + 1)))]
 }
 
 /// Whether a call or a collaborator is at work.

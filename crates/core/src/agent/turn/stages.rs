@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Agent, Facts};
 use crate::agent::config::{AgentConfig, Stage, StageConfig};
-use crate::agent::event::{AskedUser, Event, Intent, Parse, Parsed, Purpose, Verdict};
+use crate::agent::event::{Ask, AskedUser, Event, Intent, Parse, Parsed, Purpose, Verdict};
 use crate::agent::prompt::{self, Template};
 use crate::agent::state::{Heard, Turn};
 use crate::agent::tool::SchemaProblem;
@@ -107,7 +107,7 @@ fn drafted(turn: &Turn) -> String {
 }
 
 fn ask(turn: &Turn, purpose: Purpose) -> Event {
-    Event::Asked(Intent::AskModel { purpose, step: turn.steps + 1 })
+    Event::Asked(Intent::AskModel(Ask::new(purpose, turn.steps + 1)))
 }
 
 /// What the turn has to say to the user, if it is so far.

@@ -1,6 +1,6 @@
 //! The turn that writes what later sessions know of one that is over: one call, no tools.
 
-use crate::agent::event::{Event, Intent, Purpose};
+use crate::agent::event::{Ask, Event, Intent, Purpose};
 use crate::agent::state::Turn;
 
 /// Asks for the summary, then ends with it. A model that writes none has failed: nothing is made up
@@ -8,7 +8,7 @@ use crate::agent::state::Turn;
 pub(super) fn next(turn: &Turn) -> Vec<Event> {
     let purpose = Purpose::Summarize;
     if turn.steps == 0 {
-        return vec![Event::Asked(Intent::AskModel { purpose, step: 1 })];
+        return vec![Event::Asked(Intent::AskModel(Ask::new(purpose, 1)))];
     }
     let text = turn.said.as_deref().map(written).unwrap_or_default();
     match text.is_empty() {

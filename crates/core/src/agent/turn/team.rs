@@ -7,8 +7,8 @@
 use super::{Agent, Facts, decide};
 use crate::agent::config::{Collaboration, Collaborator, Stage};
 use crate::agent::event::{
-    Accepted, Attributes, Delegated, Event, Intent, Lineage, Outcome, Parent, Purpose, Started,
-    Task, ToolReturned,
+    Accepted, Ask, Attributes, Delegated, Event, Intent, Lineage, Outcome, Parent, Purpose,
+    Started, Task, ToolReturned,
 };
 use crate::agent::prompt;
 use crate::agent::recall::Recall;
@@ -30,7 +30,7 @@ pub(super) fn route(turn: &Turn, facts: &Facts<'_>) -> Option<Event> {
     match &turn.team.routing {
         Routing::Open => {
             let step = turn.steps + 1;
-            Some(Event::Asked(Intent::AskModel { purpose: Purpose::Route, step }))
+            Some(Event::Asked(Intent::AskModel(Ask::new(Purpose::Route, step))))
         }
         Routing::Said(reply) => {
             let chosen = team::routed(reply, turn.team.routed.as_deref(), &config.collaborators)?;

@@ -8,7 +8,7 @@ use wire::converse::Call;
 
 use super::Facts;
 use crate::agent::call;
-use crate::agent::event::{CutResult, Event, Intent, Shrunk};
+use crate::agent::event::{Ask, CutResult, Event, Intent, Shrunk};
 use crate::agent::history;
 use crate::agent::state::{Overflow, Turn};
 
@@ -28,7 +28,7 @@ pub(super) fn ask_again(turn: &Turn, overflow: &Overflow) -> Vec<Event> {
     match shrunk {
         Some(shrunk) => vec![
             Event::Shrunk(shrunk),
-            Event::Asked(Intent::AskModel { purpose: overflow.purpose, step: turn.steps + 1 }),
+            Event::Asked(Intent::AskModel(Ask::new(overflow.purpose, turn.steps + 1))),
         ],
         None => vec![Event::Failed {
             // AWS: the exception of an input that its model does not take (a model's own
@@ -46,7 +46,7 @@ pub(super) fn ask_again(turn: &Turn, overflow: &Overflow) -> Vec<Event> {
 /// Before a call: leaves out what the model's window has no room for, as far as that is known.
 pub(super) fn fit(turn: &Turn, facts: &Facts<'_>, mut events: Vec<Event>) -> Vec<Event> {
     let asked = events.iter().enumerate().find_map(|(at, event)| match event {
-        Event::Asked(Intent::AskModel { purpose, .. }) => Some((at, *purpose)),
+        Event::Asked(Intent::AskModel(Ask { purpose, .. })) => Some((at, *purpose)),
         _ => None,
     });
     let Some((at, purpose)) = asked else { return events };

@@ -98,6 +98,8 @@ async fn ask(name: &str, rules: &[ModelRule], open: &Models) -> Finding {
         }
         ModelErrorKind::Malformed => "see whether kind and base_url in craton.toml fit it",
         ModelErrorKind::TooLong => "give its model a larger context; it did not take one question",
+        ModelErrorKind::Unsupported => "it does not take plain text; name another model",
+        ModelErrorKind::OverBudget => "raise the budget in craton.toml",
         ModelErrorKind::NotMapped => "add a line to [[models]]",
     };
     let guessed = !way.certain && is_about_model(&error);
@@ -128,6 +130,7 @@ async fn speak(resolved: Resolved) -> Result<(), ModelError> {
         inference: Inference::default(),
         cache: CachePoints::default(),
         additional: serde_json::Value::Null,
+        options: wire::converse::Options::default(),
         stream: true,
     };
     // Its first word will do; it stops when nobody reads on.
