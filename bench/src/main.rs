@@ -13,6 +13,7 @@ mod craton;
 mod disk;
 mod floor;
 mod functions;
+mod gateway;
 mod http1;
 mod http_tool;
 mod journal;
@@ -83,6 +84,8 @@ enum Verb {
     HttpTool(http_tool::Args),
     /// A long session against a fresh one, and thousands of idle ones.
     Sessions(sessions::Args),
+    /// Converse beside gateways to models.
+    Gateways(gateway::Args),
     /// Calls of functions, warm, clean and cold.
     Functions(functions::Args),
 }
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         Verb::Team(args) => single().and_then(|r| r.block_on(team::run(args))),
         Verb::Sessions(args) => single().and_then(|r| r.block_on(sessions::run(args))),
         Verb::Functions(args) => single().and_then(|r| r.block_on(functions::run(args))),
+        Verb::Gateways(args) => single().and_then(|r| r.block_on(gateway::run(args))),
         Verb::Policy => policy::run(),
         Verb::HttpTool(args) => threads().and_then(|r| r.block_on(http_tool::run(args))),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),

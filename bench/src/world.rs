@@ -21,6 +21,11 @@ pub(crate) const CHAT: &str = "/v1/chat/completions";
 /// The same model over Bedrock's wire, for the peer that speaks nothing else well.
 const CONVERSE: &str = "/model/mock/converse-stream";
 pub(crate) const ADD: &str = "/add";
+/// How the answer to whoever offers no tool begins and ends.
+pub(crate) const PLAIN_BEGIN: &str = "The parcels";
+pub(crate) const PLAIN_END: &str = "were held back.";
+const PLAIN: &str = "The parcels were two hundred and eight, and the most of them left on Friday, \
+    though twelve were held back.";
 
 pub(crate) async fn serve(listen: SocketAddr) -> Result<(), Error> {
     let listener = TcpListener::bind(listen).await?;
@@ -44,6 +49,7 @@ struct Chat {
     #[serde(default)]
     stream: bool,
     messages: Vec<Message>,
+    #[serde(default)]
     tools: Vec<ToolSpec>,
 }
 
@@ -92,6 +98,9 @@ fn chat(body: &[u8]) -> Result<Response<Full<Bytes>>, Error> {
 }
 
 fn next(chat: &Chat) -> Result<Say, Error> {
+    if chat.tools.is_empty() {
+        return Ok(Say::Answer(PLAIN.to_owned()));
+    }
     let asked = chat.messages.iter().rposition(|m| m.role == Role::User).ok_or("no user speaks")?;
     let results: Vec<&Message> =
         chat.messages[asked..].iter().filter(|m| m.role == Role::Tool).collect();

@@ -12,6 +12,7 @@ const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds
        cargo xtask bench team [--turns N] [--millis N]
        cargo xtask bench sessions [--turns N] [--rounds N] [--exchanges N] [--idle N]
        cargo xtask bench functions [--calls N] [--rounds N] [--cold N] [--seconds N]
+       cargo xtask bench gateways [--seconds N] [--rounds N] [--peers LIST]
        cargo xtask bench http-tool [--calls N] [--rounds N]";
 
 /// Pinned: a figure is one of these versions.
@@ -31,6 +32,10 @@ const LIBRARIES: [&str; 13] = [
     "uvloop==0.23.0",
 ];
 
+const TENSORZERO: [&str; 2] = ["tensorzero==2026.6.0", "openai==3.52.0"];
+const LITELLM: [&str; 1] = ["litellm[proxy]==1.106.2"];
+const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";
+
 /// Peers that need none of them.
 const OURS: [&str; 4] = ["floor", "craton", "craton-read", "craton-python"];
 
@@ -38,6 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let Some((name, rest)) = arguments.split_first() else { return Err(USAGE.into()) };
     match name.as_str() {
         "agent-loop" => agent_loop(rest),
+        "gateways" => gateways(rest),
         "functions" | "sessions" | "streams" | "team" => of_craton(name, rest),
         "http-tool" => {
             succeed(&mut cargo(&["build", "--release", "--package", "bench"]))?;
@@ -55,6 +61,31 @@ fn agent_loop(arguments: &[String]) -> Outcome {
     let peers = arguments.iter().skip_while(|a| *a != "--peers").nth(1);
     if peers.is_none_or(|list| !list.split(',').all(|peer| OURS.contains(&peer))) {
         bench.arg("--python").arg(python::environment("bench-venv", &LIBRARIES)?);
+    }
+    succeed(&mut bench)
+}
+
+/// Gateways to models: two from PyPI, each in an environment of its own, one from npm.
+fn gateways(arguments: &[String]) -> Outcome {
+    build()?;
+    let mut bench = Command::new(release("bench"));
+    bench.arg("gateways").args(arguments).current_dir(root());
+    bench.arg("--craton").arg(release("craton")).arg("--dir").arg(target());
+    let peers = arguments.iter().skip_while(|a| *a != "--peers").nth(1);
+    let wants = |name: &str| peers.is_none_or(|list| list.split(',').any(|peer| peer == name));
+    if wants("tensorzero") {
+        bench.arg("--tensorzero").arg(python::environment("tensorzero-venv", &TENSORZERO)?);
+    }
+    if wants("litellm") {
+        bench.arg("--litellm").arg(python::environment("litellm-venv", &LITELLM)?);
+    }
+    if wants("portkey") {
+        let folder = target().join("portkey");
+        std::fs::create_dir_all(&folder)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", PORTKEY]).current_dir(&folder);
+        succeed(&mut npm)?;
+        bench.arg("--portkey").arg(folder);
     }
     succeed(&mut bench)
 }
