@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use net::Secret;
 use net::sigv4::{Signer, Unsigned};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,7 +19,6 @@ use serde_json::{Value, json};
 use crate::function::{ExecError, FunctionError, Invoked, Throttled};
 use crate::http::failed;
 use crate::http::retry_after;
-use crate::http::secret::Secret;
 use crate::limits;
 
 /// `[aws]` of craton.toml: accounts by their twelve digits.

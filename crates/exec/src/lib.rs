@@ -30,6 +30,5 @@ pub use http::api::{Api, ApiCall, ApiReply};
 pub use http::apis::Apis;
 pub use http::config::{ApiConfig, ClientAuth, Credential, KeyPlace, Oauth2};
 pub use http::hook::HttpTool;
-pub use http::secret::Secret;
 pub use mcp::{McpCall, McpConfig, McpServers, McpTool};
 pub use probe::{Probe, probe};

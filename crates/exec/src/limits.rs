@@ -89,9 +89,6 @@ pub(crate) const INSTALL: Duration = Duration::from_secs(300);
 /// Ours: a failed installation is tried again after this pause, not on each call.
 pub(crate) const INSTALL_RETRY: Duration = Duration::from_secs(60);
 
-/// Ours: more than any key or token has.
-pub(crate) const SECRET_BYTES: u64 = 64 * 1024;
-
 /// Ours: more than an answer with an access token has.
 pub(crate) const TOKEN_BYTES: usize = 64 * 1024;
 

@@ -8,6 +8,7 @@
 mod request;
 mod response;
 
+use net::Secret;
 use serde::Deserialize;
 use wire::converse::Call;
 
@@ -24,7 +25,9 @@ pub struct Config {
     /// Up to and without `/v1/messages`; Anthropic itself if left out.
     #[serde(default = "anthropic_itself")]
     pub base_url: String,
-    /// The environment variable that holds the key; none is sent if left out.
+    /// Where the key is, `env:NAME` or `file:/path`; none is sent if left out.
+    pub api_key: Option<Secret>,
+    /// The environment variable that holds the key, in place of `api_key`.
     pub api_key_env: Option<String>,
     /// For one whole call; 600 if left out.
     pub timeout_seconds: Option<u64>,
@@ -55,6 +58,7 @@ impl Anthropic {
             base_url: base_url.strip_suffix("/v1").unwrap_or(base_url),
             path: "/v1/messages",
             example: "https://api.anthropic.com",
+            api_key: config.api_key,
             api_key_env: config.api_key_env,
             key_in: KeyIn::Header("x-api-key"),
             timeout_seconds: config.timeout_seconds,

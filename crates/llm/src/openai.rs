@@ -8,6 +8,7 @@ mod request;
 mod response;
 
 use http::HeaderMap;
+use net::Secret;
 use serde::Deserialize;
 use wire::converse::Call;
 
@@ -24,7 +25,9 @@ pub struct Config {
     /// Up to and without `/chat/completions`; OpenAI itself if left out.
     #[serde(default = "openai_itself")]
     pub base_url: String,
-    /// The environment variable that holds the key; none is sent if left out.
+    /// Where the key is, `env:NAME` or `file:/path`; none is sent if left out.
+    pub api_key: Option<Secret>,
+    /// The environment variable that holds the key, in place of `api_key`.
     pub api_key_env: Option<String>,
     /// For one whole call; 600 if left out.
     pub timeout_seconds: Option<u64>,
@@ -60,6 +63,7 @@ impl OpenAi {
             base_url: config.base_url.trim_end_matches('/'),
             path: "/chat/completions",
             example: "http://127.0.0.1:11434/v1",
+            api_key: config.api_key,
             api_key_env: config.api_key_env,
             key_in: KeyIn::Bearer,
             timeout_seconds: config.timeout_seconds,

@@ -14,13 +14,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use net::Secret;
 use wire::converse::Delta;
 
 use crate::limits::{CALL_TIMEOUT, ERROR_BODY, REPLY_BYTES};
 use crate::models::ConfigError;
 use crate::provider::{Deltas, ModelError};
 
-pub(crate) use error::{Fault, Origin};
+pub(crate) use error::{Fault, Key, Origin};
 #[cfg(test)]
 pub(crate) use sse::read;
 
@@ -53,6 +54,7 @@ pub(crate) struct Address<'a> {
     pub(crate) path: &'a str,
     /// A base URL as it should look, for the message about one that does not.
     pub(crate) example: &'a str,
+    pub(crate) api_key: Option<Secret>,
     pub(crate) api_key_env: Option<String>,
     pub(crate) key_in: KeyIn,
     pub(crate) timeout_seconds: Option<u64>,
@@ -71,6 +73,7 @@ pub(crate) struct Remote {
 impl Remote {
     pub(crate) fn open(address: Address<'_>, client: net::Client) -> Result<Remote, ConfigError> {
         let url = endpoint(&address)?;
+        let key = key_of(address.name, address.api_key, address.api_key_env)?;
         Ok(Remote {
             client,
             url,
@@ -78,7 +81,7 @@ impl Remote {
             origin: Arc::new(Origin {
                 provider: address.name.to_owned(),
                 base_url: address.base_url.to_owned(),
-                key_variable: address.api_key_env,
+                key,
             }),
             key_in: address.key_in,
             variable: |name| std::env::var(name).ok(),
@@ -120,11 +123,15 @@ impl Remote {
 
     /// The key, or why there is none though there should be.
     fn key(&self) -> Result<Option<String>, ModelError> {
-        let Some(variable) = &self.origin.key_variable else { return Ok(None) };
-        let key = (self.variable)(variable).unwrap_or_default();
-        match key.trim() {
-            "" => Err(self.origin.no_key(variable, "is not set")),
-            key => Ok(Some(key.to_owned())),
+        let read = match &self.origin.key {
+            None => return Ok(None),
+            Some(Key::Variable(name)) => (self.variable)(name).ok_or("is not set".to_owned()),
+            Some(Key::Secret(secret)) => secret.read(),
+        };
+        match read.map(|key| key.trim().to_owned()) {
+            Ok(key) if key.is_empty() => Err(self.origin.no_key("is empty")),
+            Ok(key) => Ok(Some(key)),
+            Err(why) => Err(self.origin.no_key(&why)),
         }
     }
 
@@ -154,10 +161,8 @@ impl Remote {
             }
             KeyIn::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(key)),
         };
-        let mut value = value.map_err(|_| {
-            let variable = self.origin.key_variable.as_deref().unwrap_or_default();
-            self.origin.no_key(variable, "holds characters that no key has")
-        })?;
+        let mut value =
+            value.map_err(|_| self.origin.no_key("holds characters that no key has"))?;
         value.set_sensitive(true);
         Ok((name, value))
     }
@@ -193,6 +198,19 @@ fn endpoint(address: &Address<'_>) -> Result<Uri, ConfigError> {
                  in {example:?}"
             ))
         })
+}
+
+fn key_of(
+    name: &str,
+    secret: Option<Secret>,
+    variable: Option<String>,
+) -> Result<Option<Key>, ConfigError> {
+    match (secret, variable) {
+        (Some(_), Some(_)) => Err(ConfigError(format!(
+            "[providers.{name}] has api_key and api_key_env; keep one of them"
+        ))),
+        (secret, variable) => Ok(secret.map(Key::Secret).or(variable.map(Key::Variable))),
+    }
 }
 
 /// A server may answer in one piece though it was asked to stream, and the other way round.

@@ -18,6 +18,7 @@ mod limits;
 mod link;
 mod pool;
 mod redirect;
+mod secret;
 pub mod sigv4;
 
 pub use body::Body;
@@ -25,3 +26,4 @@ pub use client::{Client, Config};
 pub use egress::Egress;
 pub use error::Error;
 pub use redirect::redirect_target;
+pub use secret::Secret;

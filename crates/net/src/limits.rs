@@ -33,3 +33,6 @@ pub(crate) const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Redirects of one request that are followed, as browsers and curl bound them in tens.
 pub(crate) const HOPS: usize = 10;
+
+/// Ours: more than any key or token has.
+pub(crate) const SECRET_BYTES: u64 = 64 * 1024;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use net::Secret;
 
 use super::config::{Credential, KeyPlace};
 use super::encoded;
 use super::oauth::Tokens;
-use super::secret::Secret;
 use crate::function::ExecError;
 
 /// The credentials of one API, by security scheme.

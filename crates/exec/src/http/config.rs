@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use net::Secret;
 use net::egress::Entry;
 use serde::Deserialize;
-
-use super::secret::Secret;
 
 /// An HTTP API that performs the operations of action groups by itself.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

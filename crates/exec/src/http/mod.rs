@@ -10,7 +10,6 @@ pub(crate) mod hook;
 mod oauth;
 mod origin;
 mod redirect;
-pub(crate) mod secret;
 
 use std::time::Duration;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use http::{HeaderName, Uri};
+use net::Secret;
 use net::egress::Entry;
 use serde::Deserialize;
 
-use crate::http::secret::Secret;
 use crate::limits;
 
 /// One MCP server: behind a `url`, or a `command` that is started here.

@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use net::Secret;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, GetMeta as _, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
@@ -21,7 +22,6 @@ use sse_stream::{Error as SseError, Sse, SseStream};
 
 use super::KEY;
 use crate::http::retry_after;
-use crate::http::secret::Secret;
 use crate::limits;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::collect::Collect;
 use crate::provider::ModelErrorKind;
-use crate::remote::{self, Assemble as _, Origin};
+use crate::remote::{self, Assemble as _, Key, Origin};
 
 fn call(members: Json) -> Call {
     let mut call = json!({ "model": "claude-tiny", "messages": [] });
@@ -200,7 +200,7 @@ fn origin() -> Origin {
     Origin {
         provider: "claude".to_owned(),
         base_url: "https://api.anthropic.com".to_owned(),
-        key_variable: Some("CLAUDE_KEY".to_owned()),
+        key: Some(Key::Variable("CLAUDE_KEY".to_owned())),
     }
 }
 
@@ -420,6 +420,7 @@ fn a_refusal_names_provider_and_variable_and_how_long_to_wait() {
 async fn the_key_goes_in_its_own_header_and_a_bad_one_is_named_before_anything_is_sent() {
     let config = |base_url: &str| Config {
         base_url: base_url.to_owned(),
+        api_key: None,
         api_key_env: Some("CLAUDE_KEY".to_owned()),
         timeout_seconds: None,
         max_tokens: None,

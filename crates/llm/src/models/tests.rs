@@ -119,7 +119,7 @@ fn a_mistake_in_the_configuration_names_its_place() {
         "[providers.x]\nkind = \"openai\"\nbase = \"y\"",
         "m",
         expect![
-            "configuration: unknown field `base`, expected one of `base_url`, `api_key_env`, `timeout_seconds`, `max_tokens_field`"
+            "configuration: unknown field `base`, expected one of `base_url`, `api_key`, `api_key_env`, `timeout_seconds`, `max_tokens_field`"
         ],
     );
     check(
@@ -135,6 +135,13 @@ fn a_mistake_in_the_configuration_names_its_place() {
         expect![[
             r#"configuration: [providers.x] base_url = "localhost:1": not an http or https URL; write it as in "http://127.0.0.1:11434/v1" (CR0008)"#
         ]],
+    );
+    check(
+        "[providers.x]\nkind = \"openai\"\napi_key = \"env:A\"\napi_key_env = \"A\"",
+        "m",
+        expect![
+            "configuration: [providers.x] has api_key and api_key_env; keep one of them (CR0008)"
+        ],
     );
     check(
         "[[models]]\nmatch = \"*\"\nprovider = \"gone\"",

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::collect::Collect;
 use crate::provider::ModelErrorKind;
-use crate::remote::{self, Origin};
+use crate::remote::{self, Key, Origin};
 
 fn call(members: Json) -> Call {
     let mut call = json!({ "model": "tiny", "messages": [] });
@@ -177,7 +177,7 @@ fn origin() -> Origin {
     Origin {
         provider: "cloud".to_owned(),
         base_url: "https://models.example/v1".to_owned(),
-        key_variable: Some("CLOUD_KEY".to_owned()),
+        key: Some(Key::Variable("CLOUD_KEY".to_owned())),
     }
 }
 
@@ -271,6 +271,7 @@ fn a_refusal_names_provider_status_and_variable_and_never_the_key() {
 fn open(base_url: &str, api_key_env: Option<&str>, timeout_seconds: Option<u64>) -> OpenAi {
     let config = Config {
         base_url: base_url.to_owned(),
+        api_key: None,
         api_key_env: api_key_env.map(str::to_owned),
         timeout_seconds,
         max_tokens_field: None,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use net::Secret;
 use serde_json::Value as Json;
 
 use crate::limits::ERROR_TEXT;
@@ -22,15 +23,30 @@ pub(crate) enum Fault {
 pub(crate) struct Origin {
     pub(crate) provider: String,
     pub(crate) base_url: String,
-    pub(crate) key_variable: Option<String>,
+    pub(crate) key: Option<Key>,
+}
+
+/// Where the key comes from.
+#[derive(Debug)]
+pub(crate) enum Key {
+    /// `api_key_env`
+    Variable(String),
+    /// `api_key`
+    Secret(Secret),
 }
 
 impl Origin {
-    pub(crate) fn no_key(&self, variable: &str, state: &str) -> ModelError {
-        ModelError::refused(format!(
-            "{self}: the environment variable {variable}, named by its api_key_env, {state}; \
-             nothing was sent"
-        ))
+    /// `state` is what is wrong with the key.
+    pub(crate) fn no_key(&self, state: &str) -> ModelError {
+        let place = match &self.key {
+            Some(Key::Variable(name)) => {
+                format!("the environment variable {name}, named by its api_key_env, ")
+            }
+            // A secret that cannot be read says so itself, by its place.
+            Some(Key::Secret(_)) => "its api_key ".to_owned(),
+            None => String::new(),
+        };
+        ModelError::refused(format!("{self}: {place}{state}; nothing was sent"))
     }
 
     pub(crate) fn cannot_carry(&self, what: &str) -> ModelError {
@@ -88,9 +104,10 @@ impl Origin {
 
     fn advice(&self, status: StatusCode, model: &str) -> String {
         let provider = &self.provider;
-        let key = match &self.key_variable {
-            Some(variable) => format!("its key is the environment variable {variable}"),
-            None => format!("no key was sent: [providers.{provider}] has no api_key_env"),
+        let key = match &self.key {
+            Some(Key::Variable(name)) => format!("its key is the environment variable {name}"),
+            Some(Key::Secret(secret)) => format!("its key is {secret}"),
+            None => format!("no key was sent: [providers.{provider}] has no api_key"),
         };
         match status.as_u16() {
             401 | 403 => format!("; check the key: {key}"),

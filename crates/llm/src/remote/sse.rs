@@ -206,11 +206,8 @@ mod tests {
 
     #[tokio::test]
     async fn words_that_came_with_an_error_are_heard_before_it() {
-        let origin = Origin {
-            provider: "p".to_owned(),
-            base_url: "http://p".to_owned(),
-            key_variable: None,
-        };
+        let origin =
+            Origin { provider: "p".to_owned(), base_url: "http://p".to_owned(), key: None };
         let mut reader = Reader {
             body: None,
             events: Events::default(),
