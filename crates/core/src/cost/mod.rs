@@ -8,6 +8,10 @@ use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Serialize};
 
+mod prices;
+
+pub use prices::{ModelPrice, Prices, Rates};
+
 /// Picodollars, 10⁻¹² of a US dollar, so that the price of one token is a whole number. What leaves
 /// the range of 9.2 million dollars stays at its end.
 #[derive(
@@ -22,6 +26,11 @@ impl Money {
 
     pub fn dollars(self) -> f64 {
         self.0 as f64 / Self::DOLLAR.0 as f64
+    }
+
+    /// So many of it.
+    pub fn times(self, count: u64) -> Money {
+        Money(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
     }
 }
 

@@ -1,0 +1,545 @@
+//! The price file: what tokens, tools, memory and the rest cost, with the day it was true.
+//!
+//! Pure text in, exact picodollars out. An entry is found by a model's name as its provider knows
+//! it. A model without an entry has no price, which is not a price of zero: whoever asks says so.
+
+use serde::Deserialize;
+use wire::converse::Usage;
+
+use super::Money;
+
+/// Prices at one day. The file that an operator names lies over the embedded one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prices {
+    /// The day of the youngest file, as it says.
+    pub as_of: String,
+    models: Vec<(String, ModelPrice)>,
+    pub rates: Rates,
+}
+
+/// What one model's tokens cost, in picodollars each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPrice {
+    pub input: Money,
+    pub output: Money,
+    pub cache_read: Money,
+    /// For the five minutes that caches last where nobody says otherwise.
+    pub cache_write: Money,
+    pub cache_write_hour: Money,
+    /// Of calls whose input is longer than so many tokens.
+    pub long: Option<Box<(u64, ModelPrice)>>,
+    /// It costs nothing because it runs here, not because nobody knows.
+    pub free: bool,
+}
+
+/// What is paid for besides tokens, for each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    pub tool_call: Money,
+    /// A function's memory while it works, in gigabytes, for a second.
+    pub tool_gb_second: Money,
+    pub memory_store: Money,
+    pub memory_search: Money,
+    /// Of a guarded request whose text units nobody counted.
+    pub guardrail_request: Money,
+    pub guardrail_text_unit: Money,
+    pub knowledge_store: Money,
+    pub knowledge_query: Money,
+    pub transition_standard: Money,
+    pub transition_express: Money,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        let embedded = include_str!("prices.toml");
+        Prices::none().over(embedded).expect("a test reads the embedded prices")
+    }
+}
+
+impl Prices {
+    /// No prices at all.
+    pub fn none() -> Prices {
+        Prices { as_of: String::new(), models: Vec::new(), rates: Rates::default() }
+    }
+
+    /// These prices with a file's above them; the error names what is wrong with the file.
+    pub fn over(self, text: &str) -> Result<Prices, String> {
+        let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        let rates = file.rates(self.rates)?;
+        let mut models = Vec::with_capacity(file.models.len() + self.models.len());
+        for entry in &file.models {
+            let price = entry.price().map_err(|e| format!("models {:?}: {e}", entry.pattern))?;
+            models.push((entry.pattern.to_ascii_lowercase(), price));
+        }
+        models.extend(self.models);
+        Ok(Prices { as_of: file.as_of, models, rates })
+    }
+
+    /// What a model costs; `None` where nobody said.
+    pub fn model(&self, id: &str) -> Option<&ModelPrice> {
+        let name = id.to_ascii_lowercase();
+        let name = name.rsplit('/').next().unwrap_or_default();
+        let found = |name: &str| {
+            self.models.iter().find(|(pattern, _)| matches(pattern.as_bytes(), name.as_bytes()))
+        };
+        let found = found(name).or_else(|| found(without_region(name)?));
+        found.map(|(_, price)| price)
+    }
+}
+
+/// `anthropic.…` of `us.anthropic.…`.
+/// AWS: an inference profile's id is the model's behind a geography (Bedrock user guide, "Supported
+/// Regions and models for inference profiles").
+fn without_region(name: &str) -> Option<&str> {
+    let (region, rest) = name.split_once('.')?;
+    let known = ["us", "eu", "apac", "global", "us-gov", "jp", "au", "ca"];
+    known.contains(&region).then_some(rest)
+}
+
+impl ModelPrice {
+    /// Of a model that runs on the operator's own machines.
+    pub const FREE: ModelPrice = ModelPrice {
+        input: Money::ZERO,
+        output: Money::ZERO,
+        cache_read: Money::ZERO,
+        cache_write: Money::ZERO,
+        cache_write_hour: Money::ZERO,
+        long: None,
+        free: true,
+    };
+
+    /// What a call cost.
+    pub fn cost(&self, usage: &Usage) -> Money {
+        let (read, written) = (usage.cache_read_input_tokens, usage.cache_write_input_tokens);
+        let all = usage.input_tokens.saturating_add(read).saturating_add(written);
+        let price = self.at_length(all);
+        price.input.times(usage.input_tokens)
+            + price.output.times(usage.output_tokens)
+            + price.cache_read.times(read)
+            + price.cache_write.times(written)
+    }
+
+    /// What the same call had cost without a cache.
+    pub fn without_cache(&self, usage: &Usage) -> Money {
+        let (read, written) = (usage.cache_read_input_tokens, usage.cache_write_input_tokens);
+        let all = usage.input_tokens.saturating_add(read).saturating_add(written);
+        let price = self.at_length(all);
+        price.input.times(all) + price.output.times(usage.output_tokens)
+    }
+
+    /// The most that a call can cost: no token is shorter than a byte, and any of them may be one
+    /// that a cache writes for an hour.
+    pub fn at_most(&self, input_bytes: u64, output_cap: u64) -> Money {
+        let dearest = self.input.max(self.cache_write).max(self.cache_write_hour);
+        let most = dearest.times(input_bytes) + self.output.times(output_cap);
+        match &self.long {
+            Some(long) if input_bytes > long.0 => most.max(long.1.at_most(input_bytes, output_cap)),
+            _ => most,
+        }
+    }
+
+    fn at_length(&self, input_tokens: u64) -> &ModelPrice {
+        match &self.long {
+            Some(long) if input_tokens > long.0 => &long.1,
+            _ => self,
+        }
+    }
+}
+
+impl Rates {
+    /// A tool that was asked so often, and worked so long with so much memory in all.
+    pub fn tool(&self, calls: u32, millis: u64, memory_mb: u32) -> Money {
+        // Megabytes × milliseconds of a gigabyte second, without losing a picodollar on the way.
+        let work = i128::from(millis) * i128::from(memory_mb) * i128::from(self.tool_gb_second.0);
+        let work = i64::try_from(work / (1_000 * 1_024)).unwrap_or(i64::MAX);
+        self.tool_call.times(u64::from(calls)) + Money(work)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    as_of: String,
+    #[serde(default)]
+    tool: Tool,
+    #[serde(default)]
+    memory: Memory,
+    #[serde(default)]
+    guardrail: Guardrail,
+    #[serde(default)]
+    knowledge: Knowledge,
+    #[serde(default)]
+    transition: Transition,
+    #[serde(default)]
+    models: Vec<Entry>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Tool {
+    call: Option<f64>,
+    gb_second: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Memory {
+    store: Option<f64>,
+    search: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Guardrail {
+    request: Option<f64>,
+    text_unit: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Knowledge {
+    store: Option<f64>,
+    query: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Transition {
+    standard: Option<f64>,
+    express: Option<f64>,
+}
+
+/// One `[[models]]` of the file, in dollars per million tokens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(rename = "match")]
+    pattern: String,
+    #[serde(default)]
+    free: bool,
+    #[serde(flatten)]
+    tokens: Tokens,
+    #[serde(default)]
+    long: Option<Long>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tokens {
+    input: Option<f64>,
+    output: Option<f64>,
+    cache_read: Option<f64>,
+    cache_write: Option<f64>,
+    cache_write_hour: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Long {
+    above: u64,
+    #[serde(flatten)]
+    tokens: Tokens,
+}
+
+impl File {
+    fn rates(&self, under: Rates) -> Result<Rates, String> {
+        let rate = |name: &str, dollars: Option<f64>, under: Money| match dollars {
+            Some(dollars) => exact(dollars, PICO).map_err(|e| format!("{name}: {e}")),
+            None => Ok(under),
+        };
+        Ok(Rates {
+            tool_call: rate("tool.call", self.tool.call, under.tool_call)?,
+            tool_gb_second: rate("tool.gb_second", self.tool.gb_second, under.tool_gb_second)?,
+            memory_store: rate("memory.store", self.memory.store, under.memory_store)?,
+            memory_search: rate("memory.search", self.memory.search, under.memory_search)?,
+            guardrail_request: rate(
+                "guardrail.request",
+                self.guardrail.request,
+                under.guardrail_request,
+            )?,
+            guardrail_text_unit: rate(
+                "guardrail.text_unit",
+                self.guardrail.text_unit,
+                under.guardrail_text_unit,
+            )?,
+            knowledge_store: rate("knowledge.store", self.knowledge.store, under.knowledge_store)?,
+            knowledge_query: rate("knowledge.query", self.knowledge.query, under.knowledge_query)?,
+            transition_standard: rate(
+                "transition.standard",
+                self.transition.standard,
+                under.transition_standard,
+            )?,
+            transition_express: rate(
+                "transition.express",
+                self.transition.express,
+                under.transition_express,
+            )?,
+        })
+    }
+}
+
+impl Entry {
+    fn price(&self) -> Result<ModelPrice, String> {
+        let said = self.tokens.input.is_some() || self.tokens.output.is_some();
+        match (self.free, said) {
+            (true, false) => return Ok(ModelPrice::FREE),
+            (true, true) => return Err("free, and with a price; say one of the two".to_owned()),
+            (false, _) => {}
+        }
+        let mut price = self.tokens.price()?;
+        if let Some(long) = &self.long {
+            price.long = Some(Box::new((long.above, long.tokens.price()?)));
+        }
+        Ok(price)
+    }
+}
+
+impl Tokens {
+    fn price(&self) -> Result<ModelPrice, String> {
+        let rate = |name: &str, dollars: Option<f64>| {
+            let dollars = dollars.map(|dollars| exact(dollars, PICO_PER_MILLION));
+            dollars.transpose().map_err(|e| format!("{name}: {e}"))
+        };
+        let input = rate("input", self.input)?.ok_or("input is missing")?;
+        let part = |percent: i64| Money(input.0 / 100 * percent + input.0 % 100 * percent / 100);
+        Ok(ModelPrice {
+            input,
+            output: rate("output", self.output)?.ok_or("output is missing")?,
+            cache_read: rate("cache_read", self.cache_read)?.unwrap_or(part(10)),
+            cache_write: rate("cache_write", self.cache_write)?.unwrap_or(part(125)),
+            cache_write_hour: rate("cache_write_hour", self.cache_write_hour)?.unwrap_or(part(200)),
+            long: None,
+            free: false,
+        })
+    }
+}
+
+/// Picodollars in a dollar, and in a millionth of one.
+const PICO: f64 = 1e12;
+const PICO_PER_MILLION: f64 = 1e6;
+
+/// A rate as a whole number of picodollars.
+fn exact(dollars: f64, scale: f64) -> Result<Money, String> {
+    let pico = (dollars * scale).round();
+    let near = (dollars * scale - pico).abs() <= 1e-6 * pico.abs().max(1e-3);
+    if !(0.0..=1e15).contains(&pico) || !near {
+        return Err(format!("{dollars} is no price that can be counted in picodollars"));
+    }
+    Ok(Money(pico as i64))
+}
+
+/// `*` is any text, `?` any one character.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, from)) = star else { return false };
+                star = Some((at, from + 1));
+                p = at + 1;
+                t = from + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The price card of requirement L5.
+    const CARD: &str = r#"
+        as_of = "2025-01-01"
+        [tool]
+        call = 0.0001
+        gb_second = 0
+        [memory]
+        store = 0.00002
+        search = 0.00001
+        [guardrail]
+        request = 0.01
+        [[models]]
+        match = "card"
+        input = 3.0
+        output = 15.0
+    "#;
+
+    fn usage(input: u64, output: u64, read: u64, written: u64) -> Usage {
+        Usage {
+            input_tokens: input,
+            output_tokens: output,
+            cache_read_input_tokens: read,
+            cache_write_input_tokens: written,
+        }
+    }
+
+    /// The price of `model`: input/output/read/write/hour per million tokens.
+    fn check(model: &str, expected: &str) {
+        let prices = Prices::default();
+        let said = match prices.model(model) {
+            None => "unknown".to_owned(),
+            Some(price) if price.free => "free".to_owned(),
+            Some(price) => {
+                let million = |rate: Money| rate.times(1_000_000).dollars().to_string();
+                [price.input, price.output, price.cache_read, price.cache_write]
+                    .map(million)
+                    .join("/")
+            }
+        };
+        assert_eq!(said, expected, "{model}");
+    }
+
+    #[test]
+    fn a_model_is_found_by_its_providers_name_and_never_guessed() {
+        check("anthropic.claude-3-5-sonnet-20240620-v1:0", "3/15/0.3/3.75");
+        check("us.anthropic.claude-3-7-sonnet-20250219-v1:0", "3/15/0.3/3.75");
+        check("claude-opus-4-20250514", "15/75/1.5/18.75");
+        check("global.anthropic.claude-opus-4-5-20251101-v1:0", "5/25/0.5/6.25");
+        check("claude-haiku-4-5", "1/5/0.1/1.25");
+        check("claude-3-haiku-20240307", "0.25/1.25/0.03/0.3");
+        check(
+            "arn:aws:bedrock:us-east-1:1:inference-profile/eu.amazon.nova-lite-v1:0",
+            "0.06/0.24/0.015/0.06",
+        );
+        check("gpt-4o-mini", "0.15/0.6/0.075/0.15");
+        check("openai/gpt-4o", "2.5/10/1.25/2.5");
+        check("GPT-5", "1.25/10/0.125/1.25");
+        check("gemini-2.5-flash", "0.3/2.5/0.03/0.3");
+        check("craton.clumsy:7", "free");
+        check("qwen3:8b", "unknown");
+        check("ft:gpt-4o:mine", "unknown");
+        check("gpt-4o-audio-preview", "unknown");
+        check("", "unknown");
+    }
+
+    #[test]
+    fn the_price_card_gives_its_figures_to_the_picodollar() {
+        let prices = Prices::none().over(CARD).expect("valid");
+        let card = prices.model("card").expect("it is there");
+        assert_eq!(card.cost(&usage(500, 200, 0, 0)).to_string(), "$0.0045");
+        assert_eq!(prices.rates.tool(3, 9_000, 512).to_string(), "$0.0003");
+        assert_eq!(prices.rates.memory_store.to_string(), "$0.00002");
+        assert_eq!(prices.rates.memory_search.to_string(), "$0.00001");
+        assert_eq!(prices.rates.guardrail_request.to_string(), "$0.01");
+    }
+
+    #[test]
+    fn a_cost_per_task_is_what_a_hand_calculation_gives() {
+        // CPTO = in·rateIn/1e6 + out·rateOut/1e6 + tool costs
+        let prices = Prices::default();
+        for (model, rate_in, rate_out) in [
+            ("claude-3-5-haiku", 0.80, 4.0),
+            ("amazon.nova-micro-v1:0", 0.035, 0.14),
+            ("o3", 2.0, 8.0),
+        ] {
+            for (tokens_in, tokens_out, calls) in
+                [(1u64, 1u64, 0u32), (12_345, 678, 4), (9_999_999, 123_457, 50)]
+            {
+                let price = prices.model(model).expect("priced");
+                let ours = price.cost(&usage(tokens_in, tokens_out, 0, 0))
+                    + prices.rates.tool(calls, 0, 0);
+                let by_hand = tokens_in as f64 * rate_in / 1e6
+                    + tokens_out as f64 * rate_out / 1e6
+                    + f64::from(calls) * 0.0001;
+                assert!(
+                    (ours.dollars() - by_hand).abs() < 1e-9,
+                    "{model}: {ours} is not {by_hand}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn fifty_six_percent_of_an_input_from_the_cache_halve_its_price() {
+        let prices = Prices::none().over(CARD).expect("valid");
+        let card = prices.model("card").expect("it is there");
+        let saved = |read: u64| {
+            let usage = usage(100_000 - read, 0, read, 0);
+            1.0 - card.cost(&usage).dollars() / card.without_cache(&usage).dollars()
+        };
+        assert!(saved(56_000) >= 0.5, "{}", saved(56_000));
+        assert!(saved(55_000) < 0.5, "{}", saved(55_000));
+        // The first call writes what the others read.
+        assert_eq!(card.cost(&usage(0, 0, 0, 1_000)).to_string(), "$0.00375");
+    }
+
+    #[test]
+    fn a_long_input_has_its_own_price_and_the_upper_bound_knows_it() {
+        let prices = Prices::default();
+        let sonnet = prices.model("claude-sonnet-4-5").expect("priced");
+        assert_eq!(sonnet.cost(&usage(200_000, 0, 0, 0)).to_string(), "$0.60");
+        assert_eq!(sonnet.cost(&usage(1, 0, 200_000, 0)), Money(6_000_000 + 200_000 * 600_000));
+        for (input, output) in [(1, 1), (199_999, 10), (200_001, 10), (1_000_000, 64_000)] {
+            let most = sonnet.at_most(input, output);
+            for read in [0, input / 2, input] {
+                let written = usage(0, output, read, input - read);
+                let plain = usage(input - read, output, read, 0);
+                assert!(sonnet.cost(&written) <= most && sonnet.cost(&plain) <= most);
+            }
+        }
+    }
+
+    #[test]
+    fn a_function_pays_for_its_time_and_memory() {
+        let rates = Prices::default().rates;
+        // 1 GB for 2 s at $0.0000166667, and the call.
+        assert_eq!(rates.tool(1, 2_000, 1_024).to_string(), "$0.0001333334");
+        assert_eq!(rates.tool(2, 0, 128).to_string(), "$0.0002");
+    }
+
+    #[test]
+    fn a_file_lies_over_the_embedded_prices() {
+        let own = r#"
+            as_of = "2026-11-01"
+            [tool]
+            call = 0
+            [[models]]
+            match = "gpt-4o*"
+            input = 1
+            output = 2
+            cache_read = 0.5
+            [[models]]
+            match = "qwen3*"
+            free = true
+        "#;
+        let prices = Prices::default().over(own).expect("valid");
+        assert_eq!(prices.as_of, "2026-11-01");
+        assert_eq!(prices.model("gpt-4o-mini").map(|price| price.cache_read), Some(Money(500_000)));
+        assert_eq!(prices.model("qwen3:8b"), Some(&ModelPrice::FREE));
+        assert_eq!(prices.rates.tool_call, Money::ZERO);
+        assert_eq!(prices.rates.memory_store, Money(20_000_000));
+        assert!(prices.model("claude-3-5-haiku").is_some());
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_refused_by_place() {
+        let wrong = |text: &str| Prices::none().over(text).expect_err("wrong");
+        let first = |text: &str| wrong(text).lines().next().unwrap_or_default().to_owned();
+        let model = |rest: &str| format!("as_of = \"2026\"\n[[models]]\nmatch = \"a\"\n{rest}");
+        assert_eq!(first(&model("input = 1")), "models \"a\": output is missing");
+        assert_eq!(
+            first(&model("input = -1\noutput = 1")),
+            "models \"a\": input: -1 is no price that can be counted in picodollars"
+        );
+        assert_eq!(
+            first(&model("free = true\ninput = 1")),
+            "models \"a\": free, and with a price; say one of the two"
+        );
+        assert!(wrong(&model("input = 1\noutput = 1\ncache_reed = 1")).contains("cache_reed"));
+        assert!(wrong("as_of = \"2026\"\n[tools]\ncall = 1").contains("unknown field `tools`"));
+        assert!(wrong("[tool]\ncall = 1").contains("missing field `as_of`"));
+        assert_eq!(
+            first("as_of = \"2026\"\n[tool]\ncall = 0.00000000000001"),
+            "tool.call: 0.00000000000001 is no price that can be counted in picodollars"
+        );
+    }
+}
