@@ -24,12 +24,12 @@ pub(crate) struct ModelCall {
 }
 
 /// Asks the model and tells what came of it, or why nothing did.
-pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
+pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
     let begun = inner.clock.now();
     let (step, prompt_digest) = (ask.step, Some(digest::of_call(&ask.asking.call)));
     let mut voice = Voice { live: ask.live, screen: Screen::default(), cuts: Cuts::default() };
     match model::hear(inner, ask.asking, &mut |delta| voice.hear(delta)).await {
-        Ok(Answer { provider, model, reply, conduct }) => {
+        Ok(Answer { provider, model, reply, conduct, cost }) => {
             voice.finish(&reply);
             let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
             let cuts = voice.cuts;
@@ -42,7 +42,7 @@ pub(crate) async fn ask_model(inner: &Inner, ask: ModelCall) -> Event {
                 prompt_digest,
                 conduct,
                 cuts,
-                cost: None,
+                cost,
             }))
         }
         Err(Unanswered { provider, error, .. }) if error.kind == ModelErrorKind::TooLong => {

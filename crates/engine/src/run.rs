@@ -258,7 +258,7 @@ impl Run {
             agent: Some(place.agent.config.agent_id.clone()),
             user: None,
         };
-        Asking { tenant: self.tenant.clone(), kind: purpose.kind(), payer, call }
+        Asking { tenant: self.tenant.clone(), kind: purpose.kind(), payer, call, route: None }
     }
 
     /// The turn at a path; `None` where there is none any more.

@@ -45,7 +45,7 @@ pub(crate) async fn converse(cx: &Cx, mut input: ConverseRequest) -> Result<Repl
 /// A client's own call of a model.
 pub(crate) fn asking(cx: &Cx, call: Call) -> Asking {
     let (kind, payer) = (StepKind::Planning, Payer::default());
-    Asking { tenant: tenant(cx), kind, payer, call }
+    Asking { tenant: tenant(cx), kind, payer, call, route: None }
 }
 
 fn said(reply: ModelReply) -> Result<wire_types::Message, Fault> {

@@ -2,18 +2,24 @@
 //!
 //! An [`Asking`] is performed whole ([`hear`]) or as a stream ([`Engine::stream_model`]). Both ask
 //! again while nothing was heard and another attempt may do better. What was ruled on the way comes
-//! back as [`ModelConduct`]; a turn records it with the outcome.
+//! back as [`ModelConduct`]; a turn records it with the outcome. Whoever pays is asked before the
+//! first attempt and told once how it ended ([`account`]).
 
+mod account;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use craton_core::agent::event::ModelConduct;
-use craton_core::route::StepKind;
-use futures_util::{StreamExt as _, stream};
+use craton_core::cost::Money;
+use craton_core::route::{Route, StepKind};
+use futures_util::StreamExt as _;
 use llm::{Collect, Deltas, ModelError, ModelErrorKind};
 use store::Tenant;
 use wire::converse::{Call, Delta, Reply};
 
 use crate::{Engine, Inner};
+use account::{Account, Bearer, Ended, How};
 
 /// Attempts of one effect, the first included, and the longest pause before the second.
 pub(crate) const ATTEMPTS: u32 = 3;
@@ -28,6 +34,8 @@ pub struct Asking {
     pub kind: StepKind,
     pub payer: Payer,
     pub call: Call,
+    /// Who is asked when the call's model does not answer, where that is decided already.
+    pub route: Option<Box<Route>>,
 }
 
 /// Who spends, besides the tenant.
@@ -48,6 +56,8 @@ pub struct Answer {
     pub model: String,
     pub reply: Reply,
     pub conduct: ModelConduct,
+    /// By the price file; `None` where no price is known.
+    pub cost: Option<Money>,
 }
 
 /// A reply under way: the first of its deltas has come.
@@ -76,54 +86,98 @@ impl Engine {
 
     /// A reply as it comes. A failure before its first delta is asked again in here; one after it
     /// comes through the stream.
-    pub async fn stream_model(&self, mut asking: Asking) -> Result<Answering, ModelError> {
-        let inner = &self.0;
-        let resolved = inner.models.resolve(&asking.call.model)?;
-        let mut conduct = ModelConduct::default();
-        loop {
-            conduct.attempts += 1;
-            match begin(&resolved, &mut asking.call).await {
-                Ok(deltas) => {
-                    let (provider, model) = (resolved.provider_name, resolved.model);
-                    return Ok(Answering { provider, model, deltas, conduct });
-                }
-                Err(error) => again(inner, conduct.attempts, error).await?,
+    pub async fn stream_model(&self, asking: Asking) -> Result<Answering, ModelError> {
+        let (mut account, mut call) = admit(&self.0, asking).await?;
+        match first(&self.0, &mut account, &mut call).await {
+            Ok((delta, deltas)) => {
+                let (provider, model) = (account.provider.clone(), account.model.clone());
+                let conduct = account.conduct.clone();
+                let deltas = account.follow(delta, deltas);
+                Ok(Answering { provider, model, deltas, conduct })
+            }
+            Err(error) => {
+                account.settle(Ended { how: How::Failed, usage: None });
+                Err(error)
             }
         }
     }
 }
 
-/// The deltas, once there is one that is no failure.
-async fn begin(resolved: &llm::Resolved, call: &mut Call) -> Result<Deltas, ModelError> {
+async fn admit(inner: &Arc<Inner>, asking: Asking) -> Result<(Account, Call), ModelError> {
+    let Asking { tenant, kind, payer, call, route: _ } = asking;
+    let account = Account::admit(inner, Bearer { tenant, kind, payer }, &call).await?;
+    Ok((account, call))
+}
+
+/// The first delta, once there is one that is no failure, and those after it.
+async fn first(
+    inner: &Inner,
+    account: &mut Account,
+    call: &mut Call,
+) -> Result<(Option<Delta>, Deltas), ModelError> {
+    let resolved = inner.models.resolve(&call.model)?;
+    account.goes_to(&resolved);
+    loop {
+        account.conduct.attempts += 1;
+        match begin(&resolved, call).await {
+            Ok(begun) => return Ok(begun),
+            Err(error) => again(inner, account.conduct.attempts, error).await?,
+        }
+    }
+}
+
+async fn begin(
+    resolved: &llm::Resolved,
+    call: &mut Call,
+) -> Result<(Option<Delta>, Deltas), ModelError> {
     let mut deltas = resolved.converse(call).await?;
     let first = deltas.next().await.transpose()?;
-    Ok(stream::iter(first.map(Ok)).chain(deltas).boxed())
+    Ok((first, deltas))
 }
 
 /// A whole reply; `listener` sees each delta and says whether anybody heard something of it.
 pub(crate) async fn hear(
-    inner: &Inner,
-    mut asking: Asking,
+    inner: &Arc<Inner>,
+    asking: Asking,
     listener: &mut (dyn FnMut(&Delta) -> bool + Send),
 ) -> Result<Answer, Unanswered> {
-    let resolved = inner.models.resolve(&asking.call.model).map_err(|error| Unanswered {
+    let (mut account, mut call) = admit(inner, asking).await.map_err(|error| Unanswered {
         provider: String::new(),
         error,
         heard: false,
     })?;
-    let provider = resolved.provider_name.clone();
-    let mut conduct = ModelConduct::default();
+    let mut heard = false;
+    match whole(inner, &mut account, &mut call, (listener, &mut heard)).await {
+        Ok(reply) => {
+            let ended = Ended { how: How::Answered, usage: Some(reply.usage) };
+            let (provider, model) = (account.provider.clone(), account.model.clone());
+            let conduct = account.conduct.clone();
+            let cost = account.settle(ended);
+            Ok(Answer { provider, model, reply, conduct, cost })
+        }
+        Err(error) => {
+            let provider = account.provider.clone();
+            account.settle(Ended { how: How::Failed, usage: None });
+            Err(Unanswered { provider, error, heard })
+        }
+    }
+}
+
+async fn whole(
+    inner: &Inner,
+    account: &mut Account,
+    call: &mut Call,
+    (listener, heard): (&mut (dyn FnMut(&Delta) -> bool + Send), &mut bool),
+) -> Result<Reply, ModelError> {
+    let resolved = inner.models.resolve(&call.model)?;
+    account.goes_to(&resolved);
     loop {
-        conduct.attempts += 1;
-        let mut heard = false;
-        let failed = match listen(&resolved, &mut asking.call, listener, &mut heard).await {
-            Ok(reply) => {
-                return Ok(Answer { provider, model: resolved.model, reply, conduct });
-            }
-            Err(error) if heard => Err(error),
-            Err(error) => again(inner, conduct.attempts, error).await,
-        };
-        failed.map_err(|error| Unanswered { provider: provider.clone(), error, heard })?;
+        account.conduct.attempts += 1;
+        match listen(&resolved, call, listener, heard).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) if *heard => return Err(error),
+            Err(error) => again(inner, account.conduct.attempts, error).await?,
+        }
     }
 }
 

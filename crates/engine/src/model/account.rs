@@ -1,0 +1,154 @@
+//! Who pays for a call of a model: asked before its first attempt, and told exactly once how it
+//! ended, also when whoever listened has gone.
+//!
+//! What a turn asks has its reservation in the intent already (`Ask::reserved`); what a client asks
+//! directly has none. [`Account::admit`] may wait and refuse. [`Account::conclude`] may not wait: it
+//! runs in a destructor.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use craton_core::agent::event::ModelConduct;
+use craton_core::cost::Money;
+use craton_core::route::StepKind;
+use futures_util::{Stream, StreamExt as _};
+use llm::{Deltas, ModelError, Resolved};
+use store::Tenant;
+use wire::converse::{Call, Delta, Usage};
+
+use super::Payer;
+use crate::Inner;
+
+/// On whose account, and for which step.
+#[derive(Debug)]
+pub(crate) struct Bearer {
+    pub(crate) tenant: Tenant,
+    pub(crate) kind: StepKind,
+    pub(crate) payer: Payer,
+}
+
+/// One asking, from its admission to its end.
+pub(crate) struct Account {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) bearer: Bearer,
+    /// The model id that the map resolved, and who answers under which name of his own; empty
+    /// before anybody was asked.
+    pub(crate) id: String,
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) conduct: ModelConduct,
+    /// By the engine's clock.
+    begun: i64,
+    open: bool,
+}
+
+/// What became of an asking.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) how: How,
+    /// As the provider counted it; `None` where it said nothing.
+    pub(crate) usage: Option<Usage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Answered,
+    Failed,
+    /// Whoever listened left before the end.
+    Dropped,
+}
+
+impl Account {
+    /// Whether the call may be made; an error of the kind `OverBudget` refuses it.
+    pub(crate) async fn admit(
+        inner: &Arc<Inner>,
+        bearer: Bearer,
+        call: &Call,
+    ) -> Result<Account, ModelError> {
+        Ok(Account {
+            inner: inner.clone(),
+            bearer,
+            id: call.model.clone(),
+            provider: String::new(),
+            model: String::new(),
+            conduct: ModelConduct::default(),
+            begun: inner.clock.now(),
+            open: true,
+        })
+    }
+
+    pub(crate) fn goes_to(&mut self, resolved: &Resolved) {
+        self.provider.clone_from(&resolved.provider_name);
+        self.model.clone_from(&resolved.model);
+    }
+
+    /// The end; what it cost, where a price is known.
+    pub(crate) fn settle(mut self, ended: Ended) -> Option<Money> {
+        self.conclude(ended)
+    }
+
+    /// Runs once for each account.
+    fn conclude(&mut self, ended: Ended) -> Option<Money> {
+        if !std::mem::take(&mut self.open) {
+            return None;
+        }
+        let Account { bearer: Bearer { tenant, kind, payer }, .. } = self;
+        tracing::debug!(
+            ?tenant, ?kind, ?payer, id = self.id, provider = self.provider, model = self.model,
+            how = ?ended.how, usage = ?ended.usage, attempts = self.conduct.attempts,
+            millis = self.inner.clock.now() - self.begun,
+            "a model was asked"
+        );
+        None
+    }
+
+    /// The deltas as they come; their end is the account's.
+    pub(crate) fn follow(self, first: Option<Delta>, deltas: Deltas) -> Deltas {
+        Followed { account: self, first, deltas, usage: None }.boxed()
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.conclude(Ended { how: How::Dropped, usage: None });
+    }
+}
+
+struct Followed {
+    account: Account,
+    first: Option<Delta>,
+    deltas: Deltas,
+    usage: Option<Usage>,
+}
+
+impl Stream for Followed {
+    type Item = Result<Delta, ModelError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => self.deltas.poll_next_unpin(cx),
+        };
+        let how = match &next {
+            Poll::Ready(Some(Ok(Delta::Usage(usage)))) => {
+                self.usage = Some(*usage);
+                return next;
+            }
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => return next,
+            Poll::Ready(Some(Err(_))) => How::Failed,
+            Poll::Ready(None) => How::Answered,
+        };
+        let usage = self.usage;
+        self.account.conclude(Ended { how, usage });
+        next
+    }
+}
+
+impl Drop for Followed {
+    /// What was counted before the listener left counts.
+    fn drop(&mut self) {
+        let usage = self.usage;
+        self.account.conclude(Ended { how: How::Dropped, usage });
+    }
+}
