@@ -24,7 +24,7 @@ pub struct Collect {
 
 #[derive(Debug)]
 enum Part {
-    Text(String),
+    Text { text: String, citations: Vec<Json> },
     Reasoning { text: String, signature: Option<String> },
     Redacted(String),
     Tool { id: String, name: String, input: String },
@@ -39,6 +39,7 @@ impl Collect {
             Delta::Redacted { index, data } => self.redacted(index, &data),
             Delta::ToolUseStart { index, id, name } => self.tool(index, id, name),
             Delta::ToolUseInput { index, json } => self.input(index, &json),
+            Delta::Citation { index, citation } => self.citation(index, citation),
             Delta::BlockStop { .. } => {}
             Delta::Stop(reason) => self.stop = Some(reason),
             Delta::Usage(usage) => self.usage = usage,
@@ -62,8 +63,15 @@ impl Collect {
     }
 
     fn text(&mut self, index: usize, more: &str) {
-        match self.part(index, more.len(), || Part::Text(String::new())) {
-            Some(Part::Text(text)) => text.push_str(more),
+        match self.part(index, more.len(), Part::text) {
+            Some(Part::Text { text, .. }) => text.push_str(more),
+            other => self.fault = mixed(other.is_some()).or(self.fault),
+        }
+    }
+
+    fn citation(&mut self, index: usize, citation: Json) {
+        match self.part(index, citation.to_string().len(), Part::text) {
+            Some(Part::Text { citations, .. }) => citations.push(citation),
             other => self.fault = mixed(other.is_some()).or(self.fault),
         }
     }
@@ -135,6 +143,10 @@ fn mixed(exists: bool) -> Option<&'static str> {
 }
 
 impl Part {
+    fn text() -> Part {
+        Part::Text { text: String::new(), citations: Vec::new() }
+    }
+
     fn reasoning() -> Part {
         Part::Reasoning { text: String::new(), signature: None }
     }
@@ -143,7 +155,14 @@ impl Part {
     /// signed goes back to its provider as it came, even without words.
     fn into_block(self) -> Option<Block> {
         match self {
-            Part::Text(text) => (!text.is_empty()).then_some(Block::Text(text)),
+            Part::Text { text, citations } if citations.is_empty() => {
+                (!text.is_empty()).then_some(Block::Text(text))
+            }
+            // AWS: `citationsContent` holds the words and what they rest on (API reference,
+            // `CitationsContentBlock`).
+            Part::Text { text, citations } => Some(Block::CitationsContent(
+                json!({ "content": [{ "text": text }], "citations": citations }),
+            )),
             Part::Reasoning { text, signature: None } => (!text.is_empty())
                 .then(|| Block::ReasoningContent(json!({ "reasoningText": { "text": text } }))),
             Part::Reasoning { text, signature: Some(signature) } => Some(Block::ReasoningContent(
@@ -182,6 +201,7 @@ pub fn deltas(reply: Reply, piece: usize) -> Vec<Delta> {
                 deltas.extend(pieces.map(|text| Delta::Text { index, text }));
             }
             Block::ReasoningContent(content) => deltas.extend(reasoning(index, &content)),
+            Block::CitationsContent(content) => deltas.extend(cited(index, &content)),
             Block::ToolUse(tool) => {
                 let json = input_text(tool.input);
                 deltas.push(Delta::ToolUseStart { index, id: tool.tool_use_id, name: tool.name });
@@ -195,6 +215,14 @@ pub fn deltas(reply: Reply, piece: usize) -> Vec<Delta> {
     deltas.push(Delta::Stop(reply.stop_reason));
     deltas.push(Delta::Usage(reply.usage));
     deltas
+}
+
+fn cited(index: usize, content: &Json) -> Vec<Delta> {
+    let texts = content["content"].as_array().into_iter().flatten();
+    let texts: String = texts.filter_map(|part| part["text"].as_str()).collect();
+    let citations = content["citations"].as_array().into_iter().flatten().cloned();
+    let citations = citations.map(|citation| Delta::Citation { index, citation });
+    std::iter::once(Delta::Text { index, text: texts }).chain(citations).collect()
 }
 
 fn reasoning(index: usize, content: &Json) -> Vec<Delta> {

@@ -83,6 +83,9 @@ pub struct Tool {
     pub name: String,
     pub description: String,
     pub schema: Json,
+    /// The model's input must fit the schema, where the provider can hold it to that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -204,6 +207,12 @@ pub enum Delta {
         index: usize,
         json: String,
     },
+    /// A source of the text of this block, as Converse's `Citation`. It makes the block
+    /// `citationsContent`.
+    Citation {
+        index: usize,
+        citation: Json,
+    },
     BlockStop {
         index: usize,
     },
@@ -234,6 +243,13 @@ pub struct Usage {
     pub cache_read_input_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_input_tokens: u64,
+    /// Of `cache_write_input_tokens`, those that were written for an hour, at a price of their own.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_write_hour_input_tokens: u64,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_zero(n: &u64) -> bool {

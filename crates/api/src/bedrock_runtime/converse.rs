@@ -3,8 +3,8 @@
 use craton_core::route::StepKind;
 use engine::model::{Answer, Asking, Payer};
 use wire::bedrock_runtime::types::{
-    self as wire_types, ConversationRole, ConverseMetrics, ConverseOutput, ConverseRequest,
-    ConverseResponse, StopReason, TokenUsage,
+    self as wire_types, CacheDetail, CacheTTL, ConversationRole, ConverseMetrics, ConverseOutput,
+    ConverseRequest, ConverseResponse, StopReason, TokenUsage,
 };
 use wire::converse::{self, Block, Call, Reply as ModelReply, Usage};
 use wire::fault::Fault;
@@ -88,6 +88,18 @@ pub(crate) fn usage(usage: Usage) -> TokenUsage {
         .sum(),
         cache_read_input_tokens: cached(usage.cache_read_input_tokens),
         cache_write_input_tokens: cached(usage.cache_write_input_tokens),
-        cache_details: None,
+        cache_details: cache_details(usage),
     }
+}
+
+/// AWS: what was written, by how long it stays (API reference, `CacheDetail`).
+fn cache_details(usage: Usage) -> Option<Vec<CacheDetail>> {
+    let hour = usage.cache_write_hour_input_tokens;
+    let minutes = usage.cache_write_input_tokens.saturating_sub(hour);
+    let written = [(CacheTTL::V1h, hour), (CacheTTL::V5m, minutes)];
+    let details = written.into_iter().filter(|(_, tokens)| *tokens > 0).map(|(ttl, tokens)| {
+        CacheDetail { ttl, input_tokens: i64::try_from(tokens).unwrap_or(i64::MAX) }
+    });
+    let details: Vec<CacheDetail> = details.collect();
+    (!details.is_empty()).then_some(details)
 }

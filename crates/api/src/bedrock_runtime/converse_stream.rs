@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use futures_util::{StreamExt as _, stream};
 use llm::Deltas;
 use wire::bedrock_runtime::types::{
-    ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
-    ContentBlockStopEvent, ConversationRole, ConverseStreamMetadataEvent, ConverseStreamMetrics,
-    ConverseStreamOutput, ConverseStreamRequest, ConverseStreamResponse, MessageStartEvent,
-    MessageStopEvent, ReasoningContentBlockDelta, ToolUseBlockDelta, ToolUseBlockStart,
+    CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
+    ContentBlockStartEvent, ContentBlockStopEvent, ConversationRole, ConverseStreamMetadataEvent,
+    ConverseStreamMetrics, ConverseStreamOutput, ConverseStreamRequest, ConverseStreamResponse,
+    MessageStartEvent, MessageStopEvent, ReasoningContentBlockDelta, ToolUseBlockDelta,
+    ToolUseBlockStart,
 };
 use wire::converse::{Delta, Usage};
 use wire::fault::Fault;
@@ -144,6 +145,10 @@ fn block_event(delta: Delta) -> Option<ConverseStreamOutput> {
         Delta::Redacted { index, data } => {
             let delta = ReasoningContentBlockDelta::RedactedContent(message::blob(&data)?);
             piece(index, ContentBlockDelta::ReasoningContent(delta))
+        }
+        Delta::Citation { index, citation } => {
+            let citation = CitationsDelta::from_value(Value::from(citation)).ok()?;
+            piece(index, ContentBlockDelta::Citation(citation))
         }
         Delta::ToolUseInput { index, json } => {
             piece(index, ContentBlockDelta::ToolUse(ToolUseBlockDelta { input: json }))

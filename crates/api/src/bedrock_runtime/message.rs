@@ -186,7 +186,7 @@ fn tool(spec: ToolSpecification) -> Result<Tool, Fault> {
     }
     let ToolInputSchema::Json(schema) = spec.input_schema;
     let description = spec.description.unwrap_or_default();
-    Ok(Tool { name: spec.name, description, schema })
+    Ok(Tool { name: spec.name, description, schema, strict: false })
 }
 
 fn message(at: usize, message: wire_types::Message) -> Result<Message, Fault> {

@@ -56,6 +56,7 @@ impl Messenger {
             name: SEND_MESSAGE.to_owned(),
             description: self.description.clone(),
             schema: self.schema.clone(),
+            strict: false,
         }
     }
 

@@ -379,6 +379,7 @@ mod tests {
             output_tokens: output,
             cache_read_input_tokens: read,
             cache_write_input_tokens: written,
+            ..Usage::default()
         }
     }
 

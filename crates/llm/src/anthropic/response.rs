@@ -124,6 +124,9 @@ impl Assembler {
                 "cache_creation_input_tokens",
                 before.cache_write_input_tokens,
             ),
+            cache_write_hour_input_tokens: usage["cache_creation"]["ephemeral_1h_input_tokens"]
+                .as_u64()
+                .unwrap_or(before.cache_write_hour_input_tokens),
         };
     }
 

@@ -50,6 +50,30 @@ fn pieces_of_interleaved_blocks_become_whole_blocks_in_order() {
 }
 
 #[test]
+fn text_that_rests_on_sources_is_told_with_them_and_comes_apart_again() {
+    let citation =
+        serde_json::json!({ "title": "note", "location": { "documentChar": { "start": 0 } } });
+    let said = vec![
+        text(0, "It is "),
+        text(1, "green"),
+        Delta::Citation { index: 1, citation },
+        Delta::Stop(StopReason::EndTurn),
+    ];
+    check(
+        said.clone(),
+        expect![[
+            r#"{"content":[{"text":"It is "},{"citationsContent":{"citations":[{"location":{"documentChar":{"start":0}},"title":"note"}],"content":[{"text":"green"}]}}],"stopReason":"end_turn","usage":{"inputTokens":0,"outputTokens":0}}"#
+        ]],
+    );
+    let fold = |deltas: Vec<Delta>| {
+        let mut collect = Collect::default();
+        deltas.into_iter().for_each(|delta| collect.absorb(delta));
+        collect.finish().unwrap()
+    };
+    assert_eq!(fold(deltas(fold(said.clone()), 0)), fold(said));
+}
+
+#[test]
 fn tool_input_that_is_not_json_stays_as_text_and_an_empty_one_is_an_object() {
     let deltas = vec![start(0), input(0, "{\"a\": "), start(1), Delta::Stop(StopReason::ToolUse)];
     check(

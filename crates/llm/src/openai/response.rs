@@ -324,6 +324,6 @@ fn usage(tokens: &Tokens) -> Usage {
         input_tokens: input.saturating_sub(cached),
         output_tokens: tokens.completion_tokens.unwrap_or(0),
         cache_read_input_tokens: cached,
-        cache_write_input_tokens: 0,
+        ..Usage::default()
     }
 }

@@ -232,8 +232,12 @@ fn nested(param: &Param, read: &Read) -> Option<Json> {
     if !param.schema["properties"].is_object() {
         return None;
     }
-    let bare =
-        Tool { name: param.name.clone(), description: String::new(), schema: param.schema.clone() };
+    let bare = Tool {
+        name: param.name.clone(),
+        description: String::new(),
+        schema: param.schema.clone(),
+        strict: false,
+    };
     let filled = fill(&known(&bare), read);
     (!filled.input.is_empty() && filled.missing.is_empty()).then_some(Json::Object(filled.input))
 }

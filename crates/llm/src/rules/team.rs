@@ -162,7 +162,7 @@ fn listed(text: &str) -> Vec<(String, String)> {
 }
 
 fn as_tool(name: &str, about: &str) -> Tool {
-    Tool { name: name.to_owned(), description: about.to_owned(), schema: json!({}) }
+    Tool { name: name.to_owned(), description: about.to_owned(), schema: json!({}), strict: false }
 }
 
 /// The word of a routing classifier, if the call asks for one.

@@ -17,7 +17,7 @@ mod team;
 #[expect(clippy::needless_pass_by_value, reason = "literals read better in place")]
 fn tool(name: &str, description: &str, properties: serde_json::Value, required: &[&str]) -> Tool {
     let schema = json!({"type": "object", "properties": properties, "required": required});
-    Tool { name: name.into(), description: description.into(), schema }
+    Tool { name: name.into(), description: description.into(), schema, strict: false }
 }
 
 fn shop() -> Vec<Tool> {

@@ -132,6 +132,7 @@ fn well_formed(deltas: &[Delta]) {
             | Delta::Reasoning { index, .. }
             | Delta::Signature { index, .. }
             | Delta::Redacted { index, .. }
+            | Delta::Citation { index, .. }
             | Delta::ToolUseStart { index, .. }
             | Delta::ToolUseInput { index, .. } => {
                 assert!(!stopped && !closed.contains(index), "{deltas:?}");

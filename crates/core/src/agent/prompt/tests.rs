@@ -37,6 +37,7 @@ impl Default for Scene {
             name: "orders__look".to_owned(),
             description: "Looks an order up.".to_owned(),
             schema: json!({"type": "object"}),
+            strict: false,
         };
         Scene {
             config: AgentConfig {

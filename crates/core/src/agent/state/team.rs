@@ -306,4 +306,5 @@ pub(super) fn add(total: &mut Usage, usage: &Usage) {
     total.output_tokens += usage.output_tokens;
     total.cache_read_input_tokens += usage.cache_read_input_tokens;
     total.cache_write_input_tokens += usage.cache_write_input_tokens;
+    total.cache_write_hour_input_tokens += usage.cache_write_hour_input_tokens;
 }

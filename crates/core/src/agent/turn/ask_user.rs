@@ -20,6 +20,7 @@ pub(super) fn tool() -> wire::converse::Tool {
     wire::converse::Tool {
         name: ASK_USER.to_owned(),
         description: DESCRIPTION.to_owned(),
+        strict: false,
         schema: json!({
             "type": "object",
             "properties": {

@@ -87,6 +87,7 @@ fn for_model(tool: &Tool) -> wire::converse::Tool {
         name: tool.name.clone(),
         description: tool.description.clone(),
         schema: tool.input.clone(),
+        strict: false,
     }
 }
 
