@@ -235,6 +235,8 @@ mod tests {
         "[[models]]\n",
         "[providers.x]\nkind = \"openai\"\n",
         "[providers.x]\nkind = \"anthropic\"\n",
+        "[providers.x]\nkind = \"gemini\"\n",
+        "[providers.x]\nkind = \"bedrock\"\n",
         "[providers.x]\nkind = \"scripted\"\n",
         "[providers.x]\nkind = \"clumsy\"\n",
     ];

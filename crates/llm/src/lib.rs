@@ -8,10 +8,12 @@
 //! [`ModelErrorKind`].
 
 mod anthropic;
+mod bedrock;
 mod clumsy;
 mod collect;
 mod embed;
 mod embedded;
+mod gemini;
 mod ids;
 mod limits;
 mod models;
@@ -22,9 +24,11 @@ mod rules;
 mod scripted;
 
 pub use anthropic::Config as AnthropicConfig;
+pub use bedrock::Config as BedrockConfig;
 pub use collect::{Collect, deltas};
 pub use embed::{EmbedCall, EmbedRole, Embedded};
 pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, is_embedded};
+pub use gemini::Config as GeminiConfig;
 pub use models::{
     Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved,
 };

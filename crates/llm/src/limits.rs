@@ -6,6 +6,10 @@ use std::time::Duration;
 /// SDKs of OpenAI give up after ten.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Between two pieces of an answer. Models that think send nothing for minutes, and what stands
+/// between cuts connections that are idle for longer (350 s on AWS's load balancers).
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// One whole response, and all deltas of one reply. The largest output windows (128k tokens) stay
 /// below 1 MB of text; JSON escapes and per-token framing come on top.
 pub(crate) const REPLY_BYTES: usize = 16 << 20;
@@ -24,6 +28,10 @@ pub(crate) const ERROR_BODY: usize = 64 << 10;
 
 /// A tool use's id. AWS: `toolUseId` has 1 to 64 characters of `[a-zA-Z0-9_.:-]` (Converse's model).
 pub(crate) const TOOL_USE_ID: usize = 64;
+
+/// Tokens that a provider may say one call had, of any kind; what is more cannot be meant. A hundred
+/// times the largest context window.
+pub(crate) const TOKENS: u64 = 1_000_000_000;
 
 /// A script's file.
 pub(crate) const SCRIPT_BYTES: u64 = 4 << 20;

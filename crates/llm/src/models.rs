@@ -17,15 +17,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 use wire::converse::Call;
 
 use crate::anthropic::{self, Anthropic};
+use crate::bedrock::{self, Bedrock};
 use crate::embedded::{
     CLUMSY, CLUMSY_MODEL, Clumsy, ClumsyConfig, RULES, RULES_MODEL, Rules, is_embedded,
 };
+use crate::gemini::{self, Gemini};
+use crate::limits::IDLE_TIMEOUT;
 use crate::openai::{self, OpenAi};
 use crate::provider::{Deltas, ModelError, ModelErrorKind, Provider};
 use crate::scripted::Scripted;
@@ -65,10 +69,30 @@ pub struct Common {
     pub requests_per_minute: Option<u32>,
     /// Input and output together.
     pub tokens_per_minute: Option<u64>,
+    /// Until a server begins to answer; as long as the whole call if left out.
+    pub first_byte_timeout_seconds: Option<u64>,
+    /// Between two pieces of an answer; 300 if left out.
+    pub idle_timeout_seconds: Option<u64>,
+}
+
+impl Common {
+    fn patience(&self) -> net::Patience {
+        net::Patience {
+            head: self.first_byte_timeout_seconds.map(Duration::from_secs),
+            idle: Some(self.idle_timeout_seconds.map_or(IDLE_TIMEOUT, Duration::from_secs)),
+        }
+    }
 }
 
 /// The names of [`Common`]'s keys, which are taken out before a kind reads the rest.
-const COMMON: [&str; 4] = ["local", "concurrency", "requests_per_minute", "tokens_per_minute"];
+const COMMON: [&str; 6] = [
+    "local",
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "first_byte_timeout_seconds",
+    "idle_timeout_seconds",
+];
 
 impl TryFrom<serde_json::Map<String, Json>> for ProviderEntry {
     type Error = serde_json::Error;
@@ -87,6 +111,10 @@ pub enum ProviderConfig {
     OpenAi(openai::Config),
     /// Anthropic's Messages API, or a server that speaks it.
     Anthropic(anthropic::Config),
+    /// Google's Gemini API.
+    Gemini(gemini::Config),
+    /// Amazon Bedrock, or another server that speaks Converse.
+    Bedrock(bedrock::Config),
     /// Answers from a file.
     Scripted(ScriptedConfig),
     /// The embedded `craton.rules`, under a name of its own.
@@ -160,8 +188,9 @@ impl Models {
         providers.insert(CLUMSY.to_owned(), Arc::new(Clumsy::new(None)));
         let mut commons = BTreeMap::new();
         for (name, entry) in config.providers {
+            let client = client.with_patience(entry.common.patience());
             commons.insert(name.clone(), entry.common);
-            let provider = open_provider(&name, entry.kind, &config.base_dir, &client)?;
+            let provider = open_provider(&name, entry.kind, &config.base_dir, client)?;
             // INVARIANT: under an embedded provider's name nobody else ever answers.
             if is_embedded(&name) && provider.name() != name {
                 return Err(ConfigError(format!(
@@ -334,13 +363,13 @@ fn open_provider(
     name: &str,
     config: ProviderConfig,
     base_dir: &std::path::Path,
-    client: &net::Client,
+    client: net::Client,
 ) -> Result<Arc<dyn Provider>, ConfigError> {
     Ok(match config {
-        ProviderConfig::OpenAi(config) => Arc::new(OpenAi::open(name, config, client.clone())?),
-        ProviderConfig::Anthropic(config) => {
-            Arc::new(Anthropic::open(name, config, client.clone())?)
-        }
+        ProviderConfig::OpenAi(config) => Arc::new(OpenAi::open(name, config, client)?),
+        ProviderConfig::Anthropic(config) => Arc::new(Anthropic::open(name, config, client)?),
+        ProviderConfig::Gemini(config) => Arc::new(Gemini::open(name, config, client)?),
+        ProviderConfig::Bedrock(config) => Arc::new(Bedrock::open(name, config, client)?),
         ProviderConfig::Scripted(config) => Arc::new(Scripted::open(&base_dir.join(config.file))?),
         ProviderConfig::Rules(RulesConfig {}) => Arc::new(Rules),
         ProviderConfig::Clumsy(config) => Arc::new(Clumsy::new(config.seed)),

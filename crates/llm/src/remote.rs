@@ -5,7 +5,11 @@
 //! piece or as server-sent events, whichever the server chose. A refusal becomes an error that names
 //! the provider and the variable; the key itself is in no message. Nothing is sent twice.
 
+mod aws;
 mod error;
+mod framing;
+mod reader;
+mod retry;
 mod sse;
 
 use std::sync::Arc;
@@ -15,15 +19,21 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use net::Secret;
-use wire::converse::Delta;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value as Json;
+use wire::converse::{Delta, Usage};
 
-use crate::limits::{CALL_TIMEOUT, ERROR_BODY, REPLY_BYTES};
+use crate::limits::{CALL_TIMEOUT, ERROR_BODY, REPLY_BYTES, TOKENS};
 use crate::models::ConfigError;
 use crate::provider::{Deltas, ModelError};
 
+pub(crate) use aws::Aws;
+use framing::Framing;
+use reader::Reader;
+
 pub(crate) use error::{Fault, Key, Origin};
 #[cfg(test)]
-pub(crate) use sse::read;
+pub(crate) use reader::read;
 
 /// Folds one answer of a protocol into deltas.
 pub(crate) trait Assemble: Send + 'static {
@@ -38,11 +48,21 @@ pub(crate) trait Assemble: Send + 'static {
 }
 
 /// Where the key stands in a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum KeyIn {
     /// `authorization: Bearer KEY`
     Bearer,
     Header(&'static str),
+    /// Nowhere: the request is signed.
+    Signature(Box<Aws>),
+}
+
+/// One request: the URL, what it says, and the model's name for messages.
+pub(crate) struct Sending<'a> {
+    pub(crate) url: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) model: &'a str,
 }
 
 /// A server as `craton.toml` describes it.
@@ -97,6 +117,12 @@ impl Remote {
         self.origin.cannot_carry(what)
     }
 
+    /// The URL of another operation of the same server: `path` follows the base URL.
+    pub(crate) fn at(&self, path: &str) -> Result<Uri, ModelError> {
+        let url = format!("{}{path}", self.origin.base_url);
+        url.parse().map_err(|_| self.cannot_carry(&format!("{url:?} is no URL")))
+    }
+
     /// Posts `body`. `model` is for messages.
     pub(crate) async fn ask<A: Assemble>(
         &self,
@@ -105,20 +131,49 @@ impl Remote {
         model: &str,
         assembler: A,
     ) -> Result<Deltas, ModelError> {
-        let key = self.key()?;
-        let request = self.request(body, headers, key.as_deref())?;
-        let sent = self.client.send(request, self.timeout).await;
-        let response = sent.map_err(|error| self.origin.net(error))?;
-        if response.status() != StatusCode::OK {
-            return Err(self.refusal(response, model, key.as_deref()).await);
-        }
-        if is_event_stream(&response) {
-            return Ok(Box::pin(self.events(response.into_body(), assembler)));
+        self.ask_at(Sending { url: self.url.clone(), headers, body, model }, assembler).await
+    }
+
+    pub(crate) async fn ask_at<A: Assemble>(
+        &self,
+        sending: Sending<'_>,
+        assembler: A,
+    ) -> Result<Deltas, ModelError> {
+        let response = self.send(sending).await?;
+        if let Some(framing) = Framing::of(response.headers()) {
+            return Ok(Box::pin(self.events(response.into_body(), framing, assembler)));
         }
         let body = response.into_body().bytes(REPLY_BYTES).await;
         let body = body.map_err(|error| self.origin.net(error))?;
         let deltas = assembler.whole(&body).map_err(|fault| self.origin.fault(fault))?;
-        Ok(Box::pin(stream::iter(deltas.into_iter().map(Ok))))
+        Ok(Box::pin(stream::iter(deltas.into_iter().map(sane).map(Ok))))
+    }
+
+    /// An operation with an answer of one piece, and its headers.
+    pub(crate) async fn fetch(
+        &self,
+        sending: Sending<'_>,
+    ) -> Result<(HeaderMap, Json), ModelError> {
+        let (head, body) = self.send(sending).await?.into_parts();
+        let body = body.bytes(REPLY_BYTES).await.map_err(|error| self.origin.net(error))?;
+        let json = serde_json::from_slice(&body)
+            .map_err(|error| self.malformed(&format!("the answer is not JSON: {error}")))?;
+        Ok((head.headers, json))
+    }
+
+    pub(crate) fn malformed(&self, why: &str) -> ModelError {
+        self.origin.fault(Fault::Malformed(why.to_owned()))
+    }
+
+    async fn send(&self, sending: Sending<'_>) -> Result<http::Response<net::Body>, ModelError> {
+        let (key, model) = (self.key()?, sending.model);
+        let request = self.request(sending, key.as_deref())?;
+        let sent = self.client.send(request, self.timeout).await;
+        let response = sent.map_err(|error| self.origin.net(error))?;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            _ => Err(self.refusal(response, model, key.as_deref()).await),
+        }
     }
 
     /// The key, or why there is none though there should be.
@@ -137,34 +192,44 @@ impl Remote {
 
     fn request(
         &self,
-        body: Vec<u8>,
-        headers: HeaderMap,
+        sending: Sending<'_>,
         key: Option<&str>,
     ) -> Result<Request<Bytes>, ModelError> {
-        let mut request = Request::new(Bytes::from(body));
+        let mut request = Request::new(Bytes::from(sending.body));
         *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = self.url.clone();
-        *request.headers_mut() = headers;
-        let headers = request.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = key {
-            let (name, value) = self.key_header(key)?;
-            headers.insert(name, value);
+        *request.uri_mut() = sending.url;
+        *request.headers_mut() = sending.headers;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+        match (&self.key_in, key) {
+            (KeyIn::Bearer, Some(key)) => {
+                let bearer = format!("Bearer {key}");
+                self.put_key(&mut request, header::AUTHORIZATION, &bearer)?;
+            }
+            (KeyIn::Header(name), Some(key)) => {
+                self.put_key(&mut request, HeaderName::from_static(name), key)?;
+            }
+            (KeyIn::Signature(aws), _) => {
+                let now = jiff::Timestamp::now().as_millisecond();
+                aws.sign(&mut request, now).map_err(|why| self.origin.no_key(&why))?;
+            }
+            (KeyIn::Bearer | KeyIn::Header(_), None) => {}
         }
         Ok(request)
     }
 
-    fn key_header(&self, key: &str) -> Result<(HeaderName, HeaderValue), ModelError> {
-        let (name, value) = match self.key_in {
-            KeyIn::Bearer => {
-                (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
-            }
-            KeyIn::Header(name) => (HeaderName::from_static(name), HeaderValue::from_str(key)),
-        };
+    fn put_key(
+        &self,
+        request: &mut Request<Bytes>,
+        name: HeaderName,
+        value: &str,
+    ) -> Result<(), ModelError> {
+        let value = HeaderValue::from_str(value);
         let mut value =
             value.map_err(|_| self.origin.no_key("holds characters that no key has"))?;
         value.set_sensitive(true);
-        Ok((name, value))
+        request.headers_mut().insert(name, value);
+        Ok(())
     }
 
     async fn refusal(
@@ -173,17 +238,20 @@ impl Remote {
         model: &str,
         key: Option<&str>,
     ) -> ModelError {
-        let (status, wait) = (response.status(), retry_after(response.headers()));
-        let body = response.into_body().bytes(ERROR_BODY).await.unwrap_or_default();
-        Origin::later(self.origin.refusal(status, &body, model, key), wait)
+        let (head, body) = response.into_parts();
+        let body = body.bytes(ERROR_BODY).await.unwrap_or_default();
+        let wait = retry::after(&head.headers, &body, jiff::Timestamp::now());
+        let body = error::with_type(&head.headers, body);
+        Origin::later(self.origin.refusal(head.status, &body, model, key), wait)
     }
 
     fn events<A: Assemble>(
         &self,
         body: net::Body,
+        framing: Framing,
         assembler: A,
     ) -> impl futures_core::Stream<Item = Result<Delta, ModelError>> + use<A> {
-        let reader = sse::Reader::new(body, assembler, Arc::clone(&self.origin));
+        let reader = Reader::new(body, framing, assembler, Arc::clone(&self.origin));
         stream::unfold(reader, async |mut reader| Some((reader.next().await?, reader)))
     }
 }
@@ -213,14 +281,22 @@ fn key_of(
     }
 }
 
-/// A server may answer in one piece though it was asked to stream, and the other way round.
-fn is_event_stream(response: &http::Response<net::Body>) -> bool {
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+/// Counts are another program's word, and are added up and paid for.
+fn sane(delta: Delta) -> Delta {
+    match delta {
+        Delta::Usage(said) => Delta::Usage(Usage {
+            input_tokens: said.input_tokens.min(TOKENS),
+            output_tokens: said.output_tokens.min(TOKENS),
+            cache_read_input_tokens: said.cache_read_input_tokens.min(TOKENS),
+            cache_write_input_tokens: said.cache_write_input_tokens.min(TOKENS),
+            cache_write_hour_input_tokens: said.cache_write_hour_input_tokens.min(TOKENS),
+        }),
+        other => other,
+    }
 }
 
-/// Seconds only; model providers send no dates.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// A model's name as one segment of a path: ARNs have slashes and colons.
+pub(crate) fn in_path(model: &str) -> impl std::fmt::Display + '_ {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(model, KEPT)
 }

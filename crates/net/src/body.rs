@@ -78,7 +78,10 @@ impl Body {
         // driving it make any.
         for _ in 0..2 {
             match poll_data(&mut self.incoming, cx) {
-                Poll::Ready(Some(Ok(bytes))) => return Poll::Ready(Some(Ok(bytes))),
+                Poll::Ready(Some(Ok(bytes))) => {
+                    self.limit.heard();
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
                 Poll::Ready(Some(Err(cause))) => {
                     let error = Error::lost(&self.limit.peer(), &cause);
                     self.held = None;
@@ -97,11 +100,9 @@ impl Body {
     }
 
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        if self.limit.poll_passed(cx).is_pending() {
-            return Poll::Pending;
-        }
+        let error = std::task::ready!(self.limit.poll_passed(cx, true));
         self.held = None;
-        Poll::Ready(Some(Err(self.limit.error(true))))
+        Poll::Ready(Some(Err(error)))
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {

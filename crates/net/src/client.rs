@@ -39,9 +39,18 @@ impl Default for Config {
     }
 }
 
+/// How long a peer may be silent, within the time of the whole request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the head of the response.
+    pub head: Option<Duration>,
+    /// Between two pieces of its body.
+    pub idle: Option<Duration>,
+}
+
 /// Cheap to clone; clones share the pool. How many requests run at once is the caller's to bound.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Patience);
 
 struct Inner {
     config: Config,
@@ -65,13 +74,20 @@ impl Client {
         Client::over(config, Dial::Guarded(egress.clone()), Some(egress))
     }
 
+    /// The same client for peers that may not be silent for longer than this.
+    #[must_use]
+    pub fn with_patience(&self, patience: Patience) -> Client {
+        Client(Arc::clone(&self.0), patience)
+    }
+
     fn over(config: Config, dial: Dial, guard: Option<Egress>) -> Client {
         let connector = HttpsConnectorBuilder::new()
             .with_webpki_roots()
             .https_or_http()
             .enable_http1()
             .wrap_connector(dial);
-        Client(Arc::new(Inner { config, connector, guard, pool: Arc::default() }))
+        let inner = Inner { config, connector, guard, pool: Arc::default() };
+        Client(Arc::new(inner), Patience::default())
     }
 
     /// Sends `request`, whose URI is absolute, once. `within` covers everything up to the last byte
@@ -85,7 +101,7 @@ impl Client {
             guard.check_uri(request.uri())?;
         }
         let (peer, mut request) = outgoing(request)?;
-        let mut limit = Limit::new(Arc::clone(&peer), within);
+        let mut limit = Limit::new(Arc::clone(&peer), within, self.1);
         // Ends: each turn uses up an idle connection, and a new one is tried once.
         loop {
             let (mut link, fresh) = match self.0.pool.take(&peer).await {
@@ -159,8 +175,9 @@ impl Client {
         &self,
         response: Response<hyper::body::Incoming>,
         link: Link,
-        limit: Limit,
+        mut limit: Limit,
     ) -> Response<Body> {
+        limit.heard();
         let held = Held {
             link,
             pool: Arc::clone(&self.0.pool),
@@ -223,28 +240,70 @@ fn announced_idle(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.saturating_sub(1)).min(limits::IDLE_TLS))
 }
 
-/// The time limit of one request, from sending to the end of the body: one timer for all of it.
+/// The time limits of one request: from sending to the end of the body, to the head, between two
+/// pieces of the body. One timer for all of them, which is set again only when it has run out.
 pub(crate) struct Limit {
     peer: Arc<Peer>,
     within: Duration,
-    passed: Pin<Box<Sleep>>,
+    /// When `within` has passed; never, if no clock reaches so far.
+    end: Option<Instant>,
+    /// Since when the peer is waited for, and for how long at most.
+    awaited: Option<(Instant, Duration)>,
+    /// The head is there, and the body is waited for.
+    begun: bool,
+    patience: Patience,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl Limit {
-    fn new(peer: Arc<Peer>, within: Duration) -> Self {
-        Limit { peer, within, passed: Box::pin(tokio::time::sleep(within)) }
+    fn new(peer: Arc<Peer>, within: Duration, patience: Patience) -> Self {
+        let now = Instant::now();
+        let awaited = patience.head.map(|head| (now, head));
+        let first = patience.head.map_or(within, |head| head.min(within));
+        let timer = Box::pin(tokio::time::sleep(first));
+        let end = now.checked_add(within);
+        Limit { peer, within, end, awaited, begun: false, patience, timer }
     }
 
     pub(crate) fn peer(&self) -> String {
         self.peer.to_string()
     }
 
-    pub(crate) fn error(&self, sent: bool) -> Error {
-        Error::TimedOut { peer: self.peer(), after: self.within, sent }
+    /// The peer has said something, and the next piece is waited for from now on.
+    pub(crate) fn heard(&mut self) {
+        self.begun = true;
+        self.awaited = self.patience.idle.map(|idle| (Instant::now(), idle));
     }
 
-    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.passed.as_mut().poll(cx)
+    /// Which limit has passed. `sent` says whether the peer may have seen the request.
+    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>, sent: bool) -> Poll<Error> {
+        loop {
+            let next = self.next();
+            // An earlier end than the one that was set: silence counts from a piece on.
+            if self.timer.deadline() > next {
+                self.timer.as_mut().reset(next);
+            }
+            std::task::ready!(self.timer.as_mut().poll(cx));
+            if Instant::now() >= next {
+                return Poll::Ready(self.passed(next, sent));
+            }
+            self.timer.as_mut().reset(next);
+        }
+    }
+
+    fn next(&self) -> Instant {
+        let silent = self.awaited.and_then(|(since, most)| since.checked_add(most));
+        let ends = [self.end, silent].into_iter().flatten();
+        ends.min().unwrap_or_else(|| self.timer.deadline())
+    }
+
+    fn passed(&self, next: Instant, sent: bool) -> Error {
+        let (peer, whole) = (self.peer(), self.end == Some(next));
+        match self.awaited {
+            Some((_, after)) if !whole && self.begun => Error::Silent { peer, after },
+            Some((_, after)) if !whole => Error::TimedOut { peer, after, sent },
+            _ => Error::TimedOut { peer, after: self.within, sent },
+        }
     }
 
     async fn bound<T>(&mut self, work: impl Future<Output = T>, sent: bool) -> Result<T, Error> {
@@ -253,7 +312,7 @@ impl Limit {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
-            self.poll_passed(cx).map(|()| Err(self.error(sent)))
+            self.poll_passed(cx, sent).map(Err)
         })
         .await
     }

@@ -21,6 +21,9 @@ pub enum Error {
     /// The time limit passed; `sent` says whether the peer may have seen the request.
     #[error("{peer} did not answer within {after:?}")]
     TimedOut { peer: String, after: Duration, sent: bool },
+    /// The answer had begun, and nothing more of it came for so long.
+    #[error("{peer} began to answer and then said nothing for {after:?}")]
+    Silent { peer: String, after: Duration },
     /// The answer came but is larger than the caller takes.
     #[error("the response of {peer} is larger than {limit} bytes")]
     TooLarge { peer: String, limit: usize },
@@ -31,7 +34,7 @@ impl Error {
     pub fn sent(&self) -> bool {
         match self {
             Error::NotSent(_) | Error::Denied(_) => false,
-            Error::Lost(_) | Error::TooLarge { .. } => true,
+            Error::Lost(_) | Error::TooLarge { .. } | Error::Silent { .. } => true,
             Error::TimedOut { sent, .. } => *sent,
         }
     }

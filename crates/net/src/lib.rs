@@ -22,7 +22,7 @@ mod secret;
 pub mod sigv4;
 
 pub use body::Body;
-pub use client::{Client, Config};
+pub use client::{Client, Config, Patience};
 pub use egress::Egress;
 pub use error::Error;
 pub use redirect::redirect_target;

@@ -27,3 +27,13 @@ pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
     pub input_tokens: u64,
 }
+
+/// The same direction at length 1; a vector of zeros has none and stays.
+pub(crate) fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        #[expect(clippy::cast_possible_truncation, reason = "of no more than 1")]
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
+    vector
+}

@@ -126,7 +126,7 @@ fn a_mistake_in_the_configuration_names_its_place() {
         "[providers.x]\nkind = \"clumsiest\"",
         "m",
         expect![
-            "configuration: unknown variant `clumsiest`, expected one of `openai`, `anthropic`, `scripted`, `rules`, `clumsy`"
+            "configuration: unknown variant `clumsiest`, expected one of `openai`, `anthropic`, `gemini`, `bedrock`, `scripted`, `rules`, `clumsy`"
         ],
     );
     check(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use net::Secret;
 use serde_json::Value as Json;
 
@@ -55,7 +55,7 @@ impl Origin {
 
     pub(crate) fn net(&self, error: net::Error) -> ModelError {
         let kind = match &error {
-            net::Error::TimedOut { .. } => ModelErrorKind::TimedOut,
+            net::Error::TimedOut { .. } | net::Error::Silent { .. } => ModelErrorKind::TimedOut,
             net::Error::TooLarge { .. } => ModelErrorKind::Malformed,
             net::Error::NotSent(_) | net::Error::Denied(_) | net::Error::Lost(_) => {
                 ModelErrorKind::Unavailable
@@ -129,6 +129,8 @@ fn kind(status: StatusCode, body: &Json) -> ModelErrorKind {
     match status.as_u16() {
         // An exhausted account comes as 429 too, but waiting does not help it.
         429 if error_of(body)["code"] == "insufficient_quota" => ModelErrorKind::Refused,
+        // AWS: a model that is not ready is a 429 too (InvokeModel's API model).
+        429 if error_of(body)["__type"] == "ModelNotReadyException" => ModelErrorKind::Unavailable,
         429 => ModelErrorKind::Throttled,
         // llama.cpp and servers before it call an input that is too long a defect of theirs.
         500 if is_too_long(body) => ModelErrorKind::TooLong,
@@ -136,6 +138,8 @@ fn kind(status: StatusCode, body: &Json) -> ModelErrorKind {
         500.. => ModelErrorKind::Unavailable,
         201..300 => ModelErrorKind::Malformed,
         413 => ModelErrorKind::TooLong,
+        // AWS: the model itself failed (`ModelErrorException`, `ModelStreamErrorException`).
+        424 => ModelErrorKind::Malformed,
         400..=499 if is_too_long(body) => ModelErrorKind::TooLong,
         _ => ModelErrorKind::Refused,
     }
@@ -168,8 +172,22 @@ const TOO_LONG_WORDS: [&str; 10] = [
     "exceeds the maximum number of tokens", // Gemini
 ];
 
-/// The error object, wherever the server put it.
+/// AWS: the exception's name stands in a header, behind which an address may follow a colon
+/// (restJson1 protocol, "Operation error serialization").
+pub(super) fn with_type(headers: &HeaderMap, body: Bytes) -> Bytes {
+    let named = headers.get("x-amzn-errortype").and_then(|name| name.to_str().ok());
+    let (Some(named), Ok(Json::Object(mut members))) = (named, serde_json::from_slice(&body))
+    else {
+        return body;
+    };
+    let name = named.split(':').next().unwrap_or(named);
+    members.insert("__type".to_owned(), Json::String(name.to_owned()));
+    Json::Object(members).to_string().into()
+}
+
+/// The error object, wherever the server put it; Gemini sends a list of one where it would stream.
 fn error_of(body: &Json) -> &Json {
+    let body = body.get(0).unwrap_or(body);
     match body.get("error") {
         Some(error) => error,
         None => body,
@@ -179,7 +197,10 @@ fn error_of(body: &Json) -> &Json {
 /// OpenAI: `{"error": {"message"}}`; Ollama: `{"error": "…"}`; vLLM: `{"message"}`; FastAPI: `{"detail"}`.
 fn message_in(body: &Json) -> String {
     let error = error_of(body);
-    let text = ["message", "detail"].iter().find_map(|member| error.get(member)).unwrap_or(error);
+    let text = ["message", "Message", "detail"]
+        .iter()
+        .find_map(|member| error.get(member))
+        .unwrap_or(error);
     match text {
         Json::String(text) => text.clone(),
         Json::Null => String::new(),
@@ -187,11 +208,13 @@ fn message_in(body: &Json) -> String {
     }
 }
 
-/// The status that an error event stands for: vLLM sends a number, Anthropic a type.
+/// The status that an error event stands for: vLLM and Gemini send a number, Anthropic and AWS a type.
 fn status_in(error: &Json) -> Option<StatusCode> {
     let error = error_of(error);
     let number = |code: &Json| code.as_u64().or_else(|| code.as_str()?.parse().ok());
-    let code = error.get("code").and_then(number).or_else(|| status_of(error["type"].as_str()?));
+    let kind = || error["type"].as_str().or_else(|| error["__type"].as_str());
+    let code = error.get("originalStatusCode").or_else(|| error.get("code")).and_then(number);
+    let code = code.or_else(|| status_of(kind()?));
     StatusCode::from_u16(u16::try_from(code?).ok()?).ok()
 }
 
@@ -208,6 +231,22 @@ fn status_of(kind: &str) -> Option<u64> {
         "api_error" => 500,
         "timeout_error" => 504,
         "overloaded_error" => 529,
+        _ => return exception_status(kind),
+    })
+}
+
+/// AWS: each exception of Bedrock's runtime and its status (its API model). In a stream its name
+/// begins with a small letter.
+fn exception_status(name: &str) -> Option<u64> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "validationexception" | "servicequotaexceededexception" => 400,
+        "accessdeniedexception" => 403,
+        "resourcenotfoundexception" => 404,
+        "modeltimeoutexception" => 408,
+        "modelerrorexception" | "modelstreamerrorexception" => 424,
+        "throttlingexception" | "modelnotreadyexception" => 429,
+        "internalserverexception" => 500,
+        "serviceunavailableexception" => 503,
         _ => return None,
     })
 }

@@ -82,6 +82,27 @@ async fn anthropic_passes_the_suite() {
     }
 }
 
+/// Thoughts and signatures go round with the tool uses that they belong to.
+#[tokio::test]
+async fn gemini_passes_the_suite() {
+    let pairs = include_str!("gemini.json");
+    let server = Server { path: "/v1/models/tiny", pairs, streams: Streams::Gemini };
+    remote("gemini", &server.serve().await).await;
+}
+
+#[tokio::test]
+async fn bedrock_passes_the_suite() {
+    let pairs = include_str!("bedrock.json");
+    let server = Server { path: "/model/tiny", pairs, streams: Streams::Frames };
+    let address = server.serve().await;
+    let toml = format!(
+        "[providers.aws]\nkind = \"bedrock\"\nbase_url = \"{address}\"\nregion = \"eu-west-3\"\n\
+         access_key = \"env:PATH\"\nsecret_key = \"env:PATH\"\n\
+         [[models]]\nmatch = \"*\"\nprovider = \"aws\"\nmodel = \"tiny\"\n"
+    );
+    suite(&models(&toml), Expectations { parallel: true, errors: true }).await;
+}
+
 #[tokio::test]
 async fn what_the_clumsy_provider_says_is_well_formed_and_the_same_each_time() {
     clumsy(&models("")).await;

@@ -6,6 +6,8 @@
 
 use std::convert::Infallible;
 
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -31,6 +33,10 @@ pub(crate) enum Streams {
     Messages,
     /// It is always asked to, and never does.
     Never,
+    /// By the path; no event has a name or says that it is the last.
+    Gemini,
+    /// By the path, as AWS's frames.
+    Frames,
 }
 
 impl Server {
@@ -50,12 +56,12 @@ impl Server {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        assert_eq!(request.uri().path(), self.path);
+        let stream_by_path = self.asked(request.uri());
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let mut asked: Json = serde_json::from_slice(&body).unwrap();
         let members = asked.as_object_mut().unwrap();
-        let stream = members.remove("stream") == Some(json!(true));
+        let stream = members.remove("stream") == Some(json!(true)) || stream_by_path;
         let options = members.remove("stream_options");
         match self.streams {
             Streams::Chat => {
@@ -65,8 +71,23 @@ impl Server {
                 assert!(stream && options.is_none());
                 assert_eq!(head.headers["anthropic-version"], "2023-06-01");
             }
+            Streams::Gemini => assert!(options.is_none()),
+            Streams::Frames => signed(&head.headers),
         }
         Ok(self.find(&asked, stream))
+    }
+
+    /// The path is the protocol's; true if it asks for a stream.
+    fn asked(self, uri: &http::Uri) -> bool {
+        let asked = uri.path_and_query().unwrap().as_str();
+        let (plain, streamed) = match self.streams {
+            Streams::Chat | Streams::Messages | Streams::Never => (String::new(), String::new()),
+            Streams::Gemini => (":generateContent".into(), ":streamGenerateContent?alt=sse".into()),
+            Streams::Frames => ("/converse".into(), "/converse-stream".into()),
+        };
+        let rest = asked.strip_prefix(self.path).unwrap();
+        assert!(rest == plain || rest == streamed, "{asked}");
+        !streamed.is_empty() && rest == streamed
     }
 
     fn find(self, asked: &Json, stream: bool) -> Response<Full<Bytes>> {
@@ -78,6 +99,10 @@ impl Server {
         };
         let status = pair["status"].as_u64().unwrap_or(200);
         match pair["events"].as_array() {
+            Some(events) if stream && self.streams == Streams::Frames => {
+                let frames: Vec<u8> = events.iter().flat_map(frame).collect();
+                respond(200, "application/vnd.amazon.eventstream", frames)
+            }
             Some(events) if stream && self.streams != Streams::Never => {
                 respond(200, "text/event-stream", self.sse(events))
             }
@@ -95,13 +120,36 @@ impl Server {
         }
         match self.streams {
             Streams::Chat => text + "data: [DONE]\n\n",
-            Streams::Messages | Streams::Never => text,
+            Streams::Messages | Streams::Never | Streams::Gemini | Streams::Frames => text,
         }
     }
 }
 
-fn respond(status: u64, kind: &str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn signed(headers: &http::HeaderMap) {
+    let authorization = headers["authorization"].to_str().unwrap();
+    assert!(authorization.contains("/eu-west-3/bedrock/aws4_request"), "{authorization}");
+    assert!(headers.contains_key("x-amz-date"));
+}
+
+/// One event of one member, as AWS frames it.
+pub(crate) fn frame(event: &Json) -> Vec<u8> {
+    let (name, payload) = event.as_object().unwrap().iter().next().unwrap();
+    framed(&[(":message-type", "event"), (":event-type", name)], &payload.to_string())
+}
+
+pub(crate) fn framed(headers: &[(&'static str, &str)], payload: &str) -> Vec<u8> {
+    let header = |(name, value): &(&'static str, &str)| {
+        Header::new(*name, HeaderValue::String((*value).to_owned().into()))
+    };
+    let headers = headers.iter().map(header).collect();
+    let message = Message::new_from_parts(headers, Bytes::from(payload.to_owned()));
+    let mut out = Vec::new();
+    write_message_to(&message, &mut out).unwrap();
+    out
+}
+
+fn respond(status: u64, kind: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = StatusCode::from_u16(u16::try_from(status).unwrap()).unwrap();
     response.headers_mut().insert("content-type", kind.parse().unwrap());
     response

@@ -1,0 +1,153 @@
+//! A call to Converse's own JSON.
+//!
+//! Nothing is translated. What Craton takes and AWS refuses is put right: blank texts, neighbours of
+//! one role, tool input that is no object, a history of tools without any.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
+use wire::converse::{Block, Call, Message, Role, Tool, ToolChoice};
+
+/// AWS: the place of a member (API model, ConverseRequest and ConverseTokensRequest).
+pub(super) fn body(call: &Call) -> Result<Json, String> {
+    let mut body = conversation(call)?;
+    let mut put = |name: &str, value: Option<Json>| {
+        body.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    let inference = serde_json::to_value(&call.inference).expect("it has string keys");
+    put("inferenceConfig", Some(inference).filter(|given| *given != json!({})));
+    let options = &call.options;
+    put("serviceTier", options.service_tier.as_ref().map(|tier| json!({ "type": tier })));
+    put("performanceConfig", options.latency.as_ref().map(|latency| json!({ "latency": latency })));
+    put("outputConfig", options.output.clone());
+    let paths = &options.response_paths;
+    put("additionalModelResponseFieldPaths", (!paths.is_empty()).then(|| json!(paths)));
+    Ok(Json::Object(body))
+}
+
+pub(super) fn counted(call: &Call) -> Result<Json, String> {
+    Ok(json!({ "input": { "converse": conversation(call)? } }))
+}
+
+fn conversation(call: &Call) -> Result<Map<String, Json>, String> {
+    let mut body = Map::new();
+    body.insert("messages".to_owned(), json!(messages(call)));
+    let system = system(call);
+    if !system.is_empty() {
+        body.insert("system".to_owned(), Json::Array(system));
+    }
+    body.extend(tools(call).map(|tools| ("toolConfig".to_owned(), tools)));
+    match &call.additional {
+        Json::Null => {}
+        Json::Object(_) => {
+            body.insert("additionalModelRequestFields".to_owned(), call.additional.clone());
+        }
+        _ => return Err("additionalModelRequestFields must be an object".to_owned()),
+    }
+    Ok(body)
+}
+
+/// AWS: blank texts and messages without content are refused, and roles take turns (Converse's
+/// checks, as `api` makes them of its own clients).
+fn messages(call: &Call) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::with_capacity(call.messages.len());
+    for message in &call.messages {
+        let content: Vec<Block> = message.content.iter().filter_map(carried).collect();
+        match messages.last_mut().filter(|last| last.role == message.role) {
+            Some(last) => last.content.extend(content),
+            None if content.iter().all(|block| matches!(block, Block::CachePoint(_))) => {}
+            None => messages.push(Message { role: message.role, content }),
+        }
+    }
+    for message in messages.iter_mut().filter(|message| message.role == Role::User) {
+        results_first(&mut message.content);
+    }
+    messages
+}
+
+/// Results answer the message before and stand first, as models want them. Those that do already
+/// keep their cache points where they are.
+fn results_first(content: &mut [Block]) {
+    let is_result = |block: &Block| matches!(block, Block::ToolResult(_));
+    let late = content.iter().skip_while(|block| is_result(block) || is_point(block));
+    if late.clone().any(is_result) {
+        content.sort_by_key(|block| !is_result(block));
+    }
+}
+
+fn is_point(block: &Block) -> bool {
+    matches!(block, Block::CachePoint(_))
+}
+
+fn carried(block: &Block) -> Option<Block> {
+    match block {
+        Block::Text(text) if text.trim().is_empty() => None,
+        Block::ToolUse(tool) if !tool.input.is_object() => {
+            let mut tool = tool.clone();
+            tool.input = json!({ "malformed": tool.input });
+            Some(Block::ToolUse(tool))
+        }
+        other => Some(other.clone()),
+    }
+}
+
+fn system(call: &Call) -> Vec<Json> {
+    let mut blocks = Vec::with_capacity(call.system.len());
+    for (place, text) in call.system.iter().enumerate() {
+        if !text.trim().is_empty() {
+            blocks.push(json!({ "text": text }));
+        }
+        if let Some(point) = call.cache.system.get(&place).filter(|_| !blocks.is_empty()) {
+            blocks.push(json!({ "cachePoint": point }));
+        }
+    }
+    blocks
+}
+
+fn tools(call: &Call) -> Option<Json> {
+    if call.tools.is_empty() {
+        return placeholders(&call.messages);
+    }
+    let mut tools = Vec::with_capacity(call.tools.len());
+    for (place, tool) in call.tools.iter().enumerate() {
+        tools.push(json!({ "toolSpec": spec(tool) }));
+        if let Some(point) = call.cache.tools.get(&place) {
+            tools.push(json!({ "cachePoint": point }));
+        }
+    }
+    let mut config = json!({ "tools": tools });
+    match &call.tool_choice {
+        ToolChoice::Auto => {}
+        ToolChoice::Any => config["toolChoice"] = json!({ "any": {} }),
+        ToolChoice::Tool(name) => config["toolChoice"] = json!({ "tool": { "name": name } }),
+    }
+    Some(config)
+}
+
+fn spec(tool: &Tool) -> Json {
+    let mut spec = json!({ "name": tool.name, "inputSchema": { "json": tool.schema } });
+    if !tool.description.is_empty() {
+        spec["description"] = json!(tool.description);
+    }
+    if tool.strict {
+        spec["strict"] = json!(true);
+    }
+    spec
+}
+
+/// AWS: a history with tool uses needs a toolConfig even where no tool is offered any more
+/// (Converse's own check); what a past tool took is of no interest then.
+fn placeholders(messages: &[Message]) -> Option<Json> {
+    let blocks = messages.iter().flat_map(|message| &message.content);
+    let names: BTreeSet<&str> = blocks
+        .filter_map(|block| match block {
+            Block::ToolUse(tool) => Some(tool.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let tools = names.into_iter().map(|name| {
+        json!({ "toolSpec": { "name": name, "inputSchema": { "json": { "type": "object" } } } })
+    });
+    let tools: Vec<Json> = tools.collect();
+    (!tools.is_empty()).then(|| json!({ "tools": tools }))
+}
