@@ -254,7 +254,10 @@ mod tests {
         assert_eq!(config.limits.turn, craton_core::agent::limits::Limits::default());
         assert_eq!(config.limits.engine, engine::limits::Limits::default());
         assert_eq!(config.functions.boto3, exec::Config::default().boto3);
-        assert_eq!(config.provider_names(), ["claude", "cloud", "local", "script", "stumbling"]);
+        assert_eq!(
+            config.provider_names(),
+            ["aws", "claude", "cloud", "google", "local", "script", "stumbling"]
+        );
     }
 
     #[test]
