@@ -198,9 +198,13 @@ fn tensorzero(args: &Args, model: SocketAddr, folder: &Path) -> Result<Gateway, 
     let mut command = Command::new(python);
     command.arg(script).arg(model.to_string()).arg(folder).stderr(Stdio::null());
     let mut talking = Talking::start(&mut command)?;
-    let line = talking.hear()?;
-    let url: http::Uri = line.trim().parse()?;
-    let port = url.port_u16().ok_or("tensorzero says no port")?;
+    // It logs to standard output before it says where it listens.
+    let port = loop {
+        let line = talking.hear()?;
+        if let Some(port) = line.trim().parse().ok().and_then(|url: http::Uri| url.port_u16()) {
+            break port;
+        }
+    };
     let (address, id) = (SocketAddr::from(([127, 0, 0, 1], port)), talking.running.id());
     let (dialect, name) = (Dialect::TensorZero, "tensorzero");
     Ok(Gateway { name, address, dialect, id, _running: None, _talking: Some(talking) })
