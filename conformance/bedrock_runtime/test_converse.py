@@ -104,11 +104,78 @@ def test_limits(craton, model, fields, words):
     assert model.requests == []
 
 
-@pytest.mark.parametrize("fields", [
-    {"guardrailConfig": {"guardrailIdentifier": "abc", "guardrailVersion": "1"}},
-    {"requestMetadata": {"team": "shop"}},
+@pytest.mark.parametrize(("tool", "words"), [
+    ({"name": "add", "inputSchema": {"json": {}}}, "toolSpec.inputSchema.json.type must be one of"),
+    ({"name": "add", "inputSchema": {"json": []}}, "Provide a json object"),
 ])
-def test_a_feature_to_come_is_refused_by_name(brt, model, fields):
+def test_a_tool_takes_an_object(brt, model, tool, words):
+    """As on AWS."""
+    with refused("ValidationException", words):
+        brt.converse(modelId=model.id, messages=[user("x")], toolConfig={"tools": [{"toolSpec": tool}]})
+
+
+@pytest.mark.parametrize(("config", "words"), [
+    ({**TOOLS, "toolChoice": {"tool": {"name": "sub"}}}, "'sub' at 'toolConfig.toolChoice.tool.name'"),
+    ({"tools": TOOLS["tools"] * 2}, "two tools named 'add'"),
+    ({"tools": [{"systemTool": {"name": "nova_grounding"}}]}, "toolConfig.tools.systemTool"),
+])
+def test_tools_that_make_no_sense_are_refused(brt, model, config, words):
+    with refused("ValidationException", words):
+        brt.converse(modelId=model.id, messages=[user("x")], toolConfig=config)
+
+
+def test_a_feature_to_come_is_refused_by_name(brt, model):
     """A1"""
-    with refused("ValidationException", *fields):
-        brt.converse(modelId=model.id, messages=[user("x")], **fields)
+    with refused("ValidationException", "guardrailConfig"):
+        brt.converse(modelId=model.id, messages=[user("x")],
+                     guardrailConfig={"guardrailIdentifier": "abc", "guardrailVersion": "1"})
+
+
+def test_request_metadata_stays_here(brt, model):
+    """L9: it says who pays, and no model sees it."""
+    model.turn(Say("ok"))
+    brt.converse(modelId=model.id, messages=[user("x")], requestMetadata={"team": "shop", "craton:user": "ada"})
+    assert "shop" not in str(model.requests[0]) and "ada" not in str(model.requests[0])
+
+
+@pytest.mark.parametrize("metadata", [{}, {f"k{n}": "v" for n in range(17)}, {"k": "v" * 257}, {"k{": "v"}])
+def test_request_metadata_has_limits(craton, model, metadata):
+    raw = craton.client("bedrock-runtime", parameter_validation=False)
+    with refused("ValidationException", "requestMetadata"):
+        raw.converse(modelId=model.id, messages=[user("x")], requestMetadata=metadata)
+
+
+def test_what_is_asked_of_a_call_stands_in_its_answer(brt, model):
+    model.turn(Say("ok"))
+    asked = {"serviceTier": {"type": "default"}, "performanceConfig": {"latency": "standard"}}
+    answer = brt.converse(modelId=model.id, messages=[user("x")], **asked)
+    assert {name: answer[name] for name in asked} == asked
+    last = list(brt.converse_stream(modelId=model.id, messages=[user("x")], **asked)["stream"])[-1]["metadata"]
+    assert {name: last[name] for name in asked} == asked
+
+
+@pytest.mark.parametrize(("path", "words"), [("stop_sequence", "no JSON Pointer"), ("/a~2", "no JSON Pointer")])
+def test_a_field_of_the_native_answer_is_named_by_a_pointer(brt, model, path, words):
+    with refused("ValidationException", words):
+        brt.converse(modelId=model.id, messages=[user("x")], additionalModelResponseFieldPaths=[path])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_stop_sequence_that_was_met_is_told(brt, model, streamed):
+    model.turn(Say("one", met="END"))
+    asked = {"inferenceConfig": {"stopSequences": ["END"]}, "additionalModelResponseFieldPaths": ["/stop_sequence"]}
+    if streamed:
+        events = list(brt.converse_stream(modelId=model.id, messages=[user("x")], **asked)["stream"])
+        answer, = [e["messageStop"] for e in events if "messageStop" in e]
+    else:
+        answer = brt.converse(modelId=model.id, messages=[user("x")], **asked)
+    assert answer["stopReason"] == "stop_sequence"
+    assert answer["additionalModelResponseFields"] == {"stop_sequence": "END"}
+
+
+@pytest.mark.parametrize("schema", ["{", "[]"])
+def test_an_answer_is_held_to_a_json_schema_or_to_none(brt, model, schema):
+    structure = {"jsonSchema": {"name": "order", "schema": schema}}
+    with refused("ValidationException", "outputConfig.textFormat.structure.jsonSchema.schema"):
+        brt.converse(modelId=model.id, messages=[user("x")],
+                     outputConfig={"textFormat": {"type": "json_schema", "structure": structure}})

@@ -38,14 +38,16 @@ pub(crate) fn of_converse(error: ModelError, model_id: &str) -> Fault {
         ModelErrorKind::OverBudget => fault("ServiceQuotaExceededException", 400, error),
         ModelErrorKind::Unavailable => fault("ServiceUnavailableException", 503, error),
         ModelErrorKind::Refused | ModelErrorKind::Malformed => {
-            fault("ModelErrorException", 424, error).with("resourceName", resource)
+            let status = error.status;
+            with_status(fault("ModelErrorException", 424, error), status)
+                .with("resourceName", resource)
         }
     }
 }
 
 /// For a stream whose head is out already.
 pub(crate) fn of_stream(error: ModelError) -> Fault {
-    let original = error.message.clone();
+    let (original, status) = (error.message.clone(), error.status);
     let fault = match error.kind {
         ModelErrorKind::Throttled => return fault("ThrottlingException", 429, error),
         ModelErrorKind::Unavailable => return fault("ServiceUnavailableException", 503, error),
@@ -60,7 +62,15 @@ pub(crate) fn of_stream(error: ModelError) -> Fault {
         | ModelErrorKind::TimedOut
         | ModelErrorKind::Malformed => fault("ModelStreamErrorException", 424, error),
     };
-    fault.with("originalMessage", Value::String(original))
+    with_status(fault, status).with("originalMessage", Value::String(original))
+}
+
+/// What the provider itself answered.
+fn with_status(fault: Fault, status: Option<u16>) -> Fault {
+    match status {
+        Some(status) => fault.with("originalStatusCode", Value::Integer(status.into())),
+        None => fault,
+    }
 }
 
 fn fault(code: &'static str, status: u16, error: ModelError) -> Fault {

@@ -71,6 +71,12 @@ ops! {
         TagResource => bedrock_agent::tag::tag,
         UntagResource => bedrock_agent::tag::untag,
         ListTagsForResource => bedrock_agent::tag::list,
+        CreatePrompt => bedrock_agent::prompt::create,
+        CreatePromptVersion => bedrock_agent::prompt::create_version,
+        GetPrompt => bedrock_agent::prompt::get,
+        ListPrompts => bedrock_agent::prompt::list,
+        UpdatePrompt => bedrock_agent::prompt::update,
+        DeletePrompt => bedrock_agent::prompt::delete,
     }
     "bedrock-agent-runtime": {
         DeleteAgentMemory => bedrock_agent_runtime::agent_memory::delete,

@@ -99,11 +99,20 @@ pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
 
 /// The answer with its events (each as JSON, a fault as its text), or the fault as `code: message`.
 pub(crate) async fn call(cx: &Cx, name: &str, input: Json) -> Result<(Json, Vec<Json>), String> {
+    call_with(cx, name, Value::from(input)).await
+}
+
+/// The same of an input that JSON cannot say, such as one with bytes.
+pub(crate) async fn call_with(
+    cx: &Cx,
+    name: &str,
+    input: Value,
+) -> Result<(Json, Vec<Json>), String> {
     let row = ops::ROWS.iter().find(|row| row.operation == name).expect("a served operation");
     let mut cx = cx.clone();
     let (id, invocation_id) = (cx.engine.fresh_id(), None);
     cx.request = Arc::new(RequestInfo { id, invocation_id });
-    let reply = (row.handler)(cx, Value::from(input)).await.map_err(|fault| fault.to_string())?;
+    let reply = (row.handler)(cx, input).await.map_err(|fault| fault.to_string())?;
     let mut events = Vec::new();
     if let Some(mut stream) = reply.events {
         while let Some(event) = stream.next().await {

@@ -17,7 +17,7 @@ use super::feature::Asked;
 use super::limits::{ALIASES, IDLE_SESSION_TTL};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
-use super::{agent_alias, agent_collaborator, memory, prompt, tag};
+use super::{agent_alias, agent_collaborator, memory, prompt_override, tag};
 use crate::cx::Cx;
 
 /// Versions read at once while an agent is deleted.
@@ -223,7 +223,11 @@ pub(crate) fn created(input: &CreateAgentRequest) -> Result<Settings, Fault> {
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
         collaboration: agent_collaborator::mode(input.agent_collaboration),
         memory: memory::read(input.memory_configuration.as_ref()),
-        own_prompts: input.prompt_override_configuration.as_ref().map(prompt::given).transpose()?,
+        own_prompts: input
+            .prompt_override_configuration
+            .as_ref()
+            .map(prompt_override::given)
+            .transpose()?,
     })
 }
 
@@ -239,7 +243,11 @@ fn updated(input: &UpdateAgentRequest) -> Result<Settings, Fault> {
         idle_session_ttl_seconds: ttl(input.idle_session_ttl_in_seconds),
         collaboration: agent_collaborator::mode(input.agent_collaboration),
         memory: memory::read(input.memory_configuration.as_ref()),
-        own_prompts: input.prompt_override_configuration.as_ref().map(prompt::given).transpose()?,
+        own_prompts: input
+            .prompt_override_configuration
+            .as_ref()
+            .map(prompt_override::given)
+            .transpose()?,
     })
 }
 
@@ -282,7 +290,7 @@ pub(crate) fn shown(cx: &Cx, agent: &Agent, status: AgentStatus) -> wire_types::
         prepared_at: agent.prepared_at.map(Timestamp),
         failure_reasons: Some(agent.failure_reasons.clone()).filter(|reasons| !reasons.is_empty()),
         recommended_actions: None,
-        prompt_override_configuration: Some(prompt::shown(settings.own_prompts.as_ref())),
+        prompt_override_configuration: Some(prompt_override::shown(settings.own_prompts.as_ref())),
         guardrail_configuration: None,
         memory_configuration: settings.memory.as_ref().map(memory::shown),
         agent_collaboration: Some(agent_collaborator::shown_mode(settings.collaboration)),

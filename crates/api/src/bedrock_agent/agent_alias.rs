@@ -29,7 +29,7 @@ pub(crate) async fn create(
 ) -> Result<CreateAgentAliasResponse, Fault> {
     let route = asked_route(&input.routing_configuration)?;
     let tags = input.tags.clone().unwrap_or_default();
-    tag::check_alias(&tags)?;
+    tag::check_without_settings(&tags, "aliases")?;
     let once = Once::new("CreateAgentAlias", input.client_token.as_deref(), input.clone());
     let alias = retry(|| try_create(cx, &input, &once, route, &tags)).await?;
     Ok(CreateAgentAliasResponse { agent_alias: shown(cx, &alias, AgentAliasStatus::Creating) })

@@ -12,7 +12,7 @@ use wire::value::Timestamp;
 use super::document::{self, Agent, AgentVersion, DRAFT, tenant};
 use super::page::Page;
 use super::write::{self, Stop, retry};
-use super::{agent, agent_alias, agent_collaborator, memory, prompt};
+use super::{agent, agent_alias, agent_collaborator, memory, prompt_override};
 use crate::cx::Cx;
 
 pub(crate) async fn get(
@@ -125,7 +125,7 @@ fn shown(cx: &Cx, version: &AgentVersion) -> wire_types::AgentVersion {
         updated_at: Timestamp(version.created_at),
         failure_reasons: None,
         recommended_actions: None,
-        prompt_override_configuration: Some(prompt::shown(settings.own_prompts.as_ref())),
+        prompt_override_configuration: Some(prompt_override::shown(settings.own_prompts.as_ref())),
         guardrail_configuration: None,
         memory_configuration: settings.memory.as_ref().map(memory::shown),
         agent_collaboration: Some(agent_collaborator::shown_mode(settings.collaboration)),

@@ -14,7 +14,7 @@ use store::{Record, StoreError, Tenant};
 use wire::fault::Fault;
 
 use super::agent_alias;
-use super::prompt::Prompts;
+use super::prompt_override::Prompts;
 use crate::cx::Cx;
 
 /// The working draft's version, and the built-in alias that runs it.

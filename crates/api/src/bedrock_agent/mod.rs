@@ -1,4 +1,4 @@
-//! Agents for Amazon Bedrock, build time: agents, action groups, versions, aliases, tags.
+//! Agents for Amazon Bedrock, build time: agents, action groups, versions, aliases, tags, prompts.
 //!
 //! Operations stand under the resource they belong to. They edit the working draft; `prepare`
 //! makes the draft live and `agent_alias` cuts versions of it, both by pinning a configuration in
@@ -19,6 +19,7 @@ pub(crate) mod memory;
 pub(crate) mod page;
 pub(crate) mod prepare;
 pub(crate) mod prompt;
+pub(crate) mod prompt_override;
 mod retention;
 pub(crate) mod tag;
 #[cfg(test)]

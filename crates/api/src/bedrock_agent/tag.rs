@@ -1,4 +1,4 @@
-//! Tags of agents and aliases. `craton:…` tags set what AWS has no field for.
+//! Tags of agents, aliases, prompts and their versions. `craton:…` tags set what AWS has no field for.
 //!
 //! A tag never changes what is prepared: it is read when it is needed, or when a configuration is
 //! pinned.
@@ -13,6 +13,7 @@ use wire::fault::Fault;
 
 use super::document::{self, Agent, AgentAlias, Tags, Versioned, missing};
 use super::limits::TAGS;
+use super::prompt::record::{self, Prompt, PromptVersion, Reference};
 use super::retention;
 use super::write::{self, Stop, retry};
 use crate::cx::Cx;
@@ -24,17 +25,21 @@ pub(crate) async fn list(
     let tags = match target(cx, &input.resource_arn)? {
         Target::Agent(id) => document::agent(cx, &id).await?.value.tags,
         Target::Alias(agent, id) => document::alias(cx, &agent, &id).await?.value.tags,
+        Target::Prompt(id) => record::prompt(cx, &id).await?.value.tags,
+        Target::PromptVersion(id, number) => record::version(cx, &id, number).await?.value.tags,
     };
     Ok(ListTagsForResourceResponse { tags: Some(tags) })
 }
 
 pub(crate) async fn tag(cx: &Cx, input: TagResourceRequest) -> Result<TagResourceResponse, Fault> {
     let target = target(cx, &input.resource_arn)?;
-    let fits = match &target {
-        Target::Agent(_) => check,
-        Target::Alias(..) => check_alias,
-    };
-    fits(&input.tags)?;
+    match &target {
+        Target::Agent(_) => check(&input.tags)?,
+        Target::Alias(..) => check_without_settings(&input.tags, "aliases")?,
+        Target::Prompt(_) | Target::PromptVersion(..) => {
+            check_without_settings(&input.tags, "prompts")?;
+        }
+    }
     let edit = |tags: &mut Tags| {
         tags.extend(input.tags.clone());
         check(tags)
@@ -70,6 +75,16 @@ async fn change(cx: &Cx, target: &Target, edit: Edit<'_>) -> Result<(), Stop> {
             edit(&mut alias.value.tags)?;
             save::<AgentAlias>(cx, &AgentAlias::key(agent, id), &alias).await
         }
+        Target::Prompt(id) => {
+            let mut prompt = record::prompt(cx, id).await?;
+            edit(&mut prompt.value.tags)?;
+            save::<Prompt>(cx, id, &prompt).await
+        }
+        Target::PromptVersion(id, number) => {
+            let mut version = record::version(cx, id, *number).await?;
+            edit(&mut version.value.tags)?;
+            save::<PromptVersion>(cx, &PromptVersion::key(id, *number), &version).await
+        }
     }
 }
 
@@ -82,6 +97,8 @@ async fn save<T: Record + Sync>(cx: &Cx, id: &str, record: &Versioned<T>) -> Res
 enum Target {
     Agent(String),
     Alias(String, String),
+    Prompt(String),
+    PromptVersion(String, u32),
 }
 
 fn target(cx: &Cx, arn: &str) -> Result<Target, Fault> {
@@ -94,6 +111,13 @@ fn target(cx: &Cx, arn: &str) -> Result<Target, Fault> {
         (Some("agent"), Some(id), None, None) => Ok(Target::Agent(id.to_owned())),
         (Some("agent-alias"), Some(agent), Some(id), None) => {
             Ok(Target::Alias(agent.to_owned(), id.to_owned()))
+        }
+        (Some("prompt"), Some(_), None, None) => {
+            let prompt = Reference::parse(cx, arn)?;
+            Ok(match prompt.number() {
+                None => Target::Prompt(prompt.id),
+                Some(number) => Target::PromptVersion(prompt.id, number),
+            })
         }
         _ => Err(missing("resource", arn)),
     }
@@ -112,10 +136,10 @@ pub(crate) fn check(tags: &Tags) -> Result<(), Fault> {
     retention::of(tags).map(|_| ())
 }
 
-/// An alias has no settings of its own: each would be kept and never act.
-pub(crate) fn check_alias(tags: &Tags) -> Result<(), Fault> {
+/// For what has no settings of its own, such as aliases: each would be kept and never act.
+pub(crate) fn check_without_settings(tags: &Tags, what: &str) -> Result<(), Fault> {
     if let Some(key) = tags.keys().find(|key| key.starts_with(retention::PREFIX)) {
-        let message = format!("tag {key} is a setting of agents and not of aliases; tag the agent");
+        let message = format!("tag {key} is a setting of agents and not of {what}; tag the agent");
         return Err(Fault::validation(message));
     }
     check(tags)

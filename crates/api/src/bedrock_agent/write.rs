@@ -13,6 +13,7 @@ use wire::fault::Fault;
 use wire::shape::Shape;
 
 use super::document::{AgentName, AliasName, tenant};
+use super::prompt::record::PromptName;
 use crate::cx::Cx;
 
 /// Attempts of one change before the client is told of the conflict. Ours.
@@ -49,6 +50,9 @@ impl From<CommitError> for Stop {
                 let name = id.split_once('/').map_or(id.as_str(), |(_, name)| name);
                 let message = format!("this agent has an alias named {name} already");
                 Stop::Fault(Fault::conflict(message))
+            }
+            CommitError::Conflict(Conflict { kind: PromptName::KIND, id, .. }) => {
+                Stop::Fault(Fault::conflict(format!("a prompt named {id} exists already")))
             }
             CommitError::Conflict(_) => Stop::Again,
             CommitError::Store(error) => Stop::from(error),

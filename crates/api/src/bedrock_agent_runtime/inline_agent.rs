@@ -23,7 +23,7 @@ use wire::shape::Shape;
 use crate::bedrock_agent::document::{self, DRAFT, Settings, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::bedrock_agent::limits::ACTION_GROUPS;
-use crate::bedrock_agent::prompt::{self, Prompts};
+use crate::bedrock_agent::prompt_override::{self, Prompts};
 use crate::bedrock_agent::{action_group, agent, agent_collaborator, listing, prepare};
 use crate::cx::Cx;
 
@@ -174,7 +174,10 @@ fn prompts(asked: &PromptOverrideConfiguration) -> Result<Prompts, Fault> {
     });
     let settings: Vec<_> = settings.collect::<Result<_, _>>()?;
     let settings: Vec<_> = settings.iter().map(|(stage, prompt)| (*stage, prompt)).collect();
-    prompt::taken(&settings, asked.override_lambda.as_deref().filter(|arn| !arn.is_empty()))
+    prompt_override::taken(
+        &settings,
+        asked.override_lambda.as_deref().filter(|arn| !arn.is_empty()),
+    )
 }
 
 fn stage(kind: PromptType) -> Stage {

@@ -10,42 +10,42 @@ use wire::converse::{self, Block, Call, Reply as ModelReply, Usage};
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 
-use super::message::{self, asked};
-use super::native::NativeFields;
+use super::asked::{Understood, asked};
+use super::message;
 use crate::bedrock_agent::document::tenant;
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::Reply;
 
-pub(crate) async fn converse(cx: &Cx, mut input: ConverseRequest) -> Result<Reply, Fault> {
-    let paths = input.additional_model_response_field_paths.take().unwrap_or_default();
-    let guarded = input.guardrail_config.as_ref();
-    let guarded = guarded.is_some_and(|config| config.guardrail_identifier.is_some());
-    let call = asked!(input, guarded).call()?;
-    let native = NativeFields::asked(paths, &call.inference.stop_sequences)?;
+pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, Fault> {
+    let Understood { call, native, echo } = asked!(input).understood(cx).await?;
     let model_id = call.model.clone();
     let began = cx.engine.now();
     let answer = cx.engine.ask_model(asking(cx, call)).await;
-    let Answer { provider, reply, .. } =
+    let Answer { provider, mut reply, .. } =
         answer.map_err(|error| model_fault::of_converse(error, &model_id))?;
     let latency_ms = cx.engine.now() - began;
     let response = ConverseResponse {
         stop_reason: stop_reason(reply.stop_reason),
         usage: usage(reply.usage),
-        additional_model_response_fields: native.of(reply.stop_reason),
+        additional_model_response_fields: native.of(reply.stop_reason, reply.native.take()),
         output: ConverseOutput::Message(said(reply)?),
         metrics: ConverseMetrics { latency_ms },
         trace: None,
-        performance_config: None,
-        service_tier: None,
+        performance_config: echo.performance,
+        service_tier: echo.tier,
     };
     Ok(Reply::value(response.into_value()).by(&provider))
 }
 
+/// Where `requestMetadata` names the end user who pays, the first that is there.
+const USER_KEYS: [&str; 2] = ["craton:user", "user"];
+
 /// A client's own call of a model.
 pub(crate) fn asking(cx: &Cx, call: Call) -> Asking {
-    let (kind, payer) = (StepKind::Planning, Payer::default());
-    Asking { tenant: tenant(cx), kind, payer, call, route: None }
+    let user = USER_KEYS.iter().find_map(|key| call.options.metadata.get(*key));
+    let payer = Payer { user: user.cloned(), ..Payer::default() };
+    Asking { tenant: tenant(cx), kind: StepKind::Planning, payer, call, route: None }
 }
 
 fn said(reply: ModelReply) -> Result<wire_types::Message, Fault> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use futures_util::{StreamExt as _, stream};
 use llm::Deltas;
+use serde_json::Value as Json;
 use wire::bedrock_runtime::types::{
     CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
     ContentBlockStartEvent, ContentBlockStopEvent, ConversationRole, ConverseStreamMetadataEvent,
@@ -16,36 +17,33 @@ use wire::fault::Fault;
 use wire::shape::Shape as _;
 use wire::value::Value;
 
+use super::asked::{Echo, Understood, asked};
 use super::converse::{asking, stop_reason, usage};
-use super::message::{self, asked};
+use super::message;
 use super::native::NativeFields;
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::{Events, Reply};
 
-pub(crate) async fn converse_stream(
-    cx: &Cx,
-    mut input: ConverseStreamRequest,
-) -> Result<Reply, Fault> {
-    let paths = input.additional_model_response_field_paths.take().unwrap_or_default();
-    let guarded = input.guardrail_config.as_ref();
-    let guarded = guarded.is_some_and(|config| config.guardrail_identifier.is_some());
-    let mut call = asked!(input, guarded).call()?;
-    let native = NativeFields::asked(paths, &call.inference.stop_sequences)?;
+pub(crate) async fn converse_stream(cx: &Cx, input: ConverseStreamRequest) -> Result<Reply, Fault> {
+    let Understood { mut call, native, echo } = asked!(input).understood(cx).await?;
     call.stream = true;
     let began = cx.engine.now();
     let model_id = call.model.clone();
     let answering = cx.engine.stream_model(asking(cx, call)).await;
     let answering = answering.map_err(|error| model_fault::of_converse(error, &model_id))?;
-    let events = events(cx.clone(), began, answering.deltas, native);
+    let answer = Answer::begun(answering.deltas, native, echo);
     let head = ConverseStreamResponse {}.into_value();
-    Ok(Reply::stream(head, events).by(&answering.provider))
+    Ok(Reply::stream(head, events(cx.clone(), began, answer)).by(&answering.provider))
 }
 
 /// One answer under way.
 struct Answer {
     deltas: Deltas,
     native: NativeFields,
+    /// What the provider found of them.
+    found: Json,
+    echo: Echo,
     /// Events that are ready.
     ready: VecDeque<Value>,
     usage: Usage,
@@ -54,12 +52,7 @@ struct Answer {
     over: bool,
 }
 
-fn events(cx: Cx, began: i64, deltas: Deltas, native: NativeFields) -> Events {
-    let role = ConversationRole::Assistant;
-    let start = ConverseStreamOutput::MessageStart(MessageStartEvent { role });
-    let ready = VecDeque::from([start.into_value()]);
-    let usage = Usage::default();
-    let answer = Answer { deltas, native, ready, usage, stopped: false, over: false };
+fn events(cx: Cx, began: i64, answer: Answer) -> Events {
     stream::unfold((cx, answer), move |(cx, mut answer)| async move {
         let event = answer.next(|| cx.engine.now() - began).await?;
         Some((event, (cx, answer)))
@@ -68,6 +61,21 @@ fn events(cx: Cx, began: i64, deltas: Deltas, native: NativeFields) -> Events {
 }
 
 impl Answer {
+    fn begun(deltas: Deltas, native: NativeFields, echo: Echo) -> Answer {
+        let role = ConversationRole::Assistant;
+        let start = ConverseStreamOutput::MessageStart(MessageStartEvent { role });
+        Answer {
+            deltas,
+            native,
+            found: Json::Null,
+            echo,
+            ready: VecDeque::from([start.into_value()]),
+            usage: Usage::default(),
+            stopped: false,
+            over: false,
+        }
+    }
+
     async fn next(&mut self, elapsed: impl Fn() -> i64) -> Option<Result<Value, Fault>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -93,11 +101,12 @@ impl Answer {
     fn absorb(&mut self, delta: Delta) {
         match delta {
             Delta::Usage(usage) => self.usage = usage,
+            Delta::Native(found) => self.found = found,
             Delta::Stop(reason) => {
                 self.stopped = true;
                 let stop = MessageStopEvent {
                     stop_reason: stop_reason(reason),
-                    additional_model_response_fields: self.native.of(reason),
+                    additional_model_response_fields: self.native.of(reason, self.found.take()),
                 };
                 self.ready.push_back(ConverseStreamOutput::MessageStop(stop).into_value());
             }
@@ -106,7 +115,7 @@ impl Answer {
     }
 
     /// The last event; an answer without a stop reason was cut off.
-    fn close(&self, latency_ms: i64) -> Result<Value, Fault> {
+    fn close(&mut self, latency_ms: i64) -> Result<Value, Fault> {
         if !self.stopped {
             let message = "the model's answer ended before it was complete";
             return Err(Fault::new("ModelStreamErrorException", 424, message));
@@ -115,8 +124,8 @@ impl Answer {
             usage: usage(self.usage),
             metrics: ConverseStreamMetrics { latency_ms },
             trace: None,
-            performance_config: None,
-            service_tier: None,
+            performance_config: self.echo.performance.take(),
+            service_tier: self.echo.tier.take(),
         };
         Ok(ConverseStreamOutput::Metadata(metadata).into_value())
     }

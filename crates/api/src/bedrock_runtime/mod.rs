@@ -1,12 +1,18 @@
 //! Amazon Bedrock Runtime: Converse and ConverseStream over the providers that agents use.
 //!
-//! `message` reads a request into the inner tongue and checks what AWS checks of a conversation;
-//! the two operations ask the provider and give its answer back whole or as events. No journal is
+//! `asked` reads a request into the inner tongue: a managed prompt is filled in, `media` fetches and
+//! measures what is not text, `message`, `tools` and `conversation` translate and check what AWS
+//! checks. The two operations ask the provider and give its answer back whole or as events. No journal is
 //! kept: a client that calls a model directly has no run.
 
+mod asked;
+mod conversation;
 pub(crate) mod converse;
 pub(crate) mod converse_stream;
+mod limits;
+mod media;
 mod message;
 mod native;
 #[cfg(test)]
 mod tests;
+mod tools;

@@ -227,6 +227,9 @@ enumeration! { pub enum AliasInvocationState {
     RejectInvocations = "REJECT_INVOCATIONS",
 } }
 
+structure! { #[derive(Default)] pub struct AnyToolChoice {
+} }
+
 structure! { pub struct AssociateAgentCollaboratorRequest {
     agent_id: String = "agentId",
     agent_version: String = "agentVersion",
@@ -239,6 +242,34 @@ structure! { pub struct AssociateAgentCollaboratorRequest {
 
 structure! { pub struct AssociateAgentCollaboratorResponse {
     agent_collaborator: AgentCollaborator = "agentCollaborator",
+} }
+
+structure! { #[derive(Default)] pub struct AutoToolChoice {
+} }
+
+structure! { pub struct CachePointBlock {
+    r#type: CachePointType = "type",
+} }
+
+enumeration! { pub enum CachePointType {
+    Default = "default",
+} }
+
+structure! { pub struct ChatPromptTemplateConfiguration {
+    messages: Vec<Message> = "messages",
+    #[secret] system: Option<Vec<SystemContentBlock>> = "system",
+    #[secret] input_variables: Option<Vec<PromptInputVariable>> = "inputVariables",
+    tool_configuration: Option<ToolConfiguration> = "toolConfiguration",
+} }
+
+union! { pub enum ContentBlock {
+    Text(String) = "text",
+    CachePoint(CachePointBlock) = "cachePoint",
+} }
+
+enumeration! { pub enum ConversationRole {
+    User = "user",
+    Assistant = "assistant",
 } }
 
 structure! { pub struct CreateAgentActionGroupRequest {
@@ -292,6 +323,49 @@ structure! { pub struct CreateAgentRequest {
 
 structure! { pub struct CreateAgentResponse {
     agent: Agent = "agent",
+} }
+
+structure! { pub struct CreatePromptRequest {
+    name: String = "name",
+    description: Option<String> = "description",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    default_variant: Option<String> = "defaultVariant",
+    #[secret] variants: Option<Vec<PromptVariant>> = "variants",
+    client_token: Option<String> = "clientToken",
+    tags: Option<BTreeMap<String, String>> = "tags",
+} }
+
+structure! { pub struct CreatePromptResponse {
+    name: String = "name",
+    description: Option<String> = "description",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    default_variant: Option<String> = "defaultVariant",
+    #[secret] variants: Option<Vec<PromptVariant>> = "variants",
+    id: String = "id",
+    arn: String = "arn",
+    version: String = "version",
+    created_at: Timestamp = "createdAt",
+    updated_at: Timestamp = "updatedAt",
+} }
+
+structure! { pub struct CreatePromptVersionRequest {
+    prompt_identifier: String = "promptIdentifier",
+    description: Option<String> = "description",
+    client_token: Option<String> = "clientToken",
+    tags: Option<BTreeMap<String, String>> = "tags",
+} }
+
+structure! { pub struct CreatePromptVersionResponse {
+    name: String = "name",
+    description: Option<String> = "description",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    default_variant: Option<String> = "defaultVariant",
+    #[secret] variants: Option<Vec<PromptVariant>> = "variants",
+    id: String = "id",
+    arn: String = "arn",
+    version: String = "version",
+    created_at: Timestamp = "createdAt",
+    updated_at: Timestamp = "updatedAt",
 } }
 
 enumeration! { pub enum CreationMode {
@@ -348,6 +422,16 @@ structure! { pub struct DeleteAgentVersionResponse {
     agent_id: String = "agentId",
     agent_version: String = "agentVersion",
     agent_status: AgentStatus = "agentStatus",
+} }
+
+structure! { pub struct DeletePromptRequest {
+    prompt_identifier: String = "promptIdentifier",
+    prompt_version: Option<String> = "promptVersion",
+} }
+
+structure! { pub struct DeletePromptResponse {
+    id: String = "id",
+    version: Option<String> = "version",
 } }
 
 structure! { pub struct DisassociateAgentCollaboratorRequest {
@@ -416,9 +500,33 @@ structure! { pub struct GetAgentVersionResponse {
     agent_version: AgentVersion = "agentVersion",
 } }
 
+structure! { pub struct GetPromptRequest {
+    prompt_identifier: String = "promptIdentifier",
+    prompt_version: Option<String> = "promptVersion",
+    included_data: Option<IncludedData> = "includedData",
+} }
+
+structure! { pub struct GetPromptResponse {
+    name: String = "name",
+    description: Option<String> = "description",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    default_variant: Option<String> = "defaultVariant",
+    #[secret] variants: Option<Vec<PromptVariant>> = "variants",
+    id: String = "id",
+    arn: String = "arn",
+    version: String = "version",
+    created_at: Timestamp = "createdAt",
+    updated_at: Timestamp = "updatedAt",
+} }
+
 structure! { #[derive(Default)] pub struct GuardrailConfiguration {
     guardrail_identifier: Option<String> = "guardrailIdentifier",
     guardrail_version: Option<String> = "guardrailVersion",
+} }
+
+enumeration! { pub enum IncludedData {
+    AllData = "ALL_DATA",
+    MetadataOnly = "METADATA_ONLY",
 } }
 
 structure! { #[derive(Default)] pub struct InferenceConfiguration {
@@ -502,6 +610,17 @@ structure! { pub struct ListAgentsResponse {
     next_token: Option<String> = "nextToken",
 } }
 
+structure! { #[derive(Default)] pub struct ListPromptsRequest {
+    prompt_identifier: Option<String> = "promptIdentifier",
+    max_results: Option<i64> = "maxResults",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { pub struct ListPromptsResponse {
+    prompt_summaries: Vec<PromptSummary> = "promptSummaries",
+    next_token: Option<String> = "nextToken",
+} }
+
 structure! { pub struct ListTagsForResourceRequest {
     resource_arn: String = "resourceArn",
 } }
@@ -518,6 +637,11 @@ structure! { pub struct MemoryConfiguration {
 
 enumeration! { pub enum MemoryType {
     SessionSummary = "SESSION_SUMMARY",
+} }
+
+structure! { pub struct Message {
+    role: ConversationRole = "role",
+    #[secret] content: Vec<ContentBlock> = "content",
 } }
 
 union! { pub enum OrchestrationExecutor {
@@ -546,6 +670,10 @@ structure! { pub struct PrepareAgentResponse {
     prepared_at: Timestamp = "preparedAt",
 } }
 
+structure! { pub struct PromptAgentResource {
+    agent_identifier: String = "agentIdentifier",
+} }
+
 structure! { #[derive(Default)] pub struct PromptConfiguration {
     prompt_type: Option<PromptType> = "promptType",
     prompt_creation_mode: Option<CreationMode> = "promptCreationMode",
@@ -555,6 +683,30 @@ structure! { #[derive(Default)] pub struct PromptConfiguration {
     parser_mode: Option<CreationMode> = "parserMode",
     foundation_model: Option<String> = "foundationModel",
     additional_model_request_fields: Option<Json> = "additionalModelRequestFields",
+} }
+
+union! { pub enum PromptGenAiResource {
+    #[secret] Agent(PromptAgentResource) = "agent",
+} }
+
+union! { pub enum PromptInferenceConfiguration {
+    Text(PromptModelInferenceConfiguration) = "text",
+} }
+
+structure! { #[derive(Default)] pub struct PromptInputVariable {
+    name: Option<String> = "name",
+} }
+
+structure! { pub struct PromptMetadataEntry {
+    #[secret] key: String = "key",
+    #[secret] value: String = "value",
+} }
+
+structure! { #[derive(Default)] pub struct PromptModelInferenceConfiguration {
+    temperature: Option<f64> = "temperature",
+    top_p: Option<f64> = "topP",
+    max_tokens: Option<i64> = "maxTokens",
+    stop_sequences: Option<Vec<String>> = "stopSequences",
 } }
 
 structure! { pub struct PromptOverrideConfiguration {
@@ -567,12 +719,43 @@ enumeration! { pub enum PromptState {
     Disabled = "DISABLED",
 } }
 
+structure! { pub struct PromptSummary {
+    name: String = "name",
+    description: Option<String> = "description",
+    id: String = "id",
+    arn: String = "arn",
+    version: String = "version",
+    created_at: Timestamp = "createdAt",
+    updated_at: Timestamp = "updatedAt",
+} }
+
+union! { pub enum PromptTemplateConfiguration {
+    #[secret] Text(TextPromptTemplateConfiguration) = "text",
+    #[secret] Chat(ChatPromptTemplateConfiguration) = "chat",
+} }
+
+enumeration! { pub enum PromptTemplateType {
+    Text = "TEXT",
+    Chat = "CHAT",
+} }
+
 enumeration! { pub enum PromptType {
     PreProcessing = "PRE_PROCESSING",
     Orchestration = "ORCHESTRATION",
     PostProcessing = "POST_PROCESSING",
     KnowledgeBaseResponseGeneration = "KNOWLEDGE_BASE_RESPONSE_GENERATION",
     MemorySummarization = "MEMORY_SUMMARIZATION",
+} }
+
+structure! { pub struct PromptVariant {
+    name: String = "name",
+    template_type: PromptTemplateType = "templateType",
+    template_configuration: PromptTemplateConfiguration = "templateConfiguration",
+    model_id: Option<String> = "modelId",
+    inference_configuration: Option<PromptInferenceConfiguration> = "inferenceConfiguration",
+    #[secret] metadata: Option<Vec<PromptMetadataEntry>> = "metadata",
+    additional_model_request_fields: Option<Json> = "additionalModelRequestFields",
+    #[secret] gen_ai_resource: Option<PromptGenAiResource> = "genAiResource",
 } }
 
 enumeration! { pub enum RelayConversationHistory {
@@ -594,12 +777,54 @@ structure! { #[derive(Default)] pub struct SessionSummaryConfiguration {
     max_recent_sessions: Option<i64> = "maxRecentSessions",
 } }
 
+structure! { pub struct SpecificToolChoice {
+    name: String = "name",
+} }
+
+union! { pub enum SystemContentBlock {
+    Text(String) = "text",
+    CachePoint(CachePointBlock) = "cachePoint",
+} }
+
 structure! { pub struct TagResourceRequest {
     resource_arn: String = "resourceArn",
     tags: BTreeMap<String, String> = "tags",
 } }
 
 structure! { #[derive(Default)] pub struct TagResourceResponse {
+} }
+
+structure! { pub struct TextPromptTemplateConfiguration {
+    #[secret] text: String = "text",
+    cache_point: Option<CachePointBlock> = "cachePoint",
+    #[secret] input_variables: Option<Vec<PromptInputVariable>> = "inputVariables",
+} }
+
+union! { pub enum Tool {
+    ToolSpec(ToolSpecification) = "toolSpec",
+    CachePoint(CachePointBlock) = "cachePoint",
+} }
+
+union! { pub enum ToolChoice {
+    Auto(AutoToolChoice) = "auto",
+    Any(AnyToolChoice) = "any",
+    Tool(SpecificToolChoice) = "tool",
+} }
+
+structure! { pub struct ToolConfiguration {
+    #[secret] tools: Vec<Tool> = "tools",
+    #[secret] tool_choice: Option<ToolChoice> = "toolChoice",
+} }
+
+union! { pub enum ToolInputSchema {
+    Json(Json) = "json",
+} }
+
+structure! { pub struct ToolSpecification {
+    name: String = "name",
+    description: Option<String> = "description",
+    input_schema: ToolInputSchema = "inputSchema",
+    strict: Option<bool> = "strict",
 } }
 
 enumeration! { pub enum Type {
@@ -682,4 +907,26 @@ structure! { pub struct UpdateAgentRequest {
 
 structure! { pub struct UpdateAgentResponse {
     agent: Agent = "agent",
+} }
+
+structure! { pub struct UpdatePromptRequest {
+    name: String = "name",
+    description: Option<String> = "description",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    default_variant: Option<String> = "defaultVariant",
+    #[secret] variants: Option<Vec<PromptVariant>> = "variants",
+    prompt_identifier: String = "promptIdentifier",
+} }
+
+structure! { pub struct UpdatePromptResponse {
+    name: String = "name",
+    description: Option<String> = "description",
+    customer_encryption_key_arn: Option<String> = "customerEncryptionKeyArn",
+    default_variant: Option<String> = "defaultVariant",
+    #[secret] variants: Option<Vec<PromptVariant>> = "variants",
+    id: String = "id",
+    arn: String = "arn",
+    version: String = "version",
+    created_at: Timestamp = "createdAt",
+    updated_at: Timestamp = "updatedAt",
 } }

@@ -1,0 +1,16 @@
+//! Caps of Converse's requests.
+
+/// AWS: images of one message (API reference, `Message`).
+pub(super) const IMAGES: usize = 20;
+/// AWS: 3.75 MB (API reference, `Message`), which is 5 MiB as base64.
+pub(super) const IMAGE_BYTES: usize = 3_932_160;
+/// AWS: width and height of an image (API reference, `Message`).
+pub(super) const IMAGE_PIXELS: usize = 8_000;
+/// AWS: documents of one request (API reference, `Message`; the refusal as quoted in
+/// aws-samples/generative-ai-use-cases issue 1685).
+pub(super) const DOCUMENTS: usize = 5;
+/// AWS: 4.5 MB (API reference, `Message`).
+pub(super) const DOCUMENT_BYTES: usize = 4_718_592;
+/// AWS: videos and audio of more do not come with the request (user guide, "Amazon Nova multimodal
+/// understanding"). Here a bucket makes no difference: providers get the bytes.
+pub(super) const RECORDING_BYTES: usize = 25_000_000;

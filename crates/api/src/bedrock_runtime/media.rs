@@ -1,0 +1,228 @@
+//! Images, documents, videos and audio of a request: what lies in a bucket is fetched, and all of it
+//! is held to AWS's limits. Whether a model takes a kind is its provider's to say.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use wire::bedrock_runtime::types::{
+    AudioSource, ContentBlock, ConversationRole, DocumentSource, ImageSource, Message, S3Location,
+    ToolResultContentBlock, VideoSource,
+};
+use wire::fault::Fault;
+
+use super::limits::{
+    DOCUMENT_BYTES, DOCUMENTS, IMAGE_BYTES, IMAGE_PIXELS, IMAGES, RECORDING_BYTES,
+};
+use crate::cx::Cx;
+
+/// After this every source is what the request brought or what its bucket had.
+pub(super) async fn settle(cx: &Cx, messages: &mut [Message]) -> Result<(), Fault> {
+    let mut names = BTreeSet::new();
+    for (at, message) in messages.iter_mut().enumerate() {
+        check_message(at, message)?;
+        for (n, block) in message.content.iter_mut().enumerate() {
+            for (kind, source, name) in sources(block) {
+                let place = || format!("messages.{at}.content.{n}.{kind}");
+                if let Some(name) = name {
+                    check_name(name, &mut names)?;
+                }
+                settle_one(cx, &place, source).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What AWS says of a message's images and documents together.
+fn check_message(at: usize, message: &Message) -> Result<(), Fault> {
+    let count = |is: fn(&&ContentBlock) -> bool| message.content.iter().filter(is).count();
+    let images = count(|block| matches!(block, ContentBlock::Image(_)));
+    let documents = count(|block| matches!(block, ContentBlock::Document(_)));
+    if images + documents == 0 {
+        return Ok(());
+    }
+    let refused = |text: String| Err(Fault::validation(text));
+    if message.role != ConversationRole::User {
+        // AWS: images and documents come from the user (API reference, `Message`)
+        return refused(format!(
+            "messages.{at}.content has images or documents, which only a message of the user may \
+             have; its role is {}",
+            message.role.as_str()
+        ));
+    }
+    if images > IMAGES {
+        return refused(format!(
+            "messages.{at}.content has {images} image blocks, more than the {IMAGES} of a message"
+        ));
+    }
+    // AWS: a document does not come without words (API reference, `Message`)
+    if documents > 0 && count(|block| matches!(block, ContentBlock::Text(_))) == 0 {
+        return refused(format!(
+            "messages.{at}.content has a document block and no text block; add a text block that \
+             says what to do with it"
+        ));
+    }
+    Ok(())
+}
+
+type Found<'a> = (&'static str, Source<'a>, Option<&'a str>);
+
+/// The sources of a block, with their kind, and their name if it is a document's.
+fn sources(block: &mut ContentBlock) -> Vec<Found<'_>> {
+    match block {
+        ContentBlock::Image(image) => vec![("image", Source::Image(&mut image.source), None)],
+        ContentBlock::Document(document) => {
+            vec![("document", Source::Document(&mut document.source), Some(&document.name))]
+        }
+        ContentBlock::Video(video) => vec![("video", Source::Video(&mut video.source), None)],
+        ContentBlock::Audio(audio) => vec![("audio", Source::Audio(&mut audio.source), None)],
+        ContentBlock::ToolResult(result) => {
+            result.content.iter_mut().filter_map(returned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn returned(block: &mut ToolResultContentBlock) -> Option<Found<'_>> {
+    match block {
+        ToolResultContentBlock::Image(image) => {
+            Some(("toolResult.image", Source::Image(&mut image.source), None))
+        }
+        ToolResultContentBlock::Document(document) => {
+            let source = Source::Document(&mut document.source);
+            Some(("toolResult.document", source, Some(&document.name)))
+        }
+        ToolResultContentBlock::Video(video) => {
+            Some(("toolResult.video", Source::Video(&mut video.source), None))
+        }
+        _ => None,
+    }
+}
+
+/// Where the bytes of one block are.
+enum Source<'a> {
+    Image(&'a mut ImageSource),
+    Document(&'a mut DocumentSource),
+    Video(&'a mut VideoSource),
+    Audio(&'a mut AudioSource),
+}
+
+impl Source<'_> {
+    fn location(&self) -> Option<&S3Location> {
+        match self {
+            Source::Image(ImageSource::S3Location(location))
+            | Source::Document(DocumentSource::S3Location(location))
+            | Source::Video(VideoSource::S3Location(location))
+            | Source::Audio(AudioSource::S3Location(location)) => Some(location),
+            _ => None,
+        }
+    }
+
+    fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Source::Image(ImageSource::Bytes(bytes))
+            | Source::Document(DocumentSource::Bytes(bytes))
+            | Source::Video(VideoSource::Bytes(bytes))
+            | Source::Audio(AudioSource::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn put(&mut self, bytes: Bytes) {
+        match self {
+            Source::Image(source) => **source = ImageSource::Bytes(bytes),
+            Source::Document(source) => **source = DocumentSource::Bytes(bytes),
+            Source::Video(source) => **source = VideoSource::Bytes(bytes),
+            Source::Audio(source) => **source = AudioSource::Bytes(bytes),
+        }
+    }
+
+    fn most(&self) -> usize {
+        match self {
+            Source::Image(_) => IMAGE_BYTES,
+            Source::Document(_) => DOCUMENT_BYTES,
+            Source::Video(_) | Source::Audio(_) => RECORDING_BYTES,
+        }
+    }
+}
+
+async fn settle_one(
+    cx: &Cx,
+    place: &impl Fn() -> String,
+    mut source: Source<'_>,
+) -> Result<(), Fault> {
+    if let Some(location) = source.location() {
+        let bytes = object(cx, &place(), location, source.most()).await?;
+        source.put(bytes);
+    }
+    let Some(bytes) = source.bytes() else { return Ok(()) };
+    if bytes.len() > source.most() {
+        return Err(Fault::validation(format!(
+            "{} has {} bytes, more than the {} allowed",
+            place(),
+            bytes.len(),
+            source.most()
+        )));
+    }
+    match source {
+        Source::Image(_) => check_pixels(place, bytes),
+        _ => Ok(()),
+    }
+}
+
+async fn object(cx: &Cx, place: &str, from: &S3Location, most: usize) -> Result<Bytes, Fault> {
+    let uri = &from.uri;
+    let field = format!("{place}.source.s3Location");
+    // The folders that are buckets belong to nobody else.
+    if let Some(owner) = from.bucket_owner.as_ref().filter(|owner| **owner != cx.caller.account) {
+        return Err(Fault::access_denied(format!(
+            "'{field}': {uri} is no bucket of account {owner}; leave bucketOwner out"
+        )));
+    }
+    let path = uri.strip_prefix("s3://").unwrap_or_default();
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    cx.authorize_object(bucket, key)?;
+    let read = cx.engine.buckets().read(bucket, key, most as u64).await;
+    read.map_err(|error| {
+        Fault::validation(format!("Value '{uri}' at '{field}' cannot be read: {error}"))
+    })
+}
+
+/// A header that is not understood is left to the model.
+fn check_pixels(place: &impl Fn() -> String, bytes: &[u8]) -> Result<(), Fault> {
+    match imagesize::blob_size(bytes) {
+        Ok(size) if size.width.max(size.height) > IMAGE_PIXELS => Err(Fault::validation(format!(
+            "{} is {} by {} pixels; neither may be more than {IMAGE_PIXELS}",
+            place(),
+            size.width,
+            size.height
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// AWS: these words (vercel/ai pull request 20366, simonw/llm-bedrock issue 8); an underscore passes
+/// and a space other than U+0020 does not (aws-samples/generative-ai-use-cases issue 1671).
+fn check_name(name: &str, names: &mut BTreeSet<String>) -> Result<(), Fault> {
+    let fits = |sign: char| sign.is_ascii_alphanumeric() || " -_()[]".contains(sign);
+    if !name.chars().all(fits) || name.contains("  ") {
+        return Err(Fault::validation(
+            "The document file name can only contain alphanumeric characters, whitespace \
+             characters, hyphens, parentheses, and square brackets. The name can't contain more \
+             than one consecutive whitespace character. Check that the file name conforms to these \
+             restrictions and retry your request.",
+        ));
+    }
+    // AWS: these words (maximhq/bifrost issue 7003)
+    if !names.insert(name.to_owned()) {
+        return Err(Fault::validation(
+            "Messages can't contain duplicate document names. Rename the document and retry your \
+             request.",
+        ));
+    }
+    if names.len() > DOCUMENTS {
+        let text = format!("You can't include more than {DOCUMENTS} documents in a request.");
+        return Err(Fault::validation(text));
+    }
+    Ok(())
+}
