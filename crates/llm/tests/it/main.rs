@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows test functions, not their helpers")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!` reads best in place")]
 
+mod bad_peers;
 mod corpus;
 mod server;
 mod suite;
