@@ -234,6 +234,8 @@ mod tests {
         "[[keys]]\n",
         "[[models]]\n",
         "[providers.x]\nkind = \"openai\"\n",
+        "[providers.x]\nkind = \"openai\"\n[providers.x.differs]\n",
+        "[providers.x]\nkind = \"responses\"\n",
         "[providers.x]\nkind = \"anthropic\"\n",
         "[providers.x]\nkind = \"gemini\"\n",
         "[providers.x]\nkind = \"bedrock\"\n",
@@ -256,7 +258,17 @@ mod tests {
         assert_eq!(config.functions.boto3, exec::Config::default().boto3);
         assert_eq!(
             config.provider_names(),
-            ["aws", "claude", "cloud", "google", "local", "script", "stumbling"]
+            [
+                "aws",
+                "azure",
+                "claude",
+                "cloud",
+                "google",
+                "local",
+                "script",
+                "stumbling",
+                "thinking"
+            ]
         );
     }
 

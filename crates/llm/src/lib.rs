@@ -9,22 +9,30 @@
 
 mod anthropic;
 mod bedrock;
+mod cache;
 mod clumsy;
 mod collect;
 mod embed;
 mod embedded;
 mod gemini;
+mod headers;
 mod ids;
 mod limits;
+mod media;
 mod models;
+mod native;
 mod openai;
+mod options;
 mod provider;
 mod remote;
+mod responses;
 mod rules;
 mod scripted;
+mod signature;
 
 pub use anthropic::Config as AnthropicConfig;
 pub use bedrock::Config as BedrockConfig;
+pub use cache::CacheMode;
 pub use collect::{Collect, deltas};
 pub use embed::{EmbedCall, EmbedRole, Embedded};
 pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, is_embedded};
@@ -32,6 +40,8 @@ pub use gemini::Config as GeminiConfig;
 pub use models::{
     Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved,
 };
-pub use openai::{Config as OpenAiConfig, MaxTokensField};
+pub use openai::{
+    Config as OpenAiConfig, Differs as OpenAiDiffers, MaxTokensField, Name as DialectName,
+};
 pub use provider::{BoxFuture, Deltas, ModelError, ModelErrorKind, Provider};
 pub use scripted::{Scripted, Step};

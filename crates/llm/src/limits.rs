@@ -49,3 +49,26 @@ pub(crate) const ANTHROPIC_OUTPUT_TOKENS: [(&str, u32); 5] = [
     ("claude-sonnet-4", 64_000),
     ("claude-", 32_000),
 ];
+
+/// Cache points of one request. AWS: four (Bedrock user guide, "Prompt caching"); so has Anthropic.
+pub(crate) const CACHE_MARKS: usize = 4;
+
+/// Bytes of a token, for an estimate of what is worth a cache point. English has four.
+pub(crate) const BYTES_PER_TOKEN: usize = 4;
+
+/// A shorter beginning is kept by no model of those below (Claude documentation, "Prompt caching").
+pub(crate) const CACHE_LEAST_TOKENS: usize = 1024;
+
+/// The shortest beginning that a model keeps, by a part of its name; the first that fits (Claude
+/// documentation, "Prompt caching"; Bedrock user guide, the same).
+pub(crate) const CACHE_TOKENS_BY_MODEL: [(&str, usize); 6] = [
+    ("opus-4-5", 4096),
+    ("opus-4-6", 4096),
+    ("opus-4-7", 2048),
+    ("haiku-4-5", 4096),
+    ("3-5-haiku", 2048),
+    ("3-haiku", 2048),
+];
+
+/// Stop sequences of one call to OpenAI (API reference, `stop`).
+pub(crate) const OPENAI_STOPS: usize = 4;

@@ -25,6 +25,7 @@ use wire::converse::Call;
 
 use crate::anthropic::{self, Anthropic};
 use crate::bedrock::{self, Bedrock};
+use crate::cache::CacheMode;
 use crate::embedded::{
     CLUMSY, CLUMSY_MODEL, Clumsy, ClumsyConfig, RULES, RULES_MODEL, Rules, is_embedded,
 };
@@ -32,6 +33,7 @@ use crate::gemini::{self, Gemini};
 use crate::limits::IDLE_TIMEOUT;
 use crate::openai::{self, OpenAi};
 use crate::provider::{Deltas, ModelError, ModelErrorKind, Provider};
+use crate::responses::{self, Responses};
 use crate::scripted::Scripted;
 
 /// `[providers.*]` and `[[models]]` of `craton.toml`.
@@ -73,6 +75,9 @@ pub struct Common {
     pub first_byte_timeout_seconds: Option<u64>,
     /// Between two pieces of an answer; 300 if left out.
     pub idle_timeout_seconds: Option<u64>,
+    /// Whether the beginning of a prompt is marked for the provider's cache where a client marks
+    /// none.
+    pub cache: CacheMode,
 }
 
 impl Common {
@@ -85,13 +90,14 @@ impl Common {
 }
 
 /// The names of [`Common`]'s keys, which are taken out before a kind reads the rest.
-const COMMON: [&str; 6] = [
+const COMMON: [&str; 7] = [
     "local",
     "concurrency",
     "requests_per_minute",
     "tokens_per_minute",
     "first_byte_timeout_seconds",
     "idle_timeout_seconds",
+    "cache",
 ];
 
 impl TryFrom<serde_json::Map<String, Json>> for ProviderEntry {
@@ -109,6 +115,8 @@ impl TryFrom<serde_json::Map<String, Json>> for ProviderEntry {
 pub enum ProviderConfig {
     /// Anything that speaks OpenAI's chat completions.
     OpenAi(openai::Config),
+    /// OpenAI's Responses API, or a server that speaks it.
+    Responses(responses::Config),
     /// Anthropic's Messages API, or a server that speaks it.
     Anthropic(anthropic::Config),
     /// Google's Gemini API.
@@ -189,8 +197,9 @@ impl Models {
         let mut commons = BTreeMap::new();
         for (name, entry) in config.providers {
             let client = client.with_patience(entry.common.patience());
+            let open = Opening { name: &name, cache: entry.common.cache, client };
+            let provider = open_provider(open, entry.kind, &config.base_dir)?;
             commons.insert(name.clone(), entry.common);
-            let provider = open_provider(&name, entry.kind, &config.base_dir, client)?;
             // INVARIANT: under an embedded provider's name nobody else ever answers.
             if is_embedded(&name) && provider.name() != name {
                 return Err(ConfigError(format!(
@@ -359,15 +368,27 @@ fn beneath(fields: &serde_json::Map<String, Json>, own: &Json) -> Json {
     Json::Object(merged)
 }
 
+/// What every provider is opened with.
+struct Opening<'a> {
+    name: &'a str,
+    cache: CacheMode,
+    client: net::Client,
+}
+
 fn open_provider(
-    name: &str,
+    open: Opening<'_>,
     config: ProviderConfig,
     base_dir: &std::path::Path,
-    client: net::Client,
 ) -> Result<Arc<dyn Provider>, ConfigError> {
+    let Opening { name, cache, client } = open;
     Ok(match config {
-        ProviderConfig::OpenAi(config) => Arc::new(OpenAi::open(name, config, client)?),
-        ProviderConfig::Anthropic(config) => Arc::new(Anthropic::open(name, config, client)?),
+        ProviderConfig::OpenAi(config) => Arc::new(OpenAi::open(name, config, cache, client)?),
+        ProviderConfig::Responses(config) => {
+            Arc::new(Responses::open(name, config, cache, client)?)
+        }
+        ProviderConfig::Anthropic(config) => {
+            Arc::new(Anthropic::open(name, config, cache, client)?)
+        }
         ProviderConfig::Gemini(config) => Arc::new(Gemini::open(name, config, client)?),
         ProviderConfig::Bedrock(config) => Arc::new(Bedrock::open(name, config, client)?),
         ProviderConfig::Scripted(config) => Arc::new(Scripted::open(&base_dir.join(config.file))?),

@@ -1,22 +1,33 @@
-//! Anything that speaks OpenAI's chat completions: OpenAI, vLLM, Ollama, llama.cpp, and many more.
+//! Anything that speaks OpenAI's chat completions: OpenAI, Azure, vLLM, Ollama, llama.cpp, and many more.
 //!
 //! One call is one `POST {base_url}/chat/completions`: as server-sent events when somebody reads
-//! along, as one JSON document when not. The servers differ in what they leave out, and `response`
-//! takes what it gets. Sending and reading are `remote`'s.
+//! along, as one JSON document when not. What a server wants otherwise stands in the table of
+//! `dialect`; what it leaves out of its answer, `response` does without. Sending and reading are
+//! `remote`'s.
 
+mod dialect;
+mod message;
 mod request;
 mod response;
+
+use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use net::Secret;
 use serde::Deserialize;
 use wire::converse::Call;
 
+use crate::cache::CacheMode;
+use crate::headers::Headers;
 use crate::ids::Ids;
 use crate::models::ConfigError;
+use crate::native::Native;
 use crate::provider::{BoxFuture, Deltas, ModelError, Provider};
-use crate::remote::{Address, KeyIn, Remote};
+use crate::remote::{Address, KeyIn, Remote, Sending};
+use dialect::Dialect;
 use response::Assembler;
+
+pub use dialect::{Differs, MaxTokensField, Name};
 
 /// `[providers.NAME]` with `kind = "openai"`.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,33 +42,42 @@ pub struct Config {
     pub api_key_env: Option<String>,
     /// For one whole call; 600 if left out.
     pub timeout_seconds: Option<u64>,
-    /// How the limit of output tokens is named. If left out, `max_completion_tokens` for OpenAI and
-    /// Azure, whose newer models know no other, and `max_tokens` for everybody else.
+    /// What the server is. If left out, by its host, else a server that takes what OpenAI takes.
+    pub dialect: Option<Name>,
+    /// How the limit of output tokens is named, if not as the dialect has it.
     pub max_tokens_field: Option<MaxTokensField>,
+    /// What else the server does otherwise than its dialect says.
+    #[serde(default)]
+    pub differs: Differs,
+    /// Azure's older API: the model is a deployment in the path, and the version is asked for.
+    pub api_version: Option<String>,
+    /// Further headers of each request; a value may be `env:NAME` or `file:/path`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxTokensField {
-    MaxTokens,
-    MaxCompletionTokens,
-}
-
-fn openai_itself() -> String {
+pub(crate) fn openai_itself() -> String {
     "https://api.openai.com/v1".to_owned()
 }
 
 pub(crate) struct OpenAi {
     remote: Remote,
-    max_tokens_field: MaxTokensField,
+    dialect: Dialect,
+    api_version: Option<String>,
+    headers: Headers,
+    cache: CacheMode,
 }
 
 impl OpenAi {
     pub(crate) fn open(
         name: &str,
         config: Config,
+        cache: CacheMode,
         client: net::Client,
     ) -> Result<OpenAi, ConfigError> {
+        let host = config.base_url.parse::<http::Uri>().ok();
+        let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let known = config.dialect.unwrap_or_else(|| Name::of_host(host));
         let address = Address {
             name,
             base_url: config.base_url.trim_end_matches('/'),
@@ -65,19 +85,37 @@ impl OpenAi {
             example: "http://127.0.0.1:11434/v1",
             api_key: config.api_key,
             api_key_env: config.api_key_env,
-            key_in: KeyIn::Bearer,
+            key_in: if known == Name::Azure { KeyIn::Header("api-key") } else { KeyIn::Bearer },
             timeout_seconds: config.timeout_seconds,
         };
-        let remote = Remote::open(address, client)?;
-        let field = config.max_tokens_field.unwrap_or_else(|| field_for(remote.host()));
-        Ok(OpenAi { remote, max_tokens_field: field })
+        Ok(OpenAi {
+            remote: Remote::open(address, client)?,
+            dialect: Dialect::new(known, config.max_tokens_field, &config.differs),
+            api_version: config.api_version,
+            headers: Headers::open(name, config.headers)?,
+            cache,
+        })
     }
 
     async fn call(&self, call: &Call) -> Result<Deltas, ModelError> {
-        let body = request::body(call, self.max_tokens_field)
-            .map_err(|why| self.remote.cannot_carry(&why))?;
-        let assembler = Assembler::new(Ids::after(&call.messages));
-        self.remote.ask(body, HeaderMap::new(), &call.model, assembler).await
+        let body = request::body(call, &self.dialect, self.cache)
+            .map_err(|why| self.remote.cannot_carry_to(&call.model, &why))?;
+        let mut headers = HeaderMap::new();
+        self.headers.add(&mut headers, &self.remote)?;
+        let assembler = Assembler::new(Ids::after(&call.messages), Native::of(call));
+        let url = self.remote.at(&self.path(&call.model))?;
+        self.remote.ask_at(Sending { url, headers, body, model: &call.model }, assembler).await
+    }
+
+    /// Azure OpenAI REST reference: `/deployments/{deployment}/chat/completions?api-version=…` below
+    /// the base URL, which ends in `/openai`.
+    fn path(&self, model: &str) -> String {
+        match &self.api_version {
+            None => "/chat/completions".to_owned(),
+            Some(version) => {
+                format!("/deployments/{model}/chat/completions?api-version={version}")
+            }
+        }
     }
 }
 
@@ -88,14 +126,6 @@ impl Provider for OpenAi {
 
     fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>> {
         Box::pin(self.call(call))
-    }
-}
-
-fn field_for(host: &str) -> MaxTokensField {
-    if host == "api.openai.com" || host.ends_with(".openai.azure.com") {
-        MaxTokensField::MaxCompletionTokens
-    } else {
-        MaxTokensField::MaxTokens
     }
 }
 

@@ -82,7 +82,6 @@ pub(crate) struct Address<'a> {
 
 pub(crate) struct Remote {
     client: net::Client,
-    url: Uri,
     timeout: Duration,
     origin: Arc<Origin>,
     key_in: KeyIn,
@@ -92,11 +91,10 @@ pub(crate) struct Remote {
 
 impl Remote {
     pub(crate) fn open(address: Address<'_>, client: net::Client) -> Result<Remote, ConfigError> {
-        let url = endpoint(&address)?;
+        check_endpoint(&address)?;
         let key = key_of(address.name, address.api_key, address.api_key_env)?;
         Ok(Remote {
             client,
-            url,
             timeout: address.timeout_seconds.map_or(CALL_TIMEOUT, Duration::from_secs),
             origin: Arc::new(Origin {
                 provider: address.name.to_owned(),
@@ -108,30 +106,26 @@ impl Remote {
         })
     }
 
-    pub(crate) fn host(&self) -> &str {
-        self.url.host().unwrap_or_default()
-    }
-
     /// What stands in a call that this protocol has no place for.
     pub(crate) fn cannot_carry(&self, what: &str) -> ModelError {
         self.origin.cannot_carry(what)
     }
 
-    /// The URL of another operation of the same server: `path` follows the base URL.
+    /// The same, of a call to `model`.
+    pub(crate) fn cannot_carry_to(&self, model: &str, what: &str) -> ModelError {
+        self.cannot_carry(&format!("{what} (model {model:?})"))
+    }
+
+    /// A header that the configuration names and whose value is not to be had.
+    pub(crate) fn no_header(&self, name: &HeaderName, why: &str) -> ModelError {
+        let message = format!("{}: the header {name}: {why}; nothing was sent", self.origin);
+        ModelError::refused(message)
+    }
+
+    /// The URL of an operation: `path` follows the base URL.
     pub(crate) fn at(&self, path: &str) -> Result<Uri, ModelError> {
         let url = format!("{}{path}", self.origin.base_url);
         url.parse().map_err(|_| self.cannot_carry(&format!("{url:?} is no URL")))
-    }
-
-    /// Posts `body`. `model` is for messages.
-    pub(crate) async fn ask<A: Assemble>(
-        &self,
-        body: Vec<u8>,
-        headers: HeaderMap,
-        model: &str,
-        assembler: A,
-    ) -> Result<Deltas, ModelError> {
-        self.ask_at(Sending { url: self.url.clone(), headers, body, model }, assembler).await
     }
 
     pub(crate) async fn ask_at<A: Assemble>(
@@ -159,6 +153,18 @@ impl Remote {
         let json = serde_json::from_slice(&body)
             .map_err(|error| self.malformed(&format!("the answer is not JSON: {error}")))?;
         Ok((head.headers, json))
+    }
+
+    /// Asks an operation that counts tokens; a server that has none says so with 404.
+    pub(crate) async fn count(&self, sending: Sending<'_>) -> Result<Option<u64>, ModelError> {
+        match self.fetch(sending).await {
+            Err(error) if error.status == Some(404) => Ok(None),
+            Err(error) => Err(error),
+            Ok((_, counted)) => match counted["input_tokens"].as_u64() {
+                Some(tokens) => Ok(Some(tokens)),
+                None => Err(self.malformed("the answer has no input_tokens")),
+            },
+        }
     }
 
     pub(crate) fn malformed(&self, why: &str) -> ModelError {
@@ -256,10 +262,11 @@ impl Remote {
     }
 }
 
-fn endpoint(address: &Address<'_>) -> Result<Uri, ConfigError> {
+fn check_endpoint(address: &Address<'_>) -> Result<(), ConfigError> {
     let Address { name, base_url, path, example, .. } = address;
     let url: Option<Uri> = format!("{base_url}{path}").parse().ok();
     url.filter(|url| url.host().is_some() && matches!(url.scheme_str(), Some("http" | "https")))
+        .map(drop)
         .ok_or_else(|| {
             ConfigError(format!(
                 "[providers.{name}] base_url = {base_url:?}: not an http or https URL; write it as \

@@ -11,7 +11,11 @@ use wire::converse::{
     Block, Call, Message, ResultBlock, Role, Tool, ToolChoice, ToolResult, ToolStatus, ToolUse,
 };
 
+use super::citation;
+use crate::cache::{self, CacheMode, Marks};
 use crate::limits::{ANTHROPIC_OUTPUT_TOKENS, OUTPUT_TOKENS};
+use crate::media::{self, Paper};
+use crate::{options, signature};
 
 /// The version of the API that this file speaks.
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -19,21 +23,30 @@ const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 /// Members that `additionalModelRequestFields` cannot replace: they are the call.
 const OURS: [&str; 6] = ["anthropic_version", "messages", "model", "stream", "system", "tools"];
 
+/// Members that the API counts (Claude API reference, "Count tokens in a Message").
+pub(super) const COUNTED: [&str; 6] =
+    ["messages", "model", "system", "thinking", "tool_choice", "tools"];
+
 /// AWS: Claude on Bedrock takes beta features as a member of the request (Bedrock user guide,
 /// "Anthropic Claude Messages API"); Anthropic itself takes them in a header.
 const BETA: &str = "anthropic_beta";
 
 pub(super) struct Request {
     pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Map<String, Json>,
 }
 
 /// The request, or what it cannot carry. `max_tokens` is for calls that set no limit.
-pub(super) fn request(call: &Call, max_tokens: Option<u32>) -> Result<Request, String> {
+pub(super) fn request(
+    call: &Call,
+    max_tokens: Option<u32>,
+    cache: CacheMode,
+) -> Result<Request, String> {
+    options::check_latency(&call.options)?;
     let mut headers =
         HeaderMap::from_iter([("anthropic-version".parse().expect("a name"), VERSION)]);
-    let mut body = body(call)?;
-    for (member, value) in additional(call)? {
+    let mut body = body(call, &cache::plan(call, cache, cache::Rules::of(&call.model)))?;
+    for (member, value) in options::additional(call, &OURS)? {
         match member == BETA {
             true => drop(headers.insert("anthropic-beta", beta(value)?)),
             false => drop(body.insert(member.clone(), value.clone())),
@@ -42,22 +55,21 @@ pub(super) fn request(call: &Call, max_tokens: Option<u32>) -> Result<Request, S
     if !body.contains_key("max_tokens") {
         body.insert("max_tokens".to_owned(), output_tokens(call, &body, max_tokens).into());
     }
-    let body = serde_json::to_vec(&body).expect("its maps have string keys");
     Ok(Request { headers, body })
 }
 
-fn body(call: &Call) -> Result<Map<String, Json>, String> {
+fn body(call: &Call, marks: &Marks) -> Result<Map<String, Json>, String> {
     let mut body = Map::new();
     let mut put = |name: &str, value: Json| body.insert(name.to_owned(), value);
     put("model", json!(call.model));
-    put("messages", Json::Array(messages(call)?));
+    put("messages", Json::Array(messages(call, marks)?));
     put("stream", json!(true));
-    let system = system(call);
+    let system = system(call, marks);
     if !system.is_empty() {
         put("system", Json::Array(system));
     }
     if !call.tools.is_empty() {
-        put("tools", tools(call));
+        put("tools", tools(call, marks));
     }
     match &call.tool_choice {
         // What the API does unasked.
@@ -80,20 +92,30 @@ fn body(call: &Call) -> Result<Map<String, Json>, String> {
     if !inference.stop_sequences.is_empty() {
         put("stop_sequences", json!(inference.stop_sequences));
     }
+    if let Some(config) = output_config(call)? {
+        put("output_config", config);
+    }
+    if let Some(tier) = options::tier(&call.options, &TIERS)? {
+        put("service_tier", json!(tier));
+    }
     Ok(body)
 }
 
-fn additional(call: &Call) -> Result<impl Iterator<Item = (&String, &Json)>, String> {
-    let members = match &call.additional {
-        Json::Null => None,
-        Json::Object(members) => Some(members),
-        _ => return Err("additionalModelRequestFields must be an object".to_owned()),
-    };
-    let taken = OURS.iter().find(|ours| members.is_some_and(|given| given.contains_key(**ours)));
-    match taken {
-        Some(member) => Err(format!("additionalModelRequestFields cannot set {member:?}")),
-        None => Ok(members.into_iter().flatten()),
+/// Anthropic's tiers: `auto` takes what priority was bought, if any is left (Claude documentation,
+/// "Service tiers").
+const TIERS: [(&str, &str); 2] = [("priority", "auto"), ("default", "standard_only")];
+
+/// Claude documentation, "Structured outputs" and "Effort".
+fn output_config(call: &Call) -> Result<Option<Json>, String> {
+    let mut config = Map::new();
+    if let Some(asked) = options::schema(&call.options)? {
+        let format = json!({ "type": "json_schema", "schema": asked.schema });
+        config.insert("format".to_owned(), format);
     }
+    if let Some(effort) = options::effort(&call.options) {
+        config.insert("effort".to_owned(), json!(effort));
+    }
+    Ok((!config.is_empty()).then_some(Json::Object(config)))
 }
 
 /// One name or a list of them.
@@ -120,26 +142,29 @@ fn output_tokens(call: &Call, body: &Map<String, Json>, configured: Option<u32>)
 }
 
 /// The API refuses blank texts.
-fn system(call: &Call) -> Vec<Json> {
+fn system(call: &Call, marks: &Marks) -> Vec<Json> {
     let mut blocks = Vec::with_capacity(call.system.len());
     for (place, text) in call.system.iter().enumerate() {
         if !text.trim().is_empty() {
             blocks.push(json!({ "type": "text", "text": text }));
         }
-        if let (Some(point), Some(block)) = (call.cache.system.get(&place), blocks.last_mut()) {
+        if let (Some(point), Some(block)) = (marks.system.get(&place), blocks.last_mut()) {
             mark(block, point);
         }
     }
     blocks
 }
 
-fn tools(call: &Call) -> Json {
+fn tools(call: &Call, marks: &Marks) -> Json {
     let tool = |(place, tool): (usize, &Tool)| {
         let mut told = json!({ "name": tool.name, "input_schema": tool.schema });
         if !tool.description.is_empty() {
             told["description"] = json!(tool.description);
         }
-        if let Some(point) = call.cache.tools.get(&place) {
+        if tool.strict {
+            told["strict"] = json!(true);
+        }
+        if let Some(point) = marks.tools.get(&place) {
             mark(&mut told, point);
         }
         told
@@ -157,13 +182,16 @@ fn mark(block: &mut Json, point: &Json) {
 }
 
 /// A message that has nothing to say is left out; the API joins neighbours of one role.
-fn messages(call: &Call) -> Result<Vec<Json>, String> {
+fn messages(call: &Call, marks: &Marks) -> Result<Vec<Json>, String> {
     let mut messages = Vec::with_capacity(call.messages.len());
-    for message in &call.messages {
-        let (role, content) = match message.role {
+    for (place, message) in call.messages.iter().enumerate() {
+        let (role, mut content) = match message.role {
             Role::User => ("user", user(message)?),
             Role::Assistant => ("assistant", assistant(message)?),
         };
+        if marks.messages.contains(&place) {
+            mark_last(&mut content, &json!({}));
+        }
         if !content.is_empty() {
             messages.push(json!({ "role": role, "content": content }));
         }
@@ -179,16 +207,14 @@ fn assistant(message: &Message) -> Result<Vec<Json>, String> {
             Block::ToolUse(tool) => content.push(tool_use(tool)),
             Block::ReasoningContent(thought) => content.extend(thinking(thought)?),
             Block::CachePoint(point) => mark_last(&mut content, point),
-            Block::ToolResult(_)
-            | Block::Image(_)
-            | Block::Document(_)
-            | Block::Video(_)
-            | Block::Audio(_)
-            | Block::SearchResult(_)
-            | Block::CitationsContent(_)
-            | Block::GuardContent(_) => {
-                return Err("an assistant message holds text, thinking and tool uses".to_owned());
-            }
+            Block::CitationsContent(said) => content.extend(cited(said)),
+            Block::Image(_) => return Err(misplaced("image")),
+            Block::Document(_) => return Err(misplaced("document")),
+            Block::Video(_) => return Err(misplaced("video")),
+            Block::Audio(_) => return Err(misplaced("audio")),
+            Block::SearchResult(_) => return Err(misplaced("searchResult")),
+            Block::GuardContent(_) => return Err(misplaced("guardContent")),
+            Block::ToolResult(_) => return Err(misplaced("toolResult")),
         }
     }
     // Nothing may follow from thoughts alone, and the API refuses a message that ends in them.
@@ -196,6 +222,21 @@ fn assistant(message: &Message) -> Result<Vec<Json>, String> {
         content.pop();
     }
     Ok(content)
+}
+
+fn misplaced(kind: &str) -> String {
+    format!("{kind}: an assistant message holds words, thoughts and tool uses")
+}
+
+/// Words of an earlier answer with the places that they rest on, as far as the API knows those.
+fn cited(said: &Json) -> Option<Json> {
+    let mut block = words(&media::cited_words(said))?;
+    let citations = said["citations"].as_array().into_iter().flatten();
+    let citations: Vec<Json> = citations.filter_map(citation::native).collect();
+    if !citations.is_empty() {
+        block["citations"] = Json::Array(citations);
+    }
+    Some(block)
 }
 
 fn words(text: &str) -> Option<Json> {
@@ -218,11 +259,12 @@ fn thinking(thought: &Json) -> Result<Option<Json>, String> {
     if let Some(data) = thought["redactedContent"].as_str() {
         let data = BASE64_STANDARD.decode(data).ok();
         let data = data.and_then(|data| String::from_utf8(data).ok());
-        let data = data.ok_or("redacted thinking that did not come from this provider")?;
+        let data =
+            data.ok_or("reasoningContent.redactedContent: it did not come from this provider")?;
         return Ok(Some(json!({ "type": "redacted_thinking", "data": data })));
     }
     let said = &thought["reasoningText"];
-    let signed = said["signature"].as_str();
+    let signed = said["signature"].as_str().filter(|proof| signature::is_bare(proof));
     Ok(signed.map(
         |signature| json!({ "type": "thinking", "thinking": said["text"], "signature": signature }),
     ))
@@ -259,20 +301,18 @@ fn user(message: &Message) -> Result<Vec<Json>, String> {
             Block::Image(image) => content.push(picture(image)?),
             Block::Document(document) => content.push(paper(document)?),
             Block::GuardContent(guarded) => {
-                let text = guarded["text"]["text"].as_str();
-                content.extend(words(text.ok_or("guard content without text")?));
+                content.extend(words(media::guarded(guarded)?));
             }
             Block::CachePoint(point) => {
                 let last = if content.is_empty() { &mut results } else { &mut content };
                 mark_last(last, point);
             }
-            Block::Video(_) => return Err("it takes no video".to_owned()),
-            Block::Audio(_) => return Err("it takes no audio".to_owned()),
-            Block::SearchResult(_) => return Err("it takes no searchResult".to_owned()),
-            Block::CitationsContent(_) => return Err("it takes no citationsContent".to_owned()),
-            Block::ToolUse(_) | Block::ReasoningContent(_) => {
-                return Err("a user message holds no tool uses and no reasoning".to_owned());
-            }
+            Block::SearchResult(found) => content.push(search_result(found)),
+            Block::Video(_) => return Err(NO_VIDEO.to_owned()),
+            Block::Audio(_) => return Err("audio: it takes none".to_owned()),
+            Block::CitationsContent(_) => return Err(not_users("citationsContent")),
+            Block::ToolUse(_) => return Err(not_users("toolUse")),
+            Block::ReasoningContent(_) => return Err(not_users("reasoningContent")),
         }
     }
     results.append(&mut content);
@@ -287,8 +327,8 @@ fn tool_result(result: &ToolResult) -> Result<Json, String> {
             ResultBlock::Json(value) => content.extend(words(&value.to_string())),
             ResultBlock::Image(image) => content.push(picture(image)?),
             ResultBlock::Document(document) => content.push(paper(document)?),
-            ResultBlock::Video(_) => return Err("it takes no video".to_owned()),
-            ResultBlock::SearchResult(_) => return Err("it takes no searchResult".to_owned()),
+            ResultBlock::SearchResult(found) => content.push(search_result(found)),
+            ResultBlock::Video(_) => return Err(NO_VIDEO.to_owned()),
         }
     }
     let failed = result.status == Some(ToolStatus::Error);
@@ -306,59 +346,56 @@ fn tool_result(result: &ToolResult) -> Result<Json, String> {
     Ok(told)
 }
 
+const NO_VIDEO: &str = "video: it takes none";
+
+fn not_users(kind: &str) -> String {
+    format!("{kind}: a user message holds none")
+}
+
 fn picture(image: &Json) -> Result<Json, String> {
-    let format = image["format"].as_str().ok_or("an image without format")?;
-    let data = bytes_of(image, "image")?;
-    let media = format!("image/{format}");
+    let media = format!("image/{}", media::format_of(image, "image")?);
+    let data = media::bytes_of(image, "image")?;
     let source = json!({ "type": "base64", "media_type": media, "data": data });
     Ok(json!({ "type": "image", "source": source }))
 }
 
-fn paper(document: &Json) -> Result<Json, String> {
-    if document["citations"]["enabled"] == true {
-        return Err("citations of a document: craton does not give them back yet".to_owned());
+/// Claude documentation, "Search results".
+fn search_result(found: &Json) -> Json {
+    let mut told = json!({ "type": "search_result", "source": found["source"],
+                           "title": found["title"], "content": chunks(&found["content"]) });
+    if media::wants_citations(found) {
+        told["citations"] = json!({ "enabled": true });
     }
+    told
+}
+
+fn paper(document: &Json) -> Result<Json, String> {
     let mut told = json!({ "type": "document", "source": source(document)? });
     for (name, given) in [("title", "name"), ("context", "context")] {
         if let Some(text) = document[given].as_str() {
             told[name] = json!(text);
         }
     }
+    if media::wants_citations(document) {
+        told["citations"] = json!({ "enabled": true });
+    }
     Ok(told)
 }
 
-/// A PDF goes as it is, text documents as text; other formats have no place.
+/// A PDF goes as it is, text as text, and chunks as chunks, which citations name.
 fn source(document: &Json) -> Result<Json, String> {
-    let text = |text: &str| json!({ "type": "text", "media_type": "text/plain", "data": text });
-    if let Some(given) = document["source"]["text"].as_str() {
-        return Ok(text(given));
-    }
     if document["source"].get("content").is_some() {
         return Ok(json!({ "type": "content", "content": chunks(&document["source"]["content"]) }));
     }
-    let name = document["name"].as_str().unwrap_or("document");
-    match document["format"].as_str().unwrap_or("txt") {
-        "txt" | "md" | "csv" | "html" => {
-            let bytes = BASE64_STANDARD.decode(bytes_of(document, "document")?);
-            let given = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            let given = given.ok_or_else(|| format!("the document {name:?} is not UTF-8 text"))?;
-            Ok(text(&given))
+    Ok(match media::paper(document)? {
+        Paper::Text(text) => json!({ "type": "text", "media_type": "text/plain", "data": text }),
+        Paper::Pdf(data) => {
+            json!({ "type": "base64", "media_type": "application/pdf", "data": data })
         }
-        "pdf" => {
-            let data = bytes_of(document, "document")?;
-            Ok(json!({ "type": "base64", "media_type": "application/pdf", "data": data }))
-        }
-        other => Err(format!("it takes no {other} document ({name:?}); send text or PDF")),
-    }
+    })
 }
 
 fn chunks(content: &Json) -> Json {
-    let chunks = content.as_array().into_iter().flatten();
-    chunks.map(|chunk| json!({ "type": "text", "text": chunk["text"] })).collect()
-}
-
-fn bytes_of<'a>(block: &'a Json, kind: &str) -> Result<&'a str, String> {
-    block["source"]["bytes"]
-        .as_str()
-        .ok_or_else(|| format!("{kind} source: it takes bytes and cannot fetch from elsewhere"))
+    let texts = media::texts(content).into_iter();
+    texts.map(|text| json!({ "type": "text", "text": text })).collect()
 }

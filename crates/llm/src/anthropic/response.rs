@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value as Json;
-use wire::converse::{Delta, StopReason, Usage};
+use wire::converse::{Call, Delta, StopReason, Usage};
 
+use super::{citation, native};
 use crate::collect::consistent;
 use crate::ids::Ids;
 use crate::limits::{REPLY_BLOCKS, REPLY_BYTES};
+use crate::native::Native;
 use crate::remote::{Assemble, Fault};
 
 /// The fold of one answer.
@@ -25,18 +27,23 @@ pub(super) struct Assembler {
     stop: Option<StopReason>,
     usage: Usage,
     size: usize,
+    native: Native,
+    /// Whether the client reads events, of which it may name the last.
+    stream: bool,
 }
 
 impl Assembler {
-    pub(super) fn new(ids: Ids) -> Self {
+    pub(super) fn new(call: &Call) -> Self {
         Assembler {
-            ids,
+            ids: Ids::after(&call.messages),
             open: BTreeMap::new(),
             next_index: 0,
             called: false,
             stop: None,
             usage: Usage::default(),
             size: 0,
+            native: Native::of(call),
+            stream: call.stream,
         }
     }
 
@@ -47,7 +54,12 @@ impl Assembler {
         }
         let index = self.next_index;
         match block["type"].as_str().unwrap_or_default() {
-            "text" => out.extend(piece(block, "text", |text| Delta::Text { index, text })),
+            "text" => {
+                out.extend(piece(block, "text", |text| Delta::Text { index, text }));
+                let citations = block["citations"].as_array().into_iter().flatten();
+                let citations = citations.filter_map(citation::converse);
+                out.extend(citations.map(|citation| Delta::Citation { index, citation }));
+            }
             "thinking" => {
                 out.extend(piece(block, "thinking", |text| Delta::Reasoning { index, text }));
                 // INVARIANT: thinking of this API has a signature, if an empty one, by which it is
@@ -95,6 +107,8 @@ impl Assembler {
             "signature_delta" => {
                 piece(delta, "signature", |signature| Delta::Signature { index, signature })
             }
+            "citations_delta" => citation::converse(&delta["citation"])
+                .map(|citation| Delta::Citation { index, citation }),
             "input_json_delta" => {
                 piece(delta, "partial_json", |json| Delta::ToolUseInput { index, json })
             }
@@ -138,6 +152,7 @@ impl Assembler {
         let Some(stop) = self.stop else { return Err(broken_off()) };
         let open = std::mem::take(&mut self.open).into_values();
         out.extend(open.map(|index| Delta::BlockStop { index }));
+        out.extend(self.native.found());
         out.push(Delta::Stop(consistent(stop, self.called)));
         out.push(Delta::Usage(self.usage));
         Ok(())
@@ -151,6 +166,9 @@ impl Assemble for Assembler {
             return Err(malformed("the answer is too long"));
         }
         let event = parse(data)?;
+        if self.native.wanted() {
+            native::absorb(&mut self.native.answer, &event, self.stream);
+        }
         match event["type"].as_str().unwrap_or_default() {
             "message_start" => self.count(&event["message"]["usage"]),
             "content_block_start" => self.start(&event, out)?,
@@ -192,6 +210,7 @@ impl Assemble for Assembler {
         }
         self.count(&message["usage"]);
         self.halt(&message["stop_reason"]);
+        self.native.answer = message;
         self.end(&mut out)?;
         Ok(out)
     }

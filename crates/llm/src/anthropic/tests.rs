@@ -17,11 +17,11 @@ fn call(members: Json) -> Call {
 }
 
 fn check_request(members: Json, expected: Expect) {
-    let seen = match request::request(&call(members), Some(7)) {
+    let seen = match request::request(&call(members), Some(7), CacheMode::Off) {
         Ok(request) => {
             let beta = request.headers.get("anthropic-beta");
             let beta = beta.map(|names| format!("beta {}\n", names.to_str().unwrap()));
-            beta.unwrap_or_default() + &String::from_utf8(request.body).unwrap()
+            beta.unwrap_or_default() + &Json::Object(request.body).to_string()
         }
         Err(why) => format!("cannot: {why}"),
     };
@@ -133,8 +133,8 @@ fn native_fields_are_merged_but_never_the_call_itself() {
 fn a_call_without_a_limit_gets_what_its_model_can_give() {
     let limit = |model: &str, configured: Option<u32>, additional: Json| {
         let call = Call { model: model.to_owned(), ..call(json!({ "additional": additional })) };
-        let body = request::request(&call, configured).ok().unwrap().body;
-        serde_json::from_slice::<Json>(&body).unwrap()["max_tokens"].as_u64().unwrap()
+        let body = request::request(&call, configured, CacheMode::Off).ok().unwrap().body;
+        body["max_tokens"].as_u64().unwrap()
     };
     let thinking = || json!({ "thinking": { "type": "enabled", "budget_tokens": 5000 } });
     let table = [
@@ -180,19 +180,21 @@ fn media_go_as_they_are_and_what_has_no_place_is_refused_by_name() {
     let sheet = json!({ "format": "xlsx", "name": "sums", "source": { "bytes": "" } });
     check_request(
         user(json!({ "document": sheet })),
-        expect![[r#"cannot: it takes no xlsx document ("sums"); send text or PDF"#]],
+        expect![[r#"cannot: document: it takes no xlsx ("sums"); send text or PDF"#]],
     );
     let cited = json!({ "format": "txt", "name": "note", "citations": { "enabled": true },
                         "source": { "text": "x" } });
     check_request(
         user(json!({ "document": cited })),
-        expect!["cannot: citations of a document: craton does not give them back yet"],
+        expect![[
+            r#"{"max_tokens":7,"messages":[{"content":[{"citations":{"enabled":true},"source":{"data":"x","media_type":"text/plain","type":"text"},"title":"note","type":"document"}],"role":"user"}],"model":"claude-tiny","stream":true}"#
+        ]],
     );
-    check_request(user(json!({ "video": {} })), expect!["cannot: it takes no video"]);
+    check_request(user(json!({ "video": {} })), expect!["cannot: video: it takes none"]);
     let elsewhere = json!({ "format": "png", "source": { "s3Location": { "uri": "s3://b/k" } } });
     check_request(
         user(json!({ "image": elsewhere })),
-        expect!["cannot: image source: it takes bytes and cannot fetch from elsewhere"],
+        expect!["cannot: image.source: it takes bytes and cannot fetch from elsewhere"],
     );
 }
 
@@ -221,7 +223,7 @@ fn told(outcome: Result<Vec<wire::converse::Delta>, remote::Fault>) -> String {
 fn check_stream(events: &[Json], expected: Expect) {
     let named = |event: &Json| format!("event: {}\ndata: {event}\n\n", event["type"]);
     let stream: String = events.iter().map(named).collect();
-    let assembler = || Assembler::new(Ids::after(&[]));
+    let assembler = || Assembler::new(&call(json!({})));
     let sizes = 1..=stream.len();
     let mut replies: Vec<String> =
         sizes.map(|size| told(remote::read(&stream, size, assembler()))).collect();
@@ -307,7 +309,7 @@ fn a_stream_ends_with_its_reason_or_is_broken_off() {
         let [words] = words();
         let events = [words, close(0), halt(reason, json!({})), end()];
         let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-        let reply = told(remote::read(&stream, 7, Assembler::new(Ids::after(&[]))));
+        let reply = told(remote::read(&stream, 7, Assembler::new(&call(json!({})))));
         let reply: Json = serde_json::from_str(&reply).unwrap();
         seen += &format!("{reason}: {}\n", reply["stopReason"].as_str().unwrap());
     }
@@ -370,7 +372,7 @@ fn a_stream_ends_with_its_reason_or_is_broken_off() {
 
 #[test]
 fn an_answer_in_one_piece_is_the_same() {
-    let assembler = || Assembler::new(Ids::after(&[]));
+    let assembler = || Assembler::new(&call(json!({})));
     let message = json!({
         "type": "message", "stop_reason": "tool_use", "usage": { "input_tokens": 1, "output_tokens": 2 },
         "content": [
@@ -424,13 +426,16 @@ async fn the_key_goes_in_its_own_header_and_a_bad_one_is_named_before_anything_i
         api_key_env: Some("CLAUDE_KEY".to_owned()),
         timeout_seconds: None,
         max_tokens: None,
+        headers: BTreeMap::new(),
     };
     let client = || net::Client::new(net::Config::default());
-    let mut provider = Anthropic::open("claude", config("http://127.0.0.1:9"), client()).unwrap();
+    let mut provider =
+        Anthropic::open("claude", config("http://127.0.0.1:9"), CacheMode::Auto, client()).unwrap();
     provider.remote.variable = |_| Some("two\nlines".to_owned());
     let error = provider.converse(&call(json!({}))).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind, ModelErrorKind::Refused);
     expect![[r#"model provider "claude" (http://127.0.0.1:9): the environment variable CLAUDE_KEY, named by its api_key_env, holds characters that no key has; nothing was sent (CR0011)"#]].assert_eq(&error.message);
-    let wrong = Anthropic::open("claude", config("api.anthropic.com"), client()).map(|_| ());
+    let wrong = Anthropic::open("claude", config("api.anthropic.com"), CacheMode::Auto, client())
+        .map(|_| ());
     expect![[r#"[providers.claude] base_url = "api.anthropic.com": not an http or https URL; write it as in "https://api.anthropic.com" (CR0008)"#]].assert_eq(&wrong.unwrap_err().to_string());
 }

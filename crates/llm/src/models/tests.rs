@@ -119,14 +119,14 @@ fn a_mistake_in_the_configuration_names_its_place() {
         "[providers.x]\nkind = \"openai\"\nbase = \"y\"",
         "m",
         expect![
-            "configuration: unknown field `base`, expected one of `base_url`, `api_key`, `api_key_env`, `timeout_seconds`, `max_tokens_field`"
+            "configuration: unknown field `base`, expected one of `base_url`, `api_key`, `api_key_env`, `timeout_seconds`, `dialect`, `max_tokens_field`, `differs`, `api_version`, `headers`"
         ],
     );
     check(
         "[providers.x]\nkind = \"clumsiest\"",
         "m",
         expect![
-            "configuration: unknown variant `clumsiest`, expected one of `openai`, `anthropic`, `gemini`, `bedrock`, `scripted`, `rules`, `clumsy`"
+            "configuration: unknown variant `clumsiest`, expected one of `openai`, `responses`, `anthropic`, `gemini`, `bedrock`, `scripted`, `rules`, `clumsy`"
         ],
     );
     check(

@@ -10,6 +10,8 @@ use wire::converse::{Delta, StopReason, Usage};
 use crate::collect::consistent;
 use crate::ids::Ids;
 use crate::limits::{REPLY_BLOCKS, REPLY_BYTES};
+use crate::media::texts;
+use crate::native::Native;
 use crate::remote::{Assemble, Fault};
 
 #[derive(Debug, Deserialize)]
@@ -67,11 +69,15 @@ struct Tokens {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptTokens>,
+    /// DeepSeek: how much of the prompt was read from its cache.
+    prompt_cache_hit_tokens: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
 struct PromptTokens {
     cached_tokens: Option<u64>,
+    /// OpenRouter, before models whose writes have a price.
+    cache_write_tokens: Option<u64>,
 }
 
 /// The fold of one answer.
@@ -83,6 +89,7 @@ pub(super) struct Assembler {
     finish: Option<StopReason>,
     usage: Option<Usage>,
     size: usize,
+    native: Native,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,7 +129,7 @@ impl Assemble for Assembler {
 }
 
 impl Assembler {
-    pub(super) fn new(ids: Ids) -> Self {
+    pub(super) fn new(ids: Ids, native: Native) -> Self {
         Assembler {
             ids,
             open: None,
@@ -131,6 +138,7 @@ impl Assembler {
             finish: None,
             usage: None,
             size: 0,
+            native,
         }
     }
 
@@ -143,6 +151,9 @@ impl Assembler {
         let completion: Completion = serde_json::from_slice(json).map_err(|error| {
             Fault::Malformed(format!("the answer is not a chat completion: {error}"))
         })?;
+        if self.native.wanted() {
+            self.native.merge(as_message(json));
+        }
         if let Some(error) = completion.error.filter(|error| !error.is_null()) {
             return Err(Fault::Provider(error));
         }
@@ -169,6 +180,7 @@ impl Assembler {
         for call in std::mem::take(&mut self.calls) {
             self.tool_use(call, out)?;
         }
+        out.extend(self.native.found());
         out.push(Delta::Stop(consistent(finish, called)));
         out.extend(self.usage.take().map(Delta::Usage));
         Ok(())
@@ -179,8 +191,8 @@ impl Assembler {
         if let Some(text) = reasoning(&said) {
             self.piece(Kind::Reasoning, text, out);
         }
-        if let Some(text) = said.content.map(Content::into_text) {
-            self.piece(Kind::Text, text, out);
+        for (kind, text) in said.content.map(Content::into_pieces).unwrap_or_default() {
+            self.piece(kind, text, out);
         }
         // A refusal is the model's answer, in words meant for the user.
         if let Some(text) = said.refusal {
@@ -290,14 +302,32 @@ impl Pending {
 }
 
 impl Content {
-    fn into_text(self) -> String {
+    fn into_pieces(self) -> Vec<(Kind, String)> {
         match self {
-            Content::Text(text) => text,
-            Content::Parts(parts) => {
-                parts.iter().filter_map(|part| part["text"].as_str()).collect()
-            }
+            Content::Text(text) => vec![(Kind::Text, text)],
+            Content::Parts(parts) => parts.iter().map(piece_of).collect(),
         }
     }
+}
+
+/// Mistral's reasoning models think in a part of their own.
+fn piece_of(part: &Json) -> (Kind, String) {
+    match &part["thinking"] {
+        Json::Array(_) => (Kind::Reasoning, texts(&part["thinking"]).concat()),
+        _ => (Kind::Text, part["text"].as_str().unwrap_or_default().to_owned()),
+    }
+}
+
+/// A chunk as if it were a piece of the document.
+fn as_message(json: &[u8]) -> Json {
+    let mut chunk: Json = serde_json::from_slice(json).unwrap_or_default();
+    for choice in chunk["choices"].as_array_mut().into_iter().flatten() {
+        let delta = choice.as_object_mut().and_then(|choice| choice.remove("delta"));
+        if let Some(delta) = delta {
+            choice["message"] = delta;
+        }
+    }
+    chunk
 }
 
 fn reasoning(said: &Said) -> Option<String> {
@@ -318,12 +348,15 @@ fn stop_reason(reason: &str, matched: Option<&Json>) -> StopReason {
 
 /// AWS: `inputTokens` leaves out what was read from a cache (Converse, TokenUsage).
 fn usage(tokens: &Tokens) -> Usage {
-    let cached = tokens.prompt_tokens_details.as_ref().and_then(|of| of.cached_tokens);
-    let (input, cached) = (tokens.prompt_tokens.unwrap_or(0), cached.unwrap_or(0));
+    let details = tokens.prompt_tokens_details.as_ref();
+    let read = details.and_then(|of| of.cached_tokens).or(tokens.prompt_cache_hit_tokens);
+    let written = details.and_then(|of| of.cache_write_tokens).unwrap_or(0);
+    let (input, read) = (tokens.prompt_tokens.unwrap_or(0), read.unwrap_or(0));
     Usage {
-        input_tokens: input.saturating_sub(cached),
+        input_tokens: input.saturating_sub(read).saturating_sub(written),
         output_tokens: tokens.completion_tokens.unwrap_or(0),
-        cache_read_input_tokens: cached,
+        cache_read_input_tokens: read,
+        cache_write_input_tokens: written,
         ..Usage::default()
     }
 }

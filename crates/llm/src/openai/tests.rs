@@ -19,11 +19,15 @@ fn call(members: Json) -> Call {
 }
 
 fn check_request(members: Json, expected: Expect) {
-    let seen = match request::body(&call(members), MaxTokensField::MaxTokens) {
+    let seen = match request::body(&call(members), &compatible(), CacheMode::Auto) {
         Ok(body) => String::from_utf8(body).unwrap(),
         Err(why) => format!("cannot: {why}"),
     };
     expected.assert_eq(&seen);
+}
+
+fn compatible() -> Dialect {
+    Dialect::new(Name::Compatible, None, &Differs::default())
 }
 
 #[test]
@@ -77,29 +81,17 @@ fn what_the_protocol_has_no_place_for_is_refused_by_name() {
         json!({ "additional": { "stream": false } }),
         expect![[r#"cannot: additionalModelRequestFields cannot set "stream""#]],
     );
-    check_request(user(json!({ "video": {} })), expect!["cannot: it takes no video"]);
+    check_request(user(json!({ "video": {} })), expect!["cannot: video: it takes none"]);
     let elsewhere = json!({ "format": "png", "source": { "s3Location": { "uri": "s3://b/k" } } });
     check_request(
         user(json!({ "image": elsewhere })),
-        expect!["cannot: image source: it takes bytes and cannot fetch from elsewhere"],
+        expect!["cannot: image.source: it takes bytes and cannot fetch from elsewhere"],
     );
     let sheet = json!({ "format": "xlsx", "name": "sums", "source": { "bytes": "" } });
     check_request(
         user(json!({ "document": sheet })),
-        expect![[r#"cannot: it takes no xlsx document ("sums"); send text or PDF"#]],
+        expect![[r#"cannot: document: it takes no xlsx ("sums"); send text or PDF"#]],
     );
-}
-
-#[test]
-fn top_k_is_sent_to_servers_that_know_it() {
-    let call = call(json!({ "additional": { "top_k": 250, "seed": 3 } }));
-    let sent = |field| {
-        let body = request::body(&call, field).expect("it can be carried");
-        let body: Json = serde_json::from_slice(&body).expect("JSON");
-        (body["top_k"].as_u64(), body["seed"].as_u64())
-    };
-    assert_eq!(sent(MaxTokensField::MaxTokens), (Some(250), Some(3)));
-    assert_eq!(sent(MaxTokensField::MaxCompletionTokens), (None, Some(3)));
 }
 
 /// Feeds a stream, cut into pieces of every size, and shows the one reply that must come of it.
@@ -111,7 +103,11 @@ fn check_stream(stream: &str, expected: Expect) {
 }
 
 fn read(stream: &str, size: usize) -> String {
-    let deltas = match remote::read(stream, size, Assembler::new(Ids::after(&[]))) {
+    let deltas = match remote::read(
+        stream,
+        size,
+        Assembler::new(Ids::after(&[]), Native::of(&call(json!({})))),
+    ) {
         Ok(deltas) => deltas,
         Err(fault) => {
             let error = origin().fault(fault);
@@ -274,9 +270,14 @@ fn open(base_url: &str, api_key_env: Option<&str>, timeout_seconds: Option<u64>)
         api_key: None,
         api_key_env: api_key_env.map(str::to_owned),
         timeout_seconds,
+        dialect: None,
         max_tokens_field: None,
+        differs: Differs::default(),
+        api_version: None,
+        headers: BTreeMap::new(),
     };
-    OpenAi::open("cloud", config, net::Client::new(net::Config::default())).unwrap()
+    OpenAi::open("cloud", config, CacheMode::Auto, net::Client::new(net::Config::default()))
+        .unwrap()
 }
 
 async fn check_call(provider: OpenAi, expected: Expect) {
@@ -307,9 +308,25 @@ async fn a_provider_out_of_reach_or_too_slow_is_told_apart() {
 }
 
 #[test]
-fn the_limit_of_tokens_is_named_as_the_host_knows_it() {
-    let field = |base_url| open(base_url, None, None).max_tokens_field;
+fn a_server_is_known_by_its_host_and_its_dialect_can_be_corrected() {
+    let dialect = |base_url: &str, more: &str| {
+        let text = format!("base_url = {base_url:?}\n{more}");
+        let config: Config = toml::from_str(&text).unwrap();
+        let client = net::Client::new(net::Config::default());
+        OpenAi::open("x", config, CacheMode::Auto, client).unwrap().dialect
+    };
+    let field = |base_url| dialect(base_url, "").max_tokens;
     assert_eq!(field("https://api.openai.com/v1"), MaxTokensField::MaxCompletionTokens);
     assert_eq!(field("https://x.openai.azure.com/openai/v1"), MaxTokensField::MaxCompletionTokens);
     assert_eq!(field("http://127.0.0.1:11434/v1"), MaxTokensField::MaxTokens);
+    assert_eq!(dialect("https://api.mistral.ai/v1", "").any_tool, "any");
+    assert_eq!(dialect("https://notapi.mistral.ai/v1", "").any_tool, "required");
+    let local = "http://127.0.0.1:1/v1";
+    assert!(!dialect(local, "dialect = \"deepseek\"").images);
+    let more = "dialect = \"deepseek\"\nmax_tokens_field = \"max_completion_tokens\"\n\
+                [differs]\nimages = true\nfiles = true\ntop_k = false\nstop_sequences = 2\naudio = true";
+    let corrected = dialect(local, more);
+    assert_eq!(corrected.max_tokens, MaxTokensField::MaxCompletionTokens);
+    assert!(corrected.images && corrected.refuses_top_k && corrected.stops == 2);
+    assert_eq!((corrected.files, corrected.audio.len()), (dialect::Files::File, 2));
 }

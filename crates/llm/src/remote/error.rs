@@ -214,7 +214,7 @@ fn status_in(error: &Json) -> Option<StatusCode> {
     let number = |code: &Json| code.as_u64().or_else(|| code.as_str()?.parse().ok());
     let kind = || error["type"].as_str().or_else(|| error["__type"].as_str());
     let code = error.get("originalStatusCode").or_else(|| error.get("code")).and_then(number);
-    let code = code.or_else(|| status_of(kind()?));
+    let code = code.or_else(|| status_of(kind()?)).or_else(|| status_of(error["code"].as_str()?));
     StatusCode::from_u16(u16::try_from(code?).ok()?).ok()
 }
 
@@ -231,6 +231,10 @@ fn status_of(kind: &str) -> Option<u64> {
         "api_error" => 500,
         "timeout_error" => 504,
         "overloaded_error" => 529,
+        // OpenAI: codes of a response that failed (API reference, `ResponseErrorCode`).
+        "rate_limit_exceeded" => 429,
+        "invalid_prompt" => 400,
+        "server_error" => 500,
         _ => return exception_status(kind),
     })
 }

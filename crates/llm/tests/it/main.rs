@@ -5,6 +5,9 @@
 
 mod bad_peers;
 mod corpus;
+mod golden;
+mod keys;
+mod prefix;
 mod server;
 mod suite;
 
