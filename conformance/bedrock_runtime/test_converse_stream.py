@@ -5,9 +5,8 @@ import threading
 
 import pytest
 
+from support.agents import refused
 from support.model import Say
-
-from botocore.exceptions import ClientError
 
 USER = [{"role": "user", "content": [{"text": "x"}]}]
 
@@ -40,8 +39,38 @@ def test_words_arrive_while_the_model_speaks(brt, model):
     assert late == [False]
 
 
-def test_a_refusal_before_the_first_word_is_an_ordinary_error(craton, model):
-    model.turn(Say("no", status=400))
+def cut():
+    raise ConnectionResetError
+
+
+def test_an_answer_that_breaks_off_ends_in_an_exception_of_the_stream(brt, model):
+    """What was said before stands; the last event is no messageStop."""
+    model.turn(Say(pieces=["one ", "two"], between=cut))
+    heard = []
+    with refused("ModelStreamErrorException"):
+        for event in brt.converse_stream(modelId=model.id, messages=USER)["stream"]:
+            heard.append(event)
+    assert "".join(e["contentBlockDelta"]["delta"]["text"] for e in heard if "contentBlockDelta" in e) == "one "
+    assert not [e for e in heard if "messageStop" in e or "metadata" in e]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_throttle_before_the_first_word_is_retried_in_here(craton, model, status):
+    """The client hears of it only as time."""
+    left = [Say("busy", status=status), Say("busy", status=status), Say("hello")]
+    model.turn(lambda _: left.pop(0))
     brt = craton.client("bedrock-runtime", retries={"total_max_attempts": 1})
-    with pytest.raises(ClientError):
-        list(brt.converse_stream(modelId=model.id, messages=USER)["stream"])
+    events = list(brt.converse_stream(modelId=model.id, messages=USER)["stream"])
+    assert [next(iter(event)) for event in events] == [
+        "messageStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"]
+    assert len(model.requests) == 3
+
+
+@pytest.mark.parametrize(("status", "code"), [
+    (400, "ModelErrorException"), (401, "ModelErrorException"), (429, "ThrottlingException"),
+    (500, "ServiceUnavailableException")])
+def test_a_provider_that_keeps_failing_is_an_error_before_the_stream(craton, model, status, code):
+    model.turn(Say("no", status=status))
+    brt = craton.client("bedrock-runtime", retries={"total_max_attempts": 1})
+    with refused(code):
+        brt.converse_stream(modelId=model.id, messages=USER)

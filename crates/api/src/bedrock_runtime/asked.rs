@@ -23,6 +23,8 @@ use crate::cx::Cx;
 
 /// The members that both requests have.
 pub(super) struct Asked {
+    /// What the caller needs leave for, on the model.
+    pub(super) action: &'static str,
     pub(super) model_id: String,
     pub(super) messages: Vec<wire_types::Message>,
     pub(super) system: Vec<SystemContentBlock>,
@@ -41,8 +43,9 @@ pub(super) struct Asked {
 
 /// Takes either request's members.
 macro_rules! asked {
-    ($input:ident) => {
+    ($input:ident, $action:literal) => {
         $crate::bedrock_runtime::asked::Asked {
+            action: $action,
             model_id: $input.model_id,
             messages: $input.messages.unwrap_or_default(),
             system: $input.system.unwrap_or_default(),
@@ -101,7 +104,7 @@ impl Asked {
         let Rendered { model_id, system, mut messages, inference, tools, additional } = rendered;
         // AWS: who asks with a prompt needs leave for its model too (user guide, "Prerequisites for
         // prompt management")
-        cx.authorize("bedrock:InvokeModel", &model_arn(cx, &model_id))?;
+        cx.authorize(self.action, &model_arn(cx, &model_id))?;
         append(&mut messages, std::mem::take(&mut self.messages));
         self.messages = messages;
         (self.model_id, self.system, self.inference) = (model_id, system, inference);

@@ -18,7 +18,8 @@ use crate::model_fault;
 use crate::reply::Reply;
 
 pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, Fault> {
-    let Understood { call, native, echo } = asked!(input).understood(cx).await?;
+    let Understood { call, native, echo } =
+        asked!(input, "bedrock:InvokeModel").understood(cx).await?;
     let model_id = call.model.clone();
     let began = cx.engine.now();
     let answer = cx.engine.ask_model(asking(cx, call)).await;

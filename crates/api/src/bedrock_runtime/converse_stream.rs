@@ -26,7 +26,8 @@ use crate::model_fault;
 use crate::reply::{Events, Reply};
 
 pub(crate) async fn converse_stream(cx: &Cx, input: ConverseStreamRequest) -> Result<Reply, Fault> {
-    let Understood { mut call, native, echo } = asked!(input).understood(cx).await?;
+    let asked = asked!(input, "bedrock:InvokeModelWithResponseStream");
+    let Understood { mut call, native, echo } = asked.understood(cx).await?;
     call.stream = true;
     let began = cx.engine.now();
     let model_id = call.model.clone();

@@ -228,7 +228,13 @@ async fn what_the_provider_carries_of_tier_and_latency_stands_in_the_answer() {
 }
 
 /// What a model is asked for by a prompt, as far as the answer shows it.
-async fn prompted(cx: &Cx, variant: Json, version: &str, extra: &Json) -> Result<Json, String> {
+async fn prompted(
+    cx: &Cx,
+    operation: &str,
+    variant: Json,
+    version: &str,
+    extra: &Json,
+) -> Result<Json, String> {
     let made =
         done(cx, "CreatePrompt", json!({"name": cx.engine.fresh_id(), "variants": [variant]}))
             .await;
@@ -236,7 +242,7 @@ async fn prompted(cx: &Cx, variant: Json, version: &str, extra: &Json) -> Result
     done(cx, "CreatePromptVersion", json!({"promptIdentifier": id})).await;
     let mut input = json!({"modelId": format!("{}{version}", made["arn"].as_str().unwrap())});
     input.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    call(cx, "Converse", input).await.map(|(answer, _)| answer["output"]["message"].clone())
+    call(cx, operation, input).await.map(|(answer, _)| answer["output"]["message"].clone())
 }
 
 fn greeting() -> Json {
@@ -249,7 +255,7 @@ async fn a_prompt_asks_its_own_model_and_says_what_it_lacks() {
     let cx = cx([Step::text("Hei!")]).await;
     let name = json!({"name": {"text": "{{tongue}}"}, "tongue": {"text": "Norwegian"}});
     let all = json!({ "promptVariables": name });
-    let answer = prompted(&cx, greeting(), ":1", &all).await.unwrap();
+    let answer = prompted(&cx, "Converse", greeting(), ":1", &all).await.unwrap();
     assert_eq!(answer["content"], json!([{"text": "Hei!"}]));
     let with = |field: &str, value: Json| {
         let mut extra = all.clone();
@@ -278,7 +284,7 @@ async fn a_prompt_asks_its_own_model_and_says_what_it_lacks() {
         (unmodelled, "", all.clone(), "names no model in its variant"),
     ];
     for (variant, version, extra, expected) in table {
-        let fault = prompted(&cx, variant, version, &extra).await.unwrap_err();
+        let fault = prompted(&cx, "Converse", variant, version, &extra).await.unwrap_err();
         assert!(fault.contains(expected), "{expected}: {fault}");
     }
     let plain = json!({"modelId": "m", "messages": [said("user", &json!([{"text": "x"}]))],
@@ -291,12 +297,18 @@ async fn a_prompt_asks_its_own_model_and_says_what_it_lacks() {
 async fn who_may_not_render_a_prompt_or_ask_its_model_gets_no_answer_by_it() {
     let mut cx = cx([]).await;
     let extra = json!({"promptVariables": {"name": {"text": "x"}, "tongue": {"text": "y"}}});
-    for (action, on) in [
-        ("bedrock:RenderPrompt", "arn:aws:bedrock:us-east-1:123456789012:prompt/"),
-        ("bedrock:InvokeModel", "arn:aws:bedrock:us-east-1::foundation-model/m"),
+    let (prompt, model) = (
+        "arn:aws:bedrock:us-east-1:123456789012:prompt/",
+        "arn:aws:bedrock:us-east-1::foundation-model/m",
+    );
+    for (operation, action, on) in [
+        ("Converse", "bedrock:RenderPrompt", prompt),
+        ("ConverseStream", "bedrock:RenderPrompt", prompt),
+        ("Converse", "bedrock:InvokeModel", model),
+        ("ConverseStream", "bedrock:InvokeModelWithResponseStream", model),
     ] {
         cx.permissions = Arc::new(AllBut(action));
-        let fault = prompted(&cx, greeting(), "", &extra).await.unwrap_err();
+        let fault = prompted(&cx, operation, greeting(), "", &extra).await.unwrap_err();
         assert!(
             fault.starts_with(&format!("AccessDeniedException: no {action} on {on}")),
             "{fault}"
