@@ -13,6 +13,7 @@ mod cx;
 pub mod ops;
 mod reply;
 
+mod bedrock;
 mod bedrock_agent;
 mod bedrock_agent_runtime;
 mod bedrock_runtime;

@@ -8,7 +8,7 @@ use wire::value::Value;
 
 use crate::cx::Cx;
 use crate::reply::Reply;
-use crate::{bedrock_agent, bedrock_agent_runtime, bedrock_runtime, iam, lambda, sts};
+use crate::{bedrock, bedrock_agent, bedrock_agent_runtime, bedrock_runtime, iam, lambda, sts};
 
 /// Takes the decoded and validated input.
 pub type Handler = fn(Cx, Value) -> BoxFuture<'static, Result<Reply, Fault>>;
@@ -41,7 +41,22 @@ macro_rules! ops {
 }
 
 ops! {
-    "bedrock": {}
+    "bedrock": {
+        ListFoundationModels => bedrock::foundation_model::list,
+        GetFoundationModel => bedrock::foundation_model::get,
+        GetFoundationModelAvailability => bedrock::foundation_model::availability,
+        CreateInferenceProfile => bedrock::inference_profile::create,
+        GetInferenceProfile => bedrock::inference_profile::get,
+        ListInferenceProfiles => bedrock::inference_profile::list,
+        DeleteInferenceProfile => bedrock::inference_profile::delete,
+        CreatePromptRouter => bedrock::prompt_router::create,
+        GetPromptRouter => bedrock::prompt_router::get,
+        ListPromptRouters => bedrock::prompt_router::list,
+        DeletePromptRouter => bedrock::prompt_router::delete,
+        TagResource => bedrock::tag::tag,
+        UntagResource => bedrock::tag::untag,
+        ListTagsForResource => bedrock::tag::list,
+    }
     "bedrock-agent": {
         CreateAgent => bedrock_agent::agent::create,
         GetAgent => bedrock_agent::agent::get,
@@ -87,6 +102,10 @@ ops! {
     "bedrock-runtime": {
         Converse => bedrock_runtime::converse::converse,
         ConverseStream => bedrock_runtime::converse_stream::converse_stream,
+        CountTokens => bedrock_runtime::count_tokens::count_tokens,
+        InvokeModel => bedrock_runtime::invoke::whole::invoke_model,
+        InvokeModelWithResponseStream =>
+            bedrock_runtime::invoke::stream::invoke_model_with_response_stream,
     }
     "iam": {
         AttachRolePolicy => iam::attachment::attach,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use base64::Engine as _;
 use craton_core::policy::ToolPolicy;
 use engine::env::{Clock, Ids};
 use engine::tool::{ToolCall, ToolError, Tools};
@@ -71,9 +72,14 @@ impl Permissions for AllBut {
 
 /// An engine whose model says `steps` in every turn.
 pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
+    cx_of(Models::single(Arc::new(Scripted::from_steps(steps)))).await
+}
+
+/// An engine over these models.
+pub(crate) async fn cx_of(models: Models) -> Cx {
     let engine = Engine::start(Parts {
         store: Store::memory().unwrap(),
-        models: Models::single(Arc::new(Scripted::from_steps(steps))),
+        models,
         tools: Arc::new(NoTools),
         buckets: exec::Buckets::default(),
         clock: Arc::new(Ticks(AtomicI64::new(1_700_000_000_000))),
@@ -97,9 +103,10 @@ pub(crate) async fn cx(steps: impl IntoIterator<Item = Step>) -> Cx {
     }
 }
 
+/// `name` is an operation's, after its service's where several have one of that name.
 /// The answer with its events (each as JSON, a fault as its text), or the fault as `code: message`.
 pub(crate) async fn call(cx: &Cx, name: &str, input: Json) -> Result<(Json, Vec<Json>), String> {
-    call_with(cx, name, Value::from(input)).await
+    call_with(cx, name, blobs(Value::from(input))).await
 }
 
 /// The same of an input that JSON cannot say, such as one with bytes.
@@ -108,7 +115,9 @@ pub(crate) async fn call_with(
     name: &str,
     input: Value,
 ) -> Result<(Json, Vec<Json>), String> {
-    let row = ops::ROWS.iter().find(|row| row.operation == name).expect("a served operation");
+    let (service, operation) = name.split_once(' ').map_or(("", name), |(of, name)| (of, name));
+    let is_meant = |row: &&ops::Row| row.operation == operation && row.service.ends_with(service);
+    let row = ops::ROWS.iter().find(is_meant).expect("a served operation");
     let mut cx = cx.clone();
     let (id, invocation_id) = (cx.engine.fresh_id(), None);
     cx.request = Arc::new(RequestInfo { id, invocation_id });
@@ -120,6 +129,19 @@ pub(crate) async fn call_with(
         }
     }
     Ok((reply.value.into(), events))
+}
+
+/// JSON has no bytes: every `body` is base64.
+fn blobs(value: Value) -> Value {
+    let Value::Map(members) = value else { return value };
+    let members = members.into_iter().map(|(name, value)| match value {
+        Value::String(text) if name == "body" => {
+            let bytes = base64::prelude::BASE64_STANDARD.decode(text).expect("base64");
+            (name, Value::Blob(bytes.into()))
+        }
+        value => (name, blobs(value)),
+    });
+    Value::Map(members.collect())
 }
 
 /// The answer of an operation that must succeed.

@@ -15,7 +15,7 @@ use crate::live::{Activation, Out};
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
 use crate::request::{Hearing, Input, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Counted, Run};
-use crate::{Engine, journal, lane, memory, note, session, trace};
+use crate::{Engine, journal, lane, memory, model, note, session, trace};
 
 /// How often a repeated request looks for a run that no task here drives yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -47,7 +47,8 @@ impl Engine {
             );
             return Err(InvokeError::Invalid(message));
         }
-        let provider = inner.models.resolve(&agent.config.model)?.provider_name;
+        let model = &agent.config.model;
+        let provider = model::resolve(inner, &request.tenant, model).await?.provider_name;
         let began = match request.input.clone() {
             Input::Text(text) => {
                 self.before_a_session(&request).await?;
@@ -274,7 +275,8 @@ impl Engine {
         live: &Arc<Activation>,
     ) -> Result<Run, Refusal> {
         let inner = &self.0;
-        let resolved = inner.models.resolve(&agent.config.model).map_err(InvokeError::Model)?;
+        let resolved = model::resolve(inner, &request.tenant, &agent.config.model).await;
+        let resolved = resolved.map_err(InvokeError::Model)?;
         Ok(Run {
             tenant: request.tenant.clone(),
             id: request.request.clone(),

@@ -25,7 +25,7 @@ use crate::live::Activation;
 use crate::record::{RunRecord, RunStatus, Session};
 use crate::run::{Counted, Run};
 use crate::session::Closing;
-use crate::{Engine, Inner, lane, past};
+use crate::{Engine, Inner, lane, model, past};
 
 /// What the ids of the timers begin with that sum a session up.
 const TIMERS: &str = "memory/";
@@ -368,8 +368,8 @@ async fn started(
     agent: Arc<Agent>,
 ) -> Result<Run, StoreError> {
     let (id, now) = (inner.ids.fresh(), inner.clock.now());
-    let provider = inner.models.resolve(&agent.config.model).map(|found| found.provider_name);
-    let provider = provider.unwrap_or_default();
+    let resolved = model::resolve(inner, tenant, &agent.config.model).await;
+    let provider = resolved.map(|found| found.provider_name).unwrap_or_default();
     let memory = recall(inner, tenant, &agent.config, (&open.alias_id, &open.memory_id)).await?;
     let mut past = open.past.clone();
     past::fill(inner, tenant, &mut past).await?;

@@ -16,7 +16,7 @@ pub const CLUMSY: &str = "clumsy";
 
 /// The model ids that always mean them, unless a rule of the map says otherwise. A seed follows the
 /// second one.
-pub(crate) const RULES_MODEL: &str = "craton.rules";
+pub const RULES_MODEL: &str = "craton.rules";
 pub(crate) const CLUMSY_MODEL: &str = "craton.clumsy";
 
 /// Whether no language model speaks under this name.

@@ -29,16 +29,18 @@ mod responses;
 mod rules;
 mod scripted;
 mod signature;
+pub mod tokens;
 
 pub use anthropic::Config as AnthropicConfig;
 pub use bedrock::Config as BedrockConfig;
 pub use cache::CacheMode;
 pub use collect::{Collect, deltas};
 pub use embed::{EmbedCall, EmbedRole, Embedded};
-pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, is_embedded};
+pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, RULES_MODEL, is_embedded};
 pub use gemini::Config as GeminiConfig;
 pub use models::{
     Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved,
+    bare_id,
 };
 pub use openai::{
     Config as OpenAiConfig, Differs as OpenAiDiffers, MaxTokensField, Name as DialectName,

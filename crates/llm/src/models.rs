@@ -260,6 +260,12 @@ impl Models {
         }
     }
 
+    /// The ids that rules are for by name, which no `*` or `?` leaves open.
+    pub fn named(&self) -> Vec<String> {
+        let patterns = self.0.rules.iter().map(|rule| &rule.pattern);
+        patterns.filter(|pattern| !pattern.contains(['*', '?'])).cloned().collect()
+    }
+
     /// What the configuration says of a provider besides its kind. The embedded ones are local.
     pub fn common(&self, provider: &str) -> Common {
         let own = || Common { local: is_embedded(provider), ..Common::default() };
@@ -433,6 +439,11 @@ fn names(id: &str) -> Vec<&str> {
     let whole = names[names.len() - 1];
     names.extend(GEOGRAPHIES.iter().find_map(|geography| whole.strip_prefix(geography)));
     names
+}
+
+/// The model's own id: without ARN, without geography.
+pub fn bare_id(id: &str) -> &str {
+    names(id).last().copied().unwrap_or(id)
 }
 
 /// `*` is any text, `?` one byte. On a mismatch the last star takes one byte more, so the time is

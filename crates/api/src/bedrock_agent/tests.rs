@@ -238,13 +238,13 @@ async fn tags_are_set_at_creation_and_changed_by_arn() {
     let made = done(&cx, "CreateAgent", input).await;
     let arn = made["agent"]["agentArn"].clone();
     let tag = json!({"resourceArn": arn, "tags": {"team": "b"}});
-    done(&cx, "TagResource", tag).await;
+    done(&cx, "bedrock-agent TagResource", tag).await;
     let untag = json!({"resourceArn": arn, "tagKeys": ["craton:budget", "unknown"]});
-    done(&cx, "UntagResource", untag).await;
-    let listed = done(&cx, "ListTagsForResource", json!({"resourceArn": arn})).await;
+    done(&cx, "bedrock-agent UntagResource", untag).await;
+    let listed = done(&cx, "bedrock-agent ListTagsForResource", json!({"resourceArn": arn})).await;
     assert_eq!(listed["tags"], json!({"team": "b"}));
     let foreign = json!({"resourceArn": "arn:aws:bedrock:us-east-1:999999999999:agent/AAAAAAAAAA"});
-    let fault = refused(&cx, "ListTagsForResource", foreign).await;
+    let fault = refused(&cx, "bedrock-agent ListTagsForResource", foreign).await;
     assert!(fault.starts_with("ResourceNotFoundException"), "{fault}");
 }
 
@@ -301,7 +301,7 @@ async fn a_setting_of_sessions_is_refused_on_an_alias() {
     let input = json!({"agentId": agent, "agentAliasName": "live", "tags": {"team": "a"}});
     let alias = done(&cx, "CreateAgentAlias", input).await["agentAlias"].clone();
     let tag = json!({"resourceArn": alias["agentAliasArn"], "tags": tags});
-    let fault = refused(&cx, "TagResource", tag).await;
+    let fault = refused(&cx, "bedrock-agent TagResource", tag).await;
     assert!(fault.contains("tag the agent"), "{fault}");
 }
 

@@ -6,6 +6,8 @@
 //! first attempt and told once how it ended ([`account`]).
 
 mod account;
+mod other;
+mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,10 @@ use wire::converse::{Call, Delta, Reply};
 
 use crate::{Engine, Inner};
 use account::{Account, Bearer, Ended, How};
+
+pub use other::{Counted, Embedding};
+pub(crate) use stored::resolve;
+pub use stored::{InferenceProfile, PROFILE, PromptRouter, ROUTER};
 
 /// Attempts of one effect, the first included, and the longest pause before the second.
 pub(crate) const ATTEMPTS: u32 = 3;
@@ -104,7 +110,10 @@ impl Engine {
 }
 
 async fn admit(inner: &Arc<Inner>, asking: Asking) -> Result<(Account, Call), ModelError> {
-    let Asking { tenant, kind, payer, call, route: _ } = asking;
+    let Asking { tenant, kind, payer, mut call, route: _ } = asking;
+    if let Some(model) = stored::behind(&inner.store, &tenant, &call.model).await? {
+        call.model = model;
+    }
     let account = Account::admit(inner, Bearer { tenant, kind, payer }, &call).await?;
     Ok((account, call))
 }

@@ -5,3 +5,301 @@ use {bytes::Bytes, serde_json::Value as Json, std::collections::BTreeMap};
 
 #[allow(unused_imports)]
 use crate::{shape::{enumeration, structure, union}, value::Timestamp};
+
+structure! { pub struct AgreementAvailability {
+    status: AgreementStatus = "status",
+    error_message: Option<String> = "errorMessage",
+} }
+
+enumeration! { pub enum AgreementStatus {
+    Available = "AVAILABLE",
+    Pending = "PENDING",
+    NotAvailable = "NOT_AVAILABLE",
+    Error = "ERROR",
+} }
+
+enumeration! { pub enum AuthorizationStatus {
+    Authorized = "AUTHORIZED",
+    NotAuthorized = "NOT_AUTHORIZED",
+} }
+
+structure! { pub struct CreateInferenceProfileRequest {
+    inference_profile_name: String = "inferenceProfileName",
+    #[secret] description: Option<String> = "description",
+    client_request_token: Option<String> = "clientRequestToken",
+    model_source: InferenceProfileModelSource = "modelSource",
+    tags: Option<Vec<Tag>> = "tags",
+} }
+
+structure! { pub struct CreateInferenceProfileResponse {
+    inference_profile_arn: String = "inferenceProfileArn",
+    status: Option<InferenceProfileStatus> = "status",
+} }
+
+structure! { pub struct CreatePromptRouterRequest {
+    client_request_token: Option<String> = "clientRequestToken",
+    prompt_router_name: String = "promptRouterName",
+    models: Vec<PromptRouterTargetModel> = "models",
+    #[secret] description: Option<String> = "description",
+    routing_criteria: RoutingCriteria = "routingCriteria",
+    fallback_model: PromptRouterTargetModel = "fallbackModel",
+    tags: Option<Vec<Tag>> = "tags",
+} }
+
+structure! { #[derive(Default)] pub struct CreatePromptRouterResponse {
+    prompt_router_arn: Option<String> = "promptRouterArn",
+} }
+
+structure! { pub struct DeleteInferenceProfileRequest {
+    inference_profile_identifier: String = "inferenceProfileIdentifier",
+} }
+
+structure! { #[derive(Default)] pub struct DeleteInferenceProfileResponse {
+} }
+
+structure! { pub struct DeletePromptRouterRequest {
+    prompt_router_arn: String = "promptRouterArn",
+} }
+
+structure! { #[derive(Default)] pub struct DeletePromptRouterResponse {
+} }
+
+enumeration! { pub enum EntitlementAvailability {
+    Available = "AVAILABLE",
+    NotAvailable = "NOT_AVAILABLE",
+} }
+
+structure! { pub struct FoundationModelDetails {
+    model_arn: String = "modelArn",
+    model_id: String = "modelId",
+    model_name: Option<String> = "modelName",
+    provider_name: Option<String> = "providerName",
+    input_modalities: Option<Vec<ModelModality>> = "inputModalities",
+    output_modalities: Option<Vec<ModelModality>> = "outputModalities",
+    response_streaming_supported: Option<bool> = "responseStreamingSupported",
+    customizations_supported: Option<Vec<ModelCustomization>> = "customizationsSupported",
+    inference_types_supported: Option<Vec<InferenceType>> = "inferenceTypesSupported",
+    model_lifecycle: Option<FoundationModelLifecycle> = "modelLifecycle",
+} }
+
+structure! { pub struct FoundationModelLifecycle {
+    status: FoundationModelLifecycleStatus = "status",
+    start_of_life_time: Option<Timestamp> = "startOfLifeTime",
+    end_of_life_time: Option<Timestamp> = "endOfLifeTime",
+    legacy_time: Option<Timestamp> = "legacyTime",
+    public_extended_access_time: Option<Timestamp> = "publicExtendedAccessTime",
+} }
+
+enumeration! { pub enum FoundationModelLifecycleStatus {
+    Active = "ACTIVE",
+    Legacy = "LEGACY",
+} }
+
+structure! { pub struct FoundationModelSummary {
+    model_arn: String = "modelArn",
+    model_id: String = "modelId",
+    model_name: Option<String> = "modelName",
+    provider_name: Option<String> = "providerName",
+    input_modalities: Option<Vec<ModelModality>> = "inputModalities",
+    output_modalities: Option<Vec<ModelModality>> = "outputModalities",
+    response_streaming_supported: Option<bool> = "responseStreamingSupported",
+    customizations_supported: Option<Vec<ModelCustomization>> = "customizationsSupported",
+    inference_types_supported: Option<Vec<InferenceType>> = "inferenceTypesSupported",
+    model_lifecycle: Option<FoundationModelLifecycle> = "modelLifecycle",
+} }
+
+structure! { pub struct GetFoundationModelAvailabilityRequest {
+    model_id: String = "modelId",
+} }
+
+structure! { pub struct GetFoundationModelAvailabilityResponse {
+    model_id: String = "modelId",
+    agreement_availability: AgreementAvailability = "agreementAvailability",
+    authorization_status: AuthorizationStatus = "authorizationStatus",
+    entitlement_availability: EntitlementAvailability = "entitlementAvailability",
+    region_availability: RegionAvailability = "regionAvailability",
+} }
+
+structure! { pub struct GetFoundationModelRequest {
+    model_identifier: String = "modelIdentifier",
+} }
+
+structure! { #[derive(Default)] pub struct GetFoundationModelResponse {
+    model_details: Option<FoundationModelDetails> = "modelDetails",
+} }
+
+structure! { pub struct GetInferenceProfileRequest {
+    inference_profile_identifier: String = "inferenceProfileIdentifier",
+} }
+
+structure! { pub struct GetInferenceProfileResponse {
+    inference_profile_name: String = "inferenceProfileName",
+    #[secret] description: Option<String> = "description",
+    created_at: Option<Timestamp> = "createdAt",
+    updated_at: Option<Timestamp> = "updatedAt",
+    inference_profile_arn: String = "inferenceProfileArn",
+    models: Vec<InferenceProfileModel> = "models",
+    inference_profile_id: String = "inferenceProfileId",
+    status: InferenceProfileStatus = "status",
+    r#type: InferenceProfileType = "type",
+} }
+
+structure! { pub struct GetPromptRouterRequest {
+    prompt_router_arn: String = "promptRouterArn",
+} }
+
+structure! { pub struct GetPromptRouterResponse {
+    prompt_router_name: String = "promptRouterName",
+    routing_criteria: RoutingCriteria = "routingCriteria",
+    #[secret] description: Option<String> = "description",
+    created_at: Option<Timestamp> = "createdAt",
+    updated_at: Option<Timestamp> = "updatedAt",
+    prompt_router_arn: String = "promptRouterArn",
+    models: Vec<PromptRouterTargetModel> = "models",
+    fallback_model: PromptRouterTargetModel = "fallbackModel",
+    status: PromptRouterStatus = "status",
+    r#type: PromptRouterType = "type",
+} }
+
+structure! { #[derive(Default)] pub struct InferenceProfileModel {
+    model_arn: Option<String> = "modelArn",
+} }
+
+union! { pub enum InferenceProfileModelSource {
+    CopyFrom(String) = "copyFrom",
+} }
+
+enumeration! { pub enum InferenceProfileStatus {
+    Active = "ACTIVE",
+} }
+
+structure! { pub struct InferenceProfileSummary {
+    inference_profile_name: String = "inferenceProfileName",
+    #[secret] description: Option<String> = "description",
+    created_at: Option<Timestamp> = "createdAt",
+    updated_at: Option<Timestamp> = "updatedAt",
+    inference_profile_arn: String = "inferenceProfileArn",
+    models: Vec<InferenceProfileModel> = "models",
+    inference_profile_id: String = "inferenceProfileId",
+    status: InferenceProfileStatus = "status",
+    r#type: InferenceProfileType = "type",
+} }
+
+enumeration! { pub enum InferenceProfileType {
+    SystemDefined = "SYSTEM_DEFINED",
+    Application = "APPLICATION",
+} }
+
+enumeration! { pub enum InferenceType {
+    OnDemand = "ON_DEMAND",
+    Provisioned = "PROVISIONED",
+} }
+
+structure! { #[derive(Default)] pub struct ListFoundationModelsRequest {
+    by_provider: Option<String> = "byProvider",
+    by_customization_type: Option<ModelCustomization> = "byCustomizationType",
+    by_output_modality: Option<ModelModality> = "byOutputModality",
+    by_inference_type: Option<InferenceType> = "byInferenceType",
+} }
+
+structure! { #[derive(Default)] pub struct ListFoundationModelsResponse {
+    model_summaries: Option<Vec<FoundationModelSummary>> = "modelSummaries",
+} }
+
+structure! { #[derive(Default)] pub struct ListInferenceProfilesRequest {
+    max_results: Option<i64> = "maxResults",
+    next_token: Option<String> = "nextToken",
+    type_equals: Option<InferenceProfileType> = "typeEquals",
+} }
+
+structure! { #[derive(Default)] pub struct ListInferenceProfilesResponse {
+    inference_profile_summaries: Option<Vec<InferenceProfileSummary>> = "inferenceProfileSummaries",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { #[derive(Default)] pub struct ListPromptRoutersRequest {
+    max_results: Option<i64> = "maxResults",
+    next_token: Option<String> = "nextToken",
+    r#type: Option<PromptRouterType> = "type",
+} }
+
+structure! { #[derive(Default)] pub struct ListPromptRoutersResponse {
+    prompt_router_summaries: Option<Vec<PromptRouterSummary>> = "promptRouterSummaries",
+    next_token: Option<String> = "nextToken",
+} }
+
+structure! { pub struct ListTagsForResourceRequest {
+    resource_arn: String = "resourceARN",
+} }
+
+structure! { #[derive(Default)] pub struct ListTagsForResourceResponse {
+    tags: Option<Vec<Tag>> = "tags",
+} }
+
+enumeration! { pub enum ModelCustomization {
+    FineTuning = "FINE_TUNING",
+    ContinuedPreTraining = "CONTINUED_PRE_TRAINING",
+    Distillation = "DISTILLATION",
+} }
+
+enumeration! { pub enum ModelModality {
+    Text = "TEXT",
+    Image = "IMAGE",
+    Embedding = "EMBEDDING",
+} }
+
+enumeration! { pub enum PromptRouterStatus {
+    Available = "AVAILABLE",
+} }
+
+structure! { pub struct PromptRouterSummary {
+    prompt_router_name: String = "promptRouterName",
+    routing_criteria: RoutingCriteria = "routingCriteria",
+    #[secret] description: Option<String> = "description",
+    created_at: Option<Timestamp> = "createdAt",
+    updated_at: Option<Timestamp> = "updatedAt",
+    prompt_router_arn: String = "promptRouterArn",
+    models: Vec<PromptRouterTargetModel> = "models",
+    fallback_model: PromptRouterTargetModel = "fallbackModel",
+    status: PromptRouterStatus = "status",
+    r#type: PromptRouterType = "type",
+} }
+
+structure! { pub struct PromptRouterTargetModel {
+    model_arn: String = "modelArn",
+} }
+
+enumeration! { pub enum PromptRouterType {
+    Custom = "custom",
+    Default = "default",
+} }
+
+enumeration! { pub enum RegionAvailability {
+    Available = "AVAILABLE",
+    NotAvailable = "NOT_AVAILABLE",
+} }
+
+structure! { pub struct RoutingCriteria {
+    response_quality_difference: f64 = "responseQualityDifference",
+} }
+
+structure! { pub struct Tag {
+    key: String = "key",
+    value: String = "value",
+} }
+
+structure! { pub struct TagResourceRequest {
+    resource_arn: String = "resourceARN",
+    tags: Vec<Tag> = "tags",
+} }
+
+structure! { #[derive(Default)] pub struct TagResourceResponse {
+} }
+
+structure! { pub struct UntagResourceRequest {
+    resource_arn: String = "resourceARN",
+    tag_keys: Vec<String> = "tagKeys",
+} }
+
+structure! { #[derive(Default)] pub struct UntagResourceResponse {
+} }

@@ -248,9 +248,30 @@ structure! { #[derive(Default)] pub struct ConverseStreamTrace {
     prompt_router: Option<PromptRouterTrace> = "promptRouter",
 } }
 
+structure! { #[derive(Default)] pub struct ConverseTokensRequest {
+    messages: Option<Vec<Message>> = "messages",
+    system: Option<Vec<SystemContentBlock>> = "system",
+    tool_config: Option<ToolConfiguration> = "toolConfig",
+    additional_model_request_fields: Option<Json> = "additionalModelRequestFields",
+} }
+
 structure! { #[derive(Default)] pub struct ConverseTrace {
     guardrail: Option<GuardrailTraceAssessment> = "guardrail",
     prompt_router: Option<PromptRouterTrace> = "promptRouter",
+} }
+
+union! { pub enum CountTokensInput {
+    InvokeModel(InvokeModelTokensRequest) = "invokeModel",
+    Converse(ConverseTokensRequest) = "converse",
+} }
+
+structure! { pub struct CountTokensRequest {
+    model_id: String = "modelId",
+    input: CountTokensInput = "input",
+} }
+
+structure! { pub struct CountTokensResponse {
+    input_tokens: i64 = "inputTokens",
 } }
 
 structure! { pub struct DocumentBlock {
@@ -721,6 +742,49 @@ structure! { #[derive(Default)] pub struct InternalServerException {
     message: Option<String> = "message",
 } }
 
+structure! { pub struct InvokeModelRequest {
+    #[secret] body: Option<Bytes> = "body",
+    content_type: Option<String> = "contentType",
+    accept: Option<String> = "accept",
+    model_id: String = "modelId",
+    trace: Option<Trace> = "trace",
+    guardrail_identifier: Option<String> = "guardrailIdentifier",
+    guardrail_version: Option<String> = "guardrailVersion",
+    performance_config_latency: Option<PerformanceConfigLatency> = "performanceConfigLatency",
+    service_tier: Option<ServiceTierType> = "serviceTier",
+    #[secret] request_metadata: Option<String> = "requestMetadata",
+} }
+
+structure! { pub struct InvokeModelResponse {
+    #[secret] body: Bytes = "body",
+    content_type: String = "contentType",
+    performance_config_latency: Option<PerformanceConfigLatency> = "performanceConfigLatency",
+    service_tier: Option<ServiceTierType> = "serviceTier",
+} }
+
+structure! { pub struct InvokeModelTokensRequest {
+    #[secret] body: Bytes = "body",
+} }
+
+structure! { pub struct InvokeModelWithResponseStreamRequest {
+    #[secret] body: Option<Bytes> = "body",
+    content_type: Option<String> = "contentType",
+    accept: Option<String> = "accept",
+    model_id: String = "modelId",
+    trace: Option<Trace> = "trace",
+    guardrail_identifier: Option<String> = "guardrailIdentifier",
+    guardrail_version: Option<String> = "guardrailVersion",
+    performance_config_latency: Option<PerformanceConfigLatency> = "performanceConfigLatency",
+    service_tier: Option<ServiceTierType> = "serviceTier",
+    #[secret] request_metadata: Option<String> = "requestMetadata",
+} }
+
+structure! { pub struct InvokeModelWithResponseStreamResponse {
+    content_type: String = "contentType",
+    performance_config_latency: Option<PerformanceConfigLatency> = "performanceConfigLatency",
+    service_tier: Option<ServiceTierType> = "serviceTier",
+} }
+
 structure! { pub struct JsonSchemaDefinition {
     schema: String = "schema",
     name: Option<String> = "name",
@@ -747,6 +811,10 @@ structure! { #[derive(Default)] pub struct ModelStreamErrorException {
     original_message: Option<String> = "originalMessage",
 } }
 
+structure! { #[derive(Default)] pub struct ModelTimeoutException {
+    message: Option<String> = "message",
+} }
+
 structure! { #[derive(Default)] pub struct OutputConfig {
     text_format: Option<OutputFormat> = "textFormat",
     effort: Option<String> = "effort",
@@ -763,6 +831,10 @@ union! { pub enum OutputFormatStructure {
 
 enumeration! { pub enum OutputFormatType {
     JsonSchema = "json_schema",
+} }
+
+structure! { #[derive(Default)] pub struct PayloadPart {
+    #[secret] bytes: Option<Bytes> = "bytes",
 } }
 
 enumeration! { pub enum PerformanceConfigLatency {
@@ -796,6 +868,16 @@ union! { pub enum ReasoningContentBlockDelta {
 structure! { pub struct ReasoningTextBlock {
     text: String = "text",
     signature: Option<String> = "signature",
+} }
+
+union! { pub enum ResponseStream {
+    #[secret] Chunk(PayloadPart) = "chunk",
+    InternalServerException(InternalServerException) = "internalServerException",
+    ModelStreamErrorException(ModelStreamErrorException) = "modelStreamErrorException",
+    ValidationException(ValidationException) = "validationException",
+    ThrottlingException(ThrottlingException) = "throttlingException",
+    ModelTimeoutException(ModelTimeoutException) = "modelTimeoutException",
+    ServiceUnavailableException(ServiceUnavailableException) = "serviceUnavailableException",
 } }
 
 structure! { pub struct S3Location {
@@ -967,6 +1049,12 @@ structure! { pub struct ToolUseBlockStart {
 
 enumeration! { pub enum ToolUseType {
     ServerToolUse = "server_tool_use",
+} }
+
+enumeration! { pub enum Trace {
+    Enabled = "ENABLED",
+    Disabled = "DISABLED",
+    EnabledFull = "ENABLED_FULL",
 } }
 
 structure! { #[derive(Default)] pub struct ValidationException {

@@ -1,0 +1,10 @@
+//! Bounds of Bedrock's control plane, each with its source.
+
+/// Tags of a resource. AWS: 50 (Bedrock user guide, "Tag Amazon Bedrock resources").
+pub(super) const TAGS: usize = 50;
+
+/// Application inference profiles of an account in a region. AWS: 1,000 (service quotas).
+pub(super) const PROFILES: usize = 1000;
+
+/// Custom prompt routers of an account in a region. AWS: 500 (service quotas).
+pub(super) const ROUTERS: usize = 500;
