@@ -61,6 +61,10 @@ provider = "test"
 deployments = "bucket"
 gone = "not-there"
 
+# All cases share the providers, which some let fail.
+[rates.breaker]
+failure_share = 1.0
+
 # All cases share these: tools that some let fail or go round must not be left alone by others' breakers.
 [tools]
 "{READ}" = {{ effect = "read", breaker = {{ failure_share = 1.0, loop_calls = 1000000 }} }}

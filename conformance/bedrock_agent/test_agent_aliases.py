@@ -149,14 +149,6 @@ def test_an_alias_leads_to_a_version_that_exists(cp, prepared):
                               routingConfiguration=[{"agentVersion": "9"}])
 
 
-def test_provisioned_throughput_is_refused_by_name(cp, prepared):
-    prepared.alias()
-    with refused("ValidationException", "provisionedThroughput"):
-        cp.create_agent_alias(
-            agentId=prepared.id, agentAliasName="x",
-            routingConfiguration=[{"agentVersion": "1", "provisionedThroughput": "much"}])
-
-
 def test_a_deleted_alias_is_gone(cp, prepared):
     alias = prepared.alias()
     answer = cp.delete_agent_alias(agentId=prepared.id, agentAliasId=alias)

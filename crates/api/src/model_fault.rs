@@ -74,7 +74,7 @@ fn with_status(fault: Fault, status: Option<u16>) -> Fault {
 }
 
 fn fault(code: &'static str, status: u16, error: ModelError) -> Fault {
-    let fault = Fault::new(code, status, error.message);
+    let fault = Fault::new(code, status, error.message).after(error.retry_after);
     match error.cause {
         Some(cause) => fault.because(cause),
         None => fault,

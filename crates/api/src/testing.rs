@@ -87,6 +87,7 @@ pub(crate) async fn cx_of(models: Models) -> Cx {
         turn: craton_core::agent::limits::Limits::default(),
         limits: engine::limits::Limits::default(),
         sessions: engine::limits::SESSIONS,
+        gateway: engine::model::Config::default(),
     });
     let caller = Caller {
         account: "123456789012".to_owned(),

@@ -36,6 +36,12 @@ pub(crate) struct Config {
     /// What is set for tools: function name or ARN, with `:TOOL` for one of its tools, to a policy.
     pub(crate) tools: BTreeMap<String, ToolPolicy>,
     pub(crate) limits: Limits,
+    /// Which models are asked for what; without it the model that is named.
+    pub(crate) routing: Option<craton_core::route::Table>,
+    /// How many calls go to models.
+    pub(crate) rates: engine::model::config::Rates,
+    /// Answers that are kept for equal calls.
+    pub(crate) cache: engine::model::config::Cache,
     /// What of a conversation sessions keep, unless an agent's tags say otherwise.
     pub(crate) sessions: Retention,
     #[serde(skip)]
@@ -72,6 +78,7 @@ impl Config {
         config.limits.engine.check()?;
         config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
+        config.gateway().check()?;
         config.hooks()?;
         check_tools(&config.tools)?;
         Ok(config)
@@ -96,6 +103,11 @@ impl Config {
             rules_by_default: dev,
             base_dir: self.base_dir.clone(),
         }
+    }
+
+    pub(crate) fn gateway(&self) -> engine::model::Config {
+        let (routing, rates, cache) = (self.routing.clone(), self.rates.clone(), self.cache);
+        engine::model::Config { routing, rates, cache }
     }
 
     /// Whom tools may reach at addresses that this file names: just these, wherever they stand.
@@ -233,6 +245,16 @@ mod tests {
         "[limits.engine]\n",
         "[[keys]]\n",
         "[[models]]\n",
+        "[routing]\n",
+        "[routing.classes]\n",
+        "[routing.steps]\n",
+        "[[routing.split]]\n",
+        "[rates]\n",
+        "[rates.tenant]\n",
+        "[rates.provisioned.x]\n",
+        "[rates.retry]\n",
+        "[rates.breaker]\n",
+        "[cache]\n",
         "[providers.x]\nkind = \"openai\"\n",
         "[providers.x]\nkind = \"openai\"\n[providers.x.differs]\n",
         "[providers.x]\nkind = \"responses\"\n",

@@ -123,7 +123,9 @@ fn take_up(run: &mut Run, inner: &Arc<Inner>, flights: &mut Flights) -> Vec<(Pat
     if intents(&run.pending).is_empty() {
         run.turn.walk(&mut |path, turn| {
             let step = turn.steps;
-            let asked = turn.asking.map(|purpose| Intent::AskModel(Ask::new(purpose, step)));
+            let asked = turn.asking.map(|purpose| {
+                Intent::AskModel(Ask { route: turn.route.clone(), ..Ask::new(purpose, step) })
+            });
             let parsed = turn.stages.parsing.clone().map(Intent::Parse);
             again.extend(asked.or(parsed).map(|intent| (path.to_vec(), intent)));
         });
@@ -152,14 +154,14 @@ fn perform(inner: &Arc<Inner>, run: &Run, path: Path, intent: Intent, flights: &
     let Some(place) = run.place(&path) else { return };
     let inner = inner.clone();
     match intent {
-        Intent::AskModel(Ask { purpose, step, .. }) => {
-            let call = call::model_call(place.turn, place.agent, purpose);
+        Intent::AskModel(ask) => {
+            let call = call::model_call(place.turn, place.agent, ask.purpose);
             if call.stream {
                 run.live.listen_to(run.counted.asked, run.epoch);
             }
             let live = call.stream.then(|| run.live.clone());
-            let asking = run.asking(place, purpose, call);
-            let ask = ModelCall { step, live, asking };
+            let asking = run.asking(place, &ask, call);
+            let ask = ModelCall { step: ask.step, live, asking };
             flights.begin(path, async move { perform::ask_model(&inner, ask).await });
         }
         Intent::Parse(parse) => {

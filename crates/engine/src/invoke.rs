@@ -390,5 +390,6 @@ fn accepted(request: &TurnRequest, provider: &str, input_text: String) -> Event 
         recall: request.recall.clone(),
         stream: request.stream,
         trace: request.trace,
+        provisioned: request.provisioned.clone(),
     }))
 }

@@ -72,6 +72,8 @@ pub struct Parts {
     pub limits: Limits,
     /// What of a conversation sessions keep, where an agent says nothing else.
     pub sessions: Retention,
+    /// What is set for calls of models.
+    pub gateway: model::Config,
 }
 
 /// A handle; clones share one engine.
@@ -81,6 +83,7 @@ pub struct Engine(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) models: llm::Models,
+    pub(crate) gateway: model::Gateway,
     pub(crate) tools: SharedTools,
     pub(crate) buckets: exec::Buckets,
     pub(crate) clock: Arc<dyn Clock>,
@@ -127,6 +130,7 @@ impl Engine {
         let owner = parts.ids.fresh();
         Engine(Arc::new(Inner {
             store: parts.store,
+            gateway: model::Gateway::open(parts.gateway, &parts.models),
             models: parts.models,
             tools: parts.tools,
             buckets: parts.buckets,
@@ -177,6 +181,11 @@ impl Engine {
     /// The breakers of an account's tools, as this process has them.
     pub fn breakers(&self, tenant: &store::Tenant) -> Vec<tool::BreakerView> {
         self.0.desk.views(tenant, self.now())
+    }
+
+    /// The breakers of all providers of models, as this process has them.
+    pub fn provider_breakers(&self) -> Vec<model::ProviderView> {
+        self.0.gateway.doors.views(self.now())
     }
 
     pub fn fresh_id(&self) -> String {

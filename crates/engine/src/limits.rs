@@ -85,3 +85,7 @@ impl Limits {
         Ok(())
     }
 }
+
+/// Tenants, agents and users whose calls of models are counted at once (ours; beyond it a further one is
+/// let through uncounted).
+pub(crate) const KNOWN_PAYERS: usize = 10_000;

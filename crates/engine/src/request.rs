@@ -44,6 +44,8 @@ pub struct TurnRequest {
     /// The answer's text goes out while the model makes it.
     pub stream: bool,
     pub trace: bool,
+    /// The provisioned throughput of the alias.
+    pub provisioned: Option<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use craton_core::agent::config::Executor;
-use craton_core::agent::event::{Event, Intent, Purpose, Refusal};
+use craton_core::agent::event::{Ask, Event, Intent, Refusal};
 use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::Tool;
 use craton_core::agent::turn::{self, Agent, Facts};
 use craton_core::policy::ToolPolicy;
+use craton_core::route::{DATA_CLASS, Known, RESTRICTED};
 use store::{Batch, StoreError, Tenant};
 use wire::converse::Call;
 
@@ -16,6 +17,7 @@ use crate::Inner;
 use crate::journal::{self, Stamped};
 use crate::ledger::{self, LedgerRow};
 use crate::live::{Activation, Out};
+use crate::model::route::with_known;
 use crate::model::{Asking, Payer};
 use crate::record::{RunRecord, RunStatus};
 use crate::tool::ToolKey;
@@ -71,6 +73,9 @@ fn asks_a_model(event: &Event) -> bool {
     }
 }
 
+/// The session attribute that names the end user, for limits.
+const USER: &str = "craton:user";
+
 /// Where in a tree of turns something happens: the tool uses that lead to a nested turn, none for
 /// the run's own.
 pub(crate) type Path = Vec<String>;
@@ -116,16 +121,20 @@ impl Run {
                 let resolved = inner.models.resolve(model);
                 resolved.map(|resolved| resolved.provider_name).unwrap_or_default()
             };
-            let facts = Facts {
-                agent: &self.agent,
-                limits: &inner.turn,
-                fresh_id: &fresh_id,
-                policy: &policy,
-                window: inner.models.any_window().then_some(&window),
-                provider: &provider,
-                now: inner.clock.now(),
+            let route = |known: Known<'_>| {
+                let facts = Facts {
+                    agent: &self.agent,
+                    limits: &inner.turn,
+                    fresh_id: &fresh_id,
+                    policy: &policy,
+                    window: inner.models.any_window().then_some(&window),
+                    provider: &provider,
+                    route: Some(known),
+                    now: inner.clock.now(),
+                };
+                turn::decide(&self.turn, &facts)
             };
-            let events = turn::decide(&self.turn, &facts);
+            let events = with_known(inner, self.is_restricted(), route);
             if events.is_empty() {
                 return;
             }
@@ -251,14 +260,27 @@ impl Run {
     }
 
     /// A call of a model on the run's account.
-    pub(crate) fn asking(&self, place: Place<'_>, purpose: Purpose, call: Call) -> Asking {
+    pub(crate) fn asking(&self, place: Place<'_>, ask: &Ask, mut call: Call) -> Asking {
+        let user = place.turn.session_attributes.get(USER).cloned();
+        let accepted = self.turn.accepted.as_ref();
         let payer = Payer {
             run: Some(self.id.clone()),
             session: Some(self.session_key()),
             agent: Some(place.agent.config.agent_id.clone()),
-            user: None,
+            user,
+            provisioned: accepted.and_then(|accepted| accepted.provisioned.clone()),
         };
-        Asking { tenant: self.tenant.clone(), kind: purpose.kind(), payer, call, route: None }
+        let wishes = turn::wishes(place.turn, &place.agent.config);
+        if wishes.restricted || self.is_restricted() {
+            call.options.metadata.insert(DATA_CLASS.to_owned(), RESTRICTED.to_owned());
+        }
+        let (tenant, kind, route) = (self.tenant.clone(), ask.purpose.kind(), ask.route.clone());
+        Asking { tenant, kind, payer, call, route }
+    }
+
+    /// Whether the data of the whole tree is for local models only.
+    fn is_restricted(&self) -> bool {
+        self.agent.restricted || turn::wishes(&self.turn, &self.agent.config).restricted
     }
 
     /// The turn at a path; `None` where there is none any more.

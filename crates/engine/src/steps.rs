@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::event::{
-    self, Ask, Conduct, Delegated, Event, HandBackState, Intent, ModelSaid, Outcome, Parked, Parse,
-    Parsed, Purpose, Resumed, ToolReturned,
+    self, Ask, Conduct, Delegated, Event, HandBackState, Intent, ModelConduct, ModelSaid, Outcome,
+    Parked, Parse, Parsed, Purpose, Resumed, ToolReturned,
 };
 use craton_core::agent::state::{self, End, Turn};
 use craton_core::agent::tool::Effect;
 use craton_core::agent::turn::Agent;
 use craton_core::agent::{call, digest};
+use craton_core::route::Route;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use wire::converse::Usage;
@@ -52,6 +53,12 @@ pub struct Step {
     /// What was ruled on the way to a tool's outcome, where it was more than one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conduct: Option<Conduct>,
+    /// Why this model was asked, where that was decided by a route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Route>>,
+    /// What was ruled on the way to a model's reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_conduct: Option<ModelConduct>,
     /// Who answered, and under which name of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -154,9 +161,7 @@ impl Level {
     /// `turn` is this level's as it stands after the event.
     fn take(&mut self, moment: Moment, event: &Event, turn: &Turn, agent: Option<&Agent>) {
         match event {
-            Event::Asked(Intent::AskModel(Ask { purpose, .. })) => {
-                self.ask(moment, *purpose, turn, agent);
-            }
+            Event::Asked(Intent::AskModel(ask)) => self.ask(moment, ask, turn, agent),
             Event::Asked(Intent::Call(call)) => {
                 let mut step = Step::new(moment, Kind::Tool, &call.tool, Some(call.input.clone()));
                 let key = call.key.clone();
@@ -223,11 +228,13 @@ impl Level {
         }
     }
 
-    fn ask(&mut self, moment: Moment, purpose: Purpose, turn: &Turn, agent: Option<&Agent>) {
+    fn ask(&mut self, moment: Moment, ask: &Ask, turn: &Turn, agent: Option<&Agent>) {
+        let purpose = ask.purpose;
         let call = agent.map(|agent| call::model_call(turn, agent, purpose));
         let model = call.as_ref().map_or("", |call| call.model.as_str());
         let mut step = Step::new(moment, Kind::Model, model, None);
         step.purpose = Some(purpose);
+        step.route.clone_from(&ask.route);
         step.prompt = call.as_ref().map(digest::shown);
         step.digest = call.as_ref().map(|call| Digest {
             verdict: Verdict::Unknown,
@@ -247,6 +254,7 @@ impl Level {
         step.provider = Some(said.provider.clone());
         step.model = Some(said.model.clone());
         step.usage = Some(said.reply.usage);
+        step.model_conduct = Some(said.conduct.clone()).filter(ModelConduct::is_worth_telling);
         if let Some(digest) = &mut step.digest {
             digest.compare(said.prompt_digest.as_deref());
         }
@@ -361,6 +369,8 @@ impl Step {
             outcome: None,
             output: None,
             conduct: None,
+            route: None,
+            model_conduct: None,
             provider: None,
             model: None,
             usage: None,

@@ -3,7 +3,7 @@
 
 use api::Reply;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use tokio::sync::watch;
 use wire::encode::{self, Encoded};
@@ -30,7 +30,12 @@ impl Place {
 
     pub(crate) fn fault(self, fault: &Fault, request_id: &str) -> Response<Body> {
         log_fault(request_id, fault);
-        whole(encode::fault(self.service, self.operation, fault, request_id))
+        let mut response = whole(encode::fault(self.service, self.operation, fault, request_id));
+        if let Some(wait) = fault.retry_after() {
+            let seconds = u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

@@ -40,7 +40,7 @@ pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, RULES_MODEL, is_embedded
 pub use gemini::Config as GeminiConfig;
 pub use models::{
     Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved,
-    bare_id,
+    bare_id, matches,
 };
 pub use openai::{
     Config as OpenAiConfig, Differs as OpenAiDiffers, MaxTokensField, Name as DialectName,

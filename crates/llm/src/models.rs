@@ -162,6 +162,27 @@ pub struct ModelRule {
     /// How many tokens the model reads. An agent leaves out what does not fit before it asks.
     #[serde(default)]
     pub context_tokens: Option<u32>,
+    /// `large`, `medium`, `small` or `cheapest`, for routing.
+    #[serde(default)]
+    pub class: Option<String>,
+    /// Model ids that are asked in this order when this model does not answer.
+    #[serde(default)]
+    pub fallback: Vec<String>,
+    /// After so long without the beginning of an answer the same is asked a second time; the first
+    /// answer counts.
+    #[serde(default)]
+    pub hedge_after_ms: Option<u64>,
+    /// `false` at a local provider: this model of it is not.
+    #[serde(default)]
+    pub local: Option<bool>,
+    /// Calls under way at once.
+    #[serde(default)]
+    pub concurrency: Option<u32>,
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// Input and output together.
+    #[serde(default)]
+    pub tokens_per_minute: Option<u64>,
 }
 
 fn asked_for() -> String {
@@ -180,7 +201,7 @@ pub struct Models(Arc<Map>);
 struct Map {
     providers: BTreeMap<String, Arc<dyn Provider>>,
     commons: BTreeMap<String, Common>,
-    rules: Vec<ModelRule>,
+    rules: Vec<Arc<ModelRule>>,
     rules_by_default: bool,
     /// A configured provider's name, for the line that an unmapped id's error shows.
     example: Option<String>,
@@ -210,8 +231,10 @@ impl Models {
         }
         for rule in &config.models {
             known(rule, &providers)?;
+            sound(rule, &commons)?;
         }
-        let map = Map { providers, commons, rules: config.models, rules_by_default, example };
+        let rules = config.models.into_iter().map(Arc::new).collect();
+        let map = Map { providers, commons, rules, rules_by_default, example };
         Ok(Models(Arc::new(map)))
     }
 
@@ -224,14 +247,30 @@ impl Models {
             model: asked_for(),
             request_fields: serde_json::Map::new(),
             context_tokens: None,
+            class: None,
+            fallback: Vec::new(),
+            hedge_after_ms: None,
+            local: None,
+            concurrency: None,
+            requests_per_minute: None,
+            tokens_per_minute: None,
         };
-        Models(Arc::new(Map {
-            providers: BTreeMap::from([(name, provider)]),
-            commons: BTreeMap::new(),
-            rules: vec![rule],
-            rules_by_default: false,
-            example: None,
-        }))
+        Models::of([(name, Common::default(), provider)], vec![rule])
+    }
+
+    /// A map of these providers and rules.
+    pub fn of(
+        all: impl IntoIterator<Item = (String, Common, Arc<dyn Provider>)>,
+        rules: Vec<ModelRule>,
+    ) -> Models {
+        let (mut providers, mut commons) = (BTreeMap::new(), BTreeMap::new());
+        for (name, common, provider) in all {
+            commons.insert(name.clone(), common);
+            providers.insert(name, provider);
+        }
+        let rules = rules.into_iter().map(Arc::new).collect();
+        let (rules_by_default, example) = (false, None);
+        Models(Arc::new(Map { providers, commons, rules, rules_by_default, example }))
     }
 
     /// Who answers for `model_id`: a Bedrock model id, ARN or inference profile.
@@ -239,16 +278,18 @@ impl Models {
         let names = names(model_id);
         // A pattern for everything means no model of Craton's own, which must be asked for by name.
         let own = names.iter().any(|name| name.starts_with(OWN));
-        let mut rules = self.0.rules.iter().filter(|rule| !own || rule.pattern.starts_with(OWN));
-        let rule = rules.find(|rule| {
-            names.iter().any(|name| matches(rule.pattern.as_bytes(), name.as_bytes()))
+        let allowed = |rule: &ModelRule| !own || rule.pattern.starts_with(OWN);
+        let found = self.0.rules.iter().enumerate().find(|(_, rule)| {
+            let fits = |name: &&str| matches(rule.pattern.as_bytes(), name.as_bytes());
+            allowed(rule) && names.iter().any(fits)
         });
-        match rule {
-            Some(rule) => {
+        match found {
+            Some((at, rule)) => {
                 let model = rule.model.replace("{id}", model_id);
                 let found = self.resolved(&rule.provider, model)?;
-                let request_fields = rule.request_fields.clone();
-                Ok(Resolved { request_fields, context_tokens: rule.context_tokens, ..found })
+                let local = found.local && rule.local.unwrap_or(true);
+                let context_tokens = rule.context_tokens;
+                Ok(Resolved { rule: Some((at, rule.clone())), context_tokens, local, ..found })
             }
             None => match names.iter().find(|name| name.starts_with(CLUMSY_MODEL)) {
                 Some(name) => self.resolved(CLUMSY, clumsy_model(name)?),
@@ -272,6 +313,16 @@ impl Models {
         self.0.commons.get(provider).cloned().unwrap_or_else(own)
     }
 
+    /// The ids that routing knows by their class, in the order of the map.
+    pub fn classes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let rules = self.0.rules.iter();
+        rules.filter_map(|rule| Some((rule.class.as_deref()?, rule.pattern.as_str())))
+    }
+
+    pub fn rules(&self) -> &[Arc<ModelRule>] {
+        &self.0.rules
+    }
+
     /// Whether any rule says how much its model reads.
     pub fn any_window(&self) -> bool {
         self.0.rules.iter().any(|rule| rule.context_tokens.is_some())
@@ -287,8 +338,9 @@ impl Models {
             Some(provider) => Ok(Resolved {
                 provider: Arc::clone(provider),
                 provider_name: shown(provider.as_ref(), name),
+                local: self.common(name).local,
                 model,
-                request_fields: serde_json::Map::new(),
+                rule: None,
                 context_tokens: None,
             }),
             None => Err(self.not_mapped(&model)),
@@ -346,7 +398,10 @@ pub struct Resolved {
     pub provider: Arc<dyn Provider>,
     pub provider_name: String,
     pub model: String,
-    request_fields: serde_json::Map<String, Json>,
+    /// What matched the id, with its place in the map; nothing for an embedded model.
+    pub rule: Option<(usize, Arc<ModelRule>)>,
+    /// Whether what is asked of it stays on the operator's own machines.
+    pub local: bool,
     /// How many tokens the model reads, if its rule says so.
     pub context_tokens: Option<u32>,
 }
@@ -356,8 +411,9 @@ impl Resolved {
     /// as it has the map's native fields that it does not set itself.
     pub async fn converse(&self, call: &mut Call) -> Result<Deltas, ModelError> {
         call.model.clone_from(&self.model);
-        if !self.request_fields.is_empty() {
-            call.additional = beneath(&self.request_fields, &call.additional);
+        let fields = self.rule.as_ref().map(|(_, rule)| &rule.request_fields);
+        if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
+            call.additional = beneath(fields, &call.additional);
         }
         self.provider.converse(call).await
     }
@@ -420,6 +476,38 @@ fn known(
     )))
 }
 
+/// What of a rule could never act as it reads.
+fn sound(rule: &ModelRule, commons: &BTreeMap<String, Common>) -> Result<(), ConfigError> {
+    let at = |why: String| ConfigError(format!("[[models]] match = {:?}: {why}", rule.pattern));
+    if let Some(class) = &rule.class {
+        if !CLASSES.contains(&class.as_str()) {
+            return Err(at(format!("class is {class:?}; it is one of {}", CLASSES.join(", "))));
+        }
+        if rule.pattern.contains(['*', '?']) {
+            let why = "a class needs the id of one model; put the id in match, without * and ?";
+            return Err(at(why.to_owned()));
+        }
+    }
+    let embedded = is_embedded(&rule.provider);
+    let local = commons.get(&rule.provider).map_or(embedded, |common| common.local);
+    if rule.local == Some(true) && !local {
+        let provider = &rule.provider;
+        return Err(at(format!("local is true, and [providers.{provider}] is not; set it there")));
+    }
+    let zero = [
+        ("concurrency", rule.concurrency == Some(0)),
+        ("requests_per_minute", rule.requests_per_minute == Some(0)),
+        ("tokens_per_minute", rule.tokens_per_minute == Some(0)),
+    ];
+    match zero.into_iter().find(|(_, zero)| *zero) {
+        Some((key, _)) => Err(at(format!("{key} is 0; set 1 or more, or leave it out"))),
+        None => Ok(()),
+    }
+}
+
+/// The classes that a model may be of.
+const CLASSES: [&str; 4] = ["large", "medium", "small", "cheapest"];
+
 /// What the ids of embedded models begin with.
 const OWN: &str = "craton.";
 
@@ -448,7 +536,7 @@ pub fn bare_id(id: &str) -> &str {
 
 /// `*` is any text, `?` one byte. On a mismatch the last star takes one byte more, so the time is
 /// bounded by the product of the lengths.
-pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use crate::value::{Map, Value};
 
@@ -17,6 +18,7 @@ struct Inner {
     status: u16,
     message: String,
     members: Map,
+    retry_after: Option<Duration>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -28,7 +30,14 @@ impl Fault {
         message: impl Into<String>,
     ) -> Self {
         let (code, message) = (code.into(), message.into());
-        Fault(Box::new(Inner { code, status, message, members: Map::new(), cause: None }))
+        Fault(Box::new(Inner {
+            code,
+            status,
+            message,
+            members: Map::new(),
+            retry_after: None,
+            cause: None,
+        }))
     }
 
     pub fn validation(message: impl Into<String>) -> Self {
@@ -78,6 +87,16 @@ impl Fault {
     pub fn with(mut self, member: &str, value: Value) -> Self {
         self.0.members.insert(member.to_owned(), value);
         self
+    }
+
+    /// Says when another attempt may do better, which goes out as the header `retry-after`.
+    pub fn after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     pub fn code(&self) -> &str {

@@ -73,7 +73,8 @@ pub(super) async fn hold(cx: &Cx, id: &str, wanted: bool) -> Result<Json, Fault>
 
 /// As the process that is asked has them.
 pub(super) fn breakers(cx: &Cx) -> Result<Json, Fault> {
-    Ok(json!({ "breakers": cx.engine.breakers(&tenant(cx)) }))
+    let (tools, providers) = (cx.engine.breakers(&tenant(cx)), cx.engine.provider_breakers());
+    Ok(json!({ "breakers": tools, "providers": providers }))
 }
 
 pub(super) fn totals(cx: &Cx) -> Result<Json, Fault> {

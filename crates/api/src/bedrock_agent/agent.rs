@@ -98,6 +98,7 @@ fn test_alias(agent_id: &str, now: i64) -> AgentAlias {
         description: Some("Test Alias for Agent".to_owned()),
         version: DRAFT.to_owned(),
         config: None,
+        provisioned: None,
         paused: false,
         history: vec![Episode { version: DRAFT.to_owned(), began_at: now, ended_at: None }],
         created_at: now,

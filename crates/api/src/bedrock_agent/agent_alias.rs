@@ -18,7 +18,7 @@ use super::document::{
 use super::limits::{ALIASES, HISTORY, VERSIONS};
 use super::page::Page;
 use super::write::{self, Once, Stop, retry};
-use super::{agent_collaborator, feature, prepare, tag};
+use super::{agent_collaborator, prepare, tag};
 use crate::cx::Cx;
 
 type Routing = Option<Vec<AgentAliasRoutingConfigurationListItem>>;
@@ -64,6 +64,7 @@ async fn try_create(
         history: vec![Episode { version: version.clone(), began_at: now, ended_at: None }],
         version,
         config: Some(config),
+        provisioned: provisioned(&input.routing_configuration),
         paused: false,
         created_at: now,
         updated_at: now,
@@ -111,6 +112,9 @@ async fn try_update(
         // (awslabs/generative-ai-cdk-constructs pull request 1116).
         let route = routed(cx, &mut agent.value, route, &mut edits, "Update").await?;
         alias.lead(route, cx.engine.now());
+    }
+    if input.routing_configuration.is_some() {
+        alias.provisioned = provisioned(&input.routing_configuration);
     }
     alias.paused = paused.unwrap_or(alias.paused);
     if alias.name != input.agent_alias_name {
@@ -169,7 +173,6 @@ struct Route {
 /// The version that a request routes to, by number.
 fn asked_route(routing: &Routing) -> Result<Option<u32>, Fault> {
     let Some(route) = routing.as_ref().and_then(|routes| routes.first()) else { return Ok(None) };
-    feature::check_route(route)?;
     match route.agent_version.as_deref() {
         None => Ok(None),
         // AWS: a route to the draft is refused (hashicorp/terraform-provider-awscc pull request
@@ -180,6 +183,13 @@ fn asked_route(routing: &Routing) -> Result<Option<u32>, Fault> {
         ))),
         Some(number) => Ok(Some(number.parse().unwrap_or(0))),
     }
+}
+
+/// The provisioned throughput that a request names. Which places it stands for is the operator's to say
+/// (`[rates.provisioned]`).
+fn provisioned(routing: &Routing) -> Option<String> {
+    let route = routing.as_ref()?.first()?;
+    route.provisioned_throughput.clone().filter(|arn| !arn.is_empty())
 }
 
 /// The version to lead to: the one that was asked for, or a new one.
@@ -304,10 +314,13 @@ pub(crate) fn arn_of(cx: &Cx, agent: &str, id: &str) -> String {
     format!("arn:aws:bedrock:{region}:{account}:agent-alias/{agent}/{id}")
 }
 
-fn shown_route(version: &str) -> Vec<AgentAliasRoutingConfigurationListItem> {
+fn shown_route(
+    version: &str,
+    provisioned: Option<&String>,
+) -> Vec<AgentAliasRoutingConfigurationListItem> {
     vec![AgentAliasRoutingConfigurationListItem {
         agent_version: Some(version.to_owned()),
-        provisioned_throughput: None,
+        provisioned_throughput: provisioned.cloned(),
     }]
 }
 
@@ -324,7 +337,7 @@ fn summary(alias: &AgentAlias) -> AgentAliasSummary {
         agent_alias_id: alias.alias_id.clone(),
         agent_alias_name: alias.name.clone(),
         description: alias.description.clone(),
-        routing_configuration: Some(shown_route(&alias.version)),
+        routing_configuration: Some(shown_route(&alias.version, alias.provisioned.as_ref())),
         agent_alias_status: AgentAliasStatus::Prepared,
         created_at: Timestamp(alias.created_at),
         updated_at: Timestamp(alias.updated_at),
@@ -334,7 +347,7 @@ fn summary(alias: &AgentAlias) -> AgentAliasSummary {
 
 fn shown(cx: &Cx, alias: &AgentAlias, status: AgentAliasStatus) -> wire_types::AgentAlias {
     let event = |episode: &Episode| AgentAliasHistoryEvent {
-        routing_configuration: Some(shown_route(&episode.version)),
+        routing_configuration: Some(shown_route(&episode.version, None)),
         start_date: Some(Timestamp(episode.began_at)),
         end_date: episode.ended_at.map(Timestamp),
     };
@@ -345,7 +358,7 @@ fn shown(cx: &Cx, alias: &AgentAlias, status: AgentAliasStatus) -> wire_types::A
         agent_alias_arn: arn(cx, alias),
         client_token: alias.client_token.clone(),
         description: alias.description.clone(),
-        routing_configuration: shown_route(&alias.version),
+        routing_configuration: shown_route(&alias.version, alias.provisioned.as_ref()),
         created_at: Timestamp(alias.created_at),
         updated_at: Timestamp(alias.updated_at),
         agent_alias_history_events: Some(alias.history.iter().map(event).collect()),

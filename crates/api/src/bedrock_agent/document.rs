@@ -155,6 +155,9 @@ pub(crate) struct AgentAlias {
     /// document. None while the draft was never prepared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) config: Option<String>,
+    /// `routingConfiguration.provisionedThroughput`: whose places its calls of models take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provisioned: Option<String>,
     /// A paused alias refuses invocations.
     #[serde(default)]
     pub(crate) paused: bool,

@@ -4,8 +4,8 @@
 //! with the field and the feature by name.
 
 use wire::bedrock_agent::types::{
-    AgentAliasRoutingConfigurationListItem, CreateAgentRequest, CustomOrchestration,
-    GuardrailConfiguration, OrchestrationType, UpdateAgentRequest,
+    CreateAgentRequest, CustomOrchestration, GuardrailConfiguration, OrchestrationType,
+    UpdateAgentRequest,
 };
 use wire::fault::Fault;
 
@@ -64,16 +64,6 @@ impl Asked<'_> {
             return Err(refused("customerEncryptionKeyArn", key, feature));
         }
         Ok(())
-    }
-}
-
-pub(crate) fn check_route(route: &AgentAliasRoutingConfigurationListItem) -> Result<(), Fault> {
-    match route.provisioned_throughput.as_deref().filter(|model| !model.is_empty()) {
-        Some(model) => {
-            let field = "routingConfiguration.provisionedThroughput";
-            Err(refused(field, model, "routing to provisioned throughput"))
-        }
-        None => Ok(()),
     }
 }
 

@@ -24,4 +24,5 @@ mod retention;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
+mod wish;
 mod write;

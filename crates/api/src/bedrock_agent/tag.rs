@@ -14,8 +14,8 @@ use wire::fault::Fault;
 use super::document::{self, Agent, AgentAlias, Tags, Versioned, missing};
 use super::limits::TAGS;
 use super::prompt::record::{self, Prompt, PromptVersion, Reference};
-use super::retention;
 use super::write::{self, Stop, retry};
+use super::{retention, wish};
 use crate::cx::Cx;
 
 pub(crate) async fn list(
@@ -133,12 +133,14 @@ pub(crate) fn check(tags: &Tags) -> Result<(), Fault> {
         let message = format!("{} tags are more than the {TAGS} a resource may have", tags.len());
         return Err(Fault::quota(message));
     }
-    retention::of(tags).map(|_| ())
+    retention::of(tags)?;
+    wish::of(tags).map(|_| ())
 }
 
 /// For what has no settings of its own, such as aliases: each would be kept and never act.
 pub(crate) fn check_without_settings(tags: &Tags, what: &str) -> Result<(), Fault> {
-    if let Some(key) = tags.keys().find(|key| key.starts_with(retention::PREFIX)) {
+    let kept = tags.keys().find(|key| key.starts_with(retention::PREFIX));
+    if let Some(key) = kept.or_else(|| wish::any(tags)) {
         let message = format!("tag {key} is a setting of agents and not of {what}; tag the agent");
         return Err(Fault::validation(message));
     }

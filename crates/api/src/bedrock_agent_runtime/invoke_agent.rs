@@ -28,7 +28,7 @@ pub(crate) async fn begin(cx: &Cx, input: InvokeAgentRequest) -> Result<Hearing,
     let attached = given.files.take().unwrap_or_default();
     let state = session_state::read(given)?;
     let asked = asked(input.end_session, input.input_text, state.results)?;
-    let config = config(cx, &input.agent_id, &input.agent_alias_id).await?;
+    let Led { config, provisioned } = led(cx, &input.agent_id, &input.agent_alias_id).await?;
     let files = file::read(cx, attached, &asked).await?;
     let streaming = input.streaming_configurations.unwrap_or_default();
     let request = TurnRequest {
@@ -48,6 +48,7 @@ pub(crate) async fn begin(cx: &Cx, input: InvokeAgentRequest) -> Result<Hearing,
         recall: recall(input.prompt_creation_configurations),
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),
+        provisioned,
     };
     cx.engine.invoke(request).await.map_err(fault)
 }
@@ -114,8 +115,14 @@ pub(super) fn asked(
     }
 }
 
-/// The digest of the configuration that the alias leads to.
-async fn config(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<String, Fault> {
+/// What an alias leads to.
+struct Led {
+    /// The digest of a configuration.
+    config: String,
+    provisioned: Option<String>,
+}
+
+async fn led(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<Led, Fault> {
     let alias = document::alias(cx, agent_id, alias_id).await?.value;
     check_running(&alias)?;
     let config = alias.config.ok_or_else(|| {
@@ -123,7 +130,7 @@ async fn config(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<String, Fault
             "agent {agent_id} has not been prepared yet; call PrepareAgent and try again"
         ))
     })?;
-    team::composed(cx, config).await
+    Ok(Led { config: team::composed(cx, config).await?, provisioned: alias.provisioned })
 }
 
 fn check_running(alias: &AgentAlias) -> Result<(), Fault> {

@@ -44,6 +44,7 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<R
         recall: recall(input.prompt_creation_configurations),
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),
+        provisioned: None,
     };
     let hearing = cx.engine.invoke(request).await.map_err(fault)?;
     Ok(reply(input.session_id, hearing))

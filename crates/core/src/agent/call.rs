@@ -36,7 +36,8 @@ impl Purpose {
         match self {
             Purpose::Plan => StepKind::Planning,
             Purpose::PreProcess | Purpose::Route => StepKind::Judging,
-            Purpose::PostProcess | Purpose::Summarize => StepKind::Summarisation,
+            Purpose::PostProcess => StepKind::Verification,
+            Purpose::Summarize => StepKind::Summarisation,
         }
     }
 }
@@ -47,8 +48,10 @@ pub fn model_call(turn: &Turn, agent: &Agent, purpose: Purpose) -> Call {
     let settings = agent.stage(stage);
     let plans = purpose == Purpose::Plan && agent.runs(stage);
     let Rendered { system, messages } = rendered(turn, agent, purpose);
+    let route = turn.route.as_ref().filter(|_| turn.asking.is_some());
+    let own = || settings.and_then(|s| s.model.as_ref()).unwrap_or(&agent.config.model);
     Call {
-        model: settings.and_then(|s| s.model.clone()).unwrap_or_else(|| agent.config.model.clone()),
+        model: route.map_or_else(own, |route| &route.model).clone(),
         system,
         messages,
         tools: if plans { agent.model_tools.clone() } else { Arc::default() },

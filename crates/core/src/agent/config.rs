@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use wire::converse::Inference;
 
+use crate::route::Wishes;
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentConfig {
@@ -40,6 +42,9 @@ pub struct AgentConfig {
     pub memory: Option<MemoryConfig>,
     #[serde(default, skip_serializing_if = "Retention::is_default")]
     pub retention: Retention,
+    /// What its tags say of the models that are asked.
+    #[serde(default, skip_serializing_if = "Wishes::is_none")]
+    pub wishes: Wishes,
 }
 
 fn is_false(value: &bool) -> bool {

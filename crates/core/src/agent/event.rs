@@ -17,6 +17,8 @@ use crate::budget::Reserved;
 use crate::cost::Money;
 use crate::route::Route;
 
+pub use super::conduct::{ModelConduct, Passed};
+
 pub type Attributes = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,6 +111,9 @@ pub struct Accepted {
     pub stream: bool,
     #[serde(default)]
     pub trace: bool,
+    /// The provisioned throughput of the alias, whose places the calls of models take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned: Option<String>,
 }
 
 /// What a run is for.
@@ -385,37 +390,6 @@ pub struct ModelSaid {
     /// What it cost, by the price file at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
-}
-
-/// How a call of a model was performed: limits, breakers, fallbacks and repeats on its way.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ModelConduct {
-    /// How often a provider was asked; 0 where an earlier answer served, and in old journals.
-    pub attempts: u32,
-    /// Models that were asked in vain before the one that answered, with the reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub passed: Vec<Passed>,
-    /// How long the call waited for room.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub waited_millis: u64,
-    /// The answer of an earlier, equal call.
-    #[serde(skip_serializing_if = "core::ops::Not::not")]
-    pub cached: bool,
-}
-
-impl ModelConduct {
-    fn is_plain(&self) -> bool {
-        *self == ModelConduct::default()
-    }
-}
-
-/// A model of a fallback chain that did not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Passed {
-    pub model: String,
-    pub reason: String,
 }
 
 /// The pieces in which a reply came: block, and bytes of its text, in order.

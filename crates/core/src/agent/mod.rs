@@ -1,6 +1,7 @@
 //! An agent turn as two pure functions over its configuration and its events.
 
 pub mod call;
+mod conduct;
 pub mod config;
 pub mod digest;
 pub mod event;

@@ -28,3 +28,35 @@ impl Pace {
         Some(Duration::from_secs_f64(wait / 1000.0))
     }
 }
+
+/// A bucket that holds one minute's worth and fills evenly. What costs more than it holds is let
+/// through once it is full.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Minute {
+    /// When it is full again, in milliseconds.
+    full: f64,
+}
+
+const MINUTE: f64 = 60_000.0;
+
+impl Minute {
+    /// How long, in milliseconds, until there is so much of the rate's minute.
+    pub fn wait(&self, rate: f64, amount: f64, now: i64) -> f64 {
+        let now = now as f64;
+        let cost = (amount * MINUTE / rate).min(MINUTE);
+        (self.full.max(now) + cost - MINUTE - now).max(0.0)
+    }
+
+    pub fn take(&mut self, rate: f64, amount: f64, now: i64) {
+        self.full = self.full.max(now as f64) + amount * MINUTE / rate;
+    }
+
+    /// What was taken and not used.
+    pub fn give_back(&mut self, rate: f64, amount: f64) {
+        self.full -= amount * MINUTE / rate;
+    }
+
+    pub fn is_full(&self, now: i64) -> bool {
+        self.full <= now as f64
+    }
+}

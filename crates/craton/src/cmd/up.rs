@@ -127,6 +127,10 @@ async fn assemble(
     let client = net::Client::new(net::Config::default());
     let models = llm::Models::open(config.models(dev), client)
         .map_err(|e| format!("the configuration is not valid: {e}"))?;
+    let gateway = config.gateway();
+    gateway
+        .check_models(&models)
+        .map_err(|e| format!("the configuration is not valid: {e} (CR0002)"))?;
     let buckets = config.buckets();
     // All that this file names itself.
     let named = net::Egress::new(config.hooks()?);
@@ -166,6 +170,7 @@ async fn assemble(
         turn: config.limits.turn,
         limits: config.limits.engine,
         sessions: config.sessions,
+        gateway,
     };
     let engine = Engine::start(parts).await.map_err(|e| e.to_string())?;
     Ok((engine, functions, mcp))

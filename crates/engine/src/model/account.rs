@@ -18,6 +18,7 @@ use store::Tenant;
 use wire::converse::{Call, Delta, Usage};
 
 use super::Payer;
+use super::gate::Room;
 use crate::Inner;
 
 /// On whose account, and for which step.
@@ -38,6 +39,9 @@ pub(crate) struct Account {
     pub(crate) provider: String,
     pub(crate) model: String,
     pub(crate) conduct: ModelConduct,
+    /// What it has taken in the name of who pays, and at the model that is asked now.
+    pub(crate) paid: Room,
+    pub(crate) room: Room,
     /// By the engine's clock.
     begun: i64,
     open: bool,
@@ -65,6 +69,7 @@ impl Account {
         inner: &Arc<Inner>,
         bearer: Bearer,
         call: &Call,
+        paid: Room,
     ) -> Result<Account, ModelError> {
         Ok(Account {
             inner: inner.clone(),
@@ -73,12 +78,15 @@ impl Account {
             provider: String::new(),
             model: String::new(),
             conduct: ModelConduct::default(),
+            paid,
+            room: Room::default(),
             begun: inner.clock.now(),
             open: true,
         })
     }
 
-    pub(crate) fn goes_to(&mut self, resolved: &Resolved) {
+    pub(crate) fn goes_to(&mut self, id: &str, resolved: &Resolved) {
+        id.clone_into(&mut self.id);
         self.provider.clone_from(&resolved.provider_name);
         self.model.clone_from(&resolved.model);
     }
@@ -93,11 +101,17 @@ impl Account {
         if !std::mem::take(&mut self.open) {
             return None;
         }
+        let now = self.inner.clock.now();
+        match (ended.how, self.conduct.attempts) {
+            (How::Failed, 0) => self.paid.undo(),
+            _ => self.paid.leave(ended.usage, now),
+        }
+        self.room.leave(ended.usage, now);
         let Account { bearer: Bearer { tenant, kind, payer }, .. } = self;
         tracing::debug!(
             ?tenant, ?kind, ?payer, id = self.id, provider = self.provider, model = self.model,
             how = ?ended.how, usage = ?ended.usage, attempts = self.conduct.attempts,
-            millis = self.inner.clock.now() - self.begun,
+            millis = now - self.begun,
             "a model was asked"
         );
         None

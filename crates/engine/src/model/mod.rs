@@ -5,8 +5,17 @@
 //! back as [`ModelConduct`]; a turn records it with the outcome. Whoever pays is asked before the
 //! first attempt and told once how it ended ([`account`]).
 
+pub mod config;
+
 mod account;
+mod cache;
+mod chain;
+mod doors;
+mod gate;
+mod hedge;
 mod other;
+mod retry;
+pub(crate) mod route;
 mod stored;
 
 use std::sync::Arc;
@@ -14,24 +23,46 @@ use std::time::Duration;
 
 use craton_core::agent::event::ModelConduct;
 use craton_core::cost::Money;
-use craton_core::route::{Route, StepKind};
-use futures_util::StreamExt as _;
-use llm::{Collect, Deltas, ModelError, ModelErrorKind};
+use craton_core::route::{Route, StepKind, Table};
+use futures_util::{StreamExt as _, stream};
+use llm::{Collect, Deltas, ModelError, Models};
 use store::Tenant;
 use wire::converse::{Call, Delta, Reply};
 
 use crate::{Engine, Inner};
 use account::{Account, Bearer, Ended, How};
+use cache::{Answers, Kept};
+use chain::{Bounds, Chain};
+use doors::Doors;
 
+pub use config::Config;
+pub use doors::ProviderView;
 pub use other::{Counted, Embedding};
 pub(crate) use stored::resolve;
 pub use stored::{InferenceProfile, PROFILE, PromptRouter, ROUTER};
-
-/// Attempts of one effect, the first included, and the longest pause before the second.
+/// Attempts of a parser function's call, and the longest pause before the second.
 pub(crate) const ATTEMPTS: u32 = 3;
 const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest that a call waits because a provider asks it to; the client waits as long.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(20);
+
+/// What stands between whoever asks and the models.
+pub(crate) struct Gateway {
+    pub(crate) doors: Doors,
+    /// Whether there is a `[routing]`, and what it says.
+    pub(crate) on: bool,
+    pub(crate) table: Table,
+    answers: Answers,
+}
+
+impl Gateway {
+    pub(crate) fn open(config: Config, models: &Models) -> Gateway {
+        Gateway {
+            doors: Doors::open(config.rates, models),
+            on: config.routing.is_some(),
+            table: route::table(config.routing, models),
+            answers: Answers::new(config.cache),
+        }
+    }
+}
 
 /// One call to a model, and on whose account.
 #[derive(Debug, Clone)]
@@ -53,6 +84,8 @@ pub struct Payer {
     pub agent: Option<String>,
     /// The end user, as the client names him.
     pub user: Option<String>,
+    /// The provisioned throughput of the alias that was invoked.
+    pub provisioned: Option<String>,
 }
 
 /// A whole reply, and how it came.
@@ -93,55 +126,94 @@ impl Engine {
     /// A reply as it comes. A failure before its first delta is asked again in here; one after it
     /// comes through the stream.
     pub async fn stream_model(&self, asking: Asking) -> Result<Answering, ModelError> {
-        let (mut account, mut call) = admit(&self.0, asking).await?;
-        match first(&self.0, &mut account, &mut call).await {
-            Ok((delta, deltas)) => {
-                let (provider, model) = (account.provider.clone(), account.model.clone());
-                let conduct = account.conduct.clone();
-                let deltas = account.follow(delta, deltas);
-                Ok(Answering { provider, model, deltas, conduct })
-            }
-            Err(error) => {
+        let inner = &self.0;
+        let mut way = Way::begin(inner, asking).await?;
+        if let Some(kept) = way.kept(inner) {
+            let Kept { provider, model, reply } = kept;
+            let deltas = stream::iter(llm::deltas(reply, 0).into_iter().map(Ok)).boxed();
+            let conduct = way.account.conduct.clone();
+            way.account.settle(Ended { how: How::Answered, usage: None });
+            return Ok(Answering { provider, model, deltas, conduct });
+        }
+        let Way { mut account, mut chain, mut call, .. } = way;
+        loop {
+            let error = match chain.open(inner, &mut account, &mut call).await {
+                Ok((delta, deltas)) => {
+                    let (provider, model) = (account.provider.clone(), account.model.clone());
+                    let conduct = account.conduct.clone();
+                    let deltas = account.follow(delta, deltas);
+                    return Ok(Answering { provider, model, deltas, conduct });
+                }
+                Err(error) => error,
+            };
+            if let Err(error) = chain.go_on(inner, &mut account, &mut call, error).await {
                 account.settle(Ended { how: How::Failed, usage: None });
-                Err(error)
+                return Err(error);
             }
         }
     }
 }
 
-async fn admit(inner: &Arc<Inner>, asking: Asking) -> Result<(Account, Call), ModelError> {
-    let Asking { tenant, kind, payer, mut call, route: _ } = asking;
-    if let Some(model) = stored::behind(&inner.store, &tenant, &call.model).await? {
-        call.model = model;
-    }
-    let account = Account::admit(inner, Bearer { tenant, kind, payer }, &call).await?;
-    Ok((account, call))
+/// An asking under way: who pays, whom it asks, and what.
+struct Way {
+    account: Account,
+    chain: Chain,
+    call: Call,
+    /// What its answer is kept under, if answers are.
+    key: Option<cache::Key>,
 }
 
-/// The first delta, once there is one that is no failure, and those after it.
-async fn first(
-    inner: &Inner,
-    account: &mut Account,
-    call: &mut Call,
-) -> Result<(Option<Delta>, Deltas), ModelError> {
-    let resolved = inner.models.resolve(&call.model)?;
-    account.goes_to(&resolved);
-    loop {
-        account.conduct.attempts += 1;
-        match begin(&resolved, call).await {
-            Ok(begun) => return Ok(begun),
-            Err(error) => again(inner, account.conduct.attempts, error).await?,
+impl Way {
+    async fn begin(inner: &Arc<Inner>, asking: Asking) -> Result<Way, ModelError> {
+        let Asking { tenant, kind, payer, mut call, route } = asking;
+        let provisioned = provisioned(inner, &payer, &call);
+        let router = match &route {
+            None => stored::router(&inner.store, &tenant, &call.model).await?,
+            Some(_) => None,
+        };
+        let route = match (route, router) {
+            (Some(route), _) => Some(*route),
+            (None, Some(router)) => Some(route::by_router(inner, &router, kind, &call)),
+            (None, None) if payer.run.is_none() => route::direct(inner, kind, &payer, &call),
+            (None, None) => None,
+        };
+        if let (None, Some(model)) =
+            (&route, stored::behind(&inner.store, &tenant, &call.model).await?)
+        {
+            call.model = model;
         }
+        let mut links = links(inner, &call, route);
+        for link in &mut links {
+            if let Some(model) = stored::behind(&inner.store, &tenant, link).await? {
+                *link = model;
+            }
+        }
+        let key = inner.gateway.answers.key(&tenant, &links[0], &call);
+        let bearer = Bearer { tenant, kind, payer };
+        let (tokens, now) = (|| chain::estimate(&call), || inner.clock.now());
+        let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
+        let account = Account::admit(inner, bearer, &call, paid).await?;
+        let bounds = Bounds { restricted: route::restricted(&call), provisioned };
+        let chain = Chain::new(links, bounds, &call);
+        Ok(Way { account, chain, call, key })
+    }
+
+    /// The answer of an earlier, equal call.
+    fn kept(&mut self, inner: &Inner) -> Option<Kept> {
+        let found = inner.gateway.answers.find(self.key.as_ref()?, inner.clock.now())?;
+        self.account.conduct.cached = true;
+        Some(found)
     }
 }
 
-async fn begin(
-    resolved: &llm::Resolved,
-    call: &mut Call,
-) -> Result<(Option<Delta>, Deltas), ModelError> {
-    let mut deltas = resolved.converse(call).await?;
-    let first = deltas.next().await.transpose()?;
-    Ok((first, deltas))
+/// The models to ask, in order.
+fn links(inner: &Inner, call: &Call, route: Option<Route>) -> Vec<String> {
+    if let Some(Route { model, fallbacks, .. }) = route {
+        return std::iter::once(model).chain(fallbacks).collect();
+    }
+    let rule = inner.models.resolve(&call.model).ok().and_then(|resolved| resolved.rule);
+    let stand_ins = rule.iter().flat_map(|(_, rule)| &rule.fallback).cloned();
+    std::iter::once(call.model.clone()).chain(stand_ins).collect()
 }
 
 /// A whole reply; `listener` sees each delta and says whether anybody heard something of it.
@@ -150,53 +222,66 @@ pub(crate) async fn hear(
     asking: Asking,
     listener: &mut (dyn FnMut(&Delta) -> bool + Send),
 ) -> Result<Answer, Unanswered> {
-    let (mut account, mut call) = admit(inner, asking).await.map_err(|error| Unanswered {
-        provider: String::new(),
-        error,
-        heard: false,
-    })?;
+    let refused = |error| Unanswered { provider: String::new(), error, heard: false };
+    let mut way = Way::begin(inner, asking).await.map_err(refused)?;
+    if let Some(Kept { provider, model, reply }) = way.kept(inner) {
+        for delta in llm::deltas(reply.clone(), 0) {
+            listener(&delta);
+        }
+        let conduct = way.account.conduct.clone();
+        let cost = way.account.settle(Ended { how: How::Answered, usage: None });
+        return Ok(Answer { provider, model, reply, conduct, cost });
+    }
     let mut heard = false;
-    match whole(inner, &mut account, &mut call, (listener, &mut heard)).await {
+    let whole = whole(inner, &mut way, (listener, &mut heard)).await;
+    let Way { account, key, .. } = way;
+    let (provider, model) = (account.provider.clone(), account.model.clone());
+    match whole {
         Ok(reply) => {
-            let ended = Ended { how: How::Answered, usage: Some(reply.usage) };
-            let (provider, model) = (account.provider.clone(), account.model.clone());
+            // Another model's answer is not kept as this one's.
+            if let Some(key) = key.filter(|_| account.conduct.passed.is_empty()) {
+                let kept =
+                    Kept { provider: provider.clone(), model: model.clone(), reply: reply.clone() };
+                inner.gateway.answers.keep(key, kept, inner.clock.now());
+            }
             let conduct = account.conduct.clone();
-            let cost = account.settle(ended);
+            let cost = account.settle(Ended { how: How::Answered, usage: Some(reply.usage) });
             Ok(Answer { provider, model, reply, conduct, cost })
         }
         Err(error) => {
-            let provider = account.provider.clone();
             account.settle(Ended { how: How::Failed, usage: None });
             Err(Unanswered { provider, error, heard })
         }
     }
 }
 
+type Listener<'a> = &'a mut (dyn FnMut(&Delta) -> bool + Send);
+
 async fn whole(
     inner: &Inner,
-    account: &mut Account,
-    call: &mut Call,
-    (listener, heard): (&mut (dyn FnMut(&Delta) -> bool + Send), &mut bool),
+    way: &mut Way,
+    (listener, heard): (Listener<'_>, &mut bool),
 ) -> Result<Reply, ModelError> {
-    let resolved = inner.models.resolve(&call.model)?;
-    account.goes_to(&resolved);
+    let Way { account, chain, call, .. } = way;
     loop {
-        account.conduct.attempts += 1;
-        match listen(&resolved, call, listener, heard).await {
-            Ok(reply) => return Ok(reply),
-            Err(error) if *heard => return Err(error),
-            Err(error) => again(inner, account.conduct.attempts, error).await?,
-        }
+        let error = match chain.open(inner, account, call).await {
+            Ok(begun) => match listen(begun, listener, heard).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) if *heard => return Err(error),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        chain.go_on(inner, account, call, error).await?;
     }
 }
 
 async fn listen(
-    resolved: &llm::Resolved,
-    call: &mut Call,
-    listener: &mut (dyn FnMut(&Delta) -> bool + Send),
+    (first, rest): chain::Begun,
+    listener: Listener<'_>,
     heard: &mut bool,
 ) -> Result<Reply, ModelError> {
-    let mut deltas = resolved.converse(call).await?;
+    let mut deltas = stream::iter(first.map(Ok)).chain(rest);
     let mut collect = Collect::default();
     while let Some(delta) = deltas.next().await {
         let delta = delta?;
@@ -206,30 +291,22 @@ async fn listen(
     collect.finish()
 }
 
-/// Waits for another attempt, if one may do better.
-async fn again(inner: &Inner, attempts: u32, error: ModelError) -> Result<(), ModelError> {
-    if attempts >= ATTEMPTS || !passing(&error) {
-        return Err(error);
-    }
-    tracing::warn!(attempts, error = %error.message, "asking the model again");
-    pause(inner, attempts).await;
-    tokio::time::sleep(error.retry_after.unwrap_or_default()).await;
-    Ok(())
+/// The provisioned throughput that a call counts in: its run's, or the model that it names.
+fn provisioned(inner: &Inner, payer: &Payer, call: &Call) -> Option<String> {
+    let known = &inner.gateway.doors.rates.provisioned;
+    let named = payer.provisioned.as_ref().unwrap_or(&call.model);
+    known.contains_key(named).then(|| named.clone())
 }
 
-/// Whether another attempt may do better, within the time that a client can wait for it.
-fn passing(error: &ModelError) -> bool {
-    match error.kind {
-        ModelErrorKind::Throttled | ModelErrorKind::Unavailable => {
-            error.retry_after.is_none_or(|wait| wait <= LONGEST_RETRY_AFTER)
+/// Waits for another attempt of what is asked of a provider besides replies, if one may do better.
+async fn again(inner: &Inner, attempts: u32, error: ModelError) -> Result<(), ModelError> {
+    let retry = &inner.gateway.doors.rates.retry;
+    match retry::pause(retry, attempts, inner.ids.draw(), &error) {
+        Some(pause) => {
+            tokio::time::sleep(pause).await;
+            Ok(())
         }
-        ModelErrorKind::NotMapped
-        | ModelErrorKind::Refused
-        | ModelErrorKind::Unsupported
-        | ModelErrorKind::OverBudget
-        | ModelErrorKind::TooLong
-        | ModelErrorKind::TimedOut
-        | ModelErrorKind::Malformed => false,
+        None => Err(error),
     }
 }
 

@@ -85,6 +85,18 @@ pub(crate) async fn resolve(
     }
 }
 
+/// The router that an ARN is of.
+pub(crate) async fn router(
+    store: &Store,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<Option<PromptRouter>, ModelError> {
+    match id.split_once(ROUTER).filter(|_| id.starts_with("arn:")) {
+        Some((_, name)) => stored(store, tenant, name, id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// The model of a profile, or the fallback model of a router; `None` where `id` is its own name. A
 /// profile may have been copied from another, and a router lead to a profile.
 pub(crate) async fn behind(

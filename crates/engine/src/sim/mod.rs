@@ -195,6 +195,7 @@ impl Life {
             turn: TurnLimits::default(),
             limits: Limits::default(),
             sessions: Retention::default(),
+            gateway: crate::model::Config::default(),
         });
         crate::upkeep::recover(&engine).await.ok()?;
         let mut answers = Vec::new();

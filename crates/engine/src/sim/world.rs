@@ -495,6 +495,7 @@ pub(crate) fn request(engine: &Engine, tenant: &Tenant, config: &str, input: Inp
         memory_id: None,
         stream: false,
         trace: false,
+        provisioned: None,
     }
 }
 

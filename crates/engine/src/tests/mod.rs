@@ -4,6 +4,7 @@
 mod clumsy;
 mod effects;
 mod events;
+mod gateway;
 mod hand_offs;
 mod holds;
 mod kept;
@@ -248,6 +249,7 @@ fn parts(
         turn: TurnLimits::default(),
         limits: limits.clone(),
         sessions: Retention::default(),
+        gateway: crate::model::Config::default(),
     }
 }
 

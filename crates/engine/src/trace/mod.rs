@@ -10,7 +10,7 @@ mod team;
 mod tool;
 
 use craton_core::agent::event::{
-    Ask, Event, HandBackState, Intent, Outcome, Purpose, ToolReturned, Verdict,
+    Event, HandBackState, Intent, Outcome, Purpose, ToolReturned, Verdict,
 };
 use craton_core::agent::state::{self, Member, Turn};
 use craton_core::agent::turn::Agent;
@@ -152,9 +152,7 @@ impl View<'_> {
     fn traces(&self, event: &Event) -> Vec<Trace> {
         match event {
             Event::Accepted(_) | Event::Started(_) => Vec::new(),
-            Event::Asked(Intent::AskModel(Ask { purpose, step, .. })) => {
-                self.model_input(*purpose, *step).into_iter().collect()
-            }
+            Event::Asked(Intent::AskModel(ask)) => self.model_input(ask).into_iter().collect(),
             Event::Asked(Intent::Parse(_)) => Vec::new(),
             Event::Asked(Intent::Call(call)) => self.call_input(call),
             Event::ModelSaid(said) => self.model_output(said),

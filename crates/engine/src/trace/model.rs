@@ -1,7 +1,7 @@
 //! What a model was asked and what it said, each in the trace of its stage.
 
 use craton_core::agent::config::{Stage, StageConfig};
-use craton_core::agent::event::{ModelOverflowed, ModelSaid, Purpose};
+use craton_core::agent::event::{Ask, ModelOverflowed, ModelSaid, Purpose};
 use craton_core::agent::state::text_of;
 use craton_core::agent::{call, prompt};
 use serde_json::json;
@@ -18,9 +18,9 @@ use super::{View, orchestration};
 
 impl View<'_> {
     /// `None` for the summary of a session, for which the wire has no place.
-    pub(super) fn model_input(&self, purpose: Purpose, step: u32) -> Option<Trace> {
-        let input = |kind| self.invocation_input(purpose, step, kind);
-        Some(match purpose {
+    pub(super) fn model_input(&self, ask: &Ask) -> Option<Trace> {
+        let input = |kind| self.invocation_input(ask, kind);
+        Some(match ask.purpose {
             Purpose::PreProcess => Trace::PreProcessingTrace(
                 PreProcessingTrace::ModelInvocationInput(input(PromptType::PreProcessing)),
             ),
@@ -48,14 +48,15 @@ impl View<'_> {
         ))
     }
 
-    fn invocation_input(
-        &self,
-        purpose: Purpose,
-        step: u32,
-        kind: PromptType,
-    ) -> ModelInvocationInput {
-        let call = call::model_call(self.turn, self.agent, purpose);
-        let text = json!({"system": call.system, "messages": call.messages});
+    fn invocation_input(&self, ask: &Ask, kind: PromptType) -> ModelInvocationInput {
+        let Ask { purpose, step, route, .. } = ask;
+        let (purpose, step) = (*purpose, *step);
+        let mut call = call::model_call(self.turn, self.agent, purpose);
+        let mut text = json!({"system": call.system, "messages": call.messages});
+        if let Some(route) = route {
+            call.model.clone_from(&route.model);
+            text["route"] = json!(route);
+        }
         let stage = purpose.stage();
         let parser = self.agent.parser(stage).map(str::to_owned);
         let settings = self.agent.stage(stage);
@@ -139,12 +140,15 @@ fn inference(settings: &StageConfig) -> Option<InferenceConfiguration> {
 }
 
 pub(super) fn raw(said: &ModelSaid) -> RawResponse {
-    let raw = json!({
+    let mut raw = json!({
         "provider": said.provider,
         "model": said.model,
         "content": said.reply.content,
         "stopReason": said.reply.stop_reason,
     });
+    if said.conduct.is_worth_telling() {
+        raw["conduct"] = json!(said.conduct);
+    }
     RawResponse { content: Some(raw.to_string()) }
 }
 

@@ -84,6 +84,7 @@ async fn engine() -> Engine {
         turn: craton_core::agent::limits::Limits::default(),
         limits: engine::limits::Limits::default(),
         sessions: engine::limits::SESSIONS,
+        gateway: engine::model::Config::default(),
     };
     Engine::start(parts).await.unwrap()
 }

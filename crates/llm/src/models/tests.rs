@@ -204,9 +204,10 @@ fn the_maps_fields_lie_beneath_those_of_the_call() {
     let map = "[providers.x]\nkind = \"openai\"\n[[models]]\nmatch = \"*\"\nprovider = \"x\"\n\
                request_fields = { thinking = { budget = 1 }, top_k = 2 }";
     let found = open(map, false).unwrap().resolve("m").unwrap();
-    let merged = beneath(&found.request_fields, &serde_json::json!({ "top_k": 9 }));
+    let fields = &found.rule.as_ref().unwrap().1.request_fields;
+    let merged = beneath(fields, &serde_json::json!({ "top_k": 9 }));
     expect![[r#"{"thinking":{"budget":1},"top_k":9}"#]].assert_eq(&merged.to_string());
-    assert_eq!(beneath(&found.request_fields, &Json::Bool(true)), Json::Bool(true));
+    assert_eq!(beneath(fields, &Json::Bool(true)), Json::Bool(true));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::agent::event::{
 use crate::agent::history::{self, Past};
 use crate::agent::origin::{Origin, Utterance, push};
 use crate::policy::looping::Rounds;
+use crate::route::Route;
 
 /// The state of one turn: a fold of its events.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +60,8 @@ pub struct Turn {
     pub window: Window,
     /// What the model is being asked for right now.
     pub asking: Option<Purpose>,
+    /// Which model is asked for it; the stage's own where nothing was said of routes.
+    pub route: Option<Box<Route>>,
     /// The tool uses of the last reply.
     pub uses: Vec<Use>,
     /// The collaborators that work for this one.
@@ -101,7 +104,10 @@ pub fn apply(turn: &mut Turn, event: &Event) {
     match event {
         Event::Accepted(accepted) => turn.accept(accepted),
         Event::Started(started) => turn.start(started),
-        Event::Asked(Intent::AskModel(Ask { purpose, step, .. })) => turn.ask(*purpose, *step),
+        Event::Asked(Intent::AskModel(Ask { purpose, step, route, .. })) => {
+            turn.ask(*purpose, *step);
+            turn.route.clone_from(route);
+        }
         Event::Asked(Intent::Parse(parse)) => turn.stages.parsing = Some(parse.clone()),
         Event::Asked(Intent::Call(call)) => turn.open(call),
         Event::ModelSaid(said) => turn.hear(said),

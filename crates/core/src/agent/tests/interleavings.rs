@@ -225,6 +225,7 @@ impl Life {
             policy: &policy,
             window: reads.is_some().then_some(&window),
             provider: &|_| "p".to_owned(),
+            route: None,
             now: 0,
         };
         turn::decide(&self.turn, &facts)

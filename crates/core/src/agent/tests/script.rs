@@ -165,6 +165,7 @@ impl Play {
                 policy: &policy,
                 window: self.reads.is_some().then_some(&window),
                 provider: &|_| "p".to_owned(),
+                route: None,
                 now: 0,
             };
             let events = turn::decide(&self.turn, &facts);
@@ -455,6 +456,7 @@ pub(super) fn begin(text: &str, past: Past) -> Vec<Event> {
         task: Task::Answer,
         stream: false,
         trace: true,
+        provisioned: None,
     };
     vec![
         Event::Accepted(Box::new(accepted)),

@@ -7,6 +7,7 @@
 pub mod ask_user;
 mod hand_off;
 mod permit;
+mod route;
 mod stages;
 mod summary;
 mod team;
@@ -23,9 +24,11 @@ use crate::agent::state::{Member, Progress, Turn, Use};
 use crate::agent::team::Messenger;
 use crate::agent::tool::{self, Tool};
 use crate::policy::ToolPolicy;
+use crate::route::Known;
 use ask_user::ASK_USER;
 use stages::Templates;
 
+pub use route::{spread, wishes};
 pub use stages::Unfit;
 
 /// A configuration ready to run: the tools are compiled from its schemas once.
@@ -39,6 +42,8 @@ pub struct Agent {
     pub messenger: Option<Messenger>,
     /// Those that can be reached, by `collaboratorName`.
     pub members: BTreeMap<String, Arc<Agent>>,
+    /// Whether its data, or that of anybody in its team, is for local models only.
+    pub restricted: bool,
     /// The agent's own templates, parsed once.
     templates: Templates,
 }
@@ -64,7 +69,8 @@ impl Agent {
         }
         model_tools.extend(messenger.iter().map(Messenger::for_model));
         let (model_tools, templates) = (model_tools.into(), stages::templates(&config)?);
-        Ok(Agent { config, tools, model_tools, messenger, members, templates })
+        let restricted = config.wishes.restricted || members.values().any(|one| one.restricted);
+        Ok(Agent { config, tools, model_tools, messenger, members, restricted, templates })
     }
 
     /// What action groups define, as the model is told of it.
@@ -104,6 +110,8 @@ pub struct Facts<'a> {
     pub window: Option<Window<'a>>,
     /// The provider that the model map names for a model id.
     pub provider: &'a (dyn Fn(&str) -> String + Sync),
+    /// What routes are chosen by; `None` where the model map alone counts.
+    pub route: Option<Known<'a>>,
     /// In milliseconds.
     pub now: i64,
 }
@@ -113,7 +121,7 @@ pub type Window<'a> = &'a (dyn Fn(&str) -> Option<usize> + Sync);
 
 /// What to do next. Empty while an effect is under way, and when the turn has ended.
 pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
-    window::fit(turn, facts, next(turn, facts))
+    window::fit(turn, facts, route::routed(turn, facts, next(turn, facts)))
 }
 
 fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {

@@ -196,5 +196,6 @@ fn accepted(
         recall: Recall::default(),
         stream: begun.stream && agent.may_stream(),
         trace: turn.trace,
+        provisioned: None,
     }
 }

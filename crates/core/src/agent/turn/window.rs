@@ -46,13 +46,14 @@ pub(super) fn ask_again(turn: &Turn, overflow: &Overflow) -> Vec<Event> {
 /// Before a call: leaves out what the model's window has no room for, as far as that is known.
 pub(super) fn fit(turn: &Turn, facts: &Facts<'_>, mut events: Vec<Event>) -> Vec<Event> {
     let asked = events.iter().enumerate().find_map(|(at, event)| match event {
-        Event::Asked(Intent::AskModel(Ask { purpose, .. })) => Some((at, *purpose)),
+        Event::Asked(Intent::AskModel(ask)) => Some((at, ask)),
         _ => None,
     });
-    let Some((at, purpose)) = asked else { return events };
+    let Some((at, ask)) = asked else { return events };
     let Some(window) = facts.window else { return events };
-    let call = call::model_call(turn, facts.agent, purpose);
-    let Some(window) = window(&call.model) else { return events };
+    let call = call::model_call(turn, facts.agent, ask.purpose);
+    let model = ask.route.as_ref().map_or(&call.model, |route| &route.model);
+    let Some(window) = window(model) else { return events };
     let surplus = tokens(&call).saturating_sub(room(&call, window));
     if surplus == 0 {
         return events;

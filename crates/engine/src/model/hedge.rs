@@ -1,0 +1,58 @@
+//! A second, equal request when the first one's reply is slow to begin. Off unless a model's entry
+//! says after how long. The first reply counts, the other request is cancelled; both are attempts.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{self, Either};
+use llm::{ModelError, Resolved};
+use wire::converse::Call;
+
+use super::account::Account;
+use super::chain::{self, Begun};
+use super::gate::Room;
+use crate::Inner;
+
+pub(super) async fn begin(
+    inner: &Inner,
+    account: &mut Account,
+    call: &mut Call,
+    (resolved, provisioned): (&Resolved, Option<&str>),
+) -> Result<Begun, ModelError> {
+    let after = resolved.rule.as_ref().and_then(|(_, rule)| rule.hedge_after_ms);
+    let Some(after) = after else { return chain::begin(resolved, call).await };
+    let mut copy = call.clone();
+    let mut first = pin!(chain::begin(resolved, call));
+    let slow = tokio::time::sleep(Duration::from_millis(after));
+    if let Either::Left((begun, _)) = future::select(&mut first, pin!(slow)).await {
+        return begun;
+    }
+    let Some(room) = room(inner, &copy, resolved, provisioned) else { return first.await };
+    account.room.join(room);
+    account.conduct.attempts += 1;
+    account.conduct.hedged = true;
+    let second = pin!(chain::begin(resolved, &mut copy));
+    match future::select(first, second).await {
+        Either::Left((Ok(begun), _)) | Either::Right((Ok(begun), _)) => Ok(begun),
+        Either::Left((Err(_), second)) => second.await,
+        Either::Right((Err(_), first)) => first.await,
+    }
+}
+
+/// A second request takes no room that it would have to wait for.
+fn room(
+    inner: &Inner,
+    call: &Call,
+    resolved: &Resolved,
+    provisioned: Option<&str>,
+) -> Option<Room> {
+    let mut room = Room::default();
+    for gate in inner.gateway.doors.of_model(resolved, provisioned) {
+        let tokens = if gate.counts_tokens() { chain::estimate(call) } else { 0 };
+        if !room.enter_now(gate, tokens, inner.clock.now()) {
+            room.undo();
+            return None;
+        }
+    }
+    Some(room)
+}
