@@ -21,6 +21,7 @@ const ANSWER_BYTES: usize = 64 << 20;
 pub(crate) struct Client {
     net: net::Client,
     endpoint: String,
+    patience: Duration,
 }
 
 /// A streaming operation's answer that has begun.
@@ -32,7 +33,13 @@ pub(crate) struct Opened {
 impl Client {
     pub(crate) fn new(endpoint: &str) -> Self {
         let net = net::Client::new(net::Config::default());
-        Client { net, endpoint: endpoint.trim_end_matches('/').to_owned() }
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        Client { net, endpoint, patience: PATIENCE }
+    }
+
+    /// One that waits so long for each answer.
+    pub(crate) fn patient(self, patience: Duration) -> Self {
+        Client { patience, ..self }
     }
 
     /// What `GET path` answers, as JSON. `service` is the name that the signature's scope gets.
@@ -106,7 +113,7 @@ impl Client {
         request: Request<Bytes>,
     ) -> Result<(Parts, Bytes), Failure> {
         let request = signed(service, request).map_err(Failure::Broken)?;
-        let response = self.net.send(request, PATIENCE).await;
+        let response = self.net.send(request, self.patience).await;
         let (head, body) = response.map_err(|e| self.unreachable(&e))?.into_parts();
         let body = body.bytes(ANSWER_BYTES).await.map_err(|e| self.unreachable(&e))?;
         Ok((head, body))

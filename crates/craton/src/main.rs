@@ -7,6 +7,7 @@ mod config;
 mod data;
 mod endpoint;
 mod groups;
+mod secrets;
 mod stream;
 mod telemetry;
 
@@ -42,12 +43,16 @@ enum Verb {
     Demo(cmd::demo::Args),
     /// Says what is missing: configuration, providers, port, data directory, tools.
     Doctor(cmd::doctor::Args),
+    /// Says what a turn would do: models and reading tools are asked, nothing is changed.
+    DryRun(cmd::dry_run::Args),
     /// Lists calls that may change something; says what became of one, or takes it back.
     Effects(cmd::effects::Args),
     /// Prints the variables that send the served services here and leave others on AWS.
     Env(cmd::env::Args),
     /// Explains the number at the end of a message.
     Explain(cmd::explain::Args),
+    /// Begins a run in the middle of another, with something changed, and goes on live.
+    Fork(cmd::fork::Args),
     /// Judges an agent's tools by the checklist for tools, each finding with its fix.
     Lint(cmd::lint::Args),
     /// Calls a run off.
@@ -58,6 +63,10 @@ enum Verb {
     Pause(cmd::order::Args),
     /// Lists the runs that are not over, and what each waits for.
     Ps(cmd::ps::Args),
+    /// Writes a run, or its session, into a file that can be played again.
+    Record(cmd::record::Args),
+    /// Plays a recorded run without models, tools and network, and compares every byte.
+    Replay(cmd::replay::Args),
     /// Lets a held run go on.
     #[command(after_help = cmd::order::RESUME)]
     Resume(cmd::order::Args),
@@ -91,13 +100,17 @@ fn main() -> ExitCode {
         Verb::Diff(args) => return cmd::diff::run(&args),
         Verb::Demo(args) => cmd::demo::run(args),
         Verb::Doctor(args) => cmd::doctor::run(&args),
+        Verb::DryRun(args) => cmd::dry_run::run(&args),
         Verb::Effects(args) => cmd::effects::run(&args),
         Verb::Env(args) => cmd::env::run(&args),
         Verb::Explain(args) => cmd::explain::run(&args),
+        Verb::Fork(args) => cmd::fork::run(&args),
         Verb::Lint(args) => return cmd::lint::run(&args),
         Verb::Kill(args) => cmd::order::kill(&args),
         Verb::Pause(args) => cmd::order::pause(&args),
         Verb::Ps(args) => cmd::ps::run(&args),
+        Verb::Record(args) => cmd::record::run(&args),
+        Verb::Replay(args) => return cmd::replay::run(&args),
         Verb::Resume(args) => cmd::order::resume(&args),
         Verb::Top(args) => cmd::top::run(&args),
         Verb::Trace(args) => cmd::trace::run(&args),

@@ -13,7 +13,7 @@ use store::{Batch, StoreError, Tenant, Versioned};
 
 use crate::live::{Activation, Out};
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
-use crate::request::{Hearing, Input, InvokeError, Refusal, TurnRequest};
+use crate::request::{ENDED, Hearing, Input, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Counted, Run};
 use crate::{Engine, journal, lane, memory, model, note, session, trace};
 
@@ -26,6 +26,9 @@ impl Engine {
     /// Returns once the turn is durable, also if it has to wait for its session.
     pub async fn invoke(&self, request: TurnRequest) -> Result<Hearing, InvokeError> {
         let inner = &self.0;
+        if let Some(stage) = &inner.stage {
+            return stage.answer(&request);
+        }
         if let Some(hearing) = self.repeated(&request).await? {
             return Ok(hearing);
         }
@@ -323,8 +326,7 @@ impl Engine {
             session::call_off_parked(&self.0, &request.tenant, parked, "the session ended").await?;
             session = self.session(request).await?;
         }
-        // AWS: the answer to `endSession` (seen in the console and in AWS re:Post threads).
-        let text = "Session is terminated as 'endSession' flag is set in request.".to_owned();
+        let text = ENDED.to_owned();
         let mut batch = Batch::new(&request.tenant, self.now());
         let (lane, lease) = (request.session_key(), (self.0.owner.as_str(), self.now()));
         // It takes the lane for the length of the batch, so no turn is under way meanwhile.

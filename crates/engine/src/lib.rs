@@ -6,11 +6,14 @@
 //! directly and a turn that does so ask by [`model`]. Upkeep finds what a crash left behind
 //! and clears what has lapsed ([`upkeep`]). Asynchronous invocations of functions are accepted and
 //! performed beside all that ([`event`]). What became of calls that change something stands in the
-//! [`ledger`]. Traces are views of the [`journal`] ([`trace`]). The
-//! engine knows no HTTP and no operation of AWS.
+//! [`ledger`]. Traces are views of the [`journal`] ([`trace`]); a [`cassette`] is an export of it that is
+//! played again without the world. The engine knows no HTTP and no operation of AWS.
 
+pub mod cassette;
+pub mod dry;
 pub mod env;
 pub mod event;
+pub mod fork;
 pub mod function;
 pub mod inspect;
 pub mod journal;
@@ -83,7 +86,7 @@ pub struct Engine(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) models: llm::Models,
-    pub(crate) gateway: model::Gateway,
+    pub(crate) gateway: Arc<model::Gateway>,
     pub(crate) tools: SharedTools,
     pub(crate) buckets: exec::Buckets,
     pub(crate) clock: Arc<dyn Clock>,
@@ -113,6 +116,10 @@ pub(crate) struct Inner {
     pub(crate) desk: tool::Desk,
     pub(crate) answers: tool::Answers,
     pub(crate) undoing: ledger::Undoing,
+    /// What must stand in no cassette.
+    pub(crate) secrets: std::sync::OnceLock<Vec<String>>,
+    /// The cassette that clients are answered from, instead of by runs.
+    pub(crate) stage: Option<cassette::stage::Stage>,
     /// Turned on when the process is about to stop: no new run is taken.
     pub(crate) draining: std::sync::atomic::AtomicBool,
 }
@@ -130,7 +137,7 @@ impl Engine {
         let owner = parts.ids.fresh();
         Engine(Arc::new(Inner {
             store: parts.store,
-            gateway: model::Gateway::open(parts.gateway, &parts.models),
+            gateway: Arc::new(model::Gateway::open(parts.gateway, &parts.models)),
             models: parts.models,
             tools: parts.tools,
             buckets: parts.buckets,
@@ -153,6 +160,8 @@ impl Engine {
             desk: tool::Desk::default(),
             answers: tool::Answers::default(),
             undoing: ledger::Undoing::default(),
+            secrets: std::sync::OnceLock::new(),
+            stage: None,
             draining: std::sync::atomic::AtomicBool::new(false),
         }))
     }

@@ -46,6 +46,11 @@ impl ParserCall {
         };
         ParserCall { parse, agent: place.agent.clone(), request }
     }
+
+    /// What the function gets.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.request.payload
+    }
 }
 
 pub(crate) async fn ask_parser(inner: &Inner, call: ParserCall) -> Event {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use craton_core::agent::history::{self, Exchange, Past};
 use craton_core::agent::origin::Utterance;
 use serde::{Deserialize, Serialize};
-use store::{Record, StoreError, Tenant};
+use store::{Batch, Record, StoreError, Tenant};
 
 use crate::Inner;
 
@@ -60,6 +60,23 @@ pub(crate) fn extended(mut past: Past, added: &Added<'_>, left: &mut Left) -> Pa
         past.end += 1;
     }
     past
+}
+
+/// Makes a stretch, whose text is filled in, one of the conversation that a run begins.
+pub(crate) fn copy(past: &mut Past, run: &str, until: i64, batch: &mut Batch) {
+    if past.is_empty() {
+        return;
+    }
+    let path = past.thread.split_once('/').map_or("", |(_, path)| path);
+    past.thread = format!("{run}/{path}");
+    keep(past, until, batch);
+}
+
+/// Writes a stretch whose text is filled in.
+pub(crate) fn keep(past: &Past, until: i64, batch: &mut Batch) {
+    for (number, exchange) in (past.first..).zip(&past.exchanges) {
+        batch.put_until(&id(&past.thread, number), &Kept(exchange.clone()), until);
+    }
 }
 
 /// Fills in the text of a stretch.

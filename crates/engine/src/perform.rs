@@ -27,7 +27,7 @@ pub(crate) struct ModelCall {
 pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
     let begun = inner.clock.now();
     let (step, prompt_digest) = (ask.step, Some(digest::of_call(&ask.asking.call)));
-    let mut voice = Voice { live: ask.live, screen: Screen::default(), cuts: Cuts::default() };
+    let mut voice = Voice::new(ask.live);
     match model::hear(inner, ask.asking, &mut |delta| voice.hear(delta)).await {
         Ok(Answer { provider, model, reply, conduct, cost }) => {
             voice.finish(&reply);
@@ -48,7 +48,10 @@ pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
         Err(Unanswered { provider, error, .. }) if error.kind == ModelErrorKind::TooLong => {
             Event::ModelOverflowed(ModelOverflowed { step, provider, message: error.message })
         }
-        Err(Unanswered { error, heard, .. }) => model_failed(step, &error, heard),
+        Err(Unanswered { error, heard, .. }) => {
+            let said = if heard { voice.said } else { Vec::new() };
+            model_failed(step, &error, heard, said)
+        }
     }
 }
 
@@ -57,15 +60,25 @@ struct Voice {
     live: Option<Arc<Activation>>,
     screen: Screen,
     cuts: Cuts,
+    /// What went out.
+    said: Vec<String>,
 }
 
 impl Voice {
+    fn new(live: Option<Arc<Activation>>) -> Self {
+        Voice { live, screen: Screen::default(), cuts: Cuts::default(), said: Vec::new() }
+    }
+
     /// Whether anybody heard something of it.
     fn hear(&mut self, delta: &Delta) -> bool {
         let (Some(live), Delta::Text { index, text }) = (&self.live, delta) else { return false };
         let piece = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.cuts.0.push((piece(*index), piece(text.len())));
-        say(live, self.screen.push(*index, text))
+        let text = self.screen.push(*index, text);
+        if !text.is_empty() {
+            self.said.push(text.clone());
+        }
+        say(live, text)
     }
 
     fn finish(&mut self, reply: &Reply) {
@@ -85,9 +98,9 @@ fn say(live: &Activation, text: String) -> bool {
     any
 }
 
-fn model_failed(step: u32, error: &ModelError, heard: bool) -> Event {
+fn model_failed(step: u32, error: &ModelError, heard: bool, said: Vec<String>) -> Event {
     let code = model_exception(error.kind).to_owned();
-    Event::ModelFailed(ModelFailed { step, code, message: error.message.clone(), heard })
+    Event::ModelFailed(ModelFailed { step, code, message: error.message.clone(), heard, said })
 }
 
 /// The exception of InvokeAgent's stream for a model's failure. A provider's refusal is a failed

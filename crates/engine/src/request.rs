@@ -18,6 +18,9 @@ use crate::record::{Repeat, Session, digest};
 /// awslabs/amazon-bedrock-agent-samples, the alias ARN of a trace in aws/aws-sdk-go-v2 issue 3218).
 pub const INLINE: &str = "INLINE_AGENT";
 
+/// AWS: the answer to `endSession` (seen in the console and in AWS re:Post threads).
+pub(crate) const ENDED: &str = "Session is terminated as 'endSession' flag is set in request.";
+
 /// What a client asks of an agent.
 #[derive(Debug, Clone)]
 pub struct TurnRequest {

@@ -88,6 +88,16 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
+    pub(crate) fn new(set: impl IntoIterator<Item = ((String, String), ToolPolicy)>) -> Self {
+        let set = set.into_iter().map(|(key, policy)| (key, Arc::new(policy))).collect();
+        Policies { set, unset: Arc::default() }
+    }
+
+    /// All that is set, by function and action.
+    pub(crate) fn set(&self) -> impl Iterator<Item = (&(String, String), &ToolPolicy)> {
+        self.set.iter().map(|(key, policy)| (key, &**policy))
+    }
+
     pub(crate) fn of(&self, tool: &Tool) -> Arc<ToolPolicy> {
         let set = action(tool).and_then(|key| self.set.get(&key));
         set.unwrap_or(&self.unset).clone()
@@ -180,10 +190,13 @@ pub(crate) async fn policies(
     tenant: &Tenant,
     agent: &Agent,
 ) -> Result<Policies, StoreError> {
-    let mut actions = BTreeSet::new();
+    let (mut actions, mut own) = (BTreeSet::new(), Vec::new());
     let (mut seen, mut agents) = (BTreeSet::new(), vec![agent]);
     while let Some(agent) = agents.pop() {
         actions.extend(agent.tools.iter().filter_map(action));
+        let set =
+            |tool: &Tool| Some((action(tool)?, agent.config.policies.get(&tool.name)?.clone()));
+        own.extend(agent.tools.iter().filter_map(set));
         // The same agent may stand at several places of a team.
         let fresh = agent.members.values().filter(|member| seen.insert(Arc::as_ptr(member).addr()));
         agents.extend(fresh.map(|member| &**member));
@@ -195,6 +208,7 @@ pub(crate) async fn policies(
             policies.set.insert(key, Arc::new(set));
         }
     }
+    policies.set.extend(own.into_iter().map(|(key, policy)| (key, Arc::new(policy))));
     Ok(policies)
 }
 

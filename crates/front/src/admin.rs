@@ -32,7 +32,9 @@ pub(crate) fn takes_passes(parts: &request::Parts, path: &str) -> bool {
 /// The largest request body of a path: what starts a turn takes what InvokeAgent takes.
 pub(crate) fn body_limit(parts: &request::Parts, path: &str) -> usize {
     match (parts.method.as_str(), path) {
-        ("POST", "/invocations") => limits::body("bedrock-agent-runtime", "InvokeAgent"),
+        ("POST", "/invocations" | "/dry-runs") => {
+            limits::body("bedrock-agent-runtime", "InvokeAgent")
+        }
         _ => limits::BODY_OTHER,
     }
 }

@@ -435,6 +435,11 @@ async fn perform(
         return Err(fault);
     }
     let (service, operation) = (routed.service, routed.operation);
+    if front.engine.plays() && !api::admin::is_on_a_cassette(operation.name) {
+        let why =
+            "it answers from a cassette, which holds runs of agents and nothing else (CR0039)";
+        return Err(Fault::not_implemented(service.name, operation.name, why));
+    }
     let handler = (front.operations)(service.name, operation.name).ok_or_else(|| {
         Fault::not_implemented(service.name, operation.name, "it is planned, not built")
     })?;

@@ -59,7 +59,8 @@ pub struct Key {
     pub account: String,
     /// IAM actions the key may use, such as `bedrock:InvokeAgent` or `lambda:*`. Without the list:
     /// all of AWS's. Craton's own door needs `craton:*` or `craton:Admin` in the list,
-    /// and to resolve or undo calls of tools `craton:*` or `craton:ResolveEffect`.
+    /// to resolve or undo calls of tools `craton:*` or `craton:ResolveEffect`, and to fork runs
+    /// `craton:*` or `craton:ForkRun`.
     pub actions: Option<Vec<String>>,
 }
 

@@ -15,6 +15,14 @@ use crate::bedrock_agent_runtime::invoke_agent;
 use crate::cx::Cx;
 
 pub(super) async fn start(cx: &Cx, body: &[u8]) -> Result<Json, Fault> {
+    let input = input(cx, body)?;
+    let session_id = input.session_id.clone();
+    let begun = invoke_agent::begin(cx, input).await?;
+    Ok(json!({ "run": begun.run, "sessionId": session_id }))
+}
+
+/// What the body asks of an agent that the caller may invoke.
+pub(super) fn input(cx: &Cx, body: &[u8]) -> Result<InvokeAgentRequest, Fault> {
     let shape = SERVICE.operation("InvokeAgent").and_then(|operation| operation.input);
     let shape = shape.expect("the model has InvokeAgent with an input");
     let value = decode::json_text(&SERVICE, shape, body)?;
@@ -27,7 +35,5 @@ pub(super) async fn start(cx: &Cx, body: &[u8]) -> Result<Json, Fault> {
         let text = "endSession begins no turn to be looked at; send it with InvokeAgent";
         return Err(Fault::validation(text));
     }
-    let session_id = input.session_id.clone();
-    let begun = invoke_agent::begin(cx, input).await?;
-    Ok(json!({ "run": begun.run, "sessionId": session_id }))
+    Ok(input)
 }

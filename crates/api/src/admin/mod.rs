@@ -3,6 +3,7 @@
 //! `front` has checked that the caller may use this door. Paths here are relative to the door.
 
 mod calls;
+mod cassettes;
 mod effects;
 mod invocations;
 mod query;
@@ -33,7 +34,10 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/runs/{id}/effects/{key}/resolve"),
     ("POST", "/runs/{id}/effects/{key}/undo"),
     ("POST", "/runs/{id}/calls/{token}"),
+    ("GET", "/runs/{id}/cassette"),
+    ("POST", "/runs/{id}/fork"),
     ("POST", "/invocations"),
+    ("POST", "/dry-runs"),
     ("GET", "/totals"),
     ("GET", "/breakers"),
 ];
@@ -71,6 +75,8 @@ pub const ADMIN: &str = "craton:Admin";
 /// That to say what became of a tool's call, and to take one back: whoever may look at runs may not
 /// move somebody's money by that alone.
 const RESOLVE: &str = "craton:ResolveEffect";
+/// That to begin a run in the middle of another: it spends and acts in the other's name.
+const FORK: &str = "craton:ForkRun";
 
 /// The permission that a request needs, in IAM's manner.
 pub fn action(method: &str, path: &str) -> &'static str {
@@ -78,8 +84,14 @@ pub fn action(method: &str, path: &str) -> &'static str {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match (method, parts.as_slice()) {
         ("POST", ["runs", _, "effects", ..]) => RESOLVE,
+        ("POST", ["runs", _, "fork"]) => FORK,
         _ => ADMIN,
     }
+}
+
+/// Whether a server that answers from a cassette performs an operation.
+pub fn is_on_a_cassette(operation: &str) -> bool {
+    matches!(operation, "InvokeAgent" | "InvokeInlineAgent" | "GetCallerIdentity")
 }
 
 fn parts(path: &str) -> Vec<String> {
@@ -104,6 +116,11 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
         }
         ("POST", ["runs", id, "effects", key, "undo"]) => effects::undo(cx, id, key).await,
         ("POST", ["runs", id, "calls", token]) => calls::complete(cx, id, token, asked).await,
+        ("GET", ["runs", id, "cassette"]) => cassettes::record(cx, id, asked.query).await,
+        ("POST", ["runs", id, "fork"]) => {
+            return cassettes::fork(cx, id, asked.body).await.map(Answer::Accepted);
+        }
+        ("POST", ["dry-runs"]) => cassettes::dry_run(cx, asked.body).await,
         ("POST", ["invocations"]) => {
             return invocations::start(cx, asked.body).await.map(Answer::Accepted);
         }

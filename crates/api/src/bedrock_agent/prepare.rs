@@ -117,6 +117,7 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         stages: settings.own_prompts.as_ref().map(prompt_override::stages).unwrap_or_default(),
         parser: settings.own_prompts.as_ref().and_then(|prompts| prompts.parser.clone()),
         user_input: agent.groups.iter().any(built_in::asks_user),
+        ..AgentConfig::default()
     };
     Ok(Pinned { config })
 }

@@ -23,6 +23,12 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, 
 
 /// Begins the turn that is asked for, or goes on with one.
 pub(crate) async fn begin(cx: &Cx, input: InvokeAgentRequest) -> Result<Hearing, Fault> {
+    let request = request(cx, input).await?;
+    cx.engine.invoke(request).await.map_err(fault)
+}
+
+/// What is asked of the engine.
+pub(crate) async fn request(cx: &Cx, input: InvokeAgentRequest) -> Result<TurnRequest, Fault> {
     check(&input)?;
     let mut given = input.session_state.unwrap_or_default();
     let attached = given.files.take().unwrap_or_default();
@@ -31,7 +37,7 @@ pub(crate) async fn begin(cx: &Cx, input: InvokeAgentRequest) -> Result<Hearing,
     let Led { config, provisioned } = led(cx, &input.agent_id, &input.agent_alias_id).await?;
     let files = file::read(cx, attached, &asked).await?;
     let streaming = input.streaming_configurations.unwrap_or_default();
-    let request = TurnRequest {
+    Ok(TurnRequest {
         tenant: tenant(cx),
         request: cx.request.id.clone(),
         repeat: cx.request.invocation_id.clone(),
@@ -49,8 +55,7 @@ pub(crate) async fn begin(cx: &Cx, input: InvokeAgentRequest) -> Result<Hearing,
         stream: streaming.stream_final_response.unwrap_or(false),
         trace: input.enable_trace.unwrap_or(false),
         provisioned,
-    };
-    cx.engine.invoke(request).await.map_err(fault)
+    })
 }
 
 // AWS: the content type of every answer (a response printed in
@@ -123,6 +128,10 @@ struct Led {
 }
 
 async fn led(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<Led, Fault> {
+    if cx.engine.plays() {
+        // A cassette has the configuration, and there is no alias.
+        return Ok(Led { config: String::new(), provisioned: None });
+    }
     let alias = document::alias(cx, agent_id, alias_id).await?.value;
     check_running(&alias)?;
     let config = alias.config.ok_or_else(|| {
@@ -144,7 +153,7 @@ fn check_running(alias: &AgentAlias) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) fn fault(error: InvokeError) -> Fault {
+pub(crate) fn fault(error: InvokeError) -> Fault {
     match error {
         InvokeError::Invalid(message) => Fault::validation(message),
         InvokeError::Conflict(message) => Fault::conflict(message),

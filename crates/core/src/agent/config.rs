@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use wire::converse::Inference;
 
+use crate::policy::ToolPolicy;
 use crate::route::Wishes;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct AgentConfig {
     /// What its tags say of the models that are asked.
     #[serde(default, skip_serializing_if = "Wishes::is_none")]
     pub wishes: Wishes,
+    /// What a fork sets for its tools, by their names, in place of what is set for them elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<String, ToolPolicy>,
 }
 
 fn is_false(value: &bool) -> bool {

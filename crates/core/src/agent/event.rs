@@ -458,6 +458,9 @@ pub struct ModelFailed {
     /// It broke off while the client heard it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub heard: bool,
+    /// What the client heard of it, as it went out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

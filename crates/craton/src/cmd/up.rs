@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use engine::Engine;
+use engine::cassette::stage::StageError;
 use engine::env::System;
 use engine::tool::{Executors, SharedTools};
 use exec::{AwsLambda, Functions, HttpTool, McpServers};
@@ -17,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Done;
 use crate::config::Config;
 use crate::data;
+use crate::secrets;
 use crate::telemetry::{say, start_log};
 
 #[derive(Parser)]
@@ -31,6 +33,9 @@ pub(crate) struct Args {
     /// Configuration file. Default: none.
     #[arg(long, value_name = "craton.toml")]
     config: Option<PathBuf>,
+    /// Answer clients from a recorded run or session alone: no models, no tools, no store.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "config"])]
+    cassette: Option<PathBuf>,
     /// Accept any credentials; the default on a loopback address without access keys.
     #[arg(long)]
     dev: bool,
@@ -41,6 +46,7 @@ Examples:
   craton up                                        127.0.0.1:4747, any credentials
   craton up --config craton.toml                   with your providers and access keys
   craton up --data-dir ./data --listen 127.0.0.1:8080
+  craton up --cassette run.yaml                    the same answers again, without a model
 
 What `craton doctor` with the same flags finds missing, this would too.";
 
@@ -66,15 +72,37 @@ async fn serve(args: Args) -> Done {
         args.dev || config.dev.unwrap_or_else(|| address.ip().is_loopback() && !config.has_keys());
     let front = config.front(dev);
     front.check(address).map_err(|e| e.to_string())?;
+    if let Some(file) = &args.cassette {
+        return play(file, front, listener, address).await;
+    }
     let data_dir = args.data_dir.unwrap_or_else(data::home);
+    let secrets = secrets::known(args.config.as_deref());
     let greeting = greeting(address, &data_dir, dev, &config);
     let server = Server::open(config, front, listener, &data_dir).await?;
+    server.engine.hide(secrets);
     greeting.iter().for_each(|line| say(line));
     let left = server.serve(stopped()).await?;
     if left > 0 {
         say(&format!("{left} turns are not done; they go on at the next start"));
     }
     Ok(())
+}
+
+/// Answers clients from a cassette.
+async fn play(
+    file: &Path,
+    front: front::Config,
+    listener: TcpListener,
+    address: SocketAddr,
+) -> Done {
+    let cassette = super::replay::read(file)?;
+    let refused = |error: StageError| format!("{}: {error}", file.display());
+    let engine = Engine::on_cassette(&cassette).map_err(refused)?;
+    say(&format!("craton {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
+    say(&format!("  answers {} runs of {} and nothing else", cassette.runs.len(), file.display()));
+    say(&format!("  export AWS_ENDPOINT_URL=http://{address}"));
+    let served = front::serve(listener, front, engine, stopped()).await;
+    served.map_err(|e| format!("the server stopped: {e} (CR0023)"))
 }
 
 /// All that serves, put together on a data directory and a port.

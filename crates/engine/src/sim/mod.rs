@@ -207,6 +207,7 @@ impl Life {
         let session = engine.store().get::<Session>(&tenant, &key).await.ok()??;
         check_journal(&engine, &tenant, &session.value).await;
         check_ledger(&engine, &tenant, &session.value, &self.world).await;
+        check_replay(&engine, &tenant, &session.value).await;
         let mut threads = BTreeMap::new();
         for (path, thread) in &session.value.threads {
             threads.insert(path.clone(), said(&engine, &tenant, thread).await);
@@ -322,6 +323,16 @@ pub(crate) async fn check_journal(engine: &Engine, tenant: &Tenant, session: &Se
         let held = said.filter(|(said, held)| held.content.starts_with(&said.content)).count();
         assert_eq!(part, held, "run {run} is part of the history");
     }
+}
+
+/// Whatever happened to its runs, a session that is recorded and played again is the same byte for byte.
+async fn check_replay(engine: &Engine, tenant: &Tenant, session: &Session) {
+    let last = session.runs.last().expect("a run");
+    let recorded = engine.record(tenant, last, true).await.expect("a store").expect("the session");
+    assert_eq!(recorded.cassette.runs.len(), session.runs.len());
+    assert_eq!(recorded.replayed.parted, None);
+    assert!(recorded.replayed.same && !recorded.replayed.edited, "{:?}", recorded.replayed);
+    assert!(recorded.replayed.requests > 0);
 }
 
 /// Plays a seed's script without a crash, then with one after every commit, in both ways of dying.

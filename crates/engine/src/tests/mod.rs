@@ -1,9 +1,11 @@
 //! The engine's promises, each held by a test over a memory store, a scripted model and a world of
 //! tools, in a time that passes only while nobody works.
 
+mod cassettes;
 mod clumsy;
 mod effects;
 mod events;
+mod forks;
 mod gateway;
 mod hand_offs;
 mod holds;

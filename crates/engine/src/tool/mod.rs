@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use craton_core::agent::config::Schema;
 use craton_core::agent::event::Call;
 use craton_core::agent::tool::Tool;
 use craton_core::agent::tool::mcp::Listed;
@@ -64,6 +65,13 @@ impl Asked {
 
     pub fn tool(&self) -> &Tool {
         self.agent.tool(&self.call.tool).expect("`new` found it")
+    }
+
+    /// What its action group says of it.
+    pub(crate) fn schema(&self) -> &Schema {
+        let id = &self.tool().group_id;
+        let group = self.agent.config.groups.iter().find(|group| group.id == *id);
+        &group.expect("a tool is made from its group").schema
     }
 }
 

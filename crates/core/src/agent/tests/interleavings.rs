@@ -274,6 +274,7 @@ impl Life {
                     code: "E".to_owned(),
                     message,
                     heard: false,
+                    said: Vec::new(),
                 });
             }
             1 => return Event::ModelOverflowed(ModelOverflowed { step, provider, message }),

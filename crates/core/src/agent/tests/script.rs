@@ -480,7 +480,13 @@ fn thought(text: &str) -> Block {
 
 fn model_failed(text: &str, heard: bool) -> Event {
     let code = "ThrottlingException".to_owned();
-    Event::ModelFailed(ModelFailed { step: 1, code, message: text.to_owned(), heard })
+    Event::ModelFailed(ModelFailed {
+        step: 1,
+        code,
+        message: text.to_owned(),
+        heard,
+        said: Vec::new(),
+    })
 }
 
 fn returned(id: &str, how: &str, text: &str) -> Event {

@@ -16,6 +16,7 @@ mod operation;
 mod reply;
 mod request;
 mod schema;
+pub mod simulate;
 #[cfg(test)]
 mod tests;
 mod yaml;

@@ -15,10 +15,13 @@ pub(crate) fn lines(view: &Json, prompts: bool) -> Vec<String> {
         gather(&view["steps"], &mut sent);
     }
     let mut names = BTreeMap::new();
-    for (number, stamped) in (1..).zip(view["events"].as_array().into_iter().flatten()) {
+    let steps = view["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (number, stamped) in (1_u64..).zip(view["events"].as_array().into_iter().flatten()) {
         let millis = stamped["at"].as_i64().unwrap_or(begun) - begun;
         let Some(text) = describe(&stamped["event"], &mut names) else { continue };
-        lines.push(format!("{millis:>8} ms  {}", tied(&text)));
+        let place = steps.iter().position(|step| step["event"] == number);
+        let place = place.map(|at| format!("  (step {})", at + 1)).unwrap_or_default();
+        lines.push(format!("{millis:>8} ms  {}{place}", tied(&text)));
         let step = sent.get(&number);
         lines.extend(step.map(|step| format!("             | {}", tied(&prompt(step)))));
     }
@@ -187,7 +190,7 @@ mod tests {
         });
         expect![[r#"
             events
-                   1 ms  task     for billing: refund A-1
+                   1 ms  task     for billing: refund A-1  (step 1)
                    2 ms  billing > model    asked, step 1
                          | digest ok
                          | {

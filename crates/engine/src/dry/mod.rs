@@ -1,0 +1,161 @@
+//! A turn that changes nothing: models and reading tools are asked as live, every other call is
+//! answered here.
+//!
+//! It runs in an engine of its own, on a store that is gone with it and holds a copy of the agent
+//! and of the session. So the session, its memory and the ledger are what they were, and no list shows
+//! the run. What it says is marked as dry.
+
+mod tools;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use craton_core::agent::event::Event;
+use craton_core::cost::Money;
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use serde_json::Value as Json;
+use store::{Batch, CommitError, Store, StoreError, Tenant};
+use wire::converse::Usage;
+
+use self::tools::DryTools;
+pub use self::tools::{DryEffect, Source};
+use crate::memory::Summary;
+use crate::record::{Pinned, RunStatus, Session};
+use crate::request::{InvokeError, TurnRequest};
+use crate::run::innermost;
+use crate::steps::Step;
+use crate::{Engine, Inner, Parts, memory, model, past, session};
+
+/// How long a dry run takes at most; its client waits as long. Ours.
+const LONGEST: Duration = Duration::from_secs(300);
+/// Summaries of a memory that are copied. As many as an agent may be told of is far less.
+const SUMMARIES: usize = 256;
+
+/// What a turn would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRun {
+    /// Always: nothing of it took effect.
+    pub dry: bool,
+    pub status: RunStatus,
+    /// `text`, `returnControl` or `error`, as a client would have heard it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Json>,
+    /// What was done, step by step.
+    pub plan: Vec<Step>,
+    /// Calls of tools in their order: those that read were made, the others were not.
+    pub effects: Vec<DryEffect>,
+    pub model_calls: u32,
+    /// Tokens that were really used.
+    pub usage: Usage,
+    /// What the calls of models cost, where prices are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DryError {
+    #[error(transparent)]
+    Invoke(#[from] InvokeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error("the dry run was not over after {} s", LONGEST.as_secs())]
+    TooLong,
+}
+
+impl Engine {
+    /// Plays a turn without changing anything.
+    pub async fn dry_run(&self, mut request: TurnRequest) -> Result<DryRun, DryError> {
+        let inner = &self.0;
+        // An SDK's repeat is a dry run of its own.
+        request.repeat = None;
+        let tools = Arc::new(DryTools::new(self.clone()));
+        let Engine(dry) = Engine::assemble(Parts {
+            store: Store::memory()?,
+            models: inner.models.clone(),
+            tools: tools.clone(),
+            buckets: inner.buckets.clone(),
+            clock: inner.clock.clone(),
+            ids: inner.ids.clone(),
+            turn: inner.turn.clone(),
+            limits: inner.limits.clone(),
+            sessions: inner.sessions.clone(),
+            gateway: model::Config::default(),
+        });
+        let dry = Arc::into_inner(dry).expect("nobody else has it yet");
+        // Its calls of models are real: they count in the same limits and take the same routes.
+        let engine = Engine(Arc::new(Inner { gateway: inner.gateway.clone(), ..dry }));
+        self.copy_into(&engine, &request).await?;
+        let tenant = request.tenant.clone();
+        let hearing = engine.invoke(request).await?;
+        let run = hearing.run.clone();
+        let heard = hearing.outs.for_each(|_| async {});
+        if tokio::time::timeout(LONGEST, heard).await.is_err() {
+            engine.cancel(&tenant, &run).await?;
+            return Err(DryError::TooLong);
+        }
+        engine.told(&tenant, &run, tools.effects()).await
+    }
+
+    async fn told(
+        &self,
+        tenant: &Tenant,
+        run: &str,
+        effects: Vec<DryEffect>,
+    ) -> Result<DryRun, DryError> {
+        let view = self.view(tenant, run).await?;
+        let view =
+            view.ok_or_else(|| InvokeError::Conflict(format!("run {run} left no journal")))?;
+        let costs = view.events.iter().map(|stamped| match innermost(&stamped.event).1 {
+            Event::ModelSaid(said) => said.cost,
+            _ => None,
+        });
+        let known: Vec<Money> = costs.flatten().collect();
+        Ok(DryRun {
+            dry: true,
+            status: view.run.status,
+            answer: view.answer,
+            plan: view.steps,
+            effects,
+            model_calls: view.run.model_calls,
+            usage: view.run.usage,
+            cost: (!known.is_empty()).then(|| known.into_iter().sum()),
+        })
+    }
+
+    /// The agent and its team, the session, and what its memory knows.
+    async fn copy_into(&self, dry: &Engine, request: &TurnRequest) -> Result<(), DryError> {
+        let (inner, tenant) = (&self.0, &request.tenant);
+        let mut batch = Batch::new(tenant, self.now());
+        let mut wanted = vec![request.config.clone()];
+        while let Some(digest) = wanted.pop() {
+            let found = inner.store.get::<Pinned>(tenant, &digest).await?;
+            let Some(pinned) = found.map(|found| found.value) else { continue };
+            wanted.extend(pinned.config.collaborators.iter().map(|one| one.config.clone()));
+            batch.put(&digest, &pinned);
+        }
+        let key = request.session_key();
+        let mut session = session::current(inner, tenant, &key).await?.value;
+        // What waits there goes on waiting, and is not called off here.
+        session.parked = None;
+        for past in std::iter::once(&mut session.past).chain(session.threads.values_mut()) {
+            past::fill(inner, tenant, past).await?;
+            past::keep(past, i64::MAX, &mut batch);
+        }
+        if session != Session::default() {
+            batch.put(&key, &session);
+        }
+        if let Some(memory) = session.memory_id.as_ref().or(request.memory_id.as_ref()) {
+            let prefix = memory::prefix(&request.agent_id, &request.alias_id, Some(memory));
+            let known = inner.store.list_back::<Summary>(tenant, &prefix, None, SUMMARIES).await?;
+            for (id, summary) in known {
+                batch.put(&id, &summary.value);
+            }
+        }
+        dry.0.store.commit(batch).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! Runs that begin in the middle of others, and runs that change nothing.
+
+use std::sync::atomic::Ordering;
+
+use craton_core::policy::ToolPolicy;
+use expect_test::{Expect, expect};
+use futures_util::StreamExt as _;
+use serde_json::json;
+
+use super::{Bench, told};
+use crate::fork::{Changes, ForkError, Forked, ToolResult};
+use crate::inspect::Diff;
+use crate::request::TurnRequest;
+
+/// The latest run of the bench's session.
+async fn latest(bench: &Bench) -> String {
+    bench.quiet().await;
+    bench.session().await.runs.pop().expect("a run")
+}
+
+/// Forks the latest run, hears the fork to its end, and compares both.
+async fn forked(
+    bench: &Bench,
+    step: usize,
+    changes: &Changes,
+) -> Result<(Forked, String, Diff), ForkError> {
+    let run = latest(bench).await;
+    let forked = bench.engine.fork(&bench.tenant, &run, step, changes).await?;
+    let view = bench.engine.find_run(&bench.tenant, &forked.run).await.expect("a store");
+    assert_eq!(view.expect("the fork").lineage.parent.expect("a parent").run, run);
+    let outs = bench.engine.attach(&bench.tenant, &forked.run, &forked.run).await.expect("it runs");
+    let heard: Vec<String> = outs.map(told).collect().await;
+    bench.quiet().await;
+    let diff = bench.engine.diff(&bench.tenant, &run, &forked.run).await.expect("a store");
+    Ok((forked, heard.concat(), diff.expect("both are there")))
+}
+
+async fn check(bench: &Bench, step: usize, changes: &Changes, expected: &Expect) {
+    let text = match forked(bench, step, changes).await {
+        Err(error) => error.to_string(),
+        Ok((forked, heard, diff)) => {
+            let reused = forked.reused;
+            let parts =
+                diff.divergence.map(|d| format!("{:?} at {}: {} {}", d.cause, d.at, d.a, d.b));
+            format!(
+                "reused {} events, {} model calls, {} tool calls\n{heard}\n{}",
+                reused.events,
+                reused.model_calls,
+                reused.tool_calls,
+                parts.unwrap_or_default()
+            )
+        }
+    };
+    expected.assert_eq(&text.replace(&latest(bench).await, "RUN"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_before_the_step_is_reused_and_no_tool_is_called_again() {
+    let bench = Bench::new(&["use g__once 1", "use g__read 2, use g__keyed 3", "done"]).await;
+    bench.ask("go").await;
+    let (calls, asked) = (bench.world.calls(), bench.model.calls.load(Ordering::SeqCst));
+    check(
+        &bench,
+        6,
+        &Changes::default(),
+        &expect![[r#"
+        reused 12 events, 2 model calls, 3 tool calls
+        [done]
+    "#]],
+    )
+    .await;
+    assert_eq!(bench.world.calls(), calls, "no tool was called");
+    assert_eq!(bench.model.calls.load(Ordering::SeqCst), asked + 1);
+    // The fork's own calls have keys of their own.
+    check(
+        &bench,
+        3,
+        &Changes::default(),
+        &expect![[r#"
+        reused 6 events, 1 model calls, 1 tool calls
+        [done]
+    "#]],
+    )
+    .await;
+    assert_eq!(bench.world.once().len(), 1, "the call that may be made once was not made again");
+    assert_eq!(bench.world.keyed().len(), 2);
+    assert_eq!(bench.history().await.len(), 6, "the session is what it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_step_a_fork_differs_by_the_change_alone() {
+    let bench = Bench::new(&["use g__once 1", "use g__once 2", "done"]).await;
+    bench.ask("before").await;
+    bench.ask("go").await;
+    let model = Changes { model: Some("other".to_owned()), ..Changes::default() };
+    check(
+        &bench,
+        1,
+        &model,
+        &expect![[r#"
+        reused 2 events, 0 model calls, 0 tool calls
+        [heard 4]
+        Configuration at the agent: "model" "other""#]],
+    )
+    .await;
+    let prompt = Changes { prompt: Some("do it well".to_owned()), ..Changes::default() };
+    check(
+        &bench,
+        1,
+        &prompt,
+        &expect![[r#"
+        reused 2 events, 0 model calls, 0 tool calls
+        [heard 4]
+        Configuration at the agent: "do it" "do it well""#]],
+    )
+    .await;
+    let memory = Changes { memory: Some("likes tea".to_owned()), ..Changes::default() };
+    check(&bench, 1, &memory, &expect![[r#"
+        reused 2 events, 0 model calls, 0 tool calls
+        [heard 4]
+        Prompt at step 1, model model: …etween <answer> and </answer>." …etween <answer> and </answer>.\n\nYou remember earlier conve…"#]]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tools_result_and_its_policy_can_be_others() {
+    let bench = Bench::new(&["use g__once 1", "use g__once 2", "done"]).await;
+    bench.ask("go").await;
+    let result = ToolResult { tool: "once".to_owned(), result: json!({"state": "closed"}) };
+    let result = Changes { tool_result: Some(result), ..Changes::default() };
+    check(
+        &bench,
+        2,
+        &result,
+        &expect![[r#"
+        reused 6 events, 1 model calls, 1 tool calls
+        [done]
+        ToolResult at step 2, tool g__once: "once of 1" "{\"state\":\"closed\"}""#]],
+    )
+    .await;
+    assert_eq!(bench.world.calls().len(), 3, "the second call of the fork alone");
+    let policy: ToolPolicy =
+        serde_json::from_value(json!({"hand_off": ["x > 1"]})).expect("a policy");
+    let policies = [("g__once".to_owned(), policy)].into();
+    check(&bench, 3, &Changes { policies, ..Changes::default() }, &expect![[r#"
+        reused 6 events, 1 model calls, 1 tool calls
+        [hand-off]
+        Configuration at the agent: nothing {"g__once":{"arguments":{"allow":[],"deny":[],"otherwise":nu…"#]]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_cannot_be_is_refused() {
+    let bench = Bench::new(&["use client__ask 1", "done"]).await;
+    bench.hand_off("go").await;
+    check(
+        &bench,
+        0,
+        &Changes::default(),
+        &expect!["run RUN has 2 steps; fork it at 1 to 2 (`craton trace` numbers them)"],
+    )
+    .await;
+    check(
+        &bench,
+        9,
+        &Changes::default(),
+        &expect!["run RUN has 2 steps; fork it at 1 to 2 (`craton trace` numbers them)"],
+    )
+    .await;
+    let result = ToolResult { tool: "nothing".to_owned(), result: json!("x") };
+    check(
+        &bench,
+        1,
+        &Changes { tool_result: Some(result), ..Changes::default() },
+        &expect!["no step of the run from 1 on is a call of nothing"],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_calls_what_reads_and_changes_nothing() {
+    let bench =
+        Bench::new(&["use g__read 1, use g__once 2", "use g__keyed 3, use g__none 4", "done"])
+            .await;
+    let dry = bench.engine.dry_run(bench.request("go")).await.expect("a dry run");
+    assert!(dry.dry);
+    let told = |dry: &crate::dry::DryRun| {
+        let effect = |e: &crate::dry::DryEffect| {
+            format!("{} {} {:?} {}", e.tool, e.class.word(), e.source, e.arguments["x"])
+        };
+        let effects: Vec<String> = dry.effects.iter().map(effect).collect();
+        format!("{}\n{}", effects.join("\n"), dry.answer.clone().unwrap_or_default())
+    };
+    expect![[r#"
+        g__read read Real 1
+        g__once once Nothing 2
+        g__keyed keyed Nothing 3
+        {"text":"done"}"#]]
+    .assert_eq(&told(&dry));
+    assert_eq!(bench.world.calls(), ["read 1 key 0"], "no writer was called");
+    assert_eq!(bench.session().await, Default::default(), "the session is what it was");
+    let rows =
+        bench.engine.list_effects(&bench.tenant, &Default::default()).await.expect("a store");
+    assert!(rows.effects.is_empty(), "the ledger has no rows");
+    assert!(bench.engine.runs(&bench.tenant, None, 10).await.expect("a store").is_empty());
+    // Once there are records, they stand in.
+    bench.ask("go").await;
+    let session_id = "another".to_owned();
+    let request = TurnRequest { session_id, ..bench.request("go") };
+    let dry = bench.engine.dry_run(request).await.expect("a dry run");
+    expect![[r#"
+        g__read read Real 1
+        g__once once Record 2
+        g__keyed keyed Record 3
+        {"text":"done"}"#]]
+    .assert_eq(&told(&dry));
+}
