@@ -9,12 +9,12 @@ from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.bedrock_converse import BedrockConverse
 
+from support.agents import unique
 from support.model import Say, tool_names, tool_results
 
 
 # LlamaIndex takes no name that is not on its own list.
 NAME = "anthropic.claude-3-5-sonnet-20240620-v1:0"
-PROFILE = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/abcdef012345"
 
 
 @pytest.fixture
@@ -78,8 +78,11 @@ def test_words_arrive_while_the_model_speaks(model):
     assert "".join(said) == "Good morning" and chunk.message.content == "Good morning"
 
 
-def test_an_inference_profile_goes_by_its_arn(models):
-    model = models.model(PROFILE).turn(Say("Hello!"))
-    llm = BedrockConverse(model=NAME, application_inference_profile_arn=PROFILE)
+def test_an_inference_profile_goes_by_its_arn(models, craton):
+    base = f"arn:aws:bedrock:us-east-1::foundation-model/{NAME}"
+    model = models.model(base).turn(Say("Hello!"), said="Hi")
+    profile = craton.client("bedrock").create_inference_profile(
+        inferenceProfileName=unique("llama"), modelSource={"copyFrom": base})["inferenceProfileArn"]
+    llm = BedrockConverse(model=NAME, application_inference_profile_arn=profile)
     assert llm.complete("Hi").text == "Hello!"
-    assert model.requests[0]["model"] == PROFILE
+    assert model.requests[-1]["model"] == base
