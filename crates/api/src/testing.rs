@@ -82,6 +82,7 @@ pub(crate) async fn cx_of(models: Models) -> Cx {
         models,
         tools: Arc::new(NoTools),
         buckets: exec::Buckets::default(),
+        prices: craton_core::cost::Prices::default(),
         clock: Arc::new(Ticks(AtomicI64::new(1_700_000_000_000))),
         ids: Arc::new(Counted(AtomicU64::new(0))),
         turn: craton_core::agent::limits::Limits::default(),

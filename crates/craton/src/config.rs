@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use craton_core::agent::config::Retention;
 use craton_core::agent::tool::Effect;
+use craton_core::cost::Prices;
 use craton_core::policy::ToolPolicy;
 use engine::function::{function_name, qualifier};
 use serde::Deserialize;
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) aws: exec::AwsConfig,
     /// What is set for tools: function name or ARN, with `:TOOL` for one of its tools, to a policy.
     pub(crate) tools: BTreeMap<String, ToolPolicy>,
+    /// A price file, relative to this one, over the embedded prices.
+    prices: Option<PathBuf>,
     pub(crate) limits: Limits,
     /// Which models are asked for what; without it the model that is named.
     pub(crate) routing: Option<craton_core::route::Table>,
@@ -54,6 +57,15 @@ pub(crate) struct Config {
 pub(crate) struct Limits {
     pub(crate) turn: craton_core::agent::limits::Limits,
     pub(crate) engine: engine::limits::Limits,
+}
+
+/// A price file over the embedded one.
+pub(crate) fn prices_of(path: &Path) -> Result<Prices, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| format!("the prices {} cannot be read: {e} (CR0001)", path.display()))?;
+    Prices::default()
+        .over(&text)
+        .map_err(|e| format!("the prices {} are not valid: {e} (CR0002)", path.display()))
 }
 
 impl Config {
@@ -108,6 +120,11 @@ impl Config {
     pub(crate) fn gateway(&self) -> engine::model::Config {
         let (routing, rates, cache) = (self.routing.clone(), self.rates.clone(), self.cache);
         engine::model::Config { routing, rates, cache }
+    }
+
+    pub(crate) fn prices(&self) -> Result<Prices, String> {
+        let Some(file) = &self.prices else { return Ok(Prices::default()) };
+        prices_of(&self.base_dir.join(file))
     }
 
     /// Whom tools may reach at addresses that this file names: just these, wherever they stand.

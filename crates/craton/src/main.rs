@@ -37,6 +37,8 @@ enum Verb {
     Chat(cmd::chat::Args),
     /// Makes agents and functions what a file says, and changes nothing twice.
     Deploy(cmd::deploy::Args),
+    /// Says what was spent, what would make it less, and what comes next.
+    Cost(cmd::cost::Args),
     /// Says where two runs part first, and why.
     Diff(cmd::diff::Args),
     /// Shows a support agent at work: its own server, then a chat.
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => cmd::demo::run(args),
         Verb::Doctor(args) => cmd::doctor::run(&args),
         Verb::DryRun(args) => cmd::dry_run::run(&args),
+        Verb::Cost(args) => cmd::cost::run(&args),
         Verb::Effects(args) => cmd::effects::run(&args),
         Verb::Env(args) => cmd::env::run(&args),
         Verb::Explain(args) => cmd::explain::run(&args),

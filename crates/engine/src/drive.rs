@@ -22,7 +22,7 @@ use crate::session::{self, Closing};
 use crate::tool::doubt::{self, Doubt};
 use crate::tool::request::Sender;
 use crate::tool::{call as tool_call, conduct};
-use crate::{Inner, inspect, pending};
+use crate::{Inner, inspect, pending, spend};
 
 /// How a task left its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +214,7 @@ async fn finish(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     let record = run.summary(status, Some(now));
     let mut batch = run.append(inner);
     batch.put_until(&run.id, &record, now + inner.text_millis(&run.agent.config));
+    spend::tally(&mut batch, &record, now);
     batch.dequeue(&run.id, run.epoch);
     session::commit(inner, &run.tenant, batch, &run.closing(None)).await?;
     run.tell();

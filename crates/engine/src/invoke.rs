@@ -8,6 +8,7 @@ use std::time::Duration;
 use craton_core::agent::event::{Accepted, Event, Lineage, Task};
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::Agent;
+use craton_core::cost::Bill;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use store::{Batch, StoreError, Tenant, Versioned};
 
@@ -15,7 +16,7 @@ use crate::live::{Activation, Out};
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
 use crate::request::{ENDED, Hearing, Input, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Counted, Run};
-use crate::{Engine, journal, lane, memory, model, note, session, trace};
+use crate::{Engine, journal, lane, memory, model, note, session, spend, trace};
 
 /// How often a repeated request looks for a run that no task here drives yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -303,6 +304,9 @@ impl Engine {
                 usage: wire::converse::Usage::default(),
                 model_calls: 0,
                 providers: vec![resolved.provider_name],
+                bill: Bill::default(),
+                user: None,
+                customer: None,
                 paused_at: None,
             },
             live: live.clone(),
@@ -393,5 +397,6 @@ fn accepted(request: &TurnRequest, provider: &str, input_text: String) -> Event 
         stream: request.stream,
         trace: request.trace,
         provisioned: request.provisioned.clone(),
+        max_cost: spend::max_cost(request),
     }))
 }

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod model;
 pub mod record;
 pub mod request;
+pub mod spend;
 pub mod steps;
 pub mod tail;
 pub mod trace;
@@ -55,6 +56,7 @@ use std::time::Duration;
 use craton_core::agent::config::{AgentConfig, Retention};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::turn::Agent;
+use craton_core::cost::Prices;
 use store::{Store, StoreError};
 
 use crate::env::{Clock, Ids};
@@ -69,6 +71,7 @@ pub struct Parts {
     pub tools: SharedTools,
     /// Where `s3://` locations are read.
     pub buckets: exec::Buckets,
+    pub prices: Prices,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub turn: TurnLimits,
@@ -89,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) gateway: Arc<model::Gateway>,
     pub(crate) tools: SharedTools,
     pub(crate) buckets: exec::Buckets,
+    pub(crate) prices: Prices,
+    pub(crate) spending: spend::Spending,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) turn: TurnLimits,
@@ -141,6 +146,8 @@ impl Engine {
             models: parts.models,
             tools: parts.tools,
             buckets: parts.buckets,
+            prices: parts.prices,
+            spending: spend::Spending::default(),
             clock: parts.clock,
             ids: parts.ids,
             turn: parts.turn,
@@ -182,6 +189,10 @@ impl Engine {
         &self.0.buckets
     }
 
+    pub fn prices(&self) -> &Prices {
+        &self.0.prices
+    }
+
     /// Milliseconds since the Unix epoch, by the engine's clock.
     pub fn now(&self) -> i64 {
         self.0.clock.now()
@@ -220,6 +231,7 @@ impl Engine {
         while under_way() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        note("writing down what was spent", spend::flush(&self.0).await);
         self.running()
     }
 }

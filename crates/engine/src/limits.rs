@@ -22,6 +22,13 @@ pub(crate) const STALE_ANSWER_MILLIS: i64 = 3_600_000;
 pub(crate) const PLACE_PATIENCE: std::time::Duration =
     std::time::Duration::from_secs(craton_core::limits::HTTP_TIMEOUT_SECONDS);
 
+/// How long sums of spending are kept. AWS: Cost Explorer shows thirteen months.
+pub(crate) const SPENDING_DAYS: i64 = 400;
+/// Turns from whose journals the next are foreseen (ours).
+pub(crate) const TURNS_FORESEEN: usize = 200;
+/// Rows that one report of spending looks at (ours).
+pub(crate) const SPENDING_ROWS: usize = 200_000;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

@@ -15,6 +15,7 @@ use craton_core::agent::event::{Accepted, Attributes, Event, Lineage, Recalled, 
 use craton_core::agent::history::Past;
 use craton_core::agent::state::{End, Turn};
 use craton_core::agent::turn::Agent;
+use craton_core::cost::Bill;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use store::{Batch, CommitError, Record, StoreError, Tenant};
@@ -388,6 +389,9 @@ async fn started(
         usage: Usage::default(),
         model_calls: 0,
         providers: vec![provider.clone()],
+        bill: Bill::default(),
+        user: None,
+        customer: None,
         paused_at: None,
     };
     let mut run = Run {
@@ -406,7 +410,10 @@ async fn started(
         id,
     };
     run.record(now, accepted(tenant, &run, open, provider));
-    run.record(now, Event::Started(Box::new(Started { past, memory, ..Started::default() })));
+    let rates = &inner.prices.rates;
+    let (cost, keeping) = (Some(rates.memory_search), Some(rates.memory_store));
+    let started = Started { past, memory, cost, keeping, ..Started::default() };
+    run.record(now, Event::Started(Box::new(started)));
     run.decide(inner);
     Ok(run)
 }

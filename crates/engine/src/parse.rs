@@ -66,7 +66,9 @@ pub(crate) async fn ask_parser(inner: &Inner, call: ParserCall) -> Event {
         Verdict::Failed { message: failed(&parse, &why) }
     });
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
-    Event::Parsed(Box::new(Parsed { purpose: parse.purpose, step: parse.step, verdict, millis }))
+    let cost = Some(inner.tool_cost(&request, 1, millis).await);
+    let (purpose, step) = (parse.purpose, parse.step);
+    Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis, cost }))
 }
 
 fn failed(parse: &Parse, why: &str) -> String {

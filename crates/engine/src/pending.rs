@@ -16,6 +16,7 @@ use craton_core::agent::event::{
 use craton_core::agent::state::{Turn, within};
 use craton_core::agent::tool::{self, Effect, Tool};
 use craton_core::agent::turn::Agent;
+use craton_core::cost::Money;
 use serde_json::json;
 use store::{Batch, CommitError, StoreError, Tenant};
 
@@ -88,7 +89,7 @@ pub(crate) fn deferred(
     inner: &Inner,
     call: &Call,
     pending: tool::Pending,
-    fallback: Option<Fallback>,
+    (fallback, cost): (Option<Fallback>, Option<Money>),
 ) -> Event {
     let (since, longest) = (inner.clock.now(), inner.limits.pending_millis);
     let wanted = pending.deadline_seconds.map(|seconds| i64::from(seconds) * 1000);
@@ -100,6 +101,7 @@ pub(crate) fn deferred(
         due: since + wanted.unwrap_or(longest).min(longest),
         doubt: None,
         fallback,
+        cost,
     })
 }
 
@@ -167,6 +169,8 @@ async fn poll(
     deferred: Deferred,
     request: ToolCall,
 ) -> Event {
+    // Each time that it is asked again counts; what it owed before is paid.
+    let deferred = Deferred { cost: Some(inner.prices.rates.tool(1, 0, 0)), ..deferred };
     let heard = match inner.tools.call(request).await {
         Ok(invoked) if invoked.outcome_known => tool_call::read(inner, tool, call, &invoked),
         Ok(_) | Err(_) => return Event::Deferred(deferred),
@@ -175,7 +179,7 @@ async fn poll(
     match heard {
         tool_call::Heard::Outcome(mut outcome) => {
             tool_call::cut(&mut outcome, inner.turn.tool_answer_bytes);
-            returned(call, &deferred, now, outcome)
+            doubt::charged(returned(call, &deferred, now, outcome), deferred.cost)
         }
         tool_call::Heard::Pending(pending) => Event::Deferred(Deferred {
             token: pending.token.unwrap_or(deferred.token),

@@ -33,6 +33,7 @@ pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
             voice.finish(&reply);
             let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
             let cuts = voice.cuts;
+            let saved = inner.paid((&provider, &model), &reply.usage, conduct.cached).saved;
             Event::ModelSaid(Box::new(ModelSaid {
                 step,
                 reply,
@@ -43,6 +44,7 @@ pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
                 conduct,
                 cuts,
                 cost,
+                saved,
             }))
         }
         Err(Unanswered { provider, error, .. }) if error.kind == ModelErrorKind::TooLong => {

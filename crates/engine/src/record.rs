@@ -8,10 +8,13 @@ use craton_core::agent::event::{Attributes, Lineage, UnknownEffect};
 use craton_core::agent::history::Past;
 use craton_core::agent::origin::Utterance;
 use craton_core::agent::state::Turn;
+use craton_core::cost::Bill;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::Record;
 use wire::converse::Usage;
+
+use crate::spend;
 
 /// A configuration that runs may pin; its id is the hash of its content, so it never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,6 +145,14 @@ pub struct RunRecord {
     /// Providers that answered: `rules` says that no language model spoke.
     #[serde(default)]
     pub providers: Vec<String>,
+    /// What it has cost, by the prices of their times, in picodollars.
+    #[serde(default)]
+    pub bill: Bill,
+    /// Whom it was for, as its client names him, and whose user that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
     /// Since when an operator holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<i64>,
@@ -164,6 +175,9 @@ impl RunRecord {
         if ended_at.is_some() {
             record.paused_at = None;
         }
+        record.bill = turn.total_bill();
+        record.user = spend::named(spend::USER, turn);
+        record.customer = spend::named(spend::CUSTOMER, turn);
         record.usage = turn.total_usage();
         record.model_calls = turn.total_model_calls();
         let mut providers = Vec::new();

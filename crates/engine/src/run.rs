@@ -20,6 +20,7 @@ use crate::live::{Activation, Out};
 use crate::model::route::with_known;
 use crate::model::{Asking, Payer};
 use crate::record::{RunRecord, RunStatus};
+use crate::spend;
 use crate::tool::ToolKey;
 use crate::trace;
 
@@ -72,9 +73,6 @@ fn asks_a_model(event: &Event) -> bool {
         event => matches!(event, Event::Asked(Intent::AskModel(_))),
     }
 }
-
-/// The session attribute that names the end user, for limits.
-const USER: &str = "craton:user";
 
 /// Where in a tree of turns something happens: the tool uses that lead to a nested turn, none for
 /// the run's own.
@@ -275,13 +273,13 @@ impl Run {
 
     /// A call of a model on the run's account.
     pub(crate) fn asking(&self, place: Place<'_>, ask: &Ask, mut call: Call) -> Asking {
-        let user = place.turn.session_attributes.get(USER).cloned();
         let accepted = self.turn.accepted.as_ref();
         let payer = Payer {
             run: Some(self.id.clone()),
             session: Some(self.session_key()),
             agent: Some(place.agent.config.agent_id.clone()),
-            user,
+            user: spend::named(spend::USER, &self.turn),
+            customer: spend::named(spend::CUSTOMER, &self.turn),
             provisioned: accepted.and_then(|accepted| accepted.provisioned.clone()),
         };
         let wishes = turn::wishes(place.turn, &place.agent.config);

@@ -13,7 +13,7 @@ use crate::journal::{self, Stamped};
 use crate::past::{Added, Left};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
 use crate::run::Run;
-use crate::{Inner, ledger, memory, past, pending, trace};
+use crate::{Inner, ledger, memory, past, pending, spend, trace};
 
 /// What the ids of hand-offs' timers begin with.
 pub(crate) const PARK_TIMERS: &str = "hand-off/";
@@ -48,7 +48,10 @@ pub(crate) async fn started(
         session_attributes: session.attributes,
         unknown: session.unknown,
         routed: session.routed,
+        cost: None,
+        keeping: None,
     };
+    started.cost = started.memory_id.as_ref().map(|_| inner.prices.rates.memory_search);
     let (retention, now) = (inner.retention(config), inner.clock.now());
     for past in started.pasts_mut() {
         past::fill(inner, tenant, past).await?;
@@ -171,7 +174,9 @@ async fn end(
     ledger::write(&mut batch, rows.into_iter());
     let config = agent.map(|agent| agent.config.clone()).unwrap_or_default();
     let until = now + inner.text_millis(&config);
-    batch.put_until(run, &record.of(&turn, status, Some(now)), until);
+    let ended = record.of(&turn, status, Some(now));
+    batch.put_until(run, &ended, until);
+    spend::tally(&mut batch, &ended, now);
     batch.dequeue(run, epoch);
     let closing = Closing { record: &record, turn: &turn, config: &config, parked: None };
     commit(inner, tenant, batch, &closing).await?;

@@ -14,6 +14,7 @@ use craton_core::agent::state::{self, End, Turn};
 use craton_core::agent::tool::Effect;
 use craton_core::agent::turn::Agent;
 use craton_core::agent::{call, digest};
+use craton_core::cost::Money;
 use craton_core::route::Route;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -66,6 +67,9 @@ pub struct Step {
     pub model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// In dollars, by the prices of its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// How often a tool's call may take effect, and what is known of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<StepEffect>,
@@ -255,6 +259,7 @@ impl Level {
         step.model = Some(said.model.clone());
         step.usage = Some(said.reply.usage);
         step.model_conduct = Some(said.conduct.clone()).filter(ModelConduct::is_worth_telling);
+        step.cost = said.cost.map(Money::dollars);
         if let Some(digest) = &mut step.digest {
             digest.compare(said.prompt_digest.as_deref());
         }
@@ -295,6 +300,7 @@ impl Level {
         };
         if let Some(step) = self.of_use(&returned.tool_use_id) {
             step.close(moment, outcome, json!(text));
+            step.cost = returned.cost.map(Money::dollars);
             step.conduct = Some(returned.conduct.clone()).filter(|conduct| !conduct.is_plain());
         }
     }
@@ -374,6 +380,7 @@ impl Step {
             provider: None,
             model: None,
             usage: None,
+            cost: None,
             effect: None,
             steps: Vec::new(),
         }

@@ -118,6 +118,12 @@ pub(crate) trait Backend: Send + Sync {
         limit: usize,
     ) -> Answer<'a, Vec<(Timer, String)>>;
     fn counter<'a>(&'a self, t: &'a Tenant, key: &'a str) -> Answer<'a, i64>;
+    fn tallies<'a>(
+        &'a self,
+        t: &'a Tenant,
+        span: (&'a str, &'a str),
+        limit: usize,
+    ) -> Answer<'a, Vec<(String, Vec<i64>)>>;
     fn blob<'a>(&'a self, t: &'a Tenant, id: &'a str) -> Answer<'a, Option<Sealed>>;
 
     /// Only a memory backend can be told to stop, and be opened again over the same data.

@@ -39,6 +39,7 @@ pub(crate) enum Op {
     Timer { id: String, due: i64, payload: Bytes },
     ClearTimer { id: String },
     Add(Add),
+    Tally(Tally),
     Blob { id: String, body: Bytes },
     DeleteBlob { id: String },
 }
@@ -69,6 +70,13 @@ pub(crate) struct Add {
     pub(crate) delta: i64,
     pub(crate) floor: Option<i64>,
     pub(crate) ceiling: Option<i64>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tally {
+    pub(crate) key: String,
+    pub(crate) sums: Vec<i64>,
+    pub(crate) expires_at: i64,
 }
 
 impl Batch {
@@ -180,6 +188,13 @@ impl Batch {
         self.op(Op::Add(Add { key: key.into(), delta, floor, ceiling }))
     }
 
+    /// Adds to the sums that stand side by side under a key (0 until first used); what leaves 64 bits
+    /// stays at their end. [`crate::Store::purge_expired`] may remove them from the latest
+    /// `expires_at` on.
+    pub fn tally(&mut self, key: &str, sums: &[i64], expires_at: i64) -> &mut Batch {
+        self.op(Op::Tally(Tally { key: key.into(), sums: sums.into(), expires_at }))
+    }
+
     pub fn blob(&mut self, id: &str, body: impl Into<Bytes>) -> &mut Batch {
         self.op(Op::Blob { id: id.into(), body: body.into() })
     }
@@ -230,6 +245,7 @@ impl Batch {
             | Op::Release { .. }
             | Op::ClearTimer { .. }
             | Op::Add(_)
+            | Op::Tally(_)
             | Op::DeleteBlob { .. } => None,
         })
     }

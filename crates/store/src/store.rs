@@ -227,6 +227,16 @@ impl Store {
         self.0.backend.counter(t, key).await
     }
 
+    /// Keys between `after` and `below`, neither included, with the sums under them, in order of key.
+    pub async fn tallies(
+        &self,
+        t: &Tenant,
+        (after, below): (&str, &str),
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<i64>)>, StoreError> {
+        self.0.backend.tallies(t, (after, below), limit).await
+    }
+
     pub async fn blob(&self, t: &Tenant, id: &str) -> Result<Option<Bytes>, StoreError> {
         let Some(Sealed { key_id, bytes }) = self.0.backend.blob(t, id).await? else {
             return Ok(None);

@@ -252,6 +252,16 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+impl core::ops::AddAssign for Usage {
+    fn add_assign(&mut self, more: Usage) {
+        self.input_tokens += more.input_tokens;
+        self.output_tokens += more.output_tokens;
+        self.cache_read_input_tokens += more.cache_read_input_tokens;
+        self.cache_write_input_tokens += more.cache_write_input_tokens;
+        self.cache_write_hour_input_tokens += more.cache_write_hour_input_tokens;
+    }
+}
+
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }

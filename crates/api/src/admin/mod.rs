@@ -4,6 +4,7 @@
 
 mod calls;
 mod cassettes;
+mod cost;
 mod effects;
 mod invocations;
 mod query;
@@ -40,6 +41,9 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/dry-runs"),
     ("GET", "/totals"),
     ("GET", "/breakers"),
+    ("GET", "/cost"),
+    ("GET", "/cost/explain"),
+    ("GET", "/cost/forecast"),
 ];
 
 /// One request to the door.
@@ -126,6 +130,9 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
         }
         ("GET", ["totals"]) => runs::totals(cx),
         ("GET", ["breakers"]) => runs::breakers(cx),
+        ("GET", ["cost"]) => cost::report(cx, asked.query).await,
+        ("GET", ["cost", "explain"]) => cost::explain(cx, asked.query).await,
+        ("GET", ["cost", "forecast"]) => cost::forecast(cx, asked.query).await,
         (method, _) => {
             let text = format!("there is no {method} {} behind this door", asked.path);
             Err(Fault::new("UnknownOperationException", 404, text))

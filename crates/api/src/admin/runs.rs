@@ -36,7 +36,12 @@ pub(super) async fn list(cx: &Cx, query: &str) -> Result<Json, Fault> {
 pub(super) async fn show(cx: &Cx, id: &str) -> Result<Json, Fault> {
     let view = cx.engine.view(&tenant(cx), id).await.map_err(internal)?;
     let view = view.ok_or_else(|| Fault::not_found("run, request or session", id))?;
-    serde_json::to_value(view).map_err(Fault::internal)
+    let bill = view.run.bill.clone();
+    let mut shown = serde_json::to_value(view).map_err(Fault::internal)?;
+    shown["cost"] = super::cost::stack(&bill.stack);
+    shown["cost"]["saved"] = json!(bill.saved.dollars());
+    shown["cost"]["unpriced"] = json!(bill.unpriced);
+    Ok(shown)
 }
 
 /// Where two runs part first, and why.

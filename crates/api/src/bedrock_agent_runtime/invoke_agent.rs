@@ -127,6 +127,11 @@ struct Led {
     provisioned: Option<String>,
 }
 
+/// The digest of the configuration behind an alias.
+pub(crate) async fn config(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<String, Fault> {
+    led(cx, agent_id, alias_id).await.map(|led| led.config)
+}
+
 async fn led(cx: &Cx, agent_id: &str, alias_id: &str) -> Result<Led, Fault> {
     if cx.engine.plays() {
         // A cassette has the configuration, and there is no alias.

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use craton_core::agent::event::{Attributes, HandBackState};
+use craton_core::cost::Money;
 use engine::request::{ClientResult, ClientTarget, Confirmation};
+use engine::spend::MAX_COST;
 use wire::bedrock_agent_runtime::types::{
     self as wire_types, ApiResult, ConfirmationState, ContentBlock, ContentBody, ConversationRole,
     FunctionResult, InvocationResultMember, ResponseState, SessionState,
@@ -34,6 +36,12 @@ pub(crate) fn read(state: SessionState) -> Result<State, Fault> {
     if state.knowledge_base_configurations.is_some_and(|list| !list.is_empty()) {
         let field = "sessionState.knowledgeBaseConfigurations";
         return Err(refused(field, "", "knowledge bases of agents"));
+    }
+    let attributes = [&state.session_attributes, &state.prompt_session_attributes];
+    for dollars in attributes.into_iter().flatten().filter_map(|given| given.get(MAX_COST)) {
+        dollars.parse::<Money>().map_err(|why| {
+            Fault::validation(format!("the attribute {MAX_COST} is {dollars:?}: {why}"))
+        })?;
     }
     let members = state.return_control_invocation_results.unwrap_or_default();
     let history = state.conversation_history.and_then(|history| history.messages);

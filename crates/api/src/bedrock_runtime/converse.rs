@@ -2,6 +2,7 @@
 
 use craton_core::route::StepKind;
 use engine::model::{Answer, Asking, Payer};
+use engine::spend;
 use wire::bedrock_runtime::types::{
     self as wire_types, CacheDetail, CacheTTL, ConversationRole, ConverseMetrics, ConverseOutput,
     ConverseRequest, ConverseResponse, StopReason, TokenUsage,
@@ -39,13 +40,12 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
     Ok(Reply::value(response.into_value()).by(&provider))
 }
 
-/// Where `requestMetadata` names the end user who pays, the first that is there.
-const USER_KEYS: [&str; 2] = ["craton:user", "user"];
-
 /// A client's own call of a model.
 pub(crate) fn asking(cx: &Cx, call: Call) -> Asking {
-    let user = USER_KEYS.iter().find_map(|key| call.options.metadata.get(*key));
-    let payer = Payer { user: user.cloned(), ..Payer::default() };
+    let named =
+        |names: &[&str]| names.iter().find_map(|name| call.options.metadata.get(*name)).cloned();
+    let (user, customer) = (named(spend::USER), named(spend::CUSTOMER));
+    let payer = Payer { user, customer, ..Payer::default() };
     Asking { tenant: tenant(cx), kind: StepKind::Planning, payer, call, route: None }
 }
 

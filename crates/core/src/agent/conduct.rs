@@ -1,4 +1,4 @@
-//! What was ruled while a model was asked; it enters the run with the outcome, so that replay asks
+//! What was ruled while a model was asked, or a tool; it enters the run with the outcome, so that replay asks
 //! no limit and no breaker.
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,68 @@ impl ModelConduct {
 pub struct Passed {
     pub model: String,
     pub reason: String,
+}
+
+/// How a call was performed: what its tool's policy, the breaker and the cache had to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Conduct {
+    /// How often the tool was asked; 0 where it was not.
+    pub attempts: u32,
+    /// Whose answer it is, if not the tool's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served: Option<ServedFrom>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    /// The breaker, where it was not closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<String>,
+    /// The bytes of a result of which the model reads the beginning only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated_from: Option<usize>,
+    /// How long it waited for its turn.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waited_millis: u64,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Conduct {
+            attempts: 1,
+            served: None,
+            fallback: None,
+            breaker: None,
+            truncated_from: None,
+            waited_millis: 0,
+        }
+    }
+}
+
+impl Conduct {
+    pub fn is_plain(&self) -> bool {
+        *self == Conduct::default()
+    }
+}
+
+/// An answer that the tool did not give to this call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ServedFrom {
+    /// It gave it to an equal call.
+    Cache { age_seconds: u64 },
+    /// The same, and its time was over: the breaker was open.
+    Stale { age_seconds: u64 },
+    /// The policy's own words for while the breaker is open.
+    Policy,
+}
+
+/// Another function that was asked in the tool's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fallback {
+    pub function: String,
+    /// What was wrong with the tool.
+    pub why: String,
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -17,7 +17,7 @@ use crate::budget::Reserved;
 use crate::cost::Money;
 use crate::route::Route;
 
-pub use super::conduct::{ModelConduct, Passed};
+pub use super::conduct::{Conduct, Fallback, ModelConduct, Passed, ServedFrom};
 
 pub type Attributes = BTreeMap<String, String>;
 
@@ -114,6 +114,9 @@ pub struct Accepted {
     /// The provisioned throughput of the alias, whose places the calls of models take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned: Option<String>,
+    /// The most that the run may cost, where its client said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Money>,
 }
 
 /// What a run is for.
@@ -189,6 +192,12 @@ pub struct Started {
     /// The collaborator that a routing supervisor chose last in this session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routed: Option<String>,
+    /// What looking into the memory cost, by the price file at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// What is paid for the record that the turn leaves in the memory once it has summed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeping: Option<Money>,
 }
 
 /// What is known of an earlier session.
@@ -387,9 +396,12 @@ pub struct ModelSaid {
     /// Where its text was cut while somebody read along.
     #[serde(default, skip_serializing_if = "Cuts::is_empty")]
     pub cuts: Cuts,
-    /// What it cost, by the price file at that time.
+    /// By the price file at that time; `None` where that has no price for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
+    /// What it would have cost more without a cache.
+    #[serde(default, skip_serializing_if = "Money::is_zero")]
+    pub saved: Money,
 }
 
 /// The pieces in which a reply came: block, and bytes of its text, in order.
@@ -412,6 +424,9 @@ pub struct Parsed {
     /// What the reading took; nothing where no function was asked.
     #[serde(default)]
     pub millis: u64,
+    /// What the function's call cost, by the price file at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
 }
 
 /// What a reply means.
@@ -497,6 +512,9 @@ pub struct ToolReturned {
     pub tool_use_id: String,
     pub outcome: Outcome,
     pub millis: u64,
+    /// What the attempts cost, by the price file at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
     /// The tool's reply was lost, and somebody else says what became of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
@@ -505,79 +523,19 @@ pub struct ToolReturned {
     pub conduct: Conduct,
 }
 
-/// How a call was performed: what its tool's policy, the breaker and the cache had to say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Conduct {
-    /// How often the tool was asked; 0 where it was not.
-    pub attempts: u32,
-    /// Whose answer it is, if not the tool's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub served: Option<ServedFrom>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<Fallback>,
-    /// The breaker, where it was not closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub breaker: Option<String>,
-    /// The bytes of a result of which the model reads the beginning only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub truncated_from: Option<usize>,
-    /// How long it waited for its turn.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub waited_millis: u64,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-impl Default for Conduct {
-    fn default() -> Self {
-        Conduct {
-            attempts: 1,
-            served: None,
-            fallback: None,
-            breaker: None,
-            truncated_from: None,
-            waited_millis: 0,
-        }
-    }
-}
-
-impl Conduct {
-    pub fn is_plain(&self) -> bool {
-        *self == Conduct::default()
-    }
-}
-
-/// An answer that the tool did not give to this call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "from", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum ServedFrom {
-    /// It gave it to an equal call.
-    Cache { age_seconds: u64 },
-    /// The same, and its time was over: the breaker was open.
-    Stale { age_seconds: u64 },
-    /// The policy's own words for while the breaker is open.
-    Policy,
-}
-
-/// Another function that was asked in the tool's place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Fallback {
-    pub function: String,
-    /// What was wrong with the tool.
-    pub why: String,
-}
-
 impl ToolReturned {
+    /// How often a tool was asked for it: never where what it cost is not known.
+    pub fn attempts(&self) -> u32 {
+        self.cost.map_or(0, |_| self.conduct.attempts)
+    }
+
     /// What the tool itself brought about.
     pub fn new(tool_use_id: &str, outcome: Outcome, millis: u64) -> Self {
         ToolReturned {
             tool_use_id: tool_use_id.to_owned(),
             outcome,
             millis,
+            cost: None,
             ruling: None,
             conduct: Conduct::default(),
         }
@@ -734,6 +692,9 @@ pub struct Deferred {
     pub since: i64,
     /// From then on nobody waits for it.
     pub due: i64,
+    /// What the attempts cost, by the price file at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
     /// The reply was lost, for this reason: what the turn waits for is a person who looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,

@@ -13,8 +13,16 @@ use super::Money;
 pub struct Prices {
     /// The day of the youngest file, as it says.
     pub as_of: String,
-    models: Vec<(String, ModelPrice)>,
+    models: Vec<Priced>,
     pub rates: Rates,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Priced {
+    pattern: String,
+    price: ModelPrice,
+    /// The model to which simpler steps can go.
+    smaller: Option<String>,
 }
 
 /// What one model's tokens cost, in picodollars each.
@@ -69,7 +77,8 @@ impl Prices {
         let mut models = Vec::with_capacity(file.models.len() + self.models.len());
         for entry in &file.models {
             let price = entry.price().map_err(|e| format!("models {:?}: {e}", entry.pattern))?;
-            models.push((entry.pattern.to_ascii_lowercase(), price));
+            let (pattern, smaller) = (entry.pattern.to_ascii_lowercase(), entry.smaller.clone());
+            models.push(Priced { pattern, price, smaller });
         }
         models.extend(self.models);
         Ok(Prices { as_of: file.as_of, models, rates })
@@ -77,13 +86,23 @@ impl Prices {
 
     /// What a model costs; `None` where nobody said.
     pub fn model(&self, id: &str) -> Option<&ModelPrice> {
+        self.priced(id).map(|priced| &priced.price)
+    }
+
+    /// The model to which simpler steps of this one can go, and its price.
+    pub fn smaller(&self, id: &str) -> Option<(&str, &ModelPrice)> {
+        let name = self.priced(id)?.smaller.as_deref()?;
+        Some((name, self.model(name)?))
+    }
+
+    fn priced(&self, id: &str) -> Option<&Priced> {
         let name = id.to_ascii_lowercase();
         let name = name.rsplit('/').next().unwrap_or_default();
         let found = |name: &str| {
-            self.models.iter().find(|(pattern, _)| matches(pattern.as_bytes(), name.as_bytes()))
+            let fits = |priced: &&Priced| matches(priced.pattern.as_bytes(), name.as_bytes());
+            self.models.iter().find(fits)
         };
-        let found = found(name).or_else(|| found(without_region(name)?));
-        found.map(|(_, price)| price)
+        found(name).or_else(|| found(without_region(name)?))
     }
 }
 
@@ -110,21 +129,21 @@ impl ModelPrice {
 
     /// What a call cost.
     pub fn cost(&self, usage: &Usage) -> Money {
-        let (read, written) = (usage.cache_read_input_tokens, usage.cache_write_input_tokens);
-        let all = usage.input_tokens.saturating_add(read).saturating_add(written);
-        let price = self.at_length(all);
+        let price = self.at_length(all_input(usage));
+        let hour = usage.cache_write_hour_input_tokens.min(usage.cache_write_input_tokens);
         price.input.times(usage.input_tokens)
             + price.output.times(usage.output_tokens)
-            + price.cache_read.times(read)
-            + price.cache_write.times(written)
+            + price.cache_read.times(usage.cache_read_input_tokens)
+            + price.cache_write.times(usage.cache_write_input_tokens - hour)
+            + price.cache_write_hour.times(hour)
     }
 
-    /// What the same call had cost without a cache.
-    pub fn without_cache(&self, usage: &Usage) -> Money {
-        let (read, written) = (usage.cache_read_input_tokens, usage.cache_write_input_tokens);
-        let all = usage.input_tokens.saturating_add(read).saturating_add(written);
+    /// What the same call would cost more without a cache.
+    pub fn saved(&self, usage: &Usage) -> Money {
+        let all = all_input(usage);
         let price = self.at_length(all);
-        price.input.times(all) + price.output.times(usage.output_tokens)
+        let plain = price.input.times(all) + price.output.times(usage.output_tokens);
+        plain - self.cost(usage)
     }
 
     /// The most that a call can cost: no token is shorter than a byte, and any of them may be one
@@ -144,6 +163,13 @@ impl ModelPrice {
             _ => self,
         }
     }
+}
+
+/// AWS: `inputTokens` leaves out what was read from a cache or written to it (user guide, "Prompt
+/// caching").
+fn all_input(usage: &Usage) -> u64 {
+    let cached = usage.cache_read_input_tokens.saturating_add(usage.cache_write_input_tokens);
+    usage.input_tokens.saturating_add(cached)
 }
 
 impl Rates {
@@ -217,6 +243,8 @@ struct Entry {
     pattern: String,
     #[serde(default)]
     free: bool,
+    #[serde(default)]
+    smaller: Option<String>,
     #[serde(flatten)]
     tokens: Tokens,
     #[serde(default)]
@@ -423,6 +451,23 @@ mod tests {
     }
 
     #[test]
+    fn the_smaller_model_of_a_model_is_priced_and_cheaper() {
+        let prices = Prices::default();
+        let names = prices
+            .models
+            .iter()
+            .filter_map(|priced| Some((&priced.price, priced.smaller.as_ref()?)));
+        let mut seen = 0;
+        for (price, smaller) in names {
+            let less = prices.model(smaller).expect("it is priced");
+            assert!(less.input < price.input && less.output < price.output, "{smaller}");
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen}");
+        assert_eq!(prices.smaller("claude-3-haiku-20240307"), None);
+    }
+
+    #[test]
     fn the_price_card_gives_its_figures_to_the_picodollar() {
         let prices = Prices::none().over(CARD).expect("valid");
         let card = prices.model("card").expect("it is there");
@@ -465,12 +510,16 @@ mod tests {
         let card = prices.model("card").expect("it is there");
         let saved = |read: u64| {
             let usage = usage(100_000 - read, 0, read, 0);
-            1.0 - card.cost(&usage).dollars() / card.without_cache(&usage).dollars()
+            card.saved(&usage).dollars() / (card.saved(&usage) + card.cost(&usage)).dollars()
         };
         assert!(saved(56_000) >= 0.5, "{}", saved(56_000));
         assert!(saved(55_000) < 0.5, "{}", saved(55_000));
         // The first call writes what the others read.
-        assert_eq!(card.cost(&usage(0, 0, 0, 1_000)).to_string(), "$0.00375");
+        let first = usage(0, 0, 0, 1_000);
+        assert_eq!(card.cost(&first).to_string(), "$0.00375");
+        assert_eq!(card.saved(&first).to_string(), "-$0.00075");
+        let hour = Usage { cache_write_hour_input_tokens: 400, ..first };
+        assert_eq!(card.cost(&hour).to_string(), "$0.00465");
     }
 
     #[test]

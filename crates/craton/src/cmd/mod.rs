@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod completion;
+pub(crate) mod cost;
 pub(crate) mod demo;
 pub(crate) mod deploy;
 pub(crate) mod diff;

@@ -159,7 +159,7 @@ async fn assemble(
     gateway
         .check_models(&models)
         .map_err(|e| format!("the configuration is not valid: {e} (CR0002)"))?;
-    let buckets = config.buckets();
+    let (buckets, prices) = (config.buckets(), config.prices()?);
     // All that this file names itself.
     let named = net::Egress::new(config.hooks()?);
     let named = net::Client::guarded(net::Config::default(), named);
@@ -193,6 +193,7 @@ async fn assemble(
         models,
         tools,
         buckets,
+        prices,
         clock: system.clone(),
         ids: system,
         turn: config.limits.turn,

@@ -90,6 +90,8 @@ impl Engine {
             models: llm::Models::single(Arc::new(NoModel)),
             tools: Arc::new(NoTools),
             buckets: exec::Buckets::default(),
+            // What is played was paid for when it was recorded.
+            prices: craton_core::cost::Prices::none(),
             clock: environment.clone(),
             ids: environment,
             turn: TurnLimits::default(),

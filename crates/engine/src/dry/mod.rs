@@ -78,6 +78,7 @@ impl Engine {
             models: inner.models.clone(),
             tools: tools.clone(),
             buckets: inner.buckets.clone(),
+            prices: inner.prices.clone(),
             clock: inner.clock.clone(),
             ids: inner.ids.clone(),
             turn: inner.turn.clone(),

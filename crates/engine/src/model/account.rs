@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use craton_core::agent::event::ModelConduct;
-use craton_core::cost::Money;
+use craton_core::cost::{Money, Share};
 use craton_core::route::StepKind;
 use futures_util::{Stream, StreamExt as _};
 use llm::{Deltas, ModelError, Resolved};
@@ -114,7 +114,13 @@ impl Account {
             millis = now - self.begun,
             "a model was asked"
         );
-        None
+        let usage = ended.usage.or((ended.how == How::Answered).then(Usage::default))?;
+        let who = (self.provider.as_str(), self.model.as_str());
+        let paid = self.inner.paid(who, &usage, self.conduct.cached);
+        if self.bearer.payer.run.is_none() {
+            self.inner.spending.note(&self.bearer, (&self.model, now), &Share::of(usage, paid));
+        }
+        paid.cost
     }
 
     /// The deltas as they come; their end is the account's.

@@ -7,7 +7,7 @@
 
 pub mod config;
 
-mod account;
+pub(crate) mod account;
 mod cache;
 mod chain;
 mod doors;
@@ -86,6 +86,8 @@ pub struct Payer {
     pub user: Option<String>,
     /// The provisioned throughput of the alias that was invoked.
     pub provisioned: Option<String>,
+    /// Whose user that is, as the client names it: a tenant of its own.
+    pub customer: Option<String>,
 }
 
 /// A whole reply, and how it came.

@@ -190,6 +190,7 @@ impl Life {
             models: Models::single(Arc::new(model)),
             tools: Arc::new(self.world.clone()),
             buckets: exec::Buckets::default(),
+            prices: craton_core::cost::Prices::default(),
             clock: self.environment.clone(),
             ids: self.environment.clone(),
             turn: TurnLimits::default(),

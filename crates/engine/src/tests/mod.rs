@@ -17,6 +17,7 @@ mod pending;
 mod policies;
 mod repeats;
 mod sessions;
+mod spending;
 mod streams;
 mod tails;
 mod team;
@@ -246,6 +247,7 @@ fn parts(
         models,
         tools: Arc::new(world.clone()),
         buckets: exec::Buckets::default(),
+        prices: craton_core::cost::Prices::default(),
         clock: surroundings.clone(),
         ids: surroundings.clone(),
         turn: TurnLimits::default(),

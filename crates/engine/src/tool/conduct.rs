@@ -55,13 +55,18 @@ pub(crate) async fn call_tool(
     let answer = keeps.then(|| answer_key(&key, tool, call, &request));
     let job = Job { inner, tool, call, policy, known: inner.desk.of(&key, begun), answer };
     let mut conduct = Conduct { attempts: 0, ..Conduct::default() };
-    let outcome = match job.perform(&request, &mut conduct).await {
-        Heard::Outcome(outcome) => job.capped(outcome, &mut conduct),
-        Heard::Pending(later) => return pending::deferred(inner, call, later, conduct.fallback),
-    };
+    let heard = job.perform(&request, &mut conduct).await;
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
+    let worked = millis.saturating_sub(conduct.waited_millis);
+    let cost = Some(inner.tool_cost(&request, conduct.attempts, worked).await);
+    let outcome = match heard {
+        Heard::Outcome(outcome) => job.capped(outcome, &mut conduct),
+        Heard::Pending(later) => {
+            return pending::deferred(inner, call, later, (conduct.fallback, cost));
+        }
+    };
     let returned = ToolReturned::new(&call.tool_use_id, outcome, millis);
-    Event::ToolReturned(ToolReturned { conduct, ..returned })
+    Event::ToolReturned(ToolReturned { conduct, cost, ..returned })
 }
 
 /// What an attempt came to, and whether an earlier one may have taken effect.

@@ -12,6 +12,7 @@ use craton_core::agent::event::{Call, Deferred, Event, Outcome, Ruling, ToolRetu
 use craton_core::agent::state::within;
 use craton_core::agent::tool::{self, Effect, Tool};
 use craton_core::agent::turn::Agent;
+use craton_core::cost::Money;
 use craton_core::policy::OnUnknown;
 use exec::Invoked;
 use serde::Deserialize;
@@ -84,7 +85,10 @@ impl Doubt {
                     why =
                         format!("{why}; its probe {} knows nothing of its fallback", probe.0.name);
                 }
-                Ok(finding) => return finding.event(call, &probe.0.name, returned.millis),
+                Ok(finding) => {
+                    let found = finding.event(call, &probe.0.name, returned.millis);
+                    return charged(found, returned.cost);
+                }
                 Err(more) => why = format!("{why}; {more}"),
             },
             Some(Probe::Unfit(more)) => why = format!("{why}; {more}"),
@@ -92,7 +96,7 @@ impl Doubt {
         }
         tracing::warn!(tool = call.tool, key = call.key, why, "the outcome of a call is unknown");
         match self.park {
-            true => wait_for_a_person(inner, call, why),
+            true => charged(wait_for_a_person(inner, call, why), returned.cost),
             false => event,
         }
     }
@@ -222,6 +226,15 @@ pub(crate) fn ruled(call: &Call, ruling: Ruling, result: Option<String>, millis:
     })
 }
 
+/// What was paid for the attempts stays paid, whoever says what came of them.
+pub(crate) fn charged(event: Event, cost: Option<Money>) -> Event {
+    match event {
+        Event::ToolReturned(returned) => Event::ToolReturned(ToolReturned { cost, ..returned }),
+        Event::Deferred(deferred) => Event::Deferred(Deferred { cost, ..deferred }),
+        other => other,
+    }
+}
+
 /// The turn waits as for a tool that answers later, under the call's own key.
 fn wait_for_a_person(inner: &Inner, call: &Call, why: String) -> Event {
     let since = inner.clock.now();
@@ -233,5 +246,6 @@ fn wait_for_a_person(inner: &Inner, call: &Call, why: String) -> Event {
         due: since + inner.limits.pending_millis,
         doubt: Some(why),
         fallback: None,
+        cost: None,
     })
 }

@@ -233,6 +233,14 @@ impl Tools for Executors {
         }
     }
 
+    fn memory_mb<'a>(&'a self, tenant: &'a Tenant, function: &'a str) -> BoxFuture<'a, u32> {
+        let stored = matches!(self.route(function), Route::Stored);
+        Box::pin(async move {
+            let found = if stored { find(&self.store, tenant, function).await } else { Ok(None) };
+            found.ok().flatten().map_or(0, |found| found.value.memory_mb)
+        })
+    }
+
     fn mcp_server(&self, function: &str) -> Option<&str> {
         match self.route(function) {
             Route::Mcp(server) => Some(server),

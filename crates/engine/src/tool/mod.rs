@@ -113,6 +113,11 @@ pub trait Tools: Send + Sync {
         false
     }
 
+    /// The memory of a function that runs here, in megabytes; 0 for what runs elsewhere.
+    fn memory_mb<'a>(&'a self, _tenant: &'a Tenant, _function: &'a str) -> BoxFuture<'a, u32> {
+        Box::pin(std::future::ready(0))
+    }
+
     /// The MCP server that performs the tools of a function, by its name in the configuration.
     fn mcp_server(&self, _function: &str) -> Option<&str> {
         None

@@ -79,6 +79,7 @@ async fn engine() -> Engine {
         models: llm::Models::open(llm::Config::default(), client).unwrap(),
         tools: Arc::new(NoTools),
         buckets: exec::Buckets::default(),
+        prices: craton_core::cost::Prices::default(),
         clock: fixed.clone(),
         ids: fixed,
         turn: craton_core::agent::limits::Limits::default(),

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::read;
 use super::tails::{Tail, chained, digest};
 use super::writer::{Writer, conflict, int};
-use crate::batch::{Add, Append, Batch, Put};
+use crate::batch::{Add, Append, Batch, Put, Tally};
 use crate::error::{CommitError, Precondition, StoreError};
 use crate::record::{BESIDE_JOURNAL, JOURNALED};
 use crate::tenant::Tenant;
@@ -153,6 +153,24 @@ impl Writer {
         Ok(())
     }
 
+    pub(super) fn tally(&self, batch: &Batch, tally: &Tally) -> Result<(), CommitError> {
+        let (tenant, key) = (batch.tenant.key(), tally.key.as_str());
+        let sql = "SELECT sums FROM tallies WHERE tenant = ?1 AND key = ?2";
+        let mut found = self.connection.prepare_cached(sql)?;
+        let found = found.query_row(params![tenant, key], |row| read::sums(row, 0)).optional()?;
+        let mut sums = found.unwrap_or_default();
+        sums.resize(sums.len().max(tally.sums.len()), 0);
+        for (sum, more) in sums.iter_mut().zip(&tally.sums) {
+            *sum = sum.saturating_add(*more);
+        }
+        let body: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        let sql = "INSERT INTO tallies (tenant, key, expires_at, sums) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT DO UPDATE SET sums = ?4, expires_at = max(expires_at, ?3)";
+        let values = params![tenant, key, tally.expires_at, body];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
     pub(super) fn blob(&self, batch: &Batch, id: &str, body: &[u8]) -> Result<(), CommitError> {
         let sql = "INSERT OR REPLACE INTO blobs (tenant, id, at, label, digest, sealer, body)
             VALUES (?1, ?2, ?3, '', ?4, ?5, ?6)";
@@ -194,6 +212,9 @@ impl Writer {
             self.connection.prepare_cached(&beside)?.execute(values)?;
         }
         let gone = self.connection.prepare_cached(&documents)?.execute(values)?;
+        let tallies = "DELETE FROM tallies WHERE (tenant, key) IN (
+            SELECT tenant, key FROM tallies WHERE expires_at <= ?1 LIMIT ?2 + 0)";
+        self.connection.prepare_cached(tallies)?.execute(values)?;
         Ok(gone as u64)
     }
 }

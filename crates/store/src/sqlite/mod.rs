@@ -188,6 +188,15 @@ impl Backend for Sqlite {
         self.read(|c| Ok(read::counter(c, t, key)?))
     }
 
+    fn tallies<'a>(
+        &'a self,
+        t: &'a Tenant,
+        span: (&'a str, &'a str),
+        limit: usize,
+    ) -> Answer<'a, Vec<(String, Vec<i64>)>> {
+        self.read(move |c| Ok(read::tallies(c, t, span, limit)?))
+    }
+
     fn blob<'a>(&'a self, t: &'a Tenant, id: &'a str) -> Answer<'a, Option<Sealed>> {
         self.read(|c| Ok(read::blob(c, t, id)?))
     }

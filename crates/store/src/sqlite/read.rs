@@ -211,6 +211,24 @@ pub(super) fn counter(connection: &Connection, tenant: &Tenant, key: &str) -> Re
     Ok(one(connection, sql, params![tenant.key(), key], |row| row.get(0))?.unwrap_or(0))
 }
 
+pub(super) fn tallies(
+    connection: &Connection,
+    tenant: &Tenant,
+    (after, below): (&str, &str),
+    limit: usize,
+) -> Read<Vec<(String, Vec<i64>)>> {
+    let sql = "SELECT key, sums FROM tallies
+        WHERE tenant = ?1 AND key > ?2 AND key < ?3 ORDER BY key LIMIT ?4 + 0";
+    let values = params![tenant.key(), after, below, rows(limit)];
+    many(connection, sql, values, |row| Ok((row.get(0)?, sums(row, 1)?)))
+}
+
+/// Eight bytes each, the lowest first.
+pub(super) fn sums(row: &Row<'_>, at: usize) -> Read<Vec<i64>> {
+    let body = row.get_ref(at)?.as_blob()?;
+    Ok(body.as_chunks().0.iter().map(|eight| i64::from_le_bytes(*eight)).collect())
+}
+
 pub(super) fn blob(connection: &Connection, tenant: &Tenant, id: &str) -> Read<Option<Sealed>> {
     let sql = "SELECT sealer, body FROM blobs WHERE tenant = ?1 AND id = ?2";
     one(connection, sql, params![tenant.key(), id], |row| sealed(row, 0))

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::error::StoreError;
 
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, TALLIES];
 
 // Tables with payloads are ordinary: rows of many runs share the page at the table's end, and one of up to
 // 4 KB stays on it. WITHOUT ROWID would move all beyond 1 KB to a page of its own; measured on appends of
@@ -57,6 +57,14 @@ CREATE TABLE blobs (
     label TEXT NOT NULL, digest BLOB NOT NULL, sealer TEXT NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (tenant, id)
 ) STRICT;
+";
+
+const TALLIES: &str = "
+CREATE TABLE tallies (
+    tenant TEXT NOT NULL, key TEXT NOT NULL, expires_at INTEGER NOT NULL, sums BLOB NOT NULL,
+    PRIMARY KEY (tenant, key)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX tallies_expiring ON tallies (expires_at);
 ";
 
 /// Brings the database up to this binary's schema, or refuses one that is ahead of it.

@@ -144,6 +144,7 @@ impl Writer {
             Op::Timer { id, due, payload } => self.timer(batch, id, *due, payload),
             Op::ClearTimer { id } => self.clear_timer(batch, id),
             Op::Add(add) => self.add(batch, add),
+            Op::Tally(tally) => self.tally(batch, tally),
             Op::Blob { id, body } => self.blob(batch, id, body),
             Op::DeleteBlob { id } => self.delete_blob(batch, id),
         }

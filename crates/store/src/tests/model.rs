@@ -214,6 +214,8 @@ impl Model {
                 self.counters.insert(key(&add.key), next);
                 self.counters.retain(|_, value| *value != 0);
             }
+            // A script has them: `sums_stand_side_by_side_until_they_expire`.
+            Op::Tally(_) => {}
             Op::Blob { id, body } => {
                 self.blobs.insert(key(id), body.to_vec());
             }

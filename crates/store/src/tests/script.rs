@@ -140,6 +140,10 @@ fn add(batch: &mut Batch, words: &[&str]) {
         ["add", key, delta, low, high] => {
             batch.add(key, num(delta), low.parse().ok(), high.parse().ok())
         }
+        ["tally", key, sums, "until", at] => {
+            let sums: Vec<i64> = sums.split(',').map(num).collect();
+            batch.tally(key, &sums, num(at))
+        }
         ["blob", id, text] => batch.blob(id, text.to_owned()),
         ["unblob", id] => batch.delete_blob(id),
         _ => panic!("no such operation: {words:?}"),
@@ -195,6 +199,10 @@ async fn read(store: &Store, t: &Tenant, call: &str) -> Result<String, StoreErro
             }))
         }
         ["counter", key] => store.counter(t, key).await?.to_string(),
+        ["tallies", after, below, limit] => {
+            let found = store.tallies(t, (after, below), num(limit)).await?;
+            joined(found.iter().map(|(key, sums)| format!("{key}: {sums:?}")))
+        }
         ["blob", id] => match store.blob(t, id).await? {
             Some(body) => String::from_utf8_lossy(&body).into_owned(),
             None => "nothing".into(),

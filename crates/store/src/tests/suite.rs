@@ -217,6 +217,42 @@ fn a_parked_run_holds_no_lane_and_comes_back_at_its_end() {
 }
 
 #[test]
+fn sums_stand_side_by_side_until_they_expire() {
+    check(
+        "tally a/1/x 1,2 until 5 + tally a/1/x 1 until 9 + tally a/2/x -4,0,7 until 20
+         tally b/1/x 9223372036854775807 until 20 + tally b/1/x 1,1 until 20
+         tally c/1/x 5 until 20 + add n 1 _ 0
+         b: tally a/1/x 3 until 20
+         ? tallies a/ a0 9
+         ? tallies a/1/x a0 9
+         ? tallies a/ c0 2
+         restart
+         ? tallies b/ c0 9
+         ? purge 8 9
+         ? tallies a/ a0 9
+         ? purge 9 9
+         ? tallies a/ a0 9
+         b: ? tallies a/ a0 9",
+        &expect![[r#"
+            tally a/1/x 1,2 until 5 + tally a/1/x 1 until 9 + tally a/2/x -4,0,7 until 20 → ok
+            tally b/1/x 9223372036854775807 until 20 + tally b/1/x 1,1 until 20 → ok
+            tally c/1/x 5 until 20 + add n 1 _ 0 → error: value of counter n: expected a sum of at most 0, found 0 +1
+            b: tally a/1/x 3 until 20 → ok
+            ? tallies a/ a0 9 → a/1/x: [2, 2]; a/2/x: [-4, 0, 7]
+            ? tallies a/1/x a0 9 → a/2/x: [-4, 0, 7]
+            ? tallies a/ c0 2 → a/1/x: [2, 2]; a/2/x: [-4, 0, 7]
+            restart → restarted
+            ? tallies b/ c0 9 → b/1/x: [9223372036854775807, 1]
+            ? purge 8 9 → 0 gone
+            ? tallies a/ a0 9 → a/1/x: [2, 2]; a/2/x: [-4, 0, 7]
+            ? purge 9 9 → 0 gone
+            ? tallies a/ a0 9 → a/2/x: [-4, 0, 7]
+            b: ? tallies a/ a0 9 → a/1/x: [3]
+        "#]],
+    );
+}
+
+#[test]
 fn a_counter_stays_in_its_range() {
     check(
         "add n 3 0 5

@@ -21,6 +21,7 @@ use crate::agent::event::{
 };
 use crate::agent::history::{self, Past};
 use crate::agent::origin::{Origin, Utterance, push};
+use crate::cost::{Bill, Money, Paid};
 use crate::policy::looping::Rounds;
 use crate::route::Route;
 
@@ -87,6 +88,10 @@ pub struct Turn {
     pub stream: bool,
     pub trace: bool,
     pub usage: wire::converse::Usage,
+    /// What it cost without its collaborators.
+    pub bill: Bill,
+    /// What is paid once it has summed a session up.
+    pub keeping: Money,
     /// Providers that answered, in order of first appearance.
     pub providers: Vec<String>,
 }
@@ -111,7 +116,10 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         Event::Asked(Intent::Parse(parse)) => turn.stages.parsing = Some(parse.clone()),
         Event::Asked(Intent::Call(call)) => turn.open(call),
         Event::ModelSaid(said) => turn.hear(said),
-        Event::Parsed(parsed) => turn.read(parsed),
+        Event::Parsed(parsed) => {
+            turn.bill.tool(u32::from(parsed.cost.is_some()), parsed.cost);
+            turn.read(parsed);
+        }
         // The supervisor answers where nobody could be chosen.
         Event::ModelFailed(_) if turn.asking == Some(Purpose::Route) => {
             turn.asking = None;
@@ -126,6 +134,7 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         Event::ToolReturned(returned) => {
             turn.take_route(returned);
             turn.absorb(&returned.tool_use_id);
+            turn.bill.tool(returned.attempts(), returned.cost);
             turn.take(returned);
         }
         Event::Refused(refused) => {
@@ -135,7 +144,10 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         }
         Event::Parked(parked) => turn.parked = Some(parked.clone()),
         Event::Resumed(resumed) => turn.resume(resumed),
-        Event::Deferred(deferred) => turn.defer(deferred),
+        Event::Deferred(deferred) => {
+            turn.bill.tool(u32::from(deferred.cost.is_some()), deferred.cost);
+            turn.defer(deferred);
+        }
         Event::AskedUser(asked) => turn.ask_user(asked),
         Event::Delegated(delegated) => turn.delegate(delegated),
         Event::Within(within) => turn.apply_within(&within.tool_use_id, &within.event),
@@ -146,7 +158,10 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         Event::Paused => turn.paused = true,
         Event::Continued => turn.paused = false,
         Event::GaveUp(cause) => turn.give_up(*cause),
-        Event::Finished { text } => turn.end = Some(End::Answered(text.clone())),
+        Event::Finished { text } => {
+            turn.bill.stack.memory += turn.keeping;
+            turn.end = Some(End::Answered(text.clone()));
+        }
         Event::Failed { code, message } => turn.fail(code, message),
     }
 }
@@ -192,6 +207,8 @@ impl Turn {
     fn start(&mut self, started: &Started) {
         let Some(accepted) = self.accepted.clone() else { return };
         self.begun = true;
+        self.bill.stack.memory += started.cost.unwrap_or_default();
+        self.keeping = started.keeping.unwrap_or_default();
         self.system = started.system.clone();
         self.memory_id = started.memory_id.clone().or(accepted.memory_id);
         self.memory = started.memory.iter().map(|recalled| recalled.text.clone()).collect();
@@ -219,7 +236,9 @@ impl Turn {
 
     fn hear(&mut self, said: &ModelSaid) {
         let purpose = self.asking.take().unwrap_or(Purpose::Plan);
-        team::add(&mut self.usage, &said.reply.usage);
+        self.usage += said.reply.usage;
+        let paid = Paid { cost: said.cost, saved: said.saved };
+        self.bill.model(&said.model, &said.reply.usage, paid);
         if !self.providers.contains(&said.provider) {
             self.providers.push(said.provider.clone());
         }

@@ -17,6 +17,7 @@ use crate::agent::event::{
 use crate::agent::history::Past;
 use crate::agent::origin::{Origin, Utterance};
 use crate::agent::team;
+use crate::cost::Bill;
 
 /// The name of the nested turn that works on its supervisor's whole turn; no tool use asked for it.
 pub const ROUTE: &str = "route";
@@ -72,6 +73,7 @@ pub fn within(path: &[String], event: Event) -> Event {
 pub struct Spent {
     pub usage: Usage,
     pub model_calls: u32,
+    pub bill: Bill,
 }
 
 impl Turn {
@@ -132,7 +134,8 @@ impl Turn {
             }
         }
         let left = turn.leaves();
-        add(&mut self.team.spent.usage, &turn.total_usage());
+        self.team.spent.usage += turn.total_usage();
+        self.team.spent.bill.add(&turn.total_bill());
         self.team.spent.model_calls += turn.total_model_calls();
         for provider in turn.providers {
             if !self.providers.contains(&provider) {
@@ -264,9 +267,19 @@ impl Turn {
 
     pub fn total_usage(&self) -> Usage {
         let mut total = self.usage;
-        add(&mut total, &self.team.spent.usage);
+        total += self.team.spent.usage;
         for member in self.team.members.values() {
-            add(&mut total, &member.turn.total_usage());
+            total += member.turn.total_usage();
+        }
+        total
+    }
+
+    /// What the whole tree has cost.
+    pub fn total_bill(&self) -> Bill {
+        let mut total = self.bill.clone();
+        total.add(&self.team.spent.bill);
+        for member in self.team.members.values() {
+            total.add(&member.turn.total_bill());
         }
         total
     }
@@ -299,12 +312,4 @@ impl Member {
             End::Cancelled(reason) => Some(format!("its turn was called off: {reason}")),
         }
     }
-}
-
-pub(super) fn add(total: &mut Usage, usage: &Usage) {
-    total.input_tokens += usage.input_tokens;
-    total.output_tokens += usage.output_tokens;
-    total.cache_read_input_tokens += usage.cache_read_input_tokens;
-    total.cache_write_input_tokens += usage.cache_write_input_tokens;
-    total.cache_write_hour_input_tokens += usage.cache_write_hour_input_tokens;
 }

@@ -28,6 +28,7 @@ use crate::agent::team;
 use crate::agent::tool::{Effect, HandOff, Tool};
 use crate::agent::turn::ask_user::ASK_USER;
 use crate::agent::turn::{self, Agent, Facts};
+use crate::cost::Money;
 use crate::policy::{Condition, ToolPolicy};
 
 /// What happens next, as numbers; once they are used up nothing does.
@@ -308,6 +309,7 @@ impl Life {
             conduct: ModelConduct::default(),
             cuts: Cuts::default(),
             cost: None,
+            saved: Money::ZERO,
         }))
     }
 
@@ -357,7 +359,7 @@ impl Life {
             (Purpose::Plan, 3) => Verdict::Said { rationale, text, asks: true },
             _ => Verdict::Said { rationale, text, asks: false },
         };
-        Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0 }))
+        Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0, cost: None }))
     }
 
     fn tool(&mut self, call: &Call) -> Event {
@@ -379,6 +381,7 @@ impl Life {
                     due: 1,
                     doubt: None,
                     fallback: None,
+                    cost: None,
                 };
                 return Event::Deferred(deferred);
             }
@@ -466,6 +469,7 @@ impl Life {
             due: 1,
             doubt: None,
             fallback: None,
+            cost: None,
         };
         let path = if self.draws.one_in(2) { vec!["u9-9".to_owned()] } else { Vec::new() };
         let event = match self.draws.below(2) {

@@ -39,6 +39,7 @@ use crate::agent::state::{self, End, Turn};
 use crate::agent::team;
 use crate::agent::tool::{Effect, Tool, canonical};
 use crate::agent::turn::{self, Agent, Facts};
+use crate::cost::Money;
 use crate::policy::ToolPolicy;
 
 #[track_caller]
@@ -204,6 +205,7 @@ impl Play {
             conduct: ModelConduct::default(),
             cuts: Cuts::default(),
             cost: None,
+            saved: Money::ZERO,
         }))
     }
 
@@ -212,7 +214,7 @@ impl Play {
         let parse = self.turn.stages.parsing.clone().expect("a parser was asked");
         let verdict = serde_json::from_str(verdict).expect("a verdict");
         let Parse { purpose, step, .. } = parse;
-        Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0 }))
+        Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0, cost: None }))
     }
 
     fn tool_use(&mut self, text: &str) -> Block {
@@ -457,6 +459,7 @@ pub(super) fn begin(text: &str, past: Past) -> Vec<Event> {
         stream: false,
         trace: true,
         provisioned: None,
+        max_cost: None,
     };
     vec![
         Event::Accepted(Box::new(accepted)),
@@ -553,6 +556,7 @@ fn deferred(id: &str, token: &str) -> Event {
         due: 1,
         doubt: None,
         fallback: None,
+        cost: None,
     })
 }
 

@@ -85,7 +85,7 @@ fn read(turn: &Turn, heard: &Heard, agent: &Agent) -> Option<Event> {
         Purpose::Plan => written(heard, agent)?,
         Purpose::Route | Purpose::Summarize => return None,
     };
-    Some(Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0 })))
+    Some(Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis: 0, cost: None })))
 }
 
 /// Calls that the model wrote as text, where its template asks for that.

@@ -197,5 +197,7 @@ fn accepted(
         stream: begun.stream && agent.may_stream(),
         trace: turn.trace,
         provisioned: None,
+        // It counts in its supervisor's run.
+        max_cost: None,
     }
 }
