@@ -84,8 +84,8 @@ pub(super) fn models(engine: &Engine) -> BTreeMap<String, Option<&'static Facts>
 }
 
 /// The inference profiles of AWS's that one may ask in this region, by id, and the models behind.
-// AWS: a profile is seen from the regions of its geography, a global one from all (Bedrock user
-// guide, "Supported Regions and models for inference profiles")
+// AWS: a profile is seen from the regions of its geography, a global one from all commercial regions
+// (Bedrock user guide, "Supported Regions and models for inference profiles")
 pub(super) fn profiles(engine: &Engine, region: &str) -> BTreeMap<String, String> {
     let mut profiles = BTreeMap::new();
     for (id, facts) in models(engine) {
@@ -105,7 +105,7 @@ pub(super) fn profiles(engine: &Engine, region: &str) -> BTreeMap<String, String
 
 fn is_of(region: &str, geography: &str) -> bool {
     match geography {
-        "global" => true,
+        "global" => !region.starts_with("us-gov-") && !region.starts_with("cn-"),
         "us" => region.starts_with("us-") && !region.starts_with("us-gov-"),
         "us-gov" => region.starts_with("us-gov-"),
         "eu" => region.starts_with("eu-"),
