@@ -110,7 +110,7 @@ impl Bedrock {
             let read = family.read(&headers, &answer, call.normalize);
             let part = read.map_err(|why| self.remote.malformed(&why))?;
             all.vectors.extend(part.vectors);
-            all.input_tokens += part.input_tokens;
+            all.input_tokens = all.input_tokens.saturating_add(part.input_tokens);
         }
         match all.vectors.len() == call.texts.len() {
             true => Ok(all),

@@ -110,13 +110,16 @@ pub(crate) async fn get(
 async fn find(cx: &Cx, identifier: &str) -> Result<InferenceProfileSummary, Fault> {
     let id = identifier.rsplit_once('/').map_or(identifier, |(_, id)| id);
     let found = cx.engine.store().get::<InferenceProfile>(&tenant(cx), id).await;
-    if let Some(found) = found.map_err(Fault::internal)? {
-        return Ok(own(cx, found.value));
-    }
-    match catalog::profiles(&cx.engine, &cx.caller.region).remove(id) {
-        Some(model) => Ok(system(cx, id.to_owned(), &model)),
-        None => Err(Fault::not_found("inference profile", identifier)),
-    }
+    let found = match found.map_err(Fault::internal)? {
+        Some(found) => Some(own(cx, found.value)),
+        None => {
+            let model = catalog::profiles(&cx.engine, &cx.caller.region).remove(id);
+            model.map(|model| system(cx, id.to_owned(), &model))
+        }
+    };
+    // An ARN of another account or region is of nothing that is here.
+    let found = found.filter(|found| [id, &found.inference_profile_arn].contains(&identifier));
+    found.ok_or_else(|| Fault::not_found("inference profile", identifier))
 }
 
 fn own(cx: &Cx, profile: InferenceProfile) -> InferenceProfileSummary {

@@ -73,6 +73,36 @@ async fn a_profile_of_ones_own_stands_for_its_model() {
 }
 
 #[tokio::test]
+async fn an_arn_of_another_account_or_region_is_of_nothing_here() {
+    let cx = cx([Step::text("Hello.")]).await;
+    let made = profile(&cx, "t1", "mine").await;
+    let profile = made["inferenceProfileArn"].as_str().unwrap();
+    let input = json!({"promptRouterName": "r", "models": [{"modelArn": haiku()}],
+                       "fallbackModel": {"modelArn": haiku()},
+                       "routingCriteria": {"responseQualityDifference": 25.0}});
+    let router = done(&cx, "CreatePromptRouter", input).await["promptRouterArn"].clone();
+    let hi = json!([{"role": "user", "content": [{"text": "hi"}]}]);
+    for arn in [profile, router.as_str().unwrap()] {
+        done(&cx, "Converse", json!({"modelId": arn, "messages": hi})).await;
+        for foreign in [
+            arn.replace(&cx.caller.account, "999999999999"),
+            arn.replace(&cx.caller.region, "eu-west-1"),
+        ] {
+            let ask = json!({"modelId": foreign, "messages": hi});
+            let fault = refused(&cx, "Converse", ask).await;
+            assert!(fault.starts_with("ResourceNotFoundException"), "{foreign}: {fault}");
+        }
+    }
+    let foreign = profile.replace(&cx.caller.account, "999999999999");
+    for operation in ["GetInferenceProfile", "DeleteInferenceProfile"] {
+        let input = json!({"inferenceProfileIdentifier": foreign});
+        let fault = refused(&cx, operation, input).await;
+        assert!(fault.starts_with("ResourceNotFoundException"), "{operation}: {fault}");
+    }
+    done(&cx, "GetInferenceProfile", json!({"inferenceProfileIdentifier": profile})).await;
+}
+
+#[tokio::test]
 async fn a_token_that_was_used_for_another_create_is_a_conflict() {
     let cx = cx([Step::text("x")]).await;
     profile(&cx, "t1", "mine").await;

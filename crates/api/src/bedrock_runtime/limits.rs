@@ -14,3 +14,6 @@ pub(super) const DOCUMENT_BYTES: usize = 4_718_592;
 /// AWS: videos and audio of more do not come with the request (user guide, "Amazon Nova multimodal
 /// understanding"). Here a bucket makes no difference: providers get the bytes.
 pub(super) const RECORDING_BYTES: usize = 25_000_000;
+/// What one request may have fetched from buckets: a request of a few kilobytes can name thousands
+/// of objects, and all of them go to the provider in one body. Twenty images of the largest size.
+pub(super) const FETCHED_BYTES: usize = IMAGES * IMAGE_BYTES;

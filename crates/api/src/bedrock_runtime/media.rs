@@ -11,13 +11,13 @@ use wire::bedrock_runtime::types::{
 use wire::fault::Fault;
 
 use super::limits::{
-    DOCUMENT_BYTES, DOCUMENTS, IMAGE_BYTES, IMAGE_PIXELS, IMAGES, RECORDING_BYTES,
+    DOCUMENT_BYTES, DOCUMENTS, FETCHED_BYTES, IMAGE_BYTES, IMAGE_PIXELS, IMAGES, RECORDING_BYTES,
 };
 use crate::cx::Cx;
 
 /// After this every source is what the request brought or what its bucket had.
 pub(super) async fn settle(cx: &Cx, messages: &mut [Message]) -> Result<(), Fault> {
-    let mut names = BTreeSet::new();
+    let (mut names, mut room) = (BTreeSet::new(), FETCHED_BYTES);
     for (at, message) in messages.iter_mut().enumerate() {
         check_message(at, message)?;
         for (n, block) in message.content.iter_mut().enumerate() {
@@ -26,7 +26,7 @@ pub(super) async fn settle(cx: &Cx, messages: &mut [Message]) -> Result<(), Faul
                 if let Some(name) = name {
                     check_name(name, &mut names)?;
                 }
-                settle_one(cx, &place, source).await?;
+                settle_one(cx, &place, source, &mut room).await?;
             }
         }
     }
@@ -146,13 +146,22 @@ impl Source<'_> {
     }
 }
 
+/// `room` is what may still be fetched.
 async fn settle_one(
     cx: &Cx,
     place: &impl Fn() -> String,
     mut source: Source<'_>,
+    room: &mut usize,
 ) -> Result<(), Fault> {
     if let Some(location) = source.location() {
         let bytes = object(cx, &place(), location, source.most()).await?;
+        let left = room.checked_sub(bytes.len());
+        *room = left.ok_or_else(|| {
+            let place = place();
+            Fault::validation(format!(
+                "with {place} the objects in S3 of this request have more than {FETCHED_BYTES} bytes"
+            ))
+        })?;
         source.put(bytes);
     }
     let Some(bytes) = source.bytes() else { return Ok(()) };

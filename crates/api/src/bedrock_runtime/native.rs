@@ -4,7 +4,7 @@
 //! also where a provider says only that one was met; Vercel's AI SDK asks for it of each Anthropic
 //! model.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use wire::converse::StopReason;
 use wire::fault::Fault;
 
@@ -36,16 +36,30 @@ impl NativeFields {
         let met = self.stop_sequence.as_ref().filter(|_| reason == StopReason::StopSequence);
         if let Some(met) = met {
             for path in &self.stop_paths {
-                if found.pointer(path).is_none_or(Json::is_null) {
-                    match *path {
-                        "/stop_sequence" => found["stop_sequence"] = json!(met),
-                        _ => found["delta"]["stop_sequence"] = json!(met),
+                let place = match *path {
+                    "/stop_sequence" => Some(&mut found),
+                    _ => {
+                        members(&mut found).map(|found| found.entry("delta").or_insert(Json::Null))
+                    }
+                };
+                if let Some(place) = place.and_then(members) {
+                    let said = place.entry("stop_sequence").or_insert(Json::Null);
+                    if said.is_null() {
+                        *said = json!(met);
                     }
                 }
             }
         }
         Some(found).filter(|found| !found.is_null())
     }
+}
+
+/// Of what is an object or nothing yet; a provider may have sent anything else there.
+fn members(json: &mut Json) -> Option<&mut Map<String, Json>> {
+    if json.is_null() {
+        *json = json!({});
+    }
+    json.as_object_mut()
 }
 
 fn check(path: &str) -> Result<(), Fault> {
@@ -96,6 +110,10 @@ mod tests {
         let filled = r#"{"delta":{"n":1,"stop_sequence":"one"}}"#;
         assert_eq!(told(&["/delta/stop_sequence"], &["one"], met, unsaid), filled);
         assert_eq!(told(&["/id"], &[], StopReason::EndTurn, json!({"id": 1})), r#"{"id":1}"#);
+        for odd in [json!({"delta": "x"}), json!({"delta": [1]}), json!("x"), json!([1])] {
+            let fields = told(&["/delta/stop_sequence"], &["one"], met, odd.clone());
+            assert_eq!(fields, odd.to_string());
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use llm::{ModelError, ModelErrorKind, Resolved};
 use serde::{Deserialize, Serialize};
 use store::{Record, Store, Tenant};
+use wire::arn::Arn;
 
 use crate::{Engine, Inner};
 
@@ -137,9 +138,14 @@ async fn stored<T: Record>(
     id: &str,
     arn: &str,
 ) -> Result<T, ModelError> {
+    let missing = || ModelError::new(ModelErrorKind::NotMapped, format!("{arn} does not exist"));
+    // A document is found by its id alone, so whose the ARN says it is has to be looked at too.
+    let is_own = |arn: &Arn| (&*arn.account, &*arn.region) == (tenant.account(), tenant.region());
+    if !Arn::parse(arn).as_ref().is_ok_and(is_own) {
+        return Err(missing());
+    }
     let read = store.get::<T>(tenant, id).await.map_err(|error| {
         ModelError::new(ModelErrorKind::Unavailable, format!("{arn} could not be read: {error}"))
     })?;
-    read.map(|found| found.value)
-        .ok_or_else(|| ModelError::new(ModelErrorKind::NotMapped, format!("{arn} does not exist")))
+    read.map(|found| found.value).ok_or_else(missing)
 }

@@ -292,6 +292,37 @@ fn blocks_pass_as_they_come_and_those_of_host_tools_are_left_out() {
     );
 }
 
+/// The fields that a client asked for, out of a stream whose parts are of other types than the API's.
+#[test]
+fn native_fields_of_a_stream_without_shape_are_those_that_can_be_read() {
+    let odd = |message: Json, usage: Json| {
+        let events = [
+            json!({ "type": "message_start", "message": message }),
+            block(0, json!("x")),
+            delta(0, json!({ "type": "text_delta", "text": "a" })),
+            delta(0, json!({ "type": "citations_delta", "citation": {} })),
+            close(0),
+            halt("end_turn", usage),
+            end(),
+        ];
+        let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let asking = json!({ "stream": true, "options": {
+            "responsePaths": ["/usage", "/delta/stop_reason"],
+        } });
+        let deltas = remote::read(&stream, 64, Assembler::new(&call(asking))).unwrap();
+        let fields = deltas.into_iter().find_map(|delta| match delta {
+            wire::converse::Delta::Native(fields) => Some(fields.to_string()),
+            _ => None,
+        });
+        fields.unwrap_or_default()
+    };
+    let told = r#"{"delta":{"stop_reason":"end_turn"},"usage":{"n":1}}"#;
+    for message in [json!("x"), json!([]), json!(1), json!(null), json!({ "content": ["x"] })] {
+        assert_eq!(odd(message.clone(), json!({ "n": 1 })), told, "{message}");
+    }
+    assert_eq!(odd(json!({ "usage": "x" }), json!({ "n": 1 })), told);
+}
+
 #[test]
 fn a_stream_ends_with_its_reason_or_is_broken_off() {
     let words = || [block(0, json!({ "type": "text", "text": "half" }))];

@@ -321,10 +321,10 @@ fn piece_of(part: &Json) -> (Kind, String) {
 /// A chunk as if it were a piece of the document.
 fn as_message(json: &[u8]) -> Json {
     let mut chunk: Json = serde_json::from_slice(json).unwrap_or_default();
-    for choice in chunk["choices"].as_array_mut().into_iter().flatten() {
-        let delta = choice.as_object_mut().and_then(|choice| choice.remove("delta"));
-        if let Some(delta) = delta {
-            choice["message"] = delta;
+    let choices = chunk.get_mut("choices").and_then(Json::as_array_mut);
+    for choice in choices.into_iter().flatten().filter_map(Json::as_object_mut) {
+        if let Some(delta) = choice.remove("delta") {
+            choice.insert("message".to_owned(), delta);
         }
     }
     chunk

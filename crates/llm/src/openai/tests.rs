@@ -120,6 +120,15 @@ fn read(stream: &str, size: usize) -> String {
 }
 
 #[test]
+fn a_chunk_that_is_a_list_has_no_native_fields() {
+    let asking = call(json!({ "options": { "responsePaths": ["/id"] } }));
+    let assembler = Assembler::new(Ids::after(&[]), Native::of(&asking));
+    let outcome = remote::read("data: [[], null, null]\n\ndata: [DONE]\n\n", 64, assembler);
+    let error = origin().fault(outcome.unwrap_err());
+    assert_eq!(error.kind, ModelErrorKind::Malformed, "{error}");
+}
+
+#[test]
 fn reasoning_then_text_then_interleaved_tool_calls_become_blocks_in_order() {
     check_stream(
         concat!(

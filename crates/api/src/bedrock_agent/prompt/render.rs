@@ -20,6 +20,10 @@ use crate::cx::Cx;
 /// AWS: a hundred letters with a `_` or `-` after each (API reference, `PromptInputVariable`).
 const LONGEST_NAME: usize = 200;
 
+/// A prompt that is filled in, at most: as much as a request may have. A template may name a long
+/// value as often as it has room for the name.
+const FILLED_BYTES: usize = 25_000_000;
+
 /// A prompt, ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Rendered {
@@ -55,13 +59,18 @@ fn rendered(arn: &str, content: &Content, values: &Values) -> Result<Rendered, F
     let variant = chosen(content).ok_or_else(|| lacking(arn, "has no variant to ask with"))?;
     let model_id = variant["modelId"].as_str();
     let model_id = model_id.ok_or_else(|| lacking(arn, "names no model in its variant"))?;
-    let mut filling = Filling { values, missing: BTreeSet::new() };
+    let mut filling = Filling { values, missing: BTreeSet::new(), room: FILLED_BYTES, full: false };
     let (system, messages, tools) = parts(variant, &mut filling);
     if !filling.missing.is_empty() {
         let names: Vec<&str> = filling.missing.iter().map(String::as_str).collect();
         return Err(Fault::validation(format!(
             "promptVariables has no value for {} of prompt {arn}",
             names.join(", ")
+        )));
+    }
+    if filling.full {
+        return Err(Fault::validation(format!(
+            "prompt {arn}, filled in with its promptVariables, has more than {FILLED_BYTES} bytes"
         )));
     }
     let inference = &variant["inferenceConfiguration"]["text"];
@@ -110,6 +119,10 @@ fn parts(variant: &Json, filling: &mut Filling<'_>) -> (Json, Json, Option<Json>
 struct Filling<'a> {
     values: &'a Values,
     missing: BTreeSet<String>,
+    /// Bytes of values that still fit.
+    room: usize,
+    /// Some did not.
+    full: bool,
 }
 
 impl Filling<'_> {
@@ -133,7 +146,7 @@ impl Filling<'_> {
             match closed(inner).map(|end| (inner[..end].trim(), &inner[end + 2..])) {
                 Some((name, after)) if is_name(name) => {
                     match self.values.get(name) {
-                        Some(PromptVariableValues::Text(value)) => filled.push_str(value),
+                        Some(PromptVariableValues::Text(value)) => filled.push_str(self.fit(value)),
                         None => drop(self.missing.insert(name.to_owned())),
                     }
                     rest = after;
@@ -146,6 +159,13 @@ impl Filling<'_> {
         }
         filled.push_str(rest);
         filled
+    }
+
+    fn fit<'v>(&mut self, value: &'v str) -> &'v str {
+        let left = self.room.checked_sub(value.len());
+        self.full |= left.is_none();
+        self.room = left.unwrap_or(0);
+        if left.is_some() { value } else { "" }
     }
 }
 
@@ -175,6 +195,26 @@ fn shape<T: Shape>(json: Json) -> Result<T, Fault> {
 mod tests {
     use super::*;
 
+    fn filling(values: &Values) -> Filling<'_> {
+        Filling { values, missing: BTreeSet::new(), room: FILLED_BYTES, full: false }
+    }
+
+    #[test]
+    fn a_value_that_a_template_names_too_often_is_refused() {
+        let words = PromptVariableValues::Text("x".repeat(FILLED_BYTES / 100));
+        let values = Values::from([("a".to_owned(), words)]);
+        for (times, fits) in [(100, true), (101, false)] {
+            let text = json!({"text": "{{a}}".repeat(times)});
+            let variant =
+                json!({"name": "v", "modelId": "m", "templateConfiguration": {"text": text}});
+            let content = json!({"name": "p", "variants": [variant]});
+            let content: Content = serde_json::from_value(content).unwrap();
+            let told =
+                rendered("p", &content, &values).map(drop).map_err(|f| f.message().to_owned());
+            assert_eq!(told.is_ok(), fits, "{times}: {told:?}");
+        }
+    }
+
     #[test]
     fn a_value_is_never_read_as_template_and_braces_around_no_name_are_text() {
         let value = |text: &str| PromptVariableValues::Text(text.to_owned());
@@ -183,7 +223,7 @@ mod tests {
             ("b".to_owned(), value("x")),
             ("a-b_c".to_owned(), value("long")),
         ]);
-        let mut filling = Filling { values: &values, missing: BTreeSet::new() };
+        let mut filling = filling(&values);
         for (template, expected) in [
             ("{{a}} {{b}}", "{{b}} x"),
             ("{{ b }}{{a-b_c}}", "xlong"),
