@@ -61,6 +61,18 @@ def test_an_object_of_a_mapped_bucket_is_read(heard, bucket):
     assert parts[1]["image_url"]["url"] == "data:image/png;base64," + base64.b64encode(png()).decode()
 
 
+def test_objects_of_one_request_are_read_up_to_a_sum(brt, model, bucket):
+    """A9: a small request cannot make the server hold any amount of objects."""
+    name = unique("picture")
+    (bucket / f"{name}.png").write_bytes(png(size=3_932_160))
+    one = image({"s3Location": {"uri": f"s3://deployments/{name}.png"}})
+    messages = [{"role": "user", "content": [one] * 20}, {"role": "assistant", "content": [{"text": "seen"}]},
+                {"role": "user", "content": [{"text": "look"}, one]}]
+    with refused("ValidationException", "with messages.2.content.1.image the objects in S3 .* more than 78643200 bytes"):
+        brt.converse(modelId=model.id, messages=messages)
+    assert model.requests == []
+
+
 def test_guarded_words_are_said_to_the_model(heard, model):
     words = heard({"guardContent": {"text": {"text": "rely on this", "qualifiers": ["grounding_source"]}}},
                   system=[{"text": "one"}, {"guardContent": {"text": {"text": "two"}}}])

@@ -10,7 +10,7 @@ from support.agents import Agent, unique
 from support.model import ModelServer, Say
 from support.server import Craton
 
-PROVISIONED = "arn:aws:bedrock:us-east-1:000000000000:provisioned-model/reserved"
+PROVISIONED = "arn:aws:bedrock:us-east-1:000000000000:provisioned-model/reserved0001"
 CONFIG = f"""
 [[models]]
 match = "gw.large"

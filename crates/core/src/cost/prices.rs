@@ -431,6 +431,11 @@ mod tests {
     fn a_model_is_found_by_its_providers_name_and_never_guessed() {
         check("anthropic.claude-3-5-sonnet-20240620-v1:0", "3/15/0.3/3.75");
         check("us.anthropic.claude-3-7-sonnet-20250219-v1:0", "3/15/0.3/3.75");
+        check("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "3.3/16.5/0.33/4.125");
+        check("global.anthropic.claude-sonnet-4-5-20250929-v1:0", "3/15/0.3/3.75");
+        check("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", "3.6/18/0.36/4.5");
+        check("gpt-4o-2024-05-13", "5/15/5/5");
+        check("o4-mini-deep-research", "2/8/0.5/2");
         check("claude-opus-4-20250514", "15/75/1.5/18.75");
         check("global.anthropic.claude-opus-4-5-20251101-v1:0", "5/25/0.5/6.25");
         check("claude-haiku-4-5", "1/5/0.1/1.25");
