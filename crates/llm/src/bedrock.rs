@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use wire::converse::Call;
 
+use crate::cache::CacheMode;
 use crate::embed::{EmbedCall, Embedded};
 use crate::ids::Ids;
 use crate::models::ConfigError;
@@ -45,12 +46,14 @@ const BEARER: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
 pub(crate) struct Bedrock {
     remote: Remote,
+    cache: CacheMode,
 }
 
 impl Bedrock {
     pub(crate) fn open(
         name: &str,
         config: Config,
+        cache: CacheMode,
         client: net::Client,
     ) -> Result<Bedrock, ConfigError> {
         let region = region(name, &config)?;
@@ -67,7 +70,7 @@ impl Bedrock {
             key_in,
             timeout_seconds,
         };
-        Ok(Bedrock { remote: Remote::open(address, client)? })
+        Ok(Bedrock { remote: Remote::open(address, client)?, cache })
     }
 
     fn url(&self, model: &str, operation: &str) -> Result<Uri, ModelError> {
@@ -77,7 +80,8 @@ impl Bedrock {
     async fn call(&self, call: &Call) -> Result<Deltas, ModelError> {
         let url =
             self.url(&call.model, if call.stream { "converse-stream" } else { "converse" })?;
-        let body = request::body(call).map_err(|why| self.remote.cannot_carry(&why))?;
+        let body = request::body(call, self.cache)
+            .map_err(|why| self.remote.cannot_carry_to(&call.model, &why))?;
         let sending = sending(url, &call.model, &body);
         self.remote.ask_at(sending, Assembler::new(Ids::after(&call.messages))).await
     }
@@ -85,7 +89,8 @@ impl Bedrock {
     /// AWS: CountTokens knows some models only and says so of the others (API reference).
     async fn count(&self, call: &Call) -> Result<Option<u64>, ModelError> {
         let url = self.url(&call.model, "count-tokens")?;
-        let body = request::counted(call).map_err(|why| self.remote.cannot_carry(&why))?;
+        let body =
+            request::counted(call).map_err(|why| self.remote.cannot_carry_to(&call.model, &why))?;
         match self.remote.fetch(sending(url, &call.model, &body)).await {
             Ok((_, answer)) => Ok(answer["inputTokens"].as_u64()),
             Err(error) if counts_not(&error) => Ok(None),

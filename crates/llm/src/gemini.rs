@@ -6,6 +6,7 @@
 //! reading are `remote`'s.
 
 mod embed;
+mod native;
 mod request;
 mod response;
 mod thoughts;
@@ -19,6 +20,7 @@ use wire::converse::Call;
 use crate::embed::{EmbedCall, Embedded};
 use crate::ids::Ids;
 use crate::models::ConfigError;
+use crate::native::Native;
 use crate::provider::{BoxFuture, Deltas, ModelError, Provider};
 use crate::remote::{Address, KeyIn, Remote, Sending, in_path};
 use response::Assembler;
@@ -72,15 +74,17 @@ impl Gemini {
 
     async fn call(&self, call: &Call) -> Result<Deltas, ModelError> {
         let verb = if call.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-        let body = request::body(call).map_err(|why| self.remote.cannot_carry(&why))?;
-        let assembler = Assembler::new(Ids::after(&call.messages));
+        let body =
+            request::body(call).map_err(|why| self.remote.cannot_carry_to(&call.model, &why))?;
+        let assembler = Assembler::new(Ids::after(&call.messages), Native::of(call));
         let url = self.url(&call.model, verb)?;
         let sending = Sending { url, headers: HeaderMap::new(), body, model: &call.model };
         self.remote.ask_at(sending, assembler).await
     }
 
     async fn count(&self, call: &Call) -> Result<Option<u64>, ModelError> {
-        let counted = request::counted(call).map_err(|why| self.remote.cannot_carry(&why))?;
+        let counted =
+            request::counted(call).map_err(|why| self.remote.cannot_carry_to(&call.model, &why))?;
         let url = self.url(&call.model, "countTokens")?;
         let body = json!({ "generateContentRequest": counted }).to_string().into_bytes();
         let sending = Sending { url, headers: HeaderMap::new(), body, model: &call.model };

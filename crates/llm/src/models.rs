@@ -452,7 +452,7 @@ fn open_provider(
             Arc::new(Anthropic::open(name, config, cache, client)?)
         }
         ProviderConfig::Gemini(config) => Arc::new(Gemini::open(name, config, client)?),
-        ProviderConfig::Bedrock(config) => Arc::new(Bedrock::open(name, config, client)?),
+        ProviderConfig::Bedrock(config) => Arc::new(Bedrock::open(name, config, cache, client)?),
         ProviderConfig::Scripted(config) => Arc::new(Scripted::open(&base_dir.join(config.file))?),
         ProviderConfig::Rules(RulesConfig {}) => Arc::new(Rules),
         ProviderConfig::Clumsy(config) => Arc::new(Clumsy::new(config.seed)),

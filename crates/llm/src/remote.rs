@@ -10,6 +10,7 @@ mod error;
 mod framing;
 mod reader;
 mod retry;
+mod secrets;
 mod sse;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use reader::Reader;
 pub(crate) use error::{Fault, Key, Origin};
 #[cfg(test)]
 pub(crate) use reader::read;
+pub(crate) use secrets::Secrets;
 
 /// Folds one answer of a protocol into deltas.
 pub(crate) trait Assemble: Send + 'static {
@@ -133,13 +135,16 @@ impl Remote {
         sending: Sending<'_>,
         assembler: A,
     ) -> Result<Deltas, ModelError> {
-        let response = self.send(sending).await?;
+        let (response, secrets) = self.send(sending).await?;
         if let Some(framing) = Framing::of(response.headers()) {
-            return Ok(Box::pin(self.events(response.into_body(), framing, assembler)));
+            let origin = Arc::clone(&self.origin);
+            let reader = Reader::new(response.into_body(), framing, assembler, origin, secrets);
+            let next = async |mut reader: Reader<A>| Some((reader.next().await?, reader));
+            return Ok(Box::pin(stream::unfold(reader, next)));
         }
         let body = response.into_body().bytes(REPLY_BYTES).await;
         let body = body.map_err(|error| self.origin.net(error))?;
-        let deltas = assembler.whole(&body).map_err(|fault| self.origin.fault(fault))?;
+        let deltas = assembler.whole(&body).map_err(|fault| self.origin.fault(fault, &secrets))?;
         Ok(Box::pin(stream::iter(deltas.into_iter().map(sane).map(Ok))))
     }
 
@@ -148,7 +153,7 @@ impl Remote {
         &self,
         sending: Sending<'_>,
     ) -> Result<(HeaderMap, Json), ModelError> {
-        let (head, body) = self.send(sending).await?.into_parts();
+        let (head, body) = self.send(sending).await?.0.into_parts();
         let body = body.bytes(REPLY_BYTES).await.map_err(|error| self.origin.net(error))?;
         let json = serde_json::from_slice(&body)
             .map_err(|error| self.malformed(&format!("the answer is not JSON: {error}")))?;
@@ -168,17 +173,22 @@ impl Remote {
     }
 
     pub(crate) fn malformed(&self, why: &str) -> ModelError {
-        self.origin.fault(Fault::Malformed(why.to_owned()))
+        self.origin.fault(Fault::Malformed(why.to_owned()), &Secrets::default())
     }
 
-    async fn send(&self, sending: Sending<'_>) -> Result<http::Response<net::Body>, ModelError> {
+    /// The answer, and what the request said in confidence.
+    async fn send(
+        &self,
+        sending: Sending<'_>,
+    ) -> Result<(http::Response<net::Body>, Secrets), ModelError> {
         let (key, model) = (self.key()?, sending.model);
         let request = self.request(sending, key.as_deref())?;
+        let secrets = Secrets::of(request.headers());
         let sent = self.client.send(request, self.timeout).await;
         let response = sent.map_err(|error| self.origin.net(error))?;
         match response.status() {
-            StatusCode::OK => Ok(response),
-            _ => Err(self.refusal(response, model, key.as_deref()).await),
+            StatusCode::OK => Ok((response, secrets)),
+            _ => Err(self.refusal(response, model, &secrets).await),
         }
     }
 
@@ -242,23 +252,13 @@ impl Remote {
         &self,
         response: http::Response<net::Body>,
         model: &str,
-        key: Option<&str>,
+        secrets: &Secrets,
     ) -> ModelError {
         let (head, body) = response.into_parts();
         let body = body.bytes(ERROR_BODY).await.unwrap_or_default();
         let wait = retry::after(&head.headers, &body, jiff::Timestamp::now());
         let body = error::with_type(&head.headers, body);
-        Origin::later(self.origin.refusal(head.status, &body, model, key), wait)
-    }
-
-    fn events<A: Assemble>(
-        &self,
-        body: net::Body,
-        framing: Framing,
-        assembler: A,
-    ) -> impl futures_core::Stream<Item = Result<Delta, ModelError>> + use<A> {
-        let reader = Reader::new(body, framing, assembler, Arc::clone(&self.origin));
-        stream::unfold(reader, async |mut reader| Some((reader.next().await?, reader)))
+        Origin::later(self.origin.refusal(head.status, &body, model, secrets), wait)
     }
 }
 

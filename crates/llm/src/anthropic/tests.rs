@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::collect::Collect;
 use crate::provider::ModelErrorKind;
-use crate::remote::{self, Assemble as _, Key, Origin};
+use crate::remote::{self, Assemble as _, Key, Origin, Secrets};
 
 fn call(members: Json) -> Call {
     let mut call = json!({ "model": "claude-tiny", "messages": [] });
@@ -210,7 +210,7 @@ fn told(outcome: Result<Vec<wire::converse::Delta>, remote::Fault>) -> String {
     let deltas = match outcome {
         Ok(deltas) => deltas,
         Err(fault) => {
-            let error = origin().fault(fault);
+            let error = origin().fault(fault, &Secrets::default());
             return format!("{:?}: {error}", error.kind);
         }
     };
@@ -421,7 +421,7 @@ fn a_refusal_names_provider_and_variable_and_how_long_to_wait() {
         let body = json!({ "type": "error", "error": { "type": kind, "message": words } });
         let body = bytes::Bytes::from(body.to_string());
         let status = http::StatusCode::from_u16(status).unwrap();
-        let error = origin().refusal(status, &body, "claude-tiny", Some("sk-ant-secret"));
+        let error = origin().refusal(status, &body, "claude-tiny", &Secrets::one("sk-ant-secret"));
         let error = Origin::later(error, wait.map(std::time::Duration::from_secs));
         format!("{:?}: {error}\n", error.kind)
     };

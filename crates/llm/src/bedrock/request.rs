@@ -1,16 +1,19 @@
 //! A call to Converse's own JSON.
 //!
 //! Nothing is translated. What Craton takes and AWS refuses is put right: blank texts, neighbours of
-//! one role, tool input that is no object, a history of tools without any.
+//! one role, tool input that is no object, a history of tools without any. Cache points are set where
+//! the model keeps a prompt and the client has set none.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 use wire::converse::{Block, Call, Message, Role, Tool, ToolChoice};
 
+use crate::cache::{CacheMode, Marks, Rules, plan};
+
 /// AWS: the place of a member (API model, ConverseRequest and ConverseTokensRequest).
-pub(super) fn body(call: &Call) -> Result<Json, String> {
-    let mut body = conversation(call)?;
+pub(super) fn body(call: &Call, cache: CacheMode) -> Result<Json, String> {
+    let mut body = conversation(call, cache)?;
     let mut put = |name: &str, value: Option<Json>| {
         body.extend(value.map(|value| (name.to_owned(), value)));
     };
@@ -26,17 +29,19 @@ pub(super) fn body(call: &Call) -> Result<Json, String> {
 }
 
 pub(super) fn counted(call: &Call) -> Result<Json, String> {
-    Ok(json!({ "input": { "converse": conversation(call)? } }))
+    Ok(json!({ "input": { "converse": conversation(call, CacheMode::Off)? } }))
 }
 
-fn conversation(call: &Call) -> Result<Map<String, Json>, String> {
+fn conversation(call: &Call, cache: CacheMode) -> Result<Map<String, Json>, String> {
+    let cache = if keeps(&call.model) { cache } else { CacheMode::Off };
+    let marks = plan(call, cache, Rules::of(&call.model));
     let mut body = Map::new();
-    body.insert("messages".to_owned(), json!(messages(call)));
-    let system = system(call);
+    body.insert("messages".to_owned(), json!(messages(call, &marks)));
+    let system = system(call, &marks);
     if !system.is_empty() {
         body.insert("system".to_owned(), Json::Array(system));
     }
-    body.extend(tools(call).map(|tools| ("toolConfig".to_owned(), tools)));
+    body.extend(tools(call, &marks).map(|tools| ("toolConfig".to_owned(), tools)));
     match &call.additional {
         Json::Null => {}
         Json::Object(_) => {
@@ -47,12 +52,32 @@ fn conversation(call: &Call) -> Result<Map<String, Json>, String> {
     Ok(body)
 }
 
+/// AWS: a model that keeps no prompts refuses a call with a cache point (BerriAI/litellm pull request
+/// 39210). Claude does from 3.7 on, of 3.5 Haiku alone, and so do the first Novas (Bedrock user guide,
+/// "Prompt caching").
+fn keeps(model: &str) -> bool {
+    const NOVA: [&str; 4] = ["nova-micro", "nova-lite", "nova-pro", "nova-premier"];
+    const OLDER: [&str; 6] = [
+        "claude-v",
+        "claude-instant",
+        "claude-3-haiku",
+        "claude-3-sonnet",
+        "claude-3-opus",
+        "claude-3-5-sonnet",
+    ];
+    let is_one = |names: &[&str]| names.iter().any(|name| model.contains(name));
+    is_one(&NOVA) || model.contains("claude-") && !is_one(&OLDER)
+}
+
 /// AWS: blank texts and messages without content are refused, and roles take turns (Converse's
 /// checks, as `api` makes them of its own clients).
-fn messages(call: &Call) -> Vec<Message> {
+fn messages(call: &Call, marks: &Marks) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::with_capacity(call.messages.len());
-    for message in &call.messages {
-        let content: Vec<Block> = message.content.iter().filter_map(carried).collect();
+    for (place, message) in call.messages.iter().enumerate() {
+        let mut content: Vec<Block> = message.content.iter().filter_map(carried).collect();
+        if marks.messages.contains(&place) && content.last().is_some_and(may_precede_a_point) {
+            content.push(Block::CachePoint(json!({ "type": "default" })));
+        }
         match messages.last_mut().filter(|last| last.role == message.role) {
             Some(last) => last.content.extend(content),
             None if content.iter().all(|block| matches!(block, Block::CachePoint(_))) => {}
@@ -75,6 +100,12 @@ fn results_first(content: &mut [Block]) {
     }
 }
 
+/// AWS: a point after a document that is no PDF, or after media, is refused (strands-agents/harness-sdk
+/// issue 1966).
+fn may_precede_a_point(block: &Block) -> bool {
+    matches!(block, Block::Text(_) | Block::ToolResult(_))
+}
+
 fn is_point(block: &Block) -> bool {
     matches!(block, Block::CachePoint(_))
 }
@@ -91,27 +122,27 @@ fn carried(block: &Block) -> Option<Block> {
     }
 }
 
-fn system(call: &Call) -> Vec<Json> {
+fn system(call: &Call, marks: &Marks) -> Vec<Json> {
     let mut blocks = Vec::with_capacity(call.system.len());
     for (place, text) in call.system.iter().enumerate() {
         if !text.trim().is_empty() {
             blocks.push(json!({ "text": text }));
         }
-        if let Some(point) = call.cache.system.get(&place).filter(|_| !blocks.is_empty()) {
+        if let Some(point) = marks.system.get(&place).filter(|_| !blocks.is_empty()) {
             blocks.push(json!({ "cachePoint": point }));
         }
     }
     blocks
 }
 
-fn tools(call: &Call) -> Option<Json> {
+fn tools(call: &Call, marks: &Marks) -> Option<Json> {
     if call.tools.is_empty() {
         return placeholders(&call.messages);
     }
     let mut tools = Vec::with_capacity(call.tools.len());
     for (place, tool) in call.tools.iter().enumerate() {
         tools.push(json!({ "toolSpec": spec(tool) }));
-        if let Some(point) = call.cache.tools.get(&place) {
+        if let Some(point) = marks.tools.get(&place) {
             tools.push(json!({ "cachePoint": point }));
         }
     }

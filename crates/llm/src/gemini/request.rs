@@ -49,7 +49,7 @@ fn conversation(call: &Call) -> Result<Map<String, Json>, String> {
         let functions: Vec<Json> = call.tools.iter().map(function).collect();
         body.insert("tools".to_owned(), json!([{ "functionDeclarations": functions }]));
     }
-    if let Some(mode) = mode(&call.tool_choice).filter(|_| !call.tools.is_empty()) {
+    if let Some(mode) = mode(call).filter(|_| !call.tools.is_empty()) {
         body.insert("toolConfig".to_owned(), json!({ "functionCallingConfig": mode }));
     }
     Ok(body)
@@ -63,9 +63,14 @@ fn function(tool: &Tool) -> Json {
     told
 }
 
-/// `AUTO` is what the API does unasked.
-fn mode(choice: &ToolChoice) -> Option<Json> {
-    match choice {
+/// `AUTO` is what the API does unasked. Strict tools are `VALIDATED`: the model says what it wants or
+/// calls a function as its schema has it, as it does where it must call one (API reference,
+/// FunctionCallingConfig). The API has this for all tools of a request or for none.
+fn mode(call: &Call) -> Option<Json> {
+    match &call.tool_choice {
+        ToolChoice::Auto if call.tools.iter().any(|tool| tool.strict) => {
+            Some(json!({ "mode": "VALIDATED" }))
+        }
         ToolChoice::Auto => None,
         ToolChoice::Any => Some(json!({ "mode": "ANY" })),
         ToolChoice::Tool(name) => Some(json!({ "mode": "ANY", "allowedFunctionNames": [name] })),
@@ -112,9 +117,6 @@ fn options(call: &Call, config: &mut Map<String, Json>) -> Result<(), String> {
     }
     if let Some(latency) = options.latency.as_deref().filter(|latency| *latency != "standard") {
         return Err(format!("performanceConfig.latency {latency:?}; it has the standard latency"));
-    }
-    if !options.response_paths.is_empty() {
-        return Err("additionalModelResponseFieldPaths: its answer has other fields".to_owned());
     }
     let Some(output) = &options.output else { return Ok(()) };
     if let Some(effort) = output["effort"].as_str() {

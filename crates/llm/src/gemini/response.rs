@@ -4,10 +4,12 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use wire::converse::{Delta, StopReason, Usage};
 
+use super::native;
 use super::thoughts::{LAST, NEXT, OWN};
 use crate::collect::consistent;
 use crate::ids::Ids;
 use crate::limits::{REPLY_BLOCKS, REPLY_BYTES};
+use crate::native::Native;
 use crate::remote::{Assemble, Fault};
 
 #[derive(Debug, Deserialize)]
@@ -79,6 +81,7 @@ pub(super) struct Assembler {
     finish: Option<StopReason>,
     usage: Option<Usage>,
     size: usize,
+    native: Native,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,7 +110,7 @@ impl Assemble for Assembler {
 }
 
 impl Assembler {
-    pub(super) fn new(ids: Ids) -> Self {
+    pub(super) fn new(ids: Ids, native: Native) -> Self {
         Assembler {
             ids,
             open: None,
@@ -116,6 +119,7 @@ impl Assembler {
             finish: None,
             usage: None,
             size: 0,
+            native,
         }
     }
 
@@ -127,6 +131,9 @@ impl Assembler {
         let chunk: Chunk = serde_json::from_slice(json).map_err(|error| {
             Fault::Malformed(format!("the answer is not a generateContent response: {error}"))
         })?;
+        if self.native.wanted() {
+            native::absorb(&mut self.native.answer, json);
+        }
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Err(Fault::Provider(error));
         }
@@ -259,6 +266,7 @@ impl Assembler {
             return Err(Fault::Malformed("the answer broke off before its end".to_owned()));
         };
         self.close(out);
+        out.extend(self.native.found());
         out.push(Delta::Stop(consistent(finish, self.called)));
         out.extend(self.usage.take().map(Delta::Usage));
         Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::collect::Collect;
 use crate::provider::ModelErrorKind;
-use crate::remote::{self, Key, Origin};
+use crate::remote::{self, Key, Origin, Secrets};
 
 fn call(members: Json) -> Call {
     let mut call = json!({ "model": "tiny", "messages": [] });
@@ -110,7 +110,7 @@ fn read(stream: &str, size: usize) -> String {
     ) {
         Ok(deltas) => deltas,
         Err(fault) => {
-            let error = origin().fault(fault);
+            let error = origin().fault(fault, &Secrets::default());
             return format!("{:?}: {error}", error.kind);
         }
     };
@@ -124,7 +124,7 @@ fn a_chunk_that_is_a_list_has_no_native_fields() {
     let asking = call(json!({ "options": { "responsePaths": ["/id"] } }));
     let assembler = Assembler::new(Ids::after(&[]), Native::of(&asking));
     let outcome = remote::read("data: [[], null, null]\n\ndata: [DONE]\n\n", 64, assembler);
-    let error = origin().fault(outcome.unwrap_err());
+    let error = origin().fault(outcome.unwrap_err(), &Secrets::default());
     assert_eq!(error.kind, ModelErrorKind::Malformed, "{error}");
 }
 
@@ -189,7 +189,7 @@ fn origin() -> Origin {
 fn check_refusal(status: u16, body: &str, expected: Expect) {
     let body = Bytes::copy_from_slice(body.as_bytes());
     let status = StatusCode::from_u16(status).unwrap();
-    let error = origin().refusal(status, &body, "tiny", Some("sk-abcdef123456"));
+    let error = origin().refusal(status, &body, "tiny", &Secrets::one("sk-abcdef123456"));
     expected.assert_eq(&format!("{:?}: {error}", error.kind));
 }
 
@@ -269,7 +269,8 @@ fn a_refusal_names_provider_status_and_variable_and_never_the_key() {
         ]],
     );
     let long = "x".repeat(5000);
-    let error = origin().refusal(StatusCode::BAD_REQUEST, &Bytes::from(long), "tiny", None);
+    let error =
+        origin().refusal(StatusCode::BAD_REQUEST, &Bytes::from(long), "tiny", &Secrets::default());
     assert!(error.message.len() < 600);
 }
 

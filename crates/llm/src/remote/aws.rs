@@ -45,7 +45,10 @@ impl Aws {
             headers: request.headers(),
             body: request.body(),
         };
-        let added = signer.sign(&unsigned, now_ms).map_err(|error| error.to_string())?;
+        let mut added = signer.sign(&unsigned, now_ms).map_err(|error| error.to_string())?;
+        if let Some(token) = added.get_mut("x-amz-security-token") {
+            token.set_sensitive(true);
+        }
         request.headers_mut().extend(added);
         Ok(())
     }

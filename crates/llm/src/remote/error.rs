@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use net::Secret;
 use serde_json::Value as Json;
 
+use super::secrets::Secrets;
 use crate::limits::ERROR_TEXT;
 use crate::provider::{ModelError, ModelErrorKind};
 
@@ -74,12 +75,14 @@ impl Origin {
     }
 
     /// A failure inside an answer that began well.
-    pub(crate) fn fault(&self, fault: Fault) -> ModelError {
+    pub(crate) fn fault(&self, fault: Fault, secrets: &Secrets) -> ModelError {
         match fault {
-            Fault::Malformed(why) => ModelError::malformed(format!("{self}: {why}")),
+            Fault::Malformed(why) => {
+                ModelError::malformed(format!("{self}: {}", secrets.hidden(&why)))
+            }
             Fault::Provider(error) => {
                 let status = status_in(&error).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let text = bounded(&message_in(&error), None);
+                let text = bounded(&message_in(&error), secrets);
                 ModelError::new(kind(status, &error), format!("{self} broke off: {text}"))
             }
         }
@@ -91,11 +94,11 @@ impl Origin {
         status: StatusCode,
         body: &Bytes,
         model: &str,
-        key: Option<&str>,
+        secrets: &Secrets,
     ) -> ModelError {
         let json = serde_json::from_slice(body)
             .unwrap_or_else(|_| Json::String(String::from_utf8_lossy(body).into_owned()));
-        let text = bounded(&message_in(&json), key);
+        let text = bounded(&message_in(&json), secrets);
         let advice = self.advice(status, model);
         let message = format!("{self}: HTTP {status}: {text}{advice}");
         let error = ModelError::new(kind(status, &json), message);
@@ -255,16 +258,9 @@ fn exception_status(name: &str) -> Option<u64> {
     })
 }
 
-/// The provider's words: one line, of bounded length, without the key, even where it is half masked.
-fn bounded(text: &str, key: Option<&str>) -> String {
-    let words = text.split_whitespace().map(|word| {
-        let shows_key = key.is_some_and(|key| {
-            let start: String = key.chars().take(4).collect();
-            word.contains(key) || (word.contains(&start) && word.contains('*'))
-        });
-        if shows_key { "***" } else { word }
-    });
-    let line = words.collect::<Vec<_>>().join(" ");
+/// The provider's words: one line, of bounded length, without secrets.
+fn bounded(text: &str, secrets: &Secrets) -> String {
+    let line = secrets.hidden(text);
     match line.char_indices().nth(ERROR_TEXT) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None if line.is_empty() => "(no message)".to_owned(),

@@ -11,6 +11,7 @@ use wire::converse::Delta;
 use super::Assemble;
 use super::error::{Fault, Origin};
 use super::framing::Framing;
+use super::secrets::Secrets;
 use crate::provider::ModelError;
 
 /// The deltas of a streamed answer, one at a time.
@@ -23,6 +24,7 @@ pub(crate) struct Reader<A> {
     failed: Option<ModelError>,
     done: bool,
     origin: Arc<Origin>,
+    secrets: Secrets,
 }
 
 impl<A: Assemble> Reader<A> {
@@ -31,6 +33,7 @@ impl<A: Assemble> Reader<A> {
         framing: Framing,
         assembler: A,
         origin: Arc<Origin>,
+        secrets: Secrets,
     ) -> Self {
         Reader {
             body: Some(body),
@@ -40,6 +43,7 @@ impl<A: Assemble> Reader<A> {
             failed: None,
             done: false,
             origin,
+            secrets,
         }
     }
 
@@ -81,7 +85,7 @@ impl<A: Assemble> Reader<A> {
         let fed = self.framing.feed(bytes, |data| event(data, assembler, done, &mut out));
         self.ready.extend(out);
         if let Err(fault) = fed {
-            self.fail(self.origin.fault(fault));
+            self.fail(self.origin.fault(fault, &self.secrets));
         }
     }
 
@@ -94,7 +98,7 @@ impl<A: Assemble> Reader<A> {
         }
         self.ready.extend(out);
         if let Err(fault) = ended {
-            self.fail(self.origin.fault(fault));
+            self.fail(self.origin.fault(fault, &self.secrets));
         }
     }
 }
@@ -164,6 +168,7 @@ mod tests {
             failed: None,
             done: false,
             origin: Arc::new(origin),
+            secrets: Secrets::default(),
         };
         reader.absorb(b"data: \"half\"\n\ndata: broken\n\n");
         let first = reader.next().await;

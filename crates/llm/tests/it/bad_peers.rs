@@ -19,11 +19,13 @@ use wire::converse::{Call, Reply};
 use crate::models;
 use crate::server::{frame, framed};
 
-const KINDS: [Kind; 4] = [Kind::OpenAi, Kind::Anthropic, Kind::Gemini, Kind::Bedrock];
+const KINDS: [Kind; 5] =
+    [Kind::OpenAi, Kind::Responses, Kind::Anthropic, Kind::Gemini, Kind::Bedrock];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     OpenAi,
+    Responses,
     Anthropic,
     Gemini,
     Bedrock,
@@ -33,6 +35,7 @@ impl Kind {
     fn models(self, address: &str) -> Models {
         let (kind, more) = match self {
             Kind::OpenAi => ("openai", ""),
+            Kind::Responses => ("responses", ""),
             Kind::Anthropic => ("anthropic", ""),
             Kind::Gemini => ("gemini", ""),
             Kind::Bedrock => ("bedrock", "region = \"r\"\napi_key = \"env:PATH\"\n"),
@@ -47,20 +50,31 @@ impl Kind {
     fn stream_type(self) -> &'static str {
         match self {
             Kind::Bedrock => "application/vnd.amazon.eventstream",
-            Kind::OpenAi | Kind::Anthropic | Kind::Gemini => "text/event-stream",
+            Kind::OpenAi | Kind::Responses | Kind::Anthropic | Kind::Gemini => "text/event-stream",
         }
     }
 
     fn event(self, event: &Json) -> Vec<u8> {
         match self {
             Kind::Bedrock => frame(event),
-            Kind::OpenAi | Kind::Anthropic | Kind::Gemini => format!("data: {event}\n\n").into(),
+            Kind::OpenAi | Kind::Responses | Kind::Anthropic | Kind::Gemini => {
+                format!("data: {event}\n\n").into()
+            }
         }
     }
 
-    /// The events of "Hello" but for the last: the words, then the reason.
+    /// The events of an answer: the words, then the reason.
     fn words(self, text: &str, reason: &str) -> Vec<Json> {
         match self {
+            Kind::Responses => vec![
+                json!({ "type": "response.output_item.added", "output_index": 0,
+                    "item": { "type": "message", "role": "assistant" } }),
+                json!({ "type": "response.output_text.delta", "output_index": 0, "delta": text }),
+                json!({ "type": "response.output_item.done", "output_index": 0,
+                    "item": { "type": "message" } }),
+                json!({ "type": "response.completed",
+                    "response": { "incomplete_details": { "reason": reason } } }),
+            ],
             Kind::OpenAi => vec![
                 json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }),
                 json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] }),
@@ -92,6 +106,18 @@ impl Kind {
     /// Two tool uses under one id, or none, with input that is no JSON.
     fn tools(self, id: &Json, input: &str) -> Vec<Json> {
         match self {
+            Kind::Responses => {
+                let item = json!({ "type": "function_call", "call_id": id, "name": "t",
+                    "arguments": input });
+                let mut events = Vec::new();
+                for at in 0..2 {
+                    for kind in ["response.output_item.added", "response.output_item.done"] {
+                        events.push(json!({ "type": kind, "output_index": at, "item": item }));
+                    }
+                }
+                events.push(json!({ "type": "response.completed", "response": {} }));
+                events
+            }
             Kind::OpenAi => {
                 let call = |at: u64| json!({ "index": at, "id": id, "function": { "name": "t", "arguments": input } });
                 vec![json!({ "choices": [{ "index": 0, "finish_reason": "tool_calls",
@@ -144,6 +170,8 @@ impl Kind {
             ),
             Kind::Anthropic => self.event(&json!({ "type": "error",
                 "error": { "type": "rate_limit_error", "message": "slow down" } })),
+            Kind::Responses => self.event(&json!({ "type": "error",
+                "code": "rate_limit_exceeded", "message": "slow down" })),
             Kind::OpenAi | Kind::Gemini => {
                 self.event(&json!({ "error": { "code": 429, "message": "slow down" } }))
             }
@@ -154,6 +182,7 @@ impl Kind {
         let end = match self {
             Kind::Gemini => "STOP",
             Kind::OpenAi => "stop",
+            Kind::Responses => "completed",
             Kind::Anthropic | Kind::Bedrock => "end_turn",
         };
         stream(self, self.bytes(&self.words("Hello", end)))
@@ -253,6 +282,9 @@ const PEERS: &[(&str, Play)] = &[
             "promptTokenCount": i64::MAX, "inputTokens": u64::MAX, "input_tokens": u64::MAX });
         let last = match k {
             Kind::OpenAi => json!({ "choices": [], "usage": huge }),
+            Kind::Responses => {
+                json!({ "type": "response.completed", "response": { "usage": huge } })
+            }
             Kind::Anthropic => json!({ "type": "message_delta", "delta": {}, "usage": huge }),
             Kind::Gemini => json!({ "usageMetadata": huge }),
             Kind::Bedrock => json!({ "metadata": { "usage": huge } }),
@@ -290,7 +322,7 @@ const PEERS: &[(&str, Play)] = &[
     ("sends a giant event", |k| {
         let bytes = match k {
             Kind::Bedrock => 0xfff_fff0_u32.to_be_bytes().to_vec(),
-            Kind::OpenAi | Kind::Anthropic | Kind::Gemini => b"data: ".to_vec(),
+            Kind::OpenAi | Kind::Responses | Kind::Anthropic | Kind::Gemini => b"data: ".to_vec(),
         };
         let more = Act::Endless(b"x".repeat(1 << 20));
         vec![Act::Send(head("200 OK", k.stream_type(), "")), Act::Send(bytes), more]
@@ -302,6 +334,10 @@ const PEERS: &[(&str, Play)] = &[
                 let all = k.words(&"word ".repeat(9000), "stop");
                 (k.bytes(&all[..2]), k.bytes(&all[2..3]))
             }
+            Kind::Responses => {
+                let all = k.words(&"word ".repeat(9000), "stop");
+                (k.bytes(&all[..1]), k.bytes(&all[1..2]))
+            }
             Kind::Bedrock => (Vec::new(), k.bytes(&k.words(&"word ".repeat(9000), "stop")[1..2])),
             Kind::OpenAi | Kind::Gemini => (Vec::new(), word),
         };
@@ -310,6 +346,21 @@ const PEERS: &[(&str, Play)] = &[
             Act::Send(opening.0),
             Act::Endless(opening.1),
         ]
+    }),
+    ("speaks in the user's role", |k| {
+        let user = |event: Json| {
+            let text = event.to_string().replace("\"assistant\"", "\"user\"");
+            serde_json::from_str::<Json>(&text).unwrap()
+        };
+        let mut events: Vec<Json> = k.words("Hello", "stop").into_iter().map(user).collect();
+        let role = json!("user");
+        match k {
+            Kind::OpenAi => events[0]["choices"][0]["delta"]["role"] = role,
+            Kind::Anthropic => events[0]["message"]["role"] = role,
+            Kind::Gemini => events[0]["candidates"][0]["content"]["role"] = role,
+            Kind::Responses | Kind::Bedrock => {}
+        }
+        stream(k, k.bytes(&events))
     }),
     ("says everything twice", |k| {
         let end = if k == Kind::Gemini { "STOP" } else { "end_turn" };
@@ -456,7 +507,7 @@ async fn every_misbehaviour_of_a_provider_ends_as_defined_and_the_next_call_work
         redirects: Refused
         sends garbage: Malformed
         sends a page: Malformed
-        reports an error with 200: Unavailable [OpenAi, Gemini]
+        reports an error with 200: Unavailable [OpenAi, Responses, Gemini]
         reports an error with 200: Malformed [Anthropic, Bedrock]
         has the wrong content type: Malformed
         sends nothing: Malformed
@@ -470,14 +521,15 @@ async fn every_misbehaviour_of_a_provider_ends_as_defined_and_the_next_call_work
         asks without ids: [{"toolUse":{"toolUseId":"tooluse_0","name":"t","input":{}}},{"toolUse":{"toolUseId":"tooluse_1","name":"t","input":{}}}] ToolUse
         ends for an unknown reason: [{"text":"Hello"}] EndTurn
         counts absurdly: [{"text":"Hello"}] EndTurn, 1000000000 in
-        counts below zero: Malformed [OpenAi]
+        counts below zero: Malformed [OpenAi, Responses]
         counts below zero: [{"text":"Hi"}] EndTurn [Anthropic, Gemini, Bedrock]
         breaks off with an error: Throttled
         sends a giant document: Malformed
         sends a giant event: Malformed
         never comes to an end: Malformed
+        speaks in the user's role: [{"text":"Hello"}] EndTurn
         says everything twice: [{"text":"HelloHello"}] EndTurn [OpenAi, Gemini]
-        says everything twice: [{"text":"Hello"}] EndTurn [Anthropic, Bedrock]
+        says everything twice: [{"text":"Hello"}] EndTurn [Responses, Anthropic, Bedrock]
     "#]].assert_eq(&table);
 }
 

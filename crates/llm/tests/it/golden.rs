@@ -22,8 +22,14 @@ use serde_json::{Map, Value as Json, json};
 use tokio::net::TcpListener;
 use wire::converse::{Call, Delta};
 
+use crate::server::frame;
+
 /// Headers of a request that a case tells.
 const TOLD: [&str; 4] = ["anthropic-version", "anthropic-beta", "api-key", "x-api-key"];
+
+/// How a path asks for a stream, and the same path without.
+const STREAMED: [(&str, &str); 2] =
+    [(":streamGenerateContent?alt=sse", ":generateContent"), ("/converse-stream", "/converse")];
 
 #[tokio::test]
 async fn every_call_goes_out_and_every_answer_comes_in_as_its_golden_pair_says() {
@@ -123,9 +129,10 @@ async fn serve(case: &Json, answer: &Json, stream: bool, asked: Arc<Mutex<Json>>
     let address = format!("http://{}", listener.local_addr().unwrap());
     let status = u16::try_from(case["status"].as_u64().unwrap_or(200)).unwrap();
     let (kind, body) = match answer.as_array() {
-        Some(events) if stream => ("text/event-stream", sse(events, &case["provider"])),
-        _ => ("application/json", answer.to_string()),
+        Some(events) if stream => streamed(events, &case["provider"]),
+        _ => ("application/json", answer.to_string().into()),
     };
+    let body = Bytes::from(body);
     tokio::spawn(async move {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
@@ -134,7 +141,7 @@ async fn serve(case: &Json, answer: &Json, stream: bool, asked: Arc<Mutex<Json>>
                 async move {
                     *asked.lock().unwrap() = told(request).await;
                     let response = Response::builder().status(status).header("content-type", kind);
-                    Ok::<_, Infallible>(response.body(Full::new(Bytes::from(body))).unwrap())
+                    Ok::<_, Infallible>(response.body(Full::new(body)).unwrap())
                 }
             });
             let connection = hyper::server::conn::http1::Builder::new();
@@ -143,6 +150,15 @@ async fn serve(case: &Json, answer: &Json, stream: bool, asked: Arc<Mutex<Json>>
         }
     });
     address
+}
+
+fn streamed(events: &[Json], provider: &Json) -> (&'static str, Vec<u8>) {
+    match provider["kind"].as_str().unwrap() {
+        "bedrock" => {
+            ("application/vnd.amazon.eventstream", events.iter().flat_map(frame).collect())
+        }
+        _ => ("text/event-stream", sse(events, provider).into()),
+    }
 }
 
 fn sse(events: &[Json], provider: &Json) -> String {
@@ -166,5 +182,9 @@ async fn told(request: Request<Incoming>) -> Json {
         Some((name.to_string(), json!(head.headers.get(*name)?.to_str().unwrap())))
     });
     let headers: Map<String, Json> = headers.collect();
-    json!({ "path": head.uri.to_string(), "headers": headers, "body": body })
+    let mut path = head.uri.to_string();
+    for (streamed, whole) in STREAMED {
+        path = path.replace(streamed, whole);
+    }
+    json!({ "path": path, "headers": headers, "body": body })
 }
