@@ -55,7 +55,7 @@ fn long() -> Result<Command, std::io::Error> {
 
 type Step = fn() -> Result<Count, Box<dyn std::error::Error>>;
 
-const STEPS: [(&str, Step); 13] = [
+const STEPS: [(&str, Step); 14] = [
     ("format", || one(succeed(&mut cargo(&["fmt", "--all", "--check"])))),
     ("codegen shows no diff", || one(codegen::run(&["--check".to_owned()]))),
     ("tidy", || one(tidy::run())),
@@ -66,6 +66,7 @@ const STEPS: [(&str, Step); 13] = [
     ("client of the SDK for Rust", || one(clients::rust())),
     ("browser", || one(debian::browser())),
     ("programs for handlers", || one(debian::handlers())),
+    ("scenarios", scenarios),
     ("conformance", conformance),
     ("clients from PyPI", python_clients),
     ("demo", || counted(&mut demo::play()?)),
@@ -101,6 +102,18 @@ fn cargo_deny() -> Result<PathBuf, Box<dyn std::error::Error>> {
     std::fs::remove_dir_all(home.join("build"))?;
     std::fs::write(stamp, CARGO_DENY)?;
     Ok(binary)
+}
+
+/// The scenarios of the examples, played by the verb that people play theirs with.
+fn scenarios() -> Result<Count, Box<dyn std::error::Error>> {
+    succeed(&mut cargo(&["build", "--quiet", "--package", "craton"]))?;
+    let mut test = Command::new(target().join("debug/craton"));
+    test.args(["test", "--rules"]).current_dir(root());
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("examples/scenarios"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    counted(test.args(files))
 }
 
 fn conformance() -> Result<Count, Box<dyn std::error::Error>> {
@@ -155,6 +168,7 @@ fn tests_told(line: &str) -> Count {
     let timed = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
     let closing = line.starts_with("test result: ")
         || line.contains(" claims held, ")
+        || line.contains(" left out; ")
         || line.rsplit_once(" in ").is_some_and(|(_, rest)| timed(rest));
     if !closing {
         return Count::default();
@@ -195,6 +209,7 @@ mod tests {
             ("2 failed, 3 errors in 1.00s", 0, 5),
             ("== 1 failed, 316 passed, 2 warnings in 43.96s (0:00:43) ==", 316, 1),
             ("7 claims held, 1 did not", 7, 1),
+            ("39 passed, 3 failed, 0 left out; 44695 tokens, $0.000000", 39, 3),
             ("test cases that passed in review", 0, 0),
             ("running 12 tests", 0, 0),
         ] {

@@ -7,6 +7,7 @@ mod config;
 mod data;
 mod endpoint;
 mod groups;
+mod scenario;
 mod secrets;
 mod stream;
 mod telemetry;
@@ -72,6 +73,8 @@ enum Verb {
     /// Lets a held run go on.
     #[command(after_help = cmd::order::RESUME)]
     Resume(cmd::order::Args),
+    /// Plays scenarios with agents: the calls they should make, what they should answer.
+    Test(cmd::test::Args),
     /// Watches the runs that are not over, with rates.
     Top(cmd::top::Args),
     /// Shows what a run did, step by step.
@@ -90,6 +93,7 @@ Examples:
   eval \"$(craton env)\"                   this shell's AWS code calls Craton
   craton lint support                    what is wrong with its tools, and the fix
   craton trace --last                    the latest run
+  craton test scenarios.yaml --rules     does it do what it should?
   craton doctor                          what is missing
   craton explain CR0013                  the number at the end of a message";
 
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
         Verb::Record(args) => cmd::record::run(&args),
         Verb::Replay(args) => return cmd::replay::run(&args),
         Verb::Resume(args) => cmd::order::resume(&args),
+        Verb::Test(args) => return cmd::test::run(&args),
         Verb::Top(args) => cmd::top::run(&args),
         Verb::Trace(args) => cmd::trace::run(&args),
         Verb::Completion(args) => cmd::completion::run(&args),

@@ -27,7 +27,7 @@ def lambda_handler(event, context):
 
 def find_charges(rows, order_id):
     found = rows.execute(
-        "SELECT charge_id, amount_usd, at, refund_id FROM charges LEFT JOIN refunds USING (charge_id)"
+        "SELECT charge_id, charges.amount_usd, at, refund_id FROM charges LEFT JOIN refunds USING (charge_id)"
         " WHERE order_id = ? ORDER BY at", (order_id,)).fetchall()
     names = ("charge_id", "amount_usd", "at", "refund_id")
     return {"order_id": order_id, "charges": [dict(zip(names, row)) for row in found]}

@@ -17,6 +17,7 @@ pub(crate) mod order;
 pub(crate) mod ps;
 pub(crate) mod record;
 pub(crate) mod replay;
+pub(crate) mod test;
 pub(crate) mod top;
 pub(crate) mod trace;
 pub(crate) mod up;

@@ -1,0 +1,108 @@
+"""`craton test`: scenarios on a server of its own, with reports and exit codes."""
+
+import json
+import xml.etree.ElementTree as xml
+
+import pytest
+
+from support.terminal import run
+
+WEATHER = """
+agent:
+  instruction: You tell people what the weather is like where they are, in one sentence.
+  tools:
+    get_weather:
+      description: Looks up the weather in a city
+      parameters: {city: "string required, The city, such as Oslo"}
+      responses: [{when: {city: Oslo}, response: {sky: snow}}, {when: {city: Rome}, response: {sky: sun}}]
+scenarios:
+  - name: Oslo
+    input: What is the weather in Oslo?
+    calls: [{get_weather: {city: Oslo}}]
+    answer: snow
+"""
+WRONG = """
+  - name: "<Rome> & \\x07"
+    input: What is the weather in Rome?
+    calls: [{get_weather: {city: {matches: ^P}}}]
+    never: [get_weather]
+    answer: {contains: rain, matches_not: sun}
+    budget: {tokens: 1}
+  - name: nobody answers
+    input: What is the weather in Paris?
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="weather.yaml"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+    return write
+
+
+def test_what_is_as_expected_ends_with_0(write):
+    """R1"""
+    done = run("test", write(WEATHER), "--rules")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("1 passed, 0 failed, 0 left out; ")
+
+
+def test_each_thing_that_is_not_is_said_and_ends_with_1(write, tmp_path):
+    """S8"""
+    done = run("test", write(WEATHER + WRONG), "--rules", "--junit", tmp_path / "o.xml", "--summary", tmp_path / "o.md")
+    assert done.returncode == 1
+    for wrong in ["get_weather was called otherwise: city", "must never be called", 'does not contain "rain"',
+                  "must not match sun", "tokens, 1 are allowed", "has no response for"]:
+        assert wrong in done.stdout, wrong
+    root = xml.parse(tmp_path / "o.xml").getroot()
+    suite, = root
+    assert (root.tag, suite.tag) == ("testsuites", "testsuite")
+    assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["3", "1", "1", "0"]
+    fine, failed, broke = suite
+    assert [case.tag for case in suite] == ["testcase"] * 3
+    assert fine.find("failure") is None and "snow" in fine.find("system-out").text
+    assert failed.get("name") == "<Rome> & \ufffd" and "rain" in failed.find("failure").text
+    assert broke.find("error").get("message").endswith("give one under `tools`")
+    assert "## Oslo" not in (tmp_path / "o.md").read_text() and "## nobody answers" in (tmp_path / "o.md").read_text()
+
+
+@pytest.mark.parametrize("text, wrong", [
+    ("scenarios: []", "no scenarios"),
+    (WEATHER + "    unknown: 1\n", "unknown"),
+    (WEATHER.replace("city: Oslo}}]\n    answer", "city: {matches: '('}}}]\n    answer"), "no regular expression"),
+    (WEATHER.replace("agent:", "agent: nobody\nx:"), "unknown field"),
+    ("agent: nobody\nscenarios: [{name: a, input: b}]", "there is no agent nobody"),
+    ("agent: {deploy: none.yaml}\nscenarios: [{name: a, input: b}]", "none.yaml"),
+])
+def test_what_cannot_be_played_ends_with_2(write, text, wrong):
+    done = run("test", write(text))
+    assert done.returncode == 2 and wrong in done.stderr, done.stderr
+
+
+def test_a_baseline_shows_the_first_step_that_is_otherwise(write, tmp_path):
+    """S7: what changed, and what it costs."""
+    before, summary = tmp_path / "before.json", tmp_path / "o.md"
+    assert run("test", write(WEATHER), "--rules", "--results", before).returncode == 0
+    assert json.loads(before.read_text())["scenarios"][0]["outcome"] == "passed"
+    other = write(WEATHER.replace("{sky: snow}", "{sky: snow, wind: none}"))
+    done = run("test", other, "--rules", "--baseline", before, "--summary", summary)
+    assert done.returncode == 0 and "otherwise from step 1 on" in done.stdout
+    assert "wind" in summary.read_text() and "cost $" in summary.read_text()
+
+
+def test_it_plays_on_a_running_server_and_leaves_no_agent(write, plain):
+    done = run("test", write(WEATHER), "--endpoint", plain.url)
+    assert done.returncode == 0, done.stderr
+    agents = plain.client("bedrock-agent").list_agents()["agentSummaries"]
+    assert [one for one in agents if one["agentName"].startswith("test-")] == []
+
+
+def test_no_scenario_begins_past_what_may_be_spent(write):
+    done = run("test", write(WEATHER), "--rules", "--max-cost", "0")
+    assert done.returncode == 1 and "--max-cost" in done.stdout
+
+
+def test_a_scenario_that_takes_too_long_is_broken_off(write, plain, tmp_path):
+    done = run("test", write(WEATHER + "    time_limit_seconds: 0\n"), "--rules")
+    assert done.returncode == 1 and "longer than its 0 seconds" in done.stdout

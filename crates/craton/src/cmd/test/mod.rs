@@ -1,0 +1,162 @@
+//! `craton test FILES…`: plays scenarios, says which failed and why, and writes reports.
+//!
+//! It ends with 0 where all passed, 1 where one did not, 2 where they could not be played.
+
+mod junit;
+mod results;
+mod summary;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::results::Results;
+use crate::scenario::cast::Cast;
+use crate::scenario::file::Suite;
+use crate::scenario::play::{Outcome, Played};
+use crate::scenario::stage::Stage;
+use crate::scenario::{Plan, limits, play_all};
+use crate::telemetry::{aside, complain, say};
+
+#[derive(Parser)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Files of scenarios.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The model of all agents. Default: what each agent says.
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
+    /// All agents on craton.rules: no key, no network.
+    #[arg(long, conflicts_with = "model")]
+    rules: bool,
+    /// A running server. Default: one of its own, with a data directory that is thrown away.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// Configuration of its own server, for providers. Default: none.
+    #[arg(long, value_name = "craton.toml", conflicts_with = "endpoint")]
+    config: Option<PathBuf>,
+    /// The model that judges answers. Default: nobody does, and the report says so.
+    #[arg(long, value_name = "ID")]
+    judge: Option<String>,
+    /// Scenarios under way at once.
+    #[arg(long, value_name = "N", default_value_t = limits::AT_ONCE,
+          value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: u8,
+    /// Dollars, after which no scenario begins; those left out fail.
+    #[arg(long, value_name = "DOLLARS")]
+    max_cost: Option<f64>,
+    /// Write a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a summary in Markdown.
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// Write all results as JSON, for a later `--baseline`.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Earlier results: the summary says what is otherwise and what it costs.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Ends with 0 if all scenarios passed, 1 if one did not, 2 if they could not be played.
+
+Examples:
+  craton test scenarios/*.yaml --rules                       offline: no key, no network
+  craton test support.yaml --model anthropic.claude-haiku --config craton.toml --max-cost 0.50
+  craton test support.yaml --junit out.xml --summary out.md  for CI
+  craton test support.yaml --results now.json --baseline before.json
+
+The files: docs/testing.md.";
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match test(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            complain(&why);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all passed.
+fn test(args: &Args) -> Result<bool, String> {
+    let suites = args.files.iter().map(|file| Suite::read(file)).collect::<Result<Vec<_>, _>>()?;
+    let baseline = args.baseline.as_deref().map(Results::read).transpose()?;
+    let stage = Stage::of(args.endpoint.as_deref(), args.config.clone())?;
+    let all = played(args, &stage, &suites)?;
+    let results = Results::of(&all);
+    last_line(&results);
+    if let Some(file) = &args.junit {
+        write(file, &junit::report(&all))?;
+    }
+    if let Some(file) = &args.summary {
+        write(file, &summary::report(&results, baseline.as_ref()))?;
+    }
+    if let Some(file) = &args.results {
+        write(file, &results.text())?;
+    }
+    if let Some(baseline) = &baseline {
+        summary::differences(&results, baseline).iter().for_each(|line| say(line));
+    }
+    Ok(all.iter().all(|one| one.outcome == Outcome::Passed))
+}
+
+fn played(args: &Args, stage: &Stage, suites: &[Suite]) -> Result<Vec<Played>, String> {
+    let model = if args.rules { Some("craton.rules") } else { args.model.as_deref() };
+    stage.hold(async |client| {
+        let cast = Cast::gather(client, suites, model).await?;
+        let plan = Plan {
+            judge: args.judge.as_deref(),
+            at_once: args.jobs.into(),
+            max_cost: args.max_cost,
+        };
+        let all = play_all(client, suites, &cast, &plan, &tell).await;
+        if !stage.is_own() {
+            cast.leave(client).await.unwrap_or_else(|why| aside(&why));
+        }
+        Ok(all)
+    })
+}
+
+/// A scenario as it ends.
+fn tell(played: &Played) {
+    let used = &played.usage;
+    let (word, why) = match &played.outcome {
+        Outcome::Passed => ("ok  ", Vec::new()),
+        Outcome::Failed(wrong) => ("FAIL", wrong.clone()),
+        Outcome::Broke(why) => ("ERR ", vec![why.clone()]),
+        Outcome::Skipped(why) => ("skip", vec![why.clone()]),
+    };
+    say(&format!(
+        "{word} {} ({} ms, {} steps, {} tokens, ${:.6})",
+        played.name,
+        used.ms,
+        used.steps,
+        used.tokens(),
+        used.usd
+    ));
+    let lines = why.iter().chain(&played.notes);
+    lines.for_each(|line| say(&format!("       {}", line.replace('\n', " "))));
+}
+
+fn last_line(results: &Results) {
+    let total = results.total();
+    say(&format!(
+        "{} passed, {} failed, {} left out; {} tokens, ${:.6}",
+        results.count("passed"),
+        results.count("failed") + results.count("broke"),
+        results.count("skipped"),
+        total.tokens(),
+        total.usd
+    ));
+}
+
+fn write(file: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(file, text)
+        .map_err(|e| format!("{} cannot be written: {e} (CR0023)", file.display()))
+}

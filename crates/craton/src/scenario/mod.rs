@@ -1,0 +1,71 @@
+//! Scenarios: what an agent is asked, which calls it should make, what it should answer, what that
+//! may cost. `craton test` plays them, `craton bench models` plays them on several models.
+//!
+//! `file` reads them, `cast` finds or makes their agents on a `stage`, `play` speaks with the agents,
+//! `observed` reads what they did from their journals, `matcher`, `calls` and `answer` compare. All
+//! but `cast`, `judge`, `play` and `stage` is pure.
+
+pub(crate) mod answer;
+pub(crate) mod calls;
+pub(crate) mod cast;
+pub(crate) mod file;
+mod hand_off;
+mod judge;
+pub(crate) mod limits;
+mod matcher;
+pub(crate) mod observed;
+pub(crate) mod play;
+mod simulated;
+pub(crate) mod stage;
+
+use std::sync::Mutex;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use self::cast::Cast;
+use self::file::Suite;
+use self::play::{Outcome, Played, Player};
+
+/// How scenarios are played.
+pub(crate) struct Plan<'a> {
+    pub(crate) judge: Option<&'a str>,
+    /// Scenarios under way at once.
+    pub(crate) at_once: usize,
+    /// Dollars, after which no scenario begins.
+    pub(crate) max_cost: Option<f64>,
+}
+
+/// Plays all scenarios. `tell` hears of each as it ends; they come back in the order of their files.
+pub(crate) async fn play_all(
+    client: &crate::client::Client,
+    suites: &[Suite],
+    cast: &Cast,
+    plan: &Plan<'_>,
+    tell: &dyn Fn(&Played),
+) -> Vec<Played> {
+    let spent = Mutex::new(0.0);
+    let player = Player { client, judge: plan.judge };
+    let all = suites.iter().flat_map(|suite| suite.scenarios.iter().map(move |one| (suite, one)));
+    let playing = all.map(|(suite, scenario)| {
+        let (player, spent) = (&player, &spent);
+        async move {
+            let so_far = *spent.lock().expect("nobody panics while it is held");
+            let played = match plan.max_cost.filter(|most| so_far >= *most) {
+                Some(most) => {
+                    let why = format!("${so_far:.6} are spent, --max-cost is ${most}");
+                    Played::new(&suite.name, scenario, Outcome::Skipped(why))
+                }
+                None => {
+                    let target = cast.target(suite, &scenario.agent);
+                    player.play(&suite.name, scenario, target).await
+                }
+            };
+            *spent.lock().expect("nobody panics while it is held") += played.usage.usd;
+            tell(&played);
+            played
+        }
+    });
+    // `buffered` keeps their order, and at most so many are under way.
+    stream::iter(playing).buffered(plan.at_once).collect().await
+}
