@@ -34,6 +34,8 @@ struct Cli {
 enum Verb {
     /// Starts the server.
     Up(cmd::up::Args),
+    /// Compares models by what they do in scenarios.
+    Bench(cmd::bench::Args),
     /// Talks with an agent, showing each step as it runs.
     Chat(cmd::chat::Args),
     /// Makes agents and functions what a file says, and changes nothing twice.
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
     exec::jail::become_init_if_asked();
     let done = match Cli::parse().verb {
         Verb::Up(args) => cmd::up::run(args),
+        Verb::Bench(args) => cmd::bench::run(&args),
         Verb::Chat(args) => cmd::chat::run(args),
         Verb::Deploy(args) => cmd::deploy::run(&args),
         Verb::Diff(args) => return cmd::diff::run(&args),

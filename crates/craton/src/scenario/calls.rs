@@ -117,6 +117,9 @@ pub(crate) struct Score {
     pub(crate) right: usize,
     /// Calls that should not have been made.
     pub(crate) beside: usize,
+    /// Turns with an expectation of their answer, and those whose answer was so.
+    pub(crate) answers: usize,
+    pub(crate) answers_right: usize,
 }
 
 impl Score {
@@ -125,6 +128,8 @@ impl Score {
         self.named += other.named;
         self.right += other.right;
         self.beside += other.beside;
+        self.answers += other.answers;
+        self.answers_right += other.answers_right;
     }
 }
 
@@ -166,7 +171,8 @@ impl Expected {
         let named = wanted.len() - near.iter().filter(|one| one.is_none()).count();
         let right = wanted.len() - open.len();
         let beside = if self.others { 0 } else { beside.len() };
-        (wrong, Score { wanted: wanted.len(), named, right, beside })
+        let score = Score { wanted: wanted.len(), named, right, beside, ..Score::default() };
+        (wrong, score)
     }
 }
 
@@ -258,7 +264,7 @@ mod tests {
     fn check(expected: &Expected, made: &[Call], wanted: Expect) {
         let made: Vec<&Call> = made.iter().collect();
         let (wrong, score) = expected.against(&made);
-        let Score { wanted: all, named, right, beside } = score;
+        let Score { wanted: all, named, right, beside, .. } = score;
         wanted.assert_eq(&format!("{} | {all} {named} {right} {beside}", wrong.join("; ")));
     }
 

@@ -3,10 +3,12 @@
 //!
 //! `file` reads them, `cast` finds or makes their agents on a `stage`, `play` speaks with the agents,
 //! `observed` reads what they did from their journals, `matcher`, `calls` and `answer` compare. All
-//! but `cast`, `judge`, `play` and `stage` is pure.
+//! but `cassette`, `cast`, `judge`, `play` and `stage` is pure. `cassette` holds the same scenarios against
+//! recorded runs.
 
 pub(crate) mod answer;
 pub(crate) mod calls;
+pub(crate) mod cassette;
 pub(crate) mod cast;
 pub(crate) mod file;
 mod hand_off;

@@ -29,6 +29,8 @@ pub(crate) struct Usage {
     pub(crate) output_tokens: u64,
     pub(crate) steps: u64,
     pub(crate) usd: f64,
+    /// Calls of models that no price is known of.
+    pub(crate) unpriced: u64,
     pub(crate) ms: u64,
 }
 
@@ -105,6 +107,7 @@ impl Observed {
         self.usage.input_tokens = count(&run["usage"]["inputTokens"]);
         self.usage.output_tokens = count(&run["usage"]["outputTokens"]);
         self.usage.steps = count(&run["modelCalls"]);
+        self.usage.unpriced = count(&view["cost"]["unpriced"]);
         self.usage.usd = view["cost"]["total"].as_f64().unwrap_or(0.0);
     }
 
@@ -178,6 +181,7 @@ impl Usage {
         self.output_tokens += other.output_tokens;
         self.steps += other.steps;
         self.usd += other.usd;
+        self.unpriced += other.unpriced;
         self.ms += other.ms;
     }
 

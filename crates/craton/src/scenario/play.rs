@@ -133,15 +133,17 @@ impl Player<'_> {
 /// What is wrong with a turn.
 pub(crate) fn against(turn: &Turn, observed: &Observed) -> (Vec<String>, Score) {
     let made = observed.made();
-    let (mut wrong, score) = match &turn.calls {
+    let (mut wrong, mut score) = match &turn.calls {
         Some(expected) => expected.against(&made),
         None => (Vec::new(), Score::default()),
     };
+    score.answers += usize::from(turn.answer.is_some());
     wrong.extend(calls::forbidden(&turn.never, &made));
     wrong.extend(calls::too_many(&turn.at_most, &made));
     match (&turn.fails, &observed.failed) {
         (None, None) => {
             let answer = turn.answer.as_ref().map(|answer| answer.against(&observed.answer));
+            score.answers_right += usize::from(answer.as_ref().is_some_and(Vec::is_empty));
             wrong.extend(answer.into_iter().flatten());
         }
         (None, Some((code, message))) => wrong.push(format!("it ended with {code}: {message}")),

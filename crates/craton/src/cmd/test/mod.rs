@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::results::Results;
+use crate::scenario::cassette;
 use crate::scenario::cast::Cast;
 use crate::scenario::file::Suite;
 use crate::scenario::play::{Outcome, Played};
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// All agents on craton.rules: no key, no network.
     #[arg(long, conflicts_with = "model")]
     rules: bool,
+    /// Recorded runs instead of models and tools; can be given again for more files.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "rules", "endpoint", "judge"])]
+    cassette: Vec<PathBuf>,
     /// A running server. Default: one of its own, with a data directory that is thrown away.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
@@ -66,6 +70,7 @@ Ends with 0 if all scenarios passed, 1 if one did not, 2 if they could not be pl
 
 Examples:
   craton test scenarios/*.yaml --rules                       offline: no key, no network
+  craton test support.yaml --cassette talk.yaml              what `craton record` wrote, no model
   craton test support.yaml --model anthropic.claude-haiku --config craton.toml --max-cost 0.50
   craton test support.yaml --junit out.xml --summary out.md  for CI
   craton test support.yaml --results now.json --baseline before.json
@@ -107,6 +112,9 @@ fn test(args: &Args) -> Result<bool, String> {
 }
 
 fn played(args: &Args, stage: &Stage, suites: &[Suite]) -> Result<Vec<Played>, String> {
+    if !args.cassette.is_empty() {
+        return cassette::play_all(&args.cassette, suites, &tell);
+    }
     let model = if args.rules { Some("craton.rules") } else { args.model.as_deref() };
     stage.hold(async |client| {
         let cast = Cast::gather(client, suites, model).await?;
