@@ -91,6 +91,15 @@ def test_a_baseline_shows_the_first_step_that_is_otherwise(write, tmp_path):
     assert "wind" in summary.read_text() and "cost $" in summary.read_text()
 
 
+def test_on_a_running_server_the_diff_of_both_runs_is_in_the_summary(write, plain, tmp_path):
+    """S7: `craton diff` in the summary."""
+    before, summary = tmp_path / "before.json", tmp_path / "o.md"
+    assert run("test", write(WEATHER), "--endpoint", plain.url, "--results", before).returncode == 0
+    other = write(WEATHER.replace("{sky: snow}", "{sky: snow, wind: none}"))
+    run("test", other, "--endpoint", plain.url, "--baseline", before, "--summary", summary)
+    assert "first difference:" in summary.read_text()
+
+
 def test_it_plays_on_a_running_server_and_leaves_no_agent(write, plain):
     done = run("test", write(WEATHER), "--endpoint", plain.url)
     assert done.returncode == 0, done.stderr
@@ -106,3 +115,30 @@ def test_no_scenario_begins_past_what_may_be_spent(write):
 def test_a_scenario_that_takes_too_long_is_broken_off(write, plain, tmp_path):
     done = run("test", write(WEATHER + "    time_limit_seconds: 0\n"), "--rules")
     assert done.returncode == 1 and "longer than its 0 seconds" in done.stdout
+
+
+def test_a_recorded_conversation_is_held_against_a_scenario_without_a_server(write, plain, tmp_path):
+    """S8: on a cassette, and a scenario that the recording does not meet."""
+    results, tape = tmp_path / "r.json", tmp_path / "talk.yaml"
+    assert run("test", write(WEATHER), "--endpoint", plain.url, "--results", results).returncode == 0
+    recorded, = json.loads(results.read_text())["scenarios"][0]["runs"]
+    assert run("record", recorded, "-o", tape, url=plain.url).returncode == 0
+    done = run("test", write(WEATHER), "--cassette", tape)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = run("test", write(WEATHER + WRONG), "--cassette", tape)
+    assert done.returncode == 1 and "no recorded run begins with" in done.stdout
+    tape.write_text(tape.read_text().replace("snow", "hail"))
+    done = run("test", write(WEATHER), "--cassette", tape)
+    assert done.returncode == 1 and "CR0039" in done.stdout
+
+
+def test_models_are_compared_and_the_good_one_is_named(write):
+    """J7"""
+    done = run("bench", "models", write(WEATHER), "--models", "craton.clumsy:1,craton.rules", "--json")
+    assert done.returncode == 0, done.stderr
+    table = json.loads(done.stdout)
+    assert table["recommended"] == "craton.rules"
+    good, bad = table["models"]
+    assert (good["model"], good["toolAccuracy"], good["argumentAccuracy"], good["answerSuccess"]) == ("craton.rules", 1, 1, 1)
+    assert good["latencyMs"]["p95"] >= good["latencyMs"]["p50"] > 0 and good["usdPerSuccess"] is not None
+    assert bad["passed"] == 0 and bad["usdPerSuccess"] is None and not bad["goodEnough"]

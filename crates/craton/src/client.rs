@@ -89,8 +89,51 @@ impl Client {
         within: Duration,
     ) -> Result<Opened, Failure> {
         let request = self.request(Method::POST, path, body.to_string().into());
-        let request = request.and_then(|request| signed(service, request));
-        let response = self.net.send(request.map_err(Failure::Broken)?, within).await;
+        self.open(service, request.map_err(Failure::Broken)?, within).await
+    }
+
+    /// The same under an id by which a server knows the request when it comes again.
+    pub(crate) async fn stream_as(
+        &self,
+        service: &str,
+        path: &str,
+        body: &Json,
+        invocation: &str,
+    ) -> Result<Opened, Failure> {
+        let body = body.to_string().into();
+        let request = self.named(path, body, invocation).map_err(Failure::Broken)?;
+        self.open(service, request, self.patience).await
+    }
+
+    /// A request with a JSON body under such an id, and its answer to the end.
+    pub(crate) async fn post_as(
+        &self,
+        service: &str,
+        path: &str,
+        body: Bytes,
+        invocation: &str,
+    ) -> Result<(http::HeaderMap, Json), Failure> {
+        let request = self.named(path, body, invocation).map_err(Failure::Broken)?;
+        let (head, body) = self.whole(service, request).await?;
+        let answer = self.read(&head, json(&body))?;
+        Ok((head.headers, answer))
+    }
+
+    fn named(&self, path: &str, body: Bytes, id: &str) -> Result<Request<Bytes>, String> {
+        let mut request = self.request(Method::POST, path, body)?;
+        let id = id.parse().map_err(|e| format!("{id:?} is no id of a request: {e} (CR0022)"))?;
+        request.headers_mut().insert("amz-sdk-invocation-id", id);
+        Ok(request)
+    }
+
+    async fn open(
+        &self,
+        service: &str,
+        request: Request<Bytes>,
+        within: Duration,
+    ) -> Result<Opened, Failure> {
+        let request = signed(service, request).map_err(Failure::Broken)?;
+        let response = self.net.send(request, within).await;
         let (head, body) = response.map_err(|e| self.unreachable(&e))?.into_parts();
         if head.status.is_success() {
             return Ok(Opened { headers: head.headers, events: Events::new(body) });

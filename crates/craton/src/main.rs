@@ -34,6 +34,8 @@ struct Cli {
 enum Verb {
     /// Starts the server.
     Up(cmd::up::Args),
+    /// Sends requests from a file at a rate, and goes on where it was.
+    Batch(cmd::batch::Args),
     /// Compares models by what they do in scenarios.
     Bench(cmd::bench::Args),
     /// Talks with an agent, showing each step as it runs.
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
     exec::jail::become_init_if_asked();
     let done = match Cli::parse().verb {
         Verb::Up(args) => cmd::up::run(args),
+        Verb::Batch(args) => return cmd::batch::run(&args),
         Verb::Bench(args) => cmd::bench::run(&args),
         Verb::Chat(args) => cmd::chat::run(args),
         Verb::Deploy(args) => cmd::deploy::run(&args),

@@ -310,7 +310,13 @@ mod tests {
             row("cheap", 9, 0.5, 0),
         ];
         all.sort_by(|a, b| a.rank(0.9).total_cmp(&b.rank(0.9)));
-        expect![[""]].assert_eq(&table(&all, 0.9).join("\n"));
+        expect![[r#"
+            model   passed  tools   args answers schemas  p50 ms  p95 ms    tokens  $/scenario   $/success
+            cheap     9/10   90 %   89 %    75 %   100 %       5       9      1000   $0.050000   $0.055556
+            dear     10/10   90 %   89 %    75 %   100 %       5       9      1000   $0.200000   $0.200000
+            free      9/10   90 %   89 %    75 %   100 %       5       9      1000    no price    no price
+            bad       5/10   90 %   89 %    75 %   100 %       5       9      1000   $0.010000   $0.020000
+            cheap is the cheapest that passes 90 % of the scenarios with 90 % of its calls by their schemas"#]].assert_eq(&table(&all, 0.9).join("\n"));
         assert_eq!(report(&all, 0.9)["recommended"], "cheap");
         assert_eq!(report(&all[3..], 0.9)["recommended"], Json::Null);
     }

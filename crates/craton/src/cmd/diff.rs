@@ -54,7 +54,8 @@ async fn fetch(args: &Args) -> Result<Json, String> {
     client.get("craton", &format!("/_craton/v1/runs/{a}/diff/{b}")).await
 }
 
-fn lines(diff: &Json) -> Vec<String> {
+/// A difference as lines.
+pub(super) fn lines(diff: &Json) -> Vec<String> {
     // What models and tools said cannot begin a line of its own.
     let text = |value: &Json| value.as_str().unwrap_or_default().replace(['\n', '\r'], " ");
     let found = &diff["divergence"];

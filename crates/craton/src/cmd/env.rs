@@ -82,6 +82,7 @@ mod tests {
         let endpoint = Some("http://127.0.0.1:4747");
         let lines: Vec<String> = names().map(|name| line(Shell::Sh, &name, endpoint)).collect();
         expect![[r#"
+            export AWS_ENDPOINT_URL_BEDROCK='http://127.0.0.1:4747'
             export AWS_ENDPOINT_URL_BEDROCK_AGENT='http://127.0.0.1:4747'
             export AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME='http://127.0.0.1:4747'
             export AWS_ENDPOINT_URL_BEDROCK_RUNTIME='http://127.0.0.1:4747'

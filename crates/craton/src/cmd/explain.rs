@@ -29,11 +29,11 @@ macro_rules! pages {
 
 /// Code and page, in order. `cargo xtask tidy` holds them against the messages.
 const PAGES: &[(&str, &str)] = pages![
-    "CR0000", "CR0001", "CR0002", "CR0003", "CR0004", "CR0005", "CR0006", "CR0007", "CR0008",
-    "CR0009", "CR0010", "CR0011", "CR0012", "CR0013", "CR0014", "CR0015", "CR0016", "CR0017",
-    "CR0018", "CR0019", "CR0020", "CR0021", "CR0022", "CR0023", "CR0024", "CR0025", "CR0026",
-    "CR0027", "CR0028", "CR0029", "CR0030", "CR0031", "CR0032", "CR0033", "CR0034", "CR0035",
-    "CR0036", "CR0037", "CR0038", "CR0039", "CR0041", "CR0045", "CR9999",
+    "CR0001", "CR0002", "CR0003", "CR0004", "CR0005", "CR0006", "CR0007", "CR0008", "CR0009",
+    "CR0010", "CR0011", "CR0012", "CR0013", "CR0014", "CR0015", "CR0016", "CR0017", "CR0018",
+    "CR0019", "CR0020", "CR0021", "CR0022", "CR0023", "CR0024", "CR0025", "CR0026", "CR0027",
+    "CR0028", "CR0029", "CR0030", "CR0031", "CR0032", "CR0033", "CR0034", "CR0035", "CR0036",
+    "CR0037", "CR0038", "CR0039", "CR0041", "CR0045",
 ];
 
 pub(crate) fn run(args: &Args) -> Done {

@@ -1,5 +1,6 @@
 //! The verbs. Each returns what went wrong as a sentence for the person at the terminal.
 
+pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod completion;

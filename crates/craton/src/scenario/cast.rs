@@ -96,6 +96,14 @@ impl Cast {
             let mut inline = inline.clone();
             if let Some(model) = model {
                 inline["foundationModel"] = json!(model);
+                for one in inline
+                    .get_mut("collaborators")
+                    .and_then(Json::as_array_mut)
+                    .into_iter()
+                    .flatten()
+                {
+                    one["foundationModel"] = json!(model);
+                }
             }
             return Ok(Target::Inline(inline));
         }

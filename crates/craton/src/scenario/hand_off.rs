@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::file::{Confirm, Scenario};
+use super::file::Scenario;
 use super::simulated::{Said, Simulated};
 
 /// The results for one hand-off. `before` counts, by tool, calls that no condition answered.
@@ -37,10 +37,10 @@ fn result(
     let kind = wanted["actionInvocationType"].as_str().unwrap_or("RESULT");
     let is_named = |given: &str| is_named(given, group, name);
     if kind != "RESULT" {
-        let word = confirmed(&scenario.confirm, &is_named);
+        let word = scenario.confirm.of(is_named);
         result["confirmationState"] = json!(if word { "CONFIRM" } else { "DENY" });
         if !word || kind == "USER_CONFIRMATION" {
-            return Ok(shaped(is_function, result));
+            return Ok(shaped(is_function, &result));
         }
     }
     let arguments = arguments(wanted);
@@ -48,11 +48,7 @@ fn result(
         format!("{group}.{name} has no response for {arguments}; give one under `tools`")
     })?;
     put(&mut result, is_function, said);
-    Ok(shaped(is_function, result))
-}
-
-fn confirmed(confirm: &Confirm, is_named: &dyn Fn(&str) -> bool) -> bool {
-    confirm.of(is_named)
+    Ok(shaped(is_function, &result))
 }
 
 fn said<'a>(
@@ -82,7 +78,7 @@ fn put(result: &mut Json, is_function: bool, said: &Said) {
     }
 }
 
-fn shaped(is_function: bool, result: Json) -> Json {
+fn shaped(is_function: bool, result: &Json) -> Json {
     json!({ if is_function { "functionResult" } else { "apiResult" }: result })
 }
 

@@ -18,3 +18,5 @@ pub(crate) const JUDGE_TOKENS: u64 = 400;
 pub(crate) const JUDGE: Duration = Duration::from_secs(60);
 /// Characters of an answer or an argument that a report shows.
 pub(crate) const SHOWN: usize = 300;
+/// How much longer than the scenario a request may take.
+pub(crate) const GRACE_SECONDS: u64 = 5;

@@ -268,7 +268,9 @@ impl Talk<'_> {
                 (format!("/agents/{session}"), whole)
             }
         };
-        let within = Duration::from_secs(self.scenario.seconds);
+        // The scenario's own limit ends it first, and says so.
+        let within =
+            Duration::from_secs(self.scenario.seconds.saturating_add(limits::GRACE_SECONDS));
         match self.client.stream("bedrock", &path, &body, within).await {
             Ok(opened) => hear(opened).await,
             Err(Failure::Refused { code, message }) => {

@@ -30,6 +30,14 @@ impl Stage {
         })
     }
 
+    /// A client of the server that was running before and still does afterwards.
+    pub(crate) fn running(&self) -> Option<Client> {
+        match self {
+            Stage::Own { .. } => None,
+            Stage::Running { endpoint } => Some(Client::new(endpoint)),
+        }
+    }
+
     pub(crate) fn is_own(&self) -> bool {
         matches!(self, Stage::Own { .. })
     }

@@ -70,7 +70,7 @@ fn case(out: &mut Writer<Vec<u8>>, one: &Played) {
         }
     }
     let said: Vec<String> = one.lines().into_iter().chain(one.notes.clone()).collect();
-    element(out, BytesStart::new("system-out"), &said.join("\n"));
+    element(out, &BytesStart::new("system-out"), &said.join("\n"));
     write(out, Event::End(BytesEnd::new("testcase")));
 }
 
@@ -78,10 +78,10 @@ fn bad(out: &mut Writer<Vec<u8>>, element_name: &'static str, kind: &str, wrong:
     let mut start = BytesStart::new(element_name);
     start.push_attribute(("message", legal(wrong.first().map_or("", String::as_str)).as_str()));
     start.push_attribute(("type", kind));
-    element(out, start, &wrong.join("\n"));
+    element(out, &start, &wrong.join("\n"));
 }
 
-fn element(out: &mut Writer<Vec<u8>>, start: BytesStart<'_>, text: &str) {
+fn element(out: &mut Writer<Vec<u8>>, start: &BytesStart<'_>, text: &str) {
     let end = start.to_end().into_owned();
     write(out, Event::Start(start.borrow()));
     write(out, Event::Text(BytesText::new(&legal(text))));

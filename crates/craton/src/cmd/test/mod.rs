@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::results::Results;
+use crate::client::Client;
 use crate::scenario::cassette;
 use crate::scenario::cast::Cast;
 use crate::scenario::file::Suite;
@@ -99,16 +100,39 @@ fn test(args: &Args) -> Result<bool, String> {
     if let Some(file) = &args.junit {
         write(file, &junit::report(&all))?;
     }
+    let parted = match (&baseline, stage.running()) {
+        (Some(baseline), Some(client)) => super::wait_for(parted(&client, &results, baseline))?,
+        _ => Vec::new(),
+    };
     if let Some(file) = &args.summary {
-        write(file, &summary::report(&results, baseline.as_ref()))?;
+        write(file, &summary::report(&results, baseline.as_ref(), &parted))?;
     }
     if let Some(file) = &args.results {
         write(file, &results.text())?;
     }
     if let Some(baseline) = &baseline {
         summary::differences(&results, baseline).iter().for_each(|line| say(line));
+        parted.iter().for_each(|line| say(line));
     }
     Ok(all.iter().all(|one| one.outcome == Outcome::Passed))
+}
+
+/// Where runs part from those of the baseline, as `craton diff` says it, if the server still has both.
+async fn parted(client: &Client, now: &Results, before: &Results) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    for one in &now.scenarios {
+        let Some(was) = before.find(one).filter(|was| was.did != one.did) else { continue };
+        for (a, b) in was.runs.iter().zip(&one.runs) {
+            let path = format!("/_craton/v1/runs/{}/diff/{}", super::escaped(a), super::escaped(b));
+            // A run of another server, or one that retention took, has nothing to be compared with.
+            let Ok(diff) = client.get("craton", &path).await else { continue };
+            if diff["same"] != true {
+                lines.push(format!("{}:", one.name));
+                lines.extend(super::diff::lines(&diff).into_iter().map(|line| format!("  {line}")));
+            }
+        }
+    }
+    Ok(lines)
 }
 
 fn played(args: &Args, stage: &Stage, suites: &[Suite]) -> Result<Vec<Played>, String> {

@@ -4,7 +4,8 @@
 
 use super::results::{Results, Scene};
 
-pub(super) fn report(now: &Results, before: Option<&Results>) -> String {
+/// `parted` has, from the server, where runs part from those of the baseline.
+pub(super) fn report(now: &Results, before: Option<&Results>, parted: &[String]) -> String {
     let total = now.total();
     let bad = now.count("failed") + now.count("broke");
     let mut lines = vec![
@@ -33,7 +34,7 @@ pub(super) fn report(now: &Results, before: Option<&Results>) -> String {
     if let Some(before) = before {
         let found = differences(now, before);
         lines.extend([String::new(), "## Against the baseline".to_owned(), String::new()]);
-        lines.extend(found.iter().map(|line| format!("- {}", code(line))));
+        lines.extend(found.iter().chain(parted).map(|line| format!("- {}", code(line))));
     }
     lines.join("\n") + "\n"
 }
