@@ -5,8 +5,9 @@ use serde_json::{Map, Value as Json};
 /// `stream`: the client reads events too, and may name members of the one that ends the message.
 pub(super) fn absorb(answer: &mut Json, event: &Json, stream: bool) {
     match event["type"].as_str().unwrap_or_default() {
-        "message_start" => *answer = event["message"].clone(),
-        "content_block_start" => {
+        // Nothing is laid over what is no object, whatever the server sends.
+        "message_start" if event["message"].is_object() => *answer = event["message"].clone(),
+        "content_block_start" if event["content_block"].is_object() => {
             if let Some(content) = answer.get_mut("content").and_then(Json::as_array_mut) {
                 content.push(event["content_block"].clone());
             }

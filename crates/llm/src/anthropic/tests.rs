@@ -470,3 +470,20 @@ async fn the_key_goes_in_its_own_header_and_a_bad_one_is_named_before_anything_i
         .map(|_| ());
     expect![[r#"[providers.claude] base_url = "api.anthropic.com": not an http or https URL; write it as in "https://api.anthropic.com" (CR0008)"#]].assert_eq(&wrong.unwrap_err().to_string());
 }
+
+#[test]
+fn a_native_answer_of_an_odd_shape_is_kept_as_far_as_it_has_one() {
+    let mut answer = Json::Null;
+    for event in [
+        json!({ "type": "message_start", "message": "x" }),
+        json!({ "type": "message_start", "message": { "usage": 5, "content": [] } }),
+        json!({ "type": "content_block_start", "content_block": "x" }),
+        json!({ "type": "content_block_start", "content_block": { "text": 1 } }),
+        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": "a" } }),
+        json!({ "type": "content_block_stop", "index": 9 }),
+        json!({ "type": "message_delta", "delta": "x", "usage": { "output_tokens": 1 } }),
+    ] {
+        native::absorb(&mut answer, &event, true);
+    }
+    expect![[r#"{"content":[{"text":"a"}],"delta":"x","usage":{"output_tokens":1}}"#]].assert_eq(&answer.to_string());
+}

@@ -20,7 +20,10 @@ pub(super) fn absorb(answer: &mut Json, chunk: &[u8]) {
 /// A chunk leaves out the number of the first.
 fn candidate(known: &mut Json, said: Json) {
     let number = |candidate: &Json| candidate["index"].as_u64().unwrap_or(0);
-    if known.is_null() {
+    if !said.is_object() {
+        return;
+    }
+    if !known.is_array() {
         *known = Json::Array(Vec::new());
     }
     let known = known.as_array_mut().expect("made one above");
@@ -33,6 +36,9 @@ fn candidate(known: &mut Json, said: Json) {
 fn lay(candidate: &mut Json, said: Json) {
     let Json::Object(said) = said else { return };
     for (name, mut value) in said {
+        if value.is_null() || (name == "content" && !value.is_object()) {
+            continue;
+        }
         if name == "content"
             && let Some(Json::Array(known)) =
                 candidate.pointer_mut("/content/parts").map(Json::take)
@@ -48,8 +54,9 @@ fn joined(mut known: Vec<Json>, more: Json) -> Vec<Json> {
     for part in more {
         match known.last_mut().and_then(Json::as_object_mut) {
             Some(last) if goes_on(last, &part) => {
-                let pieces = [&last["text"], &part["text"]].map(|text| text.as_str().unwrap_or(""));
-                last.insert("text".to_owned(), pieces.concat().into());
+                if let Some(Json::String(text)) = last.get_mut("text") {
+                    text.push_str(part["text"].as_str().unwrap_or_default());
+                }
             }
             _ => known.push(part),
         }

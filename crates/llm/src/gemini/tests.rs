@@ -49,6 +49,25 @@ fn chunks_may_be_cut_anywhere() {
 }
 
 #[test]
+fn a_native_answer_of_an_odd_shape_is_kept_as_far_as_it_has_one() {
+    let mut answer = Json::Null;
+    for chunk in [
+        json!({ "candidates": {}, "usageMetadata": 7 }),
+        json!({ "candidates": [[], "x", { "content": [[{ "text": "a" }]] }] }),
+        json!({ "candidates": [{ "content": ["b"], "finishReason": null }, { "index": -1 }] }),
+        json!({ "candidates": [{ "content": { "parts": [{ "text": "c" }, "d"] } }] }),
+        json!({ "candidates": [{ "content": { "parts": "e" } }] }),
+        json!([]),
+    ] {
+        native::absorb(&mut answer, chunk.to_string().as_bytes());
+    }
+    expect![[
+        r#"{"candidates":[{"content":{"parts":[{"text":"c"},"d"]},"index":-1}],"usageMetadata":7}"#
+    ]]
+    .assert_eq(&answer.to_string());
+}
+
+#[test]
 fn an_answer_in_one_piece_is_read_like_a_stream() {
     let parts = json!([{ "functionCall": { "name": "t" } }]);
     let body = json!({ "candidates": [{ "content": { "parts": parts }, "finishReason": "STOP" }] });
