@@ -89,6 +89,8 @@ pub(crate) async fn cx_of(models: Models) -> Cx {
         limits: engine::limits::Limits::default(),
         sessions: engine::limits::SESSIONS,
         gateway: engine::model::Config::default(),
+        budgets: Default::default(),
+        alerts: Default::default(),
     });
     let caller = Caller {
         account: "123456789012".to_owned(),

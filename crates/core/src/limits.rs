@@ -82,3 +82,25 @@ pub const ARGUMENT_DEPTH: usize = 64;
 /// Attempts of one call, and seconds of a pause between two, that a policy may set (ours).
 pub const ATTEMPTS: u32 = 20;
 pub const PAUSE_SECONDS: f64 = 600.0;
+
+/// Tokens of one call where budgets are enabled and none is set (requirement H7).
+pub const CALL_TOKENS: u64 = 4_000;
+
+/// Dollars of one session where budgets are enabled and none are set (requirement H7).
+pub const SESSION_DOLLARS: f64 = 10.0;
+
+/// The most dollars that a cap may be (ours: what picodollars in 64 bits count to, less some room).
+pub const MOST_DOLLARS: f64 = 9_000_000.0;
+
+/// The output of a call under a budget that sets no `maxTokens` itself (requirement H7).
+pub const OUTPUT_TOKENS: u32 = 4_000;
+
+/// What a model needs to say at least where it was stopped (ours). A budget with less room has none.
+pub const LEAST_OUTPUT_TOKENS: u32 = 256;
+
+/// From so many percent of a budget on the model is told to come to an end (ours).
+pub const NEAR_PERCENT: u32 = 80;
+
+/// The most tokens that a model reads in one picture (OpenAI, "Images and vision": a large one at
+/// high detail is 48,169 for gpt-4o-mini, the most of any model there).
+pub const PICTURE_TOKENS: u64 = 50_000;

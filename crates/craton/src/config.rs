@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use craton_core::agent::config::Retention;
 use craton_core::agent::tool::Effect;
+use craton_core::budget::caps::Budgets;
 use craton_core::cost::Prices;
 use craton_core::policy::ToolPolicy;
 use engine::function::{function_name, qualifier};
@@ -47,8 +48,49 @@ pub(crate) struct Config {
     pub(crate) cache: engine::model::config::Cache,
     /// What of a conversation sessions keep, unless an agent's tags say otherwise.
     pub(crate) sessions: Retention,
+    /// What may be spent, on what and by whom.
+    pub(crate) budgets: Budgets,
+    /// Where alerts go, and what raises one.
+    pub(crate) alerts: Alerts,
     #[serde(skip)]
     base_dir: PathBuf,
+}
+
+/// `[alerts]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Alerts {
+    /// Where alerts are delivered; without it they stand in the list alone.
+    url: Option<String>,
+    /// What signs them.
+    secret: Option<net::Secret>,
+    /// An agent that uses more tokens within a minute raises an alarm.
+    tokens_per_minute: Option<u64>,
+    /// So does one that uses so many times its usual minute's.
+    anomaly_factor: Option<u64>,
+}
+
+impl Alerts {
+    fn check(&self) -> Result<(), String> {
+        if self.anomaly_factor.is_some_and(|factor| factor < 2) {
+            return Err("anomaly_factor must be 2 or more".to_owned());
+        }
+        if self.tokens_per_minute == Some(0) {
+            return Err("tokens_per_minute must be 1 or more".to_owned());
+        }
+        match (&self.url, &self.secret) {
+            (None, Some(_)) => Err("secret signs nothing without url".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn settings(&self, client: net::Client) -> engine::alert::Settings {
+        let (tokens_per_minute, anomaly_factor) = (self.tokens_per_minute, self.anomaly_factor);
+        let secret = self.secret.clone();
+        let to = self.url.clone().map(|url| exec::WebhookConfig { url, secret });
+        let webhook = to.map(|to| exec::Webhook::new(client, to));
+        engine::alert::Settings { webhook, tokens_per_minute, anomaly_factor }
+    }
 }
 
 /// `[limits]`: `turn` caps one agent turn, `engine` what one process takes on.
@@ -91,6 +133,8 @@ impl Config {
         config.limits.turn.check()?;
         config.sessions.check().map_err(|problem| format!("sessions.{problem}"))?;
         config.gateway().check()?;
+        config.budgets.check().map_err(|problem| format!("budgets.{problem}"))?;
+        config.alerts.check().map_err(|problem| format!("alerts.{problem}"))?;
         config.hooks()?;
         check_tools(&config.tools)?;
         Ok(config)
@@ -139,10 +183,11 @@ impl Config {
             .iter()
             .filter_map(|(name, server)| Some((format!("mcp.{name}.url"), server.url.clone()?)));
         let lambdas = self.aws.endpoints().map(|url| ("aws.accounts".to_owned(), url));
-        let named = hooks
-            .chain(servers)
-            .chain(lambdas)
-            .map(|(at, url)| net::egress::Entry::of_url(&url).map_err(|e| format!("{at}: {e}")));
+        let alerts = self.alerts.url.clone().map(|url| ("alerts.url".to_owned(), url));
+        let named =
+            hooks.chain(alerts).chain(servers).chain(lambdas).map(|(at, url)| {
+                net::egress::Entry::of_url(&url).map_err(|e| format!("{at}: {e}"))
+            });
         let named = named.collect::<Result<Vec<_>, String>>()?;
         Ok(net::egress::Rules::of(&self.egress).naming(named))
     }

@@ -76,7 +76,7 @@ enum Verb {
     Replay(cmd::replay::Args),
     /// Lets a held run go on.
     #[command(after_help = cmd::order::RESUME)]
-    Resume(cmd::order::Args),
+    Resume(cmd::order::ResumeArgs),
     /// Plays scenarios with agents: the calls they should make, what they should answer.
     Test(cmd::test::Args),
     /// Watches the runs that are not over, with rates.

@@ -10,6 +10,7 @@ use craton_core::agent::call;
 use craton_core::agent::event::{Ask, Call, Event, Intent, Outcome, ToolReturned};
 use craton_core::agent::state::{End, within};
 use craton_core::agent::tool::{Effect, EventContext};
+use craton_core::agent::turn;
 use store::CommitError;
 
 use crate::flight::Flights;
@@ -22,7 +23,7 @@ use crate::session::{self, Closing};
 use crate::tool::doubt::{self, Doubt};
 use crate::tool::request::Sender;
 use crate::tool::{call as tool_call, conduct};
-use crate::{Inner, inspect, pending, spend};
+use crate::{Inner, budget, inspect, pending, spend};
 
 /// How a task left its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
             }
             pending::look(inner, &mut run, &mut flights);
         }
+        run.consult(inner).await.map_err(CommitError::Store)?;
+        let undecided = run.pending.len();
         run.decide(inner);
         if run.turn.end.is_some() {
             return finish(inner, run).await.map(|()| Left::Done);
@@ -54,16 +57,8 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
             return park(inner, run).await.map(|()| Left::Done);
         }
         let intents = intents(&run.pending);
-        if !run.pending.is_empty() {
-            let mut batch = run.append(inner);
-            if ordered {
-                batch.put(&run.id, &run.summary(RunStatus::Running, None));
-            }
-            let durable = inner.store.submit(batch);
-            run.tell();
-            if intents.iter().any(|(_, intent)| changes_something(intent)) {
-                durable.await?;
-            }
+        if !run.pending.is_empty() && !write(inner, &mut run, undecided, ordered).await? {
+            continue;
         }
         for (path, intent) in intents {
             perform(inner, &run, path, intent, &mut flights);
@@ -72,12 +67,16 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
         if idle && run.turn.has_pending() && !pending::is_waited_for(inner, &run).await? {
             return pending::suspend(inner, run).await.map(|()| Left::Suspended);
         }
+        if idle && let Some(halted) = turn::halt(&run.turn).filter(|_| !run.turn.has_pending()) {
+            run.record(inner, inner.clock.now(), halted);
+            return park(inner, run).await.map(|()| Left::Done);
+        }
         if idle && !run.turn.has_pending() {
             // Nothing can move this turn any more: it must not hold its session for ever.
             tracing::error!(run = run.id, "a turn has nothing left to wait for");
             let (code, message) =
                 ("InternalServerException".to_owned(), session::DEFECT.to_owned());
-            run.record(inner.clock.now(), Event::Failed { code, message });
+            run.record(inner, inner.clock.now(), Event::Failed { code, message });
             continue;
         }
         let live = run.live.clone();
@@ -85,7 +84,7 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
             biased;
             () = live.cancel.notified() => {
                 for (path, failure) in flights.failures() {
-                    run.record(inner.clock.now(), within(&path, failure));
+                    run.record(inner, inner.clock.now(), within(&path, failure));
                 }
                 if run.turn.end.is_none() {
                     call_off(inner, &mut run);
@@ -104,11 +103,44 @@ pub(crate) async fn drive(inner: &Arc<Inner>, mut run: Run) -> Result<Left, Comm
     }
 }
 
+/// Appends what is pending, of which the first so many events were outcomes. `false` if a budget has
+/// no room any more for what was decided: the run is read again, with its outcomes.
+async fn write(
+    inner: &Inner,
+    run: &mut Run,
+    outcomes: usize,
+    ordered: bool,
+) -> Result<bool, CommitError> {
+    let must_last = intents(&run.pending).iter().any(|(_, intent)| changes_something(intent));
+    let counted = run.book.moves().then(|| run.pending[..outcomes].to_vec());
+    let mut batch = run.append(inner);
+    if ordered {
+        batch.put(&run.id, &run.summary(RunStatus::Running, None));
+    }
+    let durable = inner.store.submit(batch);
+    if let Some(outcomes) = counted {
+        match durable.await {
+            Err(error) if budget::is_full(&error) => {
+                run.read_again(inner, outcomes).await?;
+                return Ok(false);
+            }
+            done => done?,
+        }
+        run.tell();
+        return Ok(true);
+    }
+    run.tell();
+    if must_last {
+        durable.await?;
+    }
+    Ok(true)
+}
+
 /// Takes outcomes in, unless others came first.
 fn heed(inner: &Inner, run: &mut Run, landed: Vec<(Path, Event)>) {
     for (path, event) in landed {
         if pending::is_news(run, &path, &event) {
-            run.record(inner.clock.now(), within(&path, event));
+            run.record(inner, inner.clock.now(), within(&path, event));
         }
     }
 }
@@ -196,10 +228,10 @@ fn call_off(inner: &Inner, run: &mut Run) {
     for (path, call) in run.turn.calls_under_way() {
         if call.effect != Effect::Read {
             let why = format!("the turn was called off {}", inspect::OPERATOR);
-            run.record(at, within(&path, tool_call::interrupted(&call, &why)));
+            run.record(inner, at, within(&path, tool_call::interrupted(&call, &why)));
         }
     }
-    run.record(at, Event::Cancelled { reason: inspect::OPERATOR.to_owned() });
+    run.record(inner, at, Event::Cancelled { reason: inspect::OPERATOR.to_owned() });
 }
 
 /// Makes the end durable, with the session as the next turn finds it, then tells the client.
@@ -256,7 +288,7 @@ impl Run {
     fn obey(&mut self, inner: &Inner, hold: bool) -> bool {
         let (at, ordered) = (inner.clock.now(), hold != self.turn.paused);
         if ordered {
-            self.record(at, if hold { Event::Paused } else { Event::Continued });
+            self.record(inner, at, if hold { Event::Paused } else { Event::Continued });
             self.record.paused_at = hold.then_some(at);
         }
         ordered

@@ -13,8 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use exec::{ExecError, Invoked};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Batch, CommitError, Record, StoreError, Tenant};
 
+use crate::alert::Alarm;
 use crate::tool::{ToolCall, ToolError};
 use crate::{Engine, note};
 
@@ -269,6 +271,9 @@ async fn perform(flight: &Flight) -> Result<(), CommitError> {
     };
     tell(id, &event.function, &outcome, engine.now());
     let mut batch = Batch::new(tenant, engine.now());
+    if let Next::GivenUp(why) = &outcome {
+        given_up(id, &event.function, why).write(&engine.0, tenant, &mut batch);
+    }
     match outcome {
         Next::Again(at, _) => {
             event.not_before = at;
@@ -285,6 +290,15 @@ fn forget(engine: &Engine, tenant: &Tenant, id: &str) -> Batch {
     let mut batch = Batch::new(tenant, engine.now());
     batch.clear_timer(&timer(id));
     batch
+}
+
+fn given_up(id: &str, function: &str, why: &str) -> Alarm {
+    Alarm {
+        kind: "invocation.givenUp",
+        key: function.to_owned(),
+        message: format!("an asynchronous invocation of {function} is given up: {why}"),
+        facts: json!({"function": function, "request": id, "why": why}),
+    }
 }
 
 /// A call that the end of this process broke off says nothing about its function.

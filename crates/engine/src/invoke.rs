@@ -12,6 +12,7 @@ use craton_core::cost::Bill;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use store::{Batch, StoreError, Tenant, Versioned};
 
+use crate::budget::Book;
 use crate::live::{Activation, Out};
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
 use crate::request::{ENDED, Hearing, Input, InvokeError, Refusal, TurnRequest};
@@ -207,9 +208,10 @@ impl Engine {
         }
         let mut run = self.new_run(request, agent, live).await?;
         run.epoch = 1;
-        run.record(self.now(), accepted(request, &run.record.providers[0], text));
+        run.record(inner, self.now(), accepted(request, &run.record.providers[0], text));
         let started = session::started(inner, &request.tenant, &run, session.value).await?;
-        run.record(self.now(), started);
+        run.record(inner, self.now(), started);
+        run.consult(inner).await?;
         run.decide(inner);
         let mut batch = Batch::new(&request.tenant, self.now());
         let lease = Some((inner.owner.as_str(), inner.lease_until()));
@@ -240,7 +242,7 @@ impl Engine {
             return Err(Refusal::Error(InvokeError::Conflict(message)));
         }
         let mut run = run?;
-        run.record(self.now(), accepted(request, &run.record.providers[0], text));
+        run.record(inner, self.now(), accepted(request, &run.record.providers[0], text));
         let mut batch = Batch::new(&request.tenant, self.now());
         batch.enqueue(&run.id, &run.session_key(), self.now(), None);
         self.write_begin(&mut batch, request, &mut run);
@@ -290,6 +292,7 @@ impl Engine {
             counted: Counted::default(),
             agent: agent.clone(),
             policies: run::policies(inner, &request.tenant, agent).await?,
+            book: Book::open(inner, &agent.config.budgets, &[]),
             record: RunRecord {
                 run: request.request.clone(),
                 lineage: Lineage::root(&request.request),

@@ -8,6 +8,7 @@ use craton_core::agent::state::Turn;
 use futures_util::FutureExt as _;
 use store::{Batch, CommitError, Queued, Tenant, Timer};
 
+use crate::budget::Book;
 use crate::drive::Left;
 use crate::live::{Activation, Out};
 use crate::run::{self, Counted, Run};
@@ -163,6 +164,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         next,
         turn,
         counted: Counted::of(events.iter().map(|stamped| &stamped.event)),
+        book: Book::open(inner, &agent.config.budgets, &events),
         agent,
         policies,
         record,
@@ -176,14 +178,15 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
     let other = session::of_another_memory(&found.value, memory.as_deref());
     if let Some(message) = other.filter(|_| !run.turn.begun) {
         let code = "ValidationException".to_owned();
-        run.record(inner.clock.now(), Event::Failed { code, message });
+        run.record(inner, inner.clock.now(), Event::Failed { code, message });
     } else if !run.turn.begun {
         let session = session::for_lane(inner, &run.tenant, &lane).await?;
         let started = session::started(inner, &run.tenant, &run, session).await;
         let started = started.map_err(CommitError::Store)?;
-        run.record(inner.clock.now(), started);
+        run.record(inner, inner.clock.now(), started);
     } else {
         run.hear_again(&events);
+        run.lose_calls(inner);
     }
     Ok(Some(run))
 }

@@ -9,6 +9,8 @@
 //! [`ledger`]. Traces are views of the [`journal`] ([`trace`]); a [`cassette`] is an export of it that is
 //! played again without the world. The engine knows no HTTP and no operation of AWS.
 
+pub mod alert;
+pub mod budget;
 pub mod cassette;
 pub mod dry;
 pub mod env;
@@ -56,6 +58,7 @@ use std::time::Duration;
 use craton_core::agent::config::{AgentConfig, Retention};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::turn::Agent;
+use craton_core::budget::caps::Budgets;
 use craton_core::cost::Prices;
 use store::{Store, StoreError};
 
@@ -80,6 +83,10 @@ pub struct Parts {
     pub sessions: Retention,
     /// What is set for calls of models.
     pub gateway: model::Config,
+    /// What may be spent; nothing is capped where nothing is set.
+    pub budgets: Budgets,
+    /// Whom it tells what a person should hear of.
+    pub alerts: alert::Settings,
 }
 
 /// A handle; clones share one engine.
@@ -100,6 +107,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     /// Every cap is set, or left out on purpose.
     pub(crate) sessions: Retention,
+    pub(crate) budgets: budget::Settings,
+    pub(crate) alarms: alert::Alarms,
     pub(crate) pasts: past::Pasts,
     /// This process, as the owner of leases.
     pub(crate) owner: String,
@@ -153,6 +162,8 @@ impl Engine {
             turn: parts.turn,
             pasts: past::Pasts::new(parts.limits.cached_history_bytes),
             sessions: parts.sessions.or(&limits::SESSIONS),
+            alarms: alert::Alarms::new(parts.alerts),
+            budgets: budget::Settings::new(&parts.budgets),
             limits: parts.limits,
             owner,
             live: Live::default(),

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use store::{Batch, CommitError, Record, StoreError, Tenant};
 use wire::converse::Usage;
 
+use crate::budget::Book;
 use crate::lane::PAGE;
 use crate::live::Activation;
 use crate::record::{RunRecord, RunStatus, Session};
@@ -400,6 +401,7 @@ async fn started(
         next: 1,
         turn: Turn::default(),
         counted: Counted::default(),
+        book: Book::open(inner, &agent.config.budgets, &[]),
         agent,
         policies: crate::run::Policies::default(),
         live: Activation::new(&record.session_key(), &id),
@@ -409,11 +411,12 @@ async fn started(
         outs: Vec::new(),
         id,
     };
-    run.record(now, accepted(tenant, &run, open, provider));
+    run.record(inner, now, accepted(tenant, &run, open, provider));
     let rates = &inner.prices.rates;
     let (cost, keeping) = (Some(rates.memory_search), Some(rates.memory_store));
     let started = Started { past, memory, cost, keeping, ..Started::default() };
-    run.record(now, Event::Started(Box::new(started)));
+    run.record(inner, now, Event::Started(Box::new(started)));
+    run.consult(inner).await?;
     run.decide(inner);
     Ok(run)
 }

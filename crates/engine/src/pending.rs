@@ -114,7 +114,7 @@ pub(crate) fn look(inner: &Arc<Inner>, run: &mut Run, flights: &mut Flights) {
             let event = expired(&call, &deferred, now);
             match deferred.doubt {
                 // A person was waited for already.
-                Some(_) => run.record(now, within(&path, event)),
+                Some(_) => run.record(inner, now, within(&path, event)),
                 None => doubt::begin(inner, run, flights, (path, call, event)),
             }
         } else if deferred.poll_seconds.is_some()
@@ -266,7 +266,7 @@ pub(crate) async fn wake_due(engine: &Engine) -> Result<(), StoreError> {
 }
 
 /// What became of a suspended run that is to be taken up.
-enum Woken {
+pub(crate) enum Woken {
     Up,
     /// It is suspended no more, as long as the batch holds to what was read of it.
     Gone(Box<Batch>),
@@ -275,7 +275,7 @@ enum Woken {
 }
 
 /// Takes a suspended run up, with the result that somebody brings.
-async fn wake(
+pub(crate) async fn wake(
     engine: &Engine,
     tenant: &Tenant,
     id: &str,
@@ -308,7 +308,7 @@ async fn wake(
         return Ok(Woken::Busy);
     }
     if let Some((path, event)) = brought.filter(|(path, event)| is_news(&run, path, event)) {
-        run.record(inner.clock.now(), within(&path, event));
+        run.record(inner, inner.clock.now(), within(&path, event));
     }
     batch.unpark(id, Some((&inner.owner, inner.lease_until())));
     if !run.pending.is_empty() {

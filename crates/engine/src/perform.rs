@@ -11,9 +11,9 @@ use craton_core::agent::prompt::Screen;
 use llm::{ModelError, ModelErrorKind};
 use wire::converse::{Delta, Reply};
 
-use crate::Inner;
 use crate::live::Activation;
 use crate::model::{self, Answer, Asking, Unanswered};
+use crate::{Inner, budget};
 
 /// One call to a model for a turn.
 pub(crate) struct ModelCall {
@@ -102,7 +102,10 @@ fn say(live: &Activation, text: String) -> bool {
 
 fn model_failed(step: u32, error: &ModelError, heard: bool, said: Vec<String>) -> Event {
     let code = model_exception(error.kind).to_owned();
-    Event::ModelFailed(ModelFailed { step, code, message: error.message.clone(), heard, said })
+    // What the provider counted of a call that it did not end well is anybody's guess.
+    let consumed = heard || budget::is_consumed(error.kind);
+    let message = error.message.clone();
+    Event::ModelFailed(ModelFailed { step, code, message, heard, said, consumed })
 }
 
 /// The exception of InvokeAgent's stream for a model's failure. A provider's refusal is a failed

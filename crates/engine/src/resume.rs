@@ -10,6 +10,7 @@ use craton_core::agent::turn::Agent;
 use store::{Batch, StoreError, Tenant};
 use wire::converse::ToolUse;
 
+use crate::budget::Book;
 use crate::invoke::Begun;
 use crate::live::Activation;
 use crate::record::{ParkedRun, RequestAlias, RunRecord, RunStatus, Session};
@@ -35,7 +36,7 @@ impl Engine {
         for (path, results) in handed {
             let mut resumed = resumed(request, results, session.value.unknown.clone());
             resumed.stream &= run.is_heard(&path);
-            run.record(self.now(), within(&path, Event::Resumed(Box::new(resumed))));
+            run.record(inner, self.now(), within(&path, Event::Resumed(Box::new(resumed))));
         }
         let mut batch = Batch::new(&request.tenant, self.now());
         batch.unpark(&run.id, Some((&inner.owner, inner.lease_until())));
@@ -82,6 +83,7 @@ impl Engine {
             next,
             counted: Counted::of(events.iter().map(|s| &s.event)),
             policies: run::policies(inner, tenant, &agent).await?,
+            book: Book::open(inner, &agent.config.budgets, &events),
             agent,
             record: record.value,
             live: live.unwrap_or_else(|| Activation::new(&key, &turn.request)),

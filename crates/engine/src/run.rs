@@ -13,7 +13,7 @@ use craton_core::route::{DATA_CLASS, Known, RESTRICTED};
 use store::{Batch, StoreError, Tenant};
 use wire::converse::Call;
 
-use crate::Inner;
+use crate::budget::{self, Book};
 use crate::journal::{self, Stamped};
 use crate::ledger::{self, LedgerRow};
 use crate::live::{Activation, Out};
@@ -22,7 +22,7 @@ use crate::model::{Asking, Payer};
 use crate::record::{RunRecord, RunStatus};
 use crate::spend;
 use crate::tool::ToolKey;
-use crate::trace;
+use crate::{Inner, alert, trace};
 
 pub(crate) struct Run {
     pub(crate) tenant: Tenant,
@@ -34,6 +34,7 @@ pub(crate) struct Run {
     pub(crate) counted: Counted,
     pub(crate) agent: Arc<Agent>,
     pub(crate) policies: Policies,
+    pub(crate) book: Book,
     pub(crate) record: RunRecord,
     pub(crate) live: Arc<Activation>,
     /// Recorded and not yet appended.
@@ -109,8 +110,14 @@ impl Run {
     }
 
     /// Takes an event in: its view for the client, then its effect on the turn.
-    pub(crate) fn record(&mut self, at: i64, event: Event) {
+    pub(crate) fn record(&mut self, inner: &Inner, at: i64, event: Event) {
         let event = self.turn.named(event);
+        self.book.follow(inner, &self.turn, &event);
+        self.note(at, event);
+    }
+
+    /// The same of an event that budgets have counted already.
+    pub(crate) fn note(&mut self, at: i64, event: Event) {
         self.outs.extend(trace::outs(&self.turn, &self.agent, &self.record, at, &event));
         let open = ledger::open_effects(&self.turn);
         state::apply(&mut self.turn, &event);
@@ -121,6 +128,8 @@ impl Run {
 
     /// Decides until nothing more is to be decided now.
     pub(crate) fn decide(&mut self, inner: &Inner) {
+        let standings = self.standings();
+        let budget = |call: &Call, others: &[String]| budget::hold(inner, &standings, call, others);
         loop {
             let fresh_id = || inner.ids.fresh();
             let policy = |tool: &Tool| self.policies.of(tool);
@@ -138,6 +147,7 @@ impl Run {
                     window: inner.models.any_window().then_some(&window),
                     provider: &provider,
                     route: Some(known),
+                    budget: (!self.book.is_free()).then_some(&budget),
                     now: inner.clock.now(),
                 };
                 turn::decide(&self.turn, &facts)
@@ -149,7 +159,7 @@ impl Run {
             let at = inner.clock.now();
             for event in events {
                 self.trip(inner, &event);
-                self.record(at, event);
+                self.record(inner, at, event);
             }
         }
     }
@@ -164,9 +174,12 @@ impl Run {
 
     pub(crate) fn append_to(&mut self, inner: &Inner, batch: &mut Batch) {
         inner.tally.count(&self.tenant, &self.pending);
-        let payload = journal::encode(&std::mem::take(&mut self.pending));
+        let events = std::mem::take(&mut self.pending);
+        alert::of_events(inner, self, &events, batch);
+        let payload = journal::encode(&events);
         batch.append(&self.id, self.next, self.epoch, journal::EVENTS, "agent", payload);
         ledger::write(batch, self.rows.drain(..));
+        self.book.write(batch);
         self.next += 1;
     }
 

@@ -166,13 +166,7 @@ impl Level {
     fn take(&mut self, moment: Moment, event: &Event, turn: &Turn, agent: Option<&Agent>) {
         match event {
             Event::Asked(Intent::AskModel(ask)) => self.ask(moment, ask, turn, agent),
-            Event::Asked(Intent::Call(call)) => {
-                let mut step = Step::new(moment, Kind::Tool, &call.tool, Some(call.input.clone()));
-                let key = call.key.clone();
-                step.effect = Some(StepEffect { class: call.effect, key, state: None });
-                self.uses.insert(call.tool_use_id.clone(), self.steps.len());
-                self.steps.push(step);
-            }
+            Event::Asked(Intent::Call(call)) => self.call(moment, call),
             Event::Asked(Intent::Parse(parse)) => self.parse(moment, parse),
             Event::Parsed(parsed) => self.read(moment, parsed),
             Event::ModelSaid(said) => self.hear(moment, said),
@@ -208,11 +202,14 @@ impl Level {
                     level.take(moment, &within.event, &member.turn, agent.map(AsRef::as_ref));
                 }
             }
-            Event::Paused => {
-                self.held = Some(self.steps.len());
-                self.steps.push(Step::new(moment, Kind::Wait, "an operator", None));
+            Event::Paused => self.hold(moment, "an operator", None),
+            Event::Exhausted(exhausted) => {
+                self.hold(moment, "its budget", Some(json!(exhausted.told())));
             }
-            Event::Continued => {
+            Event::Lost => {
+                self.close_model(moment, "lost", Json::Null);
+            }
+            Event::Continued | Event::Replenished(_) => {
                 if let Some(step) = self.held.take().and_then(|at| self.steps.get_mut(at)) {
                     step.close(moment, "continued", Json::Null);
                 }
@@ -222,6 +219,7 @@ impl Level {
             | Event::Finished { .. }
             | Event::Failed { .. }
             | Event::AskedUser(_)
+            | Event::Halted { .. }
             | Event::Shrunk(_)
             | Event::Accepted(_)
             | Event::Started(_) => {}
@@ -230,6 +228,19 @@ impl Level {
         if turn.end.is_some() {
             self.close_all(moment);
         }
+    }
+
+    fn call(&mut self, moment: Moment, call: &event::Call) {
+        let mut step = Step::new(moment, Kind::Tool, &call.tool, Some(call.input.clone()));
+        let key = call.key.clone();
+        step.effect = Some(StepEffect { class: call.effect, key, state: None });
+        self.uses.insert(call.tool_use_id.clone(), self.steps.len());
+        self.steps.push(step);
+    }
+
+    fn hold(&mut self, moment: Moment, by: &str, why: Option<Json>) {
+        self.held = Some(self.steps.len());
+        self.steps.push(Step::new(moment, Kind::Wait, by, why));
     }
 
     fn ask(&mut self, moment: Moment, ask: &Ask, turn: &Turn, agent: Option<&Agent>) {

@@ -295,6 +295,10 @@ impl Script {
         let what = match (&self.turn.end, &self.turn.parked) {
             (Some(end), _) => What::Ended(status_of(end)),
             (None, Some(parked)) => What::Parked { invocation_id: parked.invocation_id.clone() },
+            // Nobody's hand-off has an id: a budget stopped it.
+            (None, None) if self.turn.budget.halted.is_some() => {
+                What::Parked { invocation_id: String::new() }
+            }
             (None, None) => return false,
         };
         let position = Position { event: self.counted.events, parts: 0, bytes: 0 };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use store::{Batch, QueueState, StoreError};
 
 use crate::lane::{PAGE, claim, give_back_strays, take_up};
-use crate::{Engine, Inner, event, ledger, memory, note, pending, session, spend};
+use crate::{Engine, Inner, alert, event, ledger, memory, note, pending, session, spend};
 
 /// Time between two rounds of upkeep.
 const ROUND: Duration = Duration::from_secs(1);
@@ -72,6 +72,7 @@ async fn round(engine: Engine, clears: bool) {
     note("taking calls back", ledger::undo_due(&engine).await);
     note("writing down what was spent", spend::flush(&engine.0).await);
     note("performing accepted events", event::perform_due(&engine).await);
+    alert::tend(&engine).await;
     if clears {
         note("clearing what has lapsed", clear(&engine.0, engine.now()).await);
     }

@@ -30,5 +30,6 @@ pub use http::api::{Api, ApiCall, ApiReply};
 pub use http::apis::Apis;
 pub use http::config::{ApiConfig, ClientAuth, Credential, KeyPlace, Oauth2};
 pub use http::hook::HttpTool;
+pub use http::webhook::{Webhook, WebhookConfig};
 pub use mcp::{McpCall, McpConfig, McpServers, McpTool};
 pub use probe::{Probe, probe};

@@ -2,6 +2,7 @@
 //!
 //! `front` has checked that the caller may use this door. Paths here are relative to the door.
 
+mod alerts;
 mod calls;
 mod cassettes;
 mod cost;
@@ -44,6 +45,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/cost"),
     ("GET", "/cost/explain"),
     ("GET", "/cost/forecast"),
+    ("GET", "/alerts"),
 ];
 
 /// One request to the door.
@@ -112,7 +114,7 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
         ("GET", ["runs", id, "diff", other]) => runs::diff(cx, id, other).await,
         ("POST", ["runs", id, "cancel"]) => runs::cancel(cx, id).await,
         ("POST", ["runs", id, "pause"]) => runs::hold(cx, id, true).await,
-        ("POST", ["runs", id, "resume"]) => runs::hold(cx, id, false).await,
+        ("POST", ["runs", id, "resume"]) => runs::resume(cx, id, asked.body).await,
         ("GET", ["effects"]) => effects::list(cx, asked.query).await,
         ("GET", ["runs", id, "effects"]) => effects::of_run(cx, id, asked.query).await,
         ("POST", ["runs", id, "effects", key, "resolve"]) => {
@@ -133,6 +135,7 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
         ("GET", ["cost"]) => cost::report(cx, asked.query).await,
         ("GET", ["cost", "explain"]) => cost::explain(cx, asked.query).await,
         ("GET", ["cost", "forecast"]) => cost::forecast(cx, asked.query).await,
+        ("GET", ["alerts"]) => alerts::list(cx, asked.query).await,
         (method, _) => {
             let text = format!("there is no {method} {} behind this door", asked.path);
             Err(Fault::new("UnknownOperationException", 404, text))

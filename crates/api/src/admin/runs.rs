@@ -1,6 +1,11 @@
 //! Runs as lists and one by one, and an operator's orders to them.
 
+use craton_core::budget;
+use craton_core::cost::Money;
+use craton_core::limits;
+use engine::budget::Replenishing;
 use engine::inspect::{Held, Wanted};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use wire::fault::Fault;
 
@@ -74,6 +79,48 @@ pub(super) async fn hold(cx: &Cx, id: &str, wanted: bool) -> Result<Json, Fault>
         }
         None => Err(Fault::not_found("run, request or session", id)),
     }
+}
+
+/// What a run may spend above its caps.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raise {
+    tokens: u64,
+    dollars: f64,
+}
+
+/// Lets a run go on that a budget stopped, or that an operator holds.
+pub(super) async fn resume(cx: &Cx, id: &str, body: &[u8]) -> Result<Json, Fault> {
+    let raise = raise(body)?;
+    let run = found(cx, id).await?.run;
+    let went_on = cx.engine.replenish(&tenant(cx), &run, raise).await.map_err(Fault::internal)?;
+    match went_on {
+        Some(Replenishing::GoesOn) => Ok(json!({ "run": run, "paused": false })),
+        Some(Replenishing::NotHalted) if raise != budget::Raise::default() => {
+            Err(Fault::conflict(format!("run {run} was not stopped by a budget")))
+        }
+        Some(Replenishing::NotHalted) => hold(cx, &run, false).await,
+        Some(Replenishing::Busy) => {
+            let text = format!("the session of run {run} has another turn under way; try again");
+            Err(Fault::conflict(text))
+        }
+        None => Err(Fault::not_found("run, request or session", id)),
+    }
+}
+
+fn raise(body: &[u8]) -> Result<budget::Raise, Fault> {
+    if body.is_empty() {
+        return Ok(budget::Raise::default());
+    }
+    let raise: Raise = serde_json::from_slice(body).map_err(|e| {
+        Fault::validation(format!("the body is not {{\"tokens\": …, \"dollars\": …}}: {e}"))
+    })?;
+    if !(0.0..=limits::MOST_DOLLARS).contains(&raise.dollars) {
+        let most = limits::MOST_DOLLARS;
+        let text = format!("dollars is {}; it must be 0 to {most}", raise.dollars);
+        return Err(Fault::validation(text));
+    }
+    Ok(budget::Raise { tokens: raise.tokens, cost: Money::of_dollars(raise.dollars) })
 }
 
 /// As the process that is asked has them.

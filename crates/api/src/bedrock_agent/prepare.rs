@@ -14,7 +14,7 @@ use wire::value::Timestamp;
 use super::action_group::runnable;
 use super::document::{self, Agent, AgentAlias, DRAFT, Status, TEST_ALIAS};
 use super::write::{self, Stop, retry};
-use super::{agent_collaborator, built_in, listing, prompt_override, retention, wish};
+use super::{agent_collaborator, budget, built_in, listing, prompt_override, retention, wish};
 use crate::cx::Cx;
 use crate::lambda::permission;
 
@@ -114,6 +114,7 @@ pub(crate) fn pinned(agent: &Agent, version: &str) -> Result<Pinned, Fault> {
         memory: settings.memory.clone(),
         retention: retention::of(&agent.tags)?,
         wishes: wish::of(&agent.tags)?,
+        budgets: budget::of(&agent.tags)?,
         stages: settings.own_prompts.as_ref().map(prompt_override::stages).unwrap_or_default(),
         parser: settings.own_prompts.as_ref().and_then(|prompts| prompts.parser.clone()),
         user_input: agent.groups.iter().any(built_in::asks_user),

@@ -15,7 +15,7 @@ use super::document::{self, Agent, AgentAlias, Tags, Versioned, missing};
 use super::limits::TAGS;
 use super::prompt::record::{self, Prompt, PromptVersion, Reference};
 use super::write::{self, Stop, retry};
-use super::{retention, wish};
+use super::{budget, retention, wish};
 use crate::cx::Cx;
 
 pub(crate) async fn list(
@@ -134,13 +134,15 @@ pub(crate) fn check(tags: &Tags) -> Result<(), Fault> {
         return Err(Fault::quota(message));
     }
     retention::of(tags)?;
-    wish::of(tags).map(|_| ())
+    wish::of(tags)?;
+    budget::of(tags).map(|_| ())
 }
 
 /// For what has no settings of its own, such as aliases: each would be kept and never act.
 pub(crate) fn check_without_settings(tags: &Tags, what: &str) -> Result<(), Fault> {
-    let kept = tags.keys().find(|key| key.starts_with(retention::PREFIX));
-    if let Some(key) = kept.or_else(|| wish::any(tags)) {
+    let of_agents =
+        |key: &&String| key.starts_with(retention::PREFIX) || key.starts_with(budget::PREFIX);
+    if let Some(key) = tags.keys().find(of_agents).or_else(|| wish::any(tags)) {
         let message = format!("tag {key} is a setting of agents and not of {what}; tag the agent");
         return Err(Fault::validation(message));
     }

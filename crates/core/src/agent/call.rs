@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use wire::converse::{Block, CachePoints, Call, Message, Options, ToolChoice};
+use wire::converse::{Block, CachePoints, Call, Message, Options, ResultBlock, Role, ToolChoice};
 
 use super::config::Stage;
 use super::event::Purpose;
@@ -15,6 +15,7 @@ use super::origin::Utterance;
 use super::prompt::{self, Fill, Rendered};
 use super::state::Turn;
 use super::turn::Agent;
+use crate::budget::Reserved;
 use crate::route::StepKind;
 
 impl Purpose {
@@ -44,6 +45,34 @@ impl Purpose {
 
 /// The next call to the model: everything it needs stands in the turn and its configuration.
 pub fn model_call(turn: &Turn, agent: &Agent, purpose: Purpose) -> Call {
+    let mut call = free_call(turn, agent, purpose);
+    if let Some(reserved) = turn.budget.reserved.as_ref().filter(|_| turn.asking.is_some()) {
+        within(&mut call, reserved);
+    }
+    call
+}
+
+/// Keeps a call to what was held back for it. The note stands with the latest that was said, and in no
+/// history: what comes before it stays the same at every step.
+pub fn within(call: &mut Call, reserved: &Reserved) {
+    call.inference.max_tokens = Some(reserved.output);
+    let last = call.messages.last_mut().filter(|message| message.role == Role::User);
+    let Some(last) = last.filter(|_| reserved.wrap_up) else { return };
+    match last.content.last_mut() {
+        // Words of a user after a tool's result would read as the next question.
+        Some(Block::ToolResult(result)) => {
+            result.content.push(ResultBlock::Text(WRAP_UP.to_owned()));
+        }
+        _ => last.content.push(Block::Text(WRAP_UP.to_owned())),
+    }
+}
+
+/// What the model reads when a budget is near its end, as words of the developer.
+const WRAP_UP: &str = "<notice from=\"developer\">The budget for this task is nearly used up. Begin \
+                       nothing new. Answer now with what you have, and say in one sentence what is \
+                       left undone.</notice>";
+
+fn free_call(turn: &Turn, agent: &Agent, purpose: Purpose) -> Call {
     let stage = purpose.stage();
     let settings = agent.stage(stage);
     let plans = purpose == Purpose::Plan && agent.runs(stage);

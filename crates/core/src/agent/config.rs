@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use wire::converse::Inference;
 
+use crate::budget::caps::Most;
 use crate::policy::ToolPolicy;
 use crate::route::Wishes;
 
@@ -49,6 +50,9 @@ pub struct AgentConfig {
     /// What a fork sets for its tools, by their names, in place of what is set for them elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub policies: BTreeMap<String, ToolPolicy>,
+    /// What its tags cap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Most>,
 }
 
 fn is_false(value: &bool) -> bool {

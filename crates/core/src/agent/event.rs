@@ -13,7 +13,7 @@ use super::history::Past;
 use super::origin::Utterance;
 use super::recall::Recall;
 use super::tool::{Effect, HandOff, Tool};
-use crate::budget::Reserved;
+use crate::budget::{Exhausted, Replenished, Reserved};
 use crate::cost::Money;
 use crate::route::Route;
 
@@ -70,6 +70,16 @@ pub enum Event {
         code: String,
         message: String,
     },
+    /// A budget has no room for the next call of a model: the turn waits without making it.
+    Exhausted(Box<Exhausted>),
+    /// Nothing moves any more because of that. The client hears what there is; the state is kept.
+    Halted {
+        text: String,
+    },
+    /// Somebody lets a halted turn go on.
+    Replenished(Replenished),
+    /// The process that asked the model died. What was held back for the call counts as spent.
+    Lost,
 }
 
 /// What the client asked, as it asked it.
@@ -175,7 +185,7 @@ pub struct Started {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Utterance>,
     /// What collaborators heard and said in earlier turns of the session, by the path of their names
-    /// below this turn's agent ([`thread_path`]).
+    /// below this turn's agent (`A`, `A>B`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub threads: BTreeMap<String, Past>,
     /// The memory that the session belongs to.
@@ -215,24 +225,6 @@ impl Started {
     }
 }
 
-/// The name of a collaborator's thread below another's: `A`, `A>B`. No collaborator's name has the
-/// sign (`collaboratorName`, API model).
-pub fn thread_path(above: &str, collaborator: &str) -> String {
-    if above.is_empty() { collaborator.to_owned() } else { format!("{above}>{collaborator}") }
-}
-
-/// The threads below a collaborator, by their paths from there.
-pub fn threads_below<T: Clone>(
-    threads: &BTreeMap<String, T>,
-    collaborator: &str,
-) -> BTreeMap<String, T> {
-    let below = |(path, thread): (&String, &T)| {
-        let rest = path.strip_prefix(collaborator)?.strip_prefix('>')?;
-        Some((rest.to_owned(), thread.clone()))
-    };
-    threads.iter().filter_map(below).collect()
-}
-
 impl Event {
     /// The beginning of a turn that the event holds, at whatever depth.
     pub fn started_mut(&mut self) -> Option<&mut Started> {
@@ -258,7 +250,11 @@ impl Event {
             | Event::Continued
             | Event::GaveUp(_)
             | Event::Finished { .. }
-            | Event::Failed { .. } => None,
+            | Event::Failed { .. }
+            | Event::Exhausted(_)
+            | Event::Halted { .. }
+            | Event::Replenished(_)
+            | Event::Lost => None,
         }
     }
 }
@@ -476,6 +472,9 @@ pub struct ModelFailed {
     /// What the client heard of it, as it went out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<String>,
+    /// Nobody can know what the provider counted: what was held back stays spent.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub consumed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

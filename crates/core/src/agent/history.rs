@@ -14,7 +14,7 @@ use super::config::Retention;
 use super::origin::{Origin, Utterance};
 
 /// Bytes of text that count as one token: a rough figure for sizing only, never for billing.
-pub(super) const BYTES_PER_TOKEN: usize = 4;
+pub(crate) const BYTES_PER_TOKEN: usize = 4;
 /// What an image counts as, in bytes of text: models shrink a large one to about 1,600 tokens.
 const IMAGE: usize = 1_600 * BYTES_PER_TOKEN;
 /// Of a document that is not plain text: a page of 50 KB counts as 500 tokens. A rough figure too.

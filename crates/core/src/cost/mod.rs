@@ -29,6 +29,11 @@ impl Money {
     pub const ZERO: Money = Money(0);
     pub const DOLLAR: Money = Money(1_000_000_000_000);
 
+    /// To the nearest picodollar: what a float cannot say of one is far below the price of a token.
+    pub fn of_dollars(dollars: f64) -> Money {
+        Money((dollars * Self::DOLLAR.0 as f64).round() as i64)
+    }
+
     pub fn dollars(self) -> f64 {
         self.0 as f64 / Self::DOLLAR.0 as f64
     }

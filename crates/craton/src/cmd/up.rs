@@ -163,6 +163,7 @@ async fn assemble(
     // All that this file names itself.
     let named = net::Egress::new(config.hooks()?);
     let named = net::Client::guarded(net::Config::default(), named);
+    let alerts = config.alerts.settings(named.clone());
     let apis =
         config.apis().map_err(|why| format!("the configuration is not valid: {why} (CR0002)"))?;
     let aws = AwsLambda::new(named.clone(), config.aws, dev);
@@ -200,6 +201,8 @@ async fn assemble(
         limits: config.limits.engine,
         sessions: config.sessions,
         gateway,
+        budgets: config.budgets,
+        alerts,
     };
     let engine = Engine::start(parts).await.map_err(|e| e.to_string())?;
     Ok((engine, functions, mcp))

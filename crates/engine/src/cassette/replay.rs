@@ -17,6 +17,7 @@ use store::Tenant;
 use super::frames::{self, Digests, Stretch, Sum};
 use super::request::{self, Chain};
 use super::{Cassette, CassetteError, RecordedEvent, RecordedRun};
+use crate::budget::Book;
 use crate::journal::Stamped;
 use crate::live::Activation;
 use crate::run::{Counted, Path, Run, innermost};
@@ -259,6 +260,8 @@ impl<'a> Player<'a> {
             provider: &provider,
             // A route is ruled: the recorded one takes its place.
             route: None,
+            // So is what is held back, and that there was no room for it.
+            budget: None,
             now,
         };
         turn::decide(&self.run.turn, &facts)
@@ -278,6 +281,10 @@ impl<'a> Player<'a> {
             Event::ToolReturned(returned) => turn.awaits(&returned.tool_use_id),
             Event::Deferred(deferred) => turn.awaits(&deferred.tool_use_id),
             Event::Resumed(_) => turn.parked.is_some(),
+            Event::Exhausted(_) => turn.budget.exhausted.is_none(),
+            Event::Halted { .. } => turn.exhaustion().is_some(),
+            Event::Replenished(_) => turn.budget.halted.is_some(),
+            Event::Lost => turn.asking.is_some(),
             // People, time and crashes end a turn, hold it and let it go on.
             Event::Cancelled { .. } | Event::Failed { .. } | Event::Paused | Event::Continued => {
                 true
@@ -310,7 +317,7 @@ impl<'a> Player<'a> {
 
     /// Takes an event in, and looks at what goes out for it.
     fn keep(&mut self, recorded: &RecordedEvent, event: Event) {
-        self.run.record(recorded.at, event.clone());
+        self.run.note(recorded.at, event.clone());
         // Views and rows of the ledger are made elsewhere from the same events.
         self.run.outs.clear();
         self.run.rows.clear();
@@ -367,6 +374,7 @@ impl Cassette {
             counted: Counted::default(),
             agent,
             policies: self.policies(),
+            book: Book::default(),
             live: Activation::new(&record.session_key(), &record.run),
             record,
             pending: Vec::new(),

@@ -98,6 +98,8 @@ impl Engine {
             limits: Limits::default(),
             sessions: Retention::default(),
             gateway: crate::model::Config::default(),
+            budgets: Default::default(),
+            alerts: Default::default(),
         });
         let inner = Arc::into_inner(inner).expect("nobody else has it yet");
         Ok(Engine(Arc::new(Inner { stage: Some(stage), ..inner })))

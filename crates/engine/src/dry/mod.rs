@@ -85,10 +85,14 @@ impl Engine {
             limits: inner.limits.clone(),
             sessions: inner.sessions.clone(),
             gateway: model::Config::default(),
+            budgets: Default::default(),
+            alerts: Default::default(),
         });
         let dry = Arc::into_inner(dry).expect("nobody else has it yet");
-        // Its calls of models are real: they count in the same limits and take the same routes.
-        let engine = Engine(Arc::new(Inner { gateway: inner.gateway.clone(), ..dry }));
+        // Its calls of models are real: they count in the same limits and take the same routes. The
+        // caps of budgets hold for each dry run by itself.
+        let (gateway, budgets) = (inner.gateway.clone(), inner.budgets.clone());
+        let engine = Engine(Arc::new(Inner { gateway, budgets, ..dry }));
         self.copy_into(&engine, &request).await?;
         let tenant = request.tenant.clone();
         let hearing = engine.invoke(request).await?;

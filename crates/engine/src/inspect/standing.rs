@@ -45,6 +45,8 @@ impl Standing {
     pub(crate) fn of(turn: &Turn, model: &str, in_queue: bool, since: i64) -> Standing {
         let (state, waits_for) = if turn.paused {
             (State::Paused, format!("an operator{}", while_held(turn, model)))
+        } else if let Some(exhausted) = turn.exhaustion().filter(|_| turn.budget.halted.is_some()) {
+            (State::Parked, format!("its budget: {}", exhausted.told()))
         } else if let Some(parked) = &turn.parked {
             let turns = turn.handed_turns();
             let handed = turns.iter().flat_map(|(_, turn)| turn.handed_off());

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use craton_core::agent::event::ModelConduct;
+use craton_core::budget::{Raise, Reserved};
 use craton_core::cost::{Money, Share};
 use craton_core::route::StepKind;
 use futures_util::{Stream, StreamExt as _};
@@ -20,6 +21,7 @@ use wire::converse::{Call, Delta, Usage};
 use super::Payer;
 use super::gate::Room;
 use crate::Inner;
+use crate::budget::{self, direct};
 
 /// On whose account, and for which step.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Account {
     pub(crate) room: Room,
     /// By the engine's clock.
     begun: i64,
+    /// What is held back for it, where it belongs to no run.
+    reserved: Option<Reserved>,
     open: bool,
 }
 
@@ -53,14 +57,28 @@ pub(crate) struct Ended {
     pub(crate) how: How,
     /// As the provider counted it; `None` where it said nothing.
     pub(crate) usage: Option<Usage>,
+    /// Bytes of the answer that came, where nobody counted.
+    pub(crate) heard: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     Answered,
+    /// Nothing that anybody would be billed for was done.
+    Refused,
+    /// What the provider counted is anybody's guess.
     Failed,
     /// Whoever listened left before the end.
     Dropped,
+}
+
+impl How {
+    pub(crate) fn failed(error: &ModelError) -> How {
+        match budget::is_consumed(error.kind) {
+            true => How::Failed,
+            false => How::Refused,
+        }
+    }
 }
 
 impl Account {
@@ -68,9 +86,12 @@ impl Account {
     pub(crate) async fn admit(
         inner: &Arc<Inner>,
         bearer: Bearer,
-        call: &Call,
-        paid: Room,
+        call: &mut Call,
+        links: &[String],
+        mut paid: Room,
     ) -> Result<Account, ModelError> {
+        let reserved = direct::reserve(inner, &bearer, call, links).await;
+        let reserved = reserved.inspect_err(|_| paid.undo())?;
         Ok(Account {
             inner: inner.clone(),
             bearer,
@@ -81,6 +102,7 @@ impl Account {
             paid,
             room: Room::default(),
             begun: inner.clock.now(),
+            reserved,
             open: true,
         })
     }
@@ -101,9 +123,10 @@ impl Account {
         if !std::mem::take(&mut self.open) {
             return None;
         }
+        self.give_back(&ended);
         let now = self.inner.clock.now();
         match (ended.how, self.conduct.attempts) {
-            (How::Failed, 0) => self.paid.undo(),
+            (How::Failed | How::Refused, 0) => self.paid.undo(),
             _ => self.paid.leave(ended.usage, now),
         }
         self.room.leave(ended.usage, now);
@@ -123,15 +146,31 @@ impl Account {
         paid.cost
     }
 
+    /// Of what was held back, what was not used.
+    fn give_back(&mut self, ended: &Ended) {
+        let Some(reserved) = self.reserved.take() else { return };
+        let counted = ended.usage.filter(|usage| *usage != Usage::default());
+        let spent = match (ended.how, counted) {
+            (How::Refused, _) => Raise::default(),
+            (How::Answered, None) if self.conduct.cached => Raise::default(),
+            (_, Some(usage)) => direct::counted(&self.inner, self, &usage, &reserved),
+            // Nobody was asked yet.
+            (How::Dropped, None) if self.provider.is_empty() => Raise::default(),
+            (How::Dropped, None) => direct::heard(&self.inner, &self.id, &reserved, ended.heard),
+            (How::Answered | How::Failed, None) => return,
+        };
+        direct::settle(&self.inner, &self.bearer.tenant, &reserved, spent);
+    }
+
     /// The deltas as they come; their end is the account's.
     pub(crate) fn follow(self, first: Option<Delta>, deltas: Deltas) -> Deltas {
-        Followed { account: self, first, deltas, usage: None }.boxed()
+        Followed { account: self, first, deltas, usage: None, heard: 0 }.boxed()
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.conclude(Ended { how: How::Dropped, usage: None });
+        self.conclude(Ended { how: How::Dropped, usage: None, heard: 0 });
     }
 }
 
@@ -140,6 +179,7 @@ struct Followed {
     first: Option<Delta>,
     deltas: Deltas,
     usage: Option<Usage>,
+    heard: u64,
 }
 
 impl Stream for Followed {
@@ -155,12 +195,16 @@ impl Stream for Followed {
                 self.usage = Some(*usage);
                 return next;
             }
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => return next,
+            Poll::Ready(Some(Ok(delta))) => {
+                self.heard += direct::weight(delta);
+                return next;
+            }
+            Poll::Pending => return next,
             Poll::Ready(Some(Err(_))) => How::Failed,
             Poll::Ready(None) => How::Answered,
         };
-        let usage = self.usage;
-        self.account.conclude(Ended { how, usage });
+        let (usage, heard) = (self.usage, self.heard);
+        self.account.conclude(Ended { how, usage, heard });
         next
     }
 }
@@ -168,7 +212,7 @@ impl Stream for Followed {
 impl Drop for Followed {
     /// What was counted before the listener left counts.
     fn drop(&mut self) {
-        let usage = self.usage;
-        self.account.conclude(Ended { how: How::Dropped, usage });
+        let (usage, heard) = (self.usage, self.heard);
+        self.account.conclude(Ended { how: How::Dropped, usage, heard });
     }
 }

@@ -134,7 +134,7 @@ impl Engine {
             let Kept { provider, model, reply } = kept;
             let deltas = stream::iter(llm::deltas(reply, 0).into_iter().map(Ok)).boxed();
             let conduct = way.account.conduct.clone();
-            way.account.settle(Ended { how: How::Answered, usage: None });
+            way.account.settle(Ended { how: How::Answered, usage: None, heard: 0 });
             return Ok(Answering { provider, model, deltas, conduct });
         }
         let Way { mut account, mut chain, mut call, .. } = way;
@@ -149,7 +149,7 @@ impl Engine {
                 Err(error) => error,
             };
             if let Err(error) = chain.go_on(inner, &mut account, &mut call, error).await {
-                account.settle(Ended { how: How::Failed, usage: None });
+                account.settle(Ended { how: How::failed(&error), usage: None, heard: 0 });
                 return Err(error);
             }
         }
@@ -194,7 +194,7 @@ impl Way {
         let bearer = Bearer { tenant, kind, payer };
         let (tokens, now) = (|| chain::estimate(&call), || inner.clock.now());
         let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
-        let account = Account::admit(inner, bearer, &call, paid).await?;
+        let account = Account::admit(inner, bearer, &mut call, &links, paid).await?;
         let bounds = Bounds { restricted: route::restricted(&call), provisioned };
         let chain = Chain::new(links, bounds, &call);
         Ok(Way { account, chain, call, key })
@@ -231,7 +231,7 @@ pub(crate) async fn hear(
             listener(&delta);
         }
         let conduct = way.account.conduct.clone();
-        let cost = way.account.settle(Ended { how: How::Answered, usage: None });
+        let cost = way.account.settle(Ended { how: How::Answered, usage: None, heard: 0 });
         return Ok(Answer { provider, model, reply, conduct, cost });
     }
     let mut heard = false;
@@ -247,11 +247,12 @@ pub(crate) async fn hear(
                 inner.gateway.answers.keep(key, kept, inner.clock.now());
             }
             let conduct = account.conduct.clone();
-            let cost = account.settle(Ended { how: How::Answered, usage: Some(reply.usage) });
+            let cost =
+                account.settle(Ended { how: How::Answered, usage: Some(reply.usage), heard: 0 });
             Ok(Answer { provider, model, reply, conduct, cost })
         }
         Err(error) => {
-            account.settle(Ended { how: How::Failed, usage: None });
+            account.settle(Ended { how: How::failed(&error), usage: None, heard: 0 });
             Err(Unanswered { provider, error, heard })
         }
     }

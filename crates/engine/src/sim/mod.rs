@@ -5,6 +5,7 @@
 //! the model is a script, and the tools live in a world that outlasts every crash and counts what
 //! really took effect.
 
+mod budgets;
 mod stages;
 pub(crate) mod team;
 pub(crate) mod world;
@@ -18,6 +19,7 @@ use craton_core::agent::config::Retention;
 use craton_core::agent::history::{Past, merged};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::state::Turn;
+use craton_core::budget::caps::Budgets;
 use craton_core::policy::{OnUnknown, ToolPolicy};
 use futures_util::StreamExt as _;
 use llm::Models;
@@ -114,12 +116,15 @@ struct Play {
     agents: Vec<Pinned>,
     /// The replies of collaborators, by their model ids.
     members: BTreeMap<String, Vec<Reply>>,
+    /// What may be spent: enough, so that nothing ends otherwise.
+    budgets: Budgets,
 }
 
 impl Play {
     fn alone(seed: u64) -> Self {
         let agents = vec![Pinned { config: config() }];
-        Play { script: script(seed), agents, members: BTreeMap::new() }
+        let (members, budgets) = (BTreeMap::new(), Budgets::default());
+        Play { script: script(seed), agents, members, budgets }
     }
 }
 
@@ -185,18 +190,21 @@ impl Life {
         }
         store.commit(batch).await.ok()?;
         let model = Model::new(self.play.script.concat()).with(self.play.members.clone());
+        *model.usage.lock().expect("no panic") = budgets::USAGE;
         let engine = Engine::assemble(Parts {
             store,
             models: Models::single(Arc::new(model)),
             tools: Arc::new(self.world.clone()),
             buckets: exec::Buckets::default(),
-            prices: craton_core::cost::Prices::default(),
             clock: self.environment.clone(),
             ids: self.environment.clone(),
             turn: TurnLimits::default(),
             limits: Limits::default(),
             sessions: Retention::default(),
             gateway: crate::model::Config::default(),
+            budgets: self.play.budgets.clone(),
+            prices: world::prices(),
+            alerts: Default::default(),
         });
         crate::upkeep::recover(&engine).await.ok()?;
         let mut answers = Vec::new();
@@ -209,6 +217,7 @@ impl Life {
         check_journal(&engine, &tenant, &session.value).await;
         check_ledger(&engine, &tenant, &session.value, &self.world).await;
         check_replay(&engine, &tenant, &session.value).await;
+        budgets::check_counters(&engine, &tenant, &session.value).await;
         let mut threads = BTreeMap::new();
         for (path, thread) in &session.value.threads {
             threads.insert(path.clone(), said(&engine, &tenant, thread).await);

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use wire::converse::{Block, StopReason};
 
 use super::world::{config, reply};
-use super::{Play, check, script};
+use super::{Play, check};
 use crate::record::Pinned;
 
 fn play(seed: u64) -> Play {
@@ -35,7 +35,7 @@ fn play(seed: u64) -> Play {
         ("judge".to_owned(), says("<category>D</category>")),
         ("editor".to_owned(), says("<final_response>edited</final_response>")),
     ]);
-    Play { script: script(seed), agents: vec![Pinned { config }], members }
+    Play { agents: vec![Pinned { config }], members, ..Play::alone(seed) }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{Dice, Play, check, tool_use};
 use crate::record::Pinned;
 
 /// Two collaborators, of which the second has one of its own.
-fn play(seed: u64) -> Play {
+pub(super) fn play(seed: u64) -> Play {
     let stock = Pinned { config: named("stock", &[]) };
     let billing = Pinned { config: named("billing", &[]) };
     let orders = Pinned { config: named("orders", &[("stock", &stock)]) };
@@ -26,7 +26,8 @@ fn play(seed: u64) -> Play {
         ("orders".to_owned(), works(2, Some("stock"), &mut dice)),
         ("stock".to_owned(), works(3, None, &mut dice)),
     ]);
-    Play { script, agents: vec![stock, billing, orders, Pinned { config: boss }], members }
+    let agents = vec![stock, billing, orders, Pinned { config: boss }];
+    Play { script, agents, members, ..Play::alone(seed) }
 }
 
 /// An agent whose model has its name.

@@ -12,6 +12,7 @@ use craton_core::agent::config::{
 };
 use craton_core::agent::event::HandBackState;
 use craton_core::agent::tool::Effect;
+use craton_core::cost::Prices;
 use craton_core::policy::ToolPolicy;
 use exec::{ExecError, Invoked};
 use futures_util::StreamExt as _;
@@ -49,6 +50,8 @@ pub(crate) struct Model {
     /// The most calls that were under way at once.
     pub(crate) most: AtomicUsize,
     pub(crate) takes: Duration,
+    /// What each of its replies is said to have used, if not what the script says.
+    pub(crate) usage: Mutex<Usage>,
     /// Between two pieces of a text; without it a text comes whole.
     pub(crate) speaks: Mutex<Option<Duration>>,
 }
@@ -66,6 +69,7 @@ impl Model {
             running: AtomicUsize::default(),
             most: AtomicUsize::default(),
             takes: Duration::ZERO,
+            usage: Mutex::default(),
             speaks: Mutex::default(),
         }
     }
@@ -124,7 +128,12 @@ impl Provider for Model {
             let failure = self.failures.lock().expect("no panic").pop_front();
             let pause = *self.speaks.lock().expect("no panic");
             let piece = if pause.is_some() { 4 } else { 0 };
-            let deltas: Vec<_> = llm::deltas(self.next(call), piece).into_iter().map(Ok).collect();
+            let usage = *self.usage.lock().expect("no panic");
+            let mut reply = self.next(call);
+            if usage != Usage::default() {
+                reply.usage = usage;
+            }
+            let deltas: Vec<_> = llm::deltas(reply, piece).into_iter().map(Ok).collect();
             let deltas = futures_util::stream::iter(deltas).then(move |delta| async move {
                 tokio::time::sleep(pause.unwrap_or_default()).await;
                 delta
@@ -143,6 +152,12 @@ impl Provider for Model {
             }
         })
     }
+}
+
+/// Ten dollars for a million tokens that are read, fifty for as many that are written.
+pub(crate) fn prices() -> Prices {
+    let file = "as_of = \"2026-01-01\"\n[[models]]\nmatch = \"*\"\ninput = 10\noutput = 50\n";
+    Prices::none().over(file).expect("a price file")
 }
 
 /// A function that answers for the others and changes nothing.

@@ -1,6 +1,7 @@
 //! The engine's promises, each held by a test over a memory store, a scripted model and a world of
 //! tools, in a time that passes only while nobody works.
 
+mod budgets;
 mod cassettes;
 mod clumsy;
 mod effects;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use craton_core::agent::config::{AgentConfig, Retention};
 use craton_core::agent::limits::Limits as TurnLimits;
+use craton_core::budget::caps::Budgets;
 use expect_test::Expect;
 use futures_util::StreamExt as _;
 use llm::Models;
@@ -83,6 +85,7 @@ struct Bench {
     model: Arc<Model>,
     surroundings: Arc<Surroundings>,
     limits: Limits,
+    budgets: Budgets,
 }
 
 impl Bench {
@@ -111,7 +114,15 @@ impl Bench {
         store.commit(batch).await.expect("the configuration");
         let engine = start(&store, models, &world, &surroundings, &limits).await;
         let config = pinned.digest();
-        Bench { engine, store, tenant, config, world, model, surroundings, limits }
+        let budgets = Budgets::default();
+        Bench { engine, store, tenant, config, world, model, surroundings, limits, budgets }
+    }
+
+    /// The same under other budgets, by a process that begins anew.
+    async fn under(mut self, budgets: &str) -> Bench {
+        self.budgets = serde_json::from_str(budgets).expect("budgets");
+        self.restart().await;
+        self
     }
 
     /// The digest of another configuration, which is pinned now too.
@@ -135,8 +146,11 @@ impl Bench {
     async fn restart(&mut self) {
         self.store = self.store.reopen().expect("the data is there");
         let models = Models::single(self.model.clone());
-        self.engine =
-            start(&self.store, models, &self.world, &self.surroundings, &self.limits).await;
+        let mut parts = parts(&self.store, models, &self.world, &self.surroundings, &self.limits);
+        if self.budgets != Budgets::default() {
+            (parts.budgets, parts.prices) = (self.budgets.clone(), world::prices());
+        }
+        self.engine = Engine::start(parts).await.expect("the engine starts");
     }
 
     fn request(&self, text: &str) -> TurnRequest {
@@ -254,6 +268,8 @@ fn parts(
         limits: limits.clone(),
         sessions: Retention::default(),
         gateway: crate::model::Config::default(),
+        budgets: Default::default(),
+        alerts: Default::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! It is counted afresh in each process and never stored. What it rules for a call enters the call's
 //! run in the outcome's event, so nothing here is asked twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use craton_core::policy::breaker::{Circuit, Ending, Gate, Standing};
@@ -152,6 +152,17 @@ impl Desk {
             tools.insert(key.clone(), known.clone());
         }
         known
+    }
+
+    /// Breakers that let no call through now, with whose tools they are of.
+    pub(crate) fn open(&self, now: i64) -> Vec<(Tenant, BreakerView)> {
+        let tenants: HashSet<Tenant> = self.tools().keys().map(|key| key.tenant.clone()).collect();
+        let of = |tenant: Tenant| {
+            let views = self.views(&tenant, now).into_iter();
+            let open: Vec<_> = views.filter(|view| view.state == "open").collect();
+            open.into_iter().map(move |view| (tenant.clone(), view))
+        };
+        tenants.into_iter().flat_map(of).collect()
     }
 
     /// The breakers of an account's tools, those that are not closed first.

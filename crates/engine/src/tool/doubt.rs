@@ -115,7 +115,7 @@ pub(crate) fn begin(
             let inner = inner.clone();
             flights.begin(path, async move { doubt.settle(&inner, &call, event).await });
         }
-        None => run.record(inner.clock.now(), within(&path, event)),
+        None => run.record(inner, inner.clock.now(), within(&path, event)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A trace part tells what happened and nothing else: it is made from the event and the turn as
 //! it stood before, live and from the journal alike, so both tell the same.
 
+mod budget;
 mod hand_off;
 mod model;
 mod stages;
@@ -66,6 +67,7 @@ pub(crate) fn stretch(
         match event {
             Event::Accepted(accepted) => ours = accepted.run == request,
             Event::Resumed(resumed) => ours = resumed.request == request,
+            Event::Replenished(replenished) => ours = replenished.request == request,
             _ => {}
         }
         let streamed = agent.has_streamed(&turn);
@@ -76,7 +78,8 @@ pub(crate) fn stretch(
         if let (true, true, Event::Finished { text }) = (ours, streamed, event) {
             collected.push(Out::Chunk(text.clone()));
         }
-        if ours && (turn.parked.is_some() || turn.end.is_some()) {
+        let stopped = turn.parked.is_some() || turn.budget.halted.is_some();
+        if ours && (stopped || turn.end.is_some()) {
             return Some(collected);
         }
     }
@@ -92,6 +95,9 @@ pub(crate) fn open_stretch(events: &[Stamped], agent: &Agent, record: &RunRecord
         }
         collected.extend(outs(&turn, agent, record, *at, event));
         state::apply(&mut turn, event);
+        if turn.budget.halted.is_some() {
+            collected.clear();
+        }
     }
     collected
 }
@@ -174,6 +180,9 @@ impl View<'_> {
             Event::GaveUp(cause) => vec![self.failure(state::failure_reason(*cause))],
             Event::Finished { text } => vec![self.finish(text)],
             Event::Failed { message, .. } => vec![self.failure(message)],
+            Event::Exhausted(exhausted) => self.over_budget(exhausted),
+            Event::Halted { text } => vec![self.finish(text)],
+            Event::Replenished(_) | Event::Lost => Vec::new(),
         }
     }
 
@@ -191,6 +200,7 @@ impl View<'_> {
             },
             Event::GaveUp(cause) => Some(Out::Chunk(state::farewell(*cause).to_owned())),
             Event::AskedUser(asked) => Some(Out::Chunk(asked.question.clone())),
+            Event::Halted { text } => Some(Out::Chunk(text.clone())),
             Event::Parked(parked) => Some(self.return_control(parked)),
             // The supervisor goes on where nobody could be chosen.
             Event::ModelFailed(_) if self.turn.asking == Some(Purpose::Route) => None,
@@ -221,6 +231,9 @@ impl View<'_> {
             | Event::Within(_)
             | Event::Paused
             | Event::Continued
+            | Event::Exhausted(_)
+            | Event::Replenished(_)
+            | Event::Lost
             | Event::Finished { .. } => None,
         }
     }

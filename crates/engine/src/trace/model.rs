@@ -49,9 +49,12 @@ impl View<'_> {
     }
 
     fn invocation_input(&self, ask: &Ask, kind: PromptType) -> ModelInvocationInput {
-        let Ask { purpose, step, route, .. } = ask;
+        let Ask { purpose, step, route, reserved } = ask;
         let (purpose, step) = (*purpose, *step);
         let mut call = call::model_call(self.turn, self.agent, purpose);
+        if let Some(reserved) = reserved {
+            call::within(&mut call, reserved);
+        }
         let mut text = json!({"system": call.system, "messages": call.messages});
         if let Some(route) = route {
             call.model.clone_from(&route.model);

@@ -10,6 +10,7 @@ pub(crate) mod hook;
 mod oauth;
 mod origin;
 mod redirect;
+pub(crate) mod webhook;
 
 use std::time::Duration;
 

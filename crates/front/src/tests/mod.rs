@@ -86,6 +86,8 @@ async fn engine() -> Engine {
         limits: engine::limits::Limits::default(),
         sessions: engine::limits::SESSIONS,
         gateway: engine::model::Config::default(),
+        budgets: Default::default(),
+        alerts: Default::default(),
     };
     Engine::start(parts).await.unwrap()
 }

@@ -162,9 +162,18 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// HMAC-SHA256 in lower-case hex.
+pub fn keyed_digest(key: &[u8], bytes: &[u8]) -> String {
+    hex(&mac(key, bytes))
+}
+
 fn hmac(key: &[u8], text: &str) -> [u8; 32] {
+    mac(key, text.as_bytes())
+}
+
+fn mac(key: &[u8], bytes: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(text.as_bytes());
+    mac.update(bytes);
     mac.finalize().into_bytes().into()
 }
 

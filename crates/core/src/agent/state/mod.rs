@@ -2,6 +2,7 @@
 //!
 //! [`apply`] is what happened and never fails; nothing here decides what to do next.
 
+mod budget;
 mod hand_off;
 mod stages;
 mod team;
@@ -10,6 +11,7 @@ mod window;
 
 use wire::converse::{Block, Role, StopReason, ToolStatus};
 
+pub use self::budget::Budget;
 pub use self::hand_off::denied;
 pub use self::stages::{Heard, Stages};
 pub use self::team::{Member, ROUTE, Routing, Spent, Team, within};
@@ -63,6 +65,8 @@ pub struct Turn {
     pub asking: Option<Purpose>,
     /// Which model is asked for it; the stage's own where nothing was said of routes.
     pub route: Option<Box<Route>>,
+    /// What budgets said of its calls.
+    pub budget: Budget,
     /// The tool uses of the last reply.
     pub uses: Vec<Use>,
     /// The collaborators that work for this one.
@@ -109,9 +113,10 @@ pub fn apply(turn: &mut Turn, event: &Event) {
     match event {
         Event::Accepted(accepted) => turn.accept(accepted),
         Event::Started(started) => turn.start(started),
-        Event::Asked(Intent::AskModel(Ask { purpose, step, route, .. })) => {
+        Event::Asked(Intent::AskModel(Ask { purpose, step, route, reserved })) => {
             turn.ask(*purpose, *step);
             turn.route.clone_from(route);
+            turn.budget.hold(reserved.as_deref());
         }
         Event::Asked(Intent::Parse(parse)) => turn.stages.parsing = Some(parse.clone()),
         Event::Asked(Intent::Call(call)) => turn.open(call),
@@ -153,6 +158,7 @@ pub fn apply(turn: &mut Turn, event: &Event) {
         Event::Within(within) => turn.apply_within(&within.tool_use_id, &within.event),
         Event::Cancelled { reason } => {
             turn.close_all(&format!("cancelled: {reason}"));
+            turn.leave_words();
             turn.end = Some(End::Cancelled(reason.clone()));
         }
         Event::Paused => turn.paused = true,
@@ -163,6 +169,10 @@ pub fn apply(turn: &mut Turn, event: &Event) {
             turn.end = Some(End::Answered(text.clone()));
         }
         Event::Failed { code, message } => turn.fail(code, message),
+        Event::Exhausted(exhausted) => turn.budget.exhausted = Some(exhausted.as_ref().clone()),
+        Event::Halted { text } => turn.budget.halted = Some(text.clone()),
+        Event::Replenished(replenished) => turn.replenish(replenished),
+        Event::Lost => turn.lose(),
     }
 }
 

@@ -11,8 +11,7 @@ use wire::converse::{Block, Usage};
 
 use super::{End, Progress, Turn, apply};
 use crate::agent::event::{
-    Call, Deferred, Delegated, Event, Outcome, ToolReturned, UnknownEffect, Within, thread_path,
-    threads_below,
+    Call, Deferred, Delegated, Event, Outcome, ToolReturned, UnknownEffect, Within,
 };
 use crate::agent::history::Past;
 use crate::agent::origin::{Origin, Utterance};
@@ -312,4 +311,22 @@ impl Member {
             End::Cancelled(reason) => Some(format!("its turn was called off: {reason}")),
         }
     }
+}
+
+/// The name of a collaborator's thread below another's: `A`, `A>B`. No collaborator's name has the
+/// sign (`collaboratorName`, API model).
+fn thread_path(above: &str, collaborator: &str) -> String {
+    if above.is_empty() { collaborator.to_owned() } else { format!("{above}>{collaborator}") }
+}
+
+/// The threads below a collaborator, by their paths from there.
+fn threads_below<T: Clone>(
+    threads: &BTreeMap<String, T>,
+    collaborator: &str,
+) -> BTreeMap<String, T> {
+    let below = |(path, thread): (&String, &T)| {
+        let rest = path.strip_prefix(collaborator)?.strip_prefix('>')?;
+        Some((rest.to_owned(), thread.clone()))
+    };
+    threads.iter().filter_map(below).collect()
 }

@@ -227,6 +227,7 @@ impl Life {
             window: reads.is_some().then_some(&window),
             provider: &|_| "p".to_owned(),
             route: None,
+            budget: None,
             now: 0,
         };
         turn::decide(&self.turn, &facts)
@@ -276,6 +277,7 @@ impl Life {
                     message,
                     heard: false,
                     said: Vec::new(),
+                    consumed: false,
                 });
             }
             1 => return Event::ModelOverflowed(ModelOverflowed { step, provider, message }),

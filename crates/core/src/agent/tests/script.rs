@@ -167,6 +167,7 @@ impl Play {
                 window: self.reads.is_some().then_some(&window),
                 provider: &|_| "p".to_owned(),
                 route: None,
+                budget: None,
                 now: 0,
             };
             let events = turn::decide(&self.turn, &facts);
@@ -489,6 +490,7 @@ fn model_failed(text: &str, heard: bool) -> Event {
         message: text.to_owned(),
         heard,
         said: Vec::new(),
+        consumed: false,
     })
 }
 

@@ -648,6 +648,7 @@ fn a_file_of_a_turn_that_failed_is_not_sent_again() {
         message: "no xls".to_owned(),
         heard: false,
         said: Vec::new(),
+        consumed: false,
     });
     let said = "(craton: the file sums was left out here, because the turn it came with failed)";
     assert_eq!(last(failed), Block::Text(said.to_owned()));

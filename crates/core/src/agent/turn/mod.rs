@@ -5,6 +5,7 @@
 //! give the same decisions.
 
 pub mod ask_user;
+mod budget;
 mod hand_off;
 mod permit;
 mod route;
@@ -23,11 +24,13 @@ use crate::agent::limits::Limits;
 use crate::agent::state::{Member, Progress, Turn, Use};
 use crate::agent::team::Messenger;
 use crate::agent::tool::{self, Tool};
+use crate::budget::rule::Ruling;
 use crate::policy::ToolPolicy;
 use crate::route::Known;
 use ask_user::ASK_USER;
 use stages::Templates;
 
+pub use budget::halt;
 pub use route::{spread, wishes};
 pub use stages::Unfit;
 
@@ -112,23 +115,32 @@ pub struct Facts<'a> {
     pub provider: &'a (dyn Fn(&str) -> String + Sync),
     /// What routes are chosen by; `None` where the model map alone counts.
     pub route: Option<Known<'a>>,
+    /// What budgets say of a call; `None` where none applies.
+    pub budget: Option<Budget<'a>>,
     /// In milliseconds.
     pub now: i64,
 }
+
+/// Holds back what a call may use, whichever of the models answers that stand in for its own. Calls that are held back by one decision count for each other.
+pub type Budget<'a> = &'a (dyn Fn(&wire::converse::Call, &[String]) -> Ruling + Sync);
 
 /// How many tokens the model of an id reads.
 pub type Window<'a> = &'a (dyn Fn(&str) -> Option<usize> + Sync);
 
 /// What to do next. Empty while an effect is under way, and when the turn has ended.
 pub fn decide(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
-    window::fit(turn, facts, route::routed(turn, facts, next(turn, facts)))
+    let events = window::fit(turn, facts, route::routed(turn, facts, next(turn, facts)));
+    budget::hold(turn, facts, events)
 }
 
 fn next(turn: &Turn, facts: &Facts<'_>) -> Vec<Event> {
     let asks = turn.asking.is_some() || turn.stages.parsing.is_some();
-    let waits = turn.parked.is_some() || turn.paused || asks;
+    let waits = turn.parked.is_some() || turn.paused || turn.budget.exhausted.is_some() || asks;
     if turn.end.is_some() || waits {
         return Vec::new();
+    }
+    if let Some(purpose) = turn.budget.lost {
+        return vec![Event::Asked(Intent::AskModel(Ask::new(purpose, turn.steps)))];
     }
     if let Some(overflow) = &turn.window.overflow {
         return window::ask_again(turn, overflow);

@@ -1,0 +1,164 @@
+//! Whether a call fits into its budgets, and what is held back for it.
+//!
+//! INVARIANT: what is held back is never less than what the call can use, as far as a provider keeps
+//! to the cap of its output: no token is shorter than a byte of the JSON that the call would be.
+
+use wire::converse::{Block, Call, ResultBlock};
+
+use super::{Exhausted, Reserved, Scope, Unit};
+use crate::agent::digest;
+use crate::cost::Money;
+use crate::limits;
+
+/// One cap, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub scope: Scope,
+    pub unit: Unit,
+    pub cap: i64,
+    /// Spent, and held back by other calls.
+    pub spent: i64,
+    /// The counter that says so; none for a run, whose journal does.
+    pub counter: Option<String>,
+}
+
+/// A call that asks for room.
+pub struct Need<'a> {
+    pub call: &'a Call,
+    /// The most that it can cost: by the bytes of its input and the cap of its output. `None` where
+    /// nobody knows the price of a model that it may go to.
+    pub price: &'a dyn Fn(u64, u32) -> Option<Money>,
+    pub near_percent: u32,
+}
+
+/// What the engine says of a call that is about to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ruling {
+    /// No budget applies.
+    Free,
+    Held(Reserved),
+    Exhausted(Exhausted),
+}
+
+/// Holds back what a call may use, or names the budget that has no room.
+///
+/// An answer is cut to what there is room for, as long as that is enough to say something.
+pub fn hold(standings: &[Standing], need: &Need<'_>) -> Ruling {
+    if standings.is_empty() {
+        return Ruling::Free;
+    }
+    let bytes = input_bound(need.call);
+    let asked = need.call.inference.max_tokens.unwrap_or(limits::OUTPUT_TOKENS);
+    let (of_call, over_calls): (Vec<_>, Vec<_>) =
+        standings.iter().partition(|standing| standing.scope == Scope::Call);
+    let cut = |output, standings: &[&Standing]| {
+        standings.iter().try_fold(output, |output, one| cut_to(one, need, bytes, output))
+    };
+    let wanted = match cut(asked, &of_call) {
+        Ok(output) => output,
+        Err(exhausted) => return Ruling::Exhausted(exhausted),
+    };
+    let output = match cut(wanted, &over_calls) {
+        Ok(output) => output,
+        Err(exhausted) => return Ruling::Exhausted(exhausted),
+    };
+    let tokens = bytes.saturating_add(u64::from(output));
+    let cost = (need.price)(bytes, output).unwrap_or_default();
+    let counters = standings.iter().filter_map(|standing| standing.counter.clone()).collect();
+    let mut reserved = Reserved { tokens, cost, counters, output, wrap_up: output < wanted };
+    reserved.wrap_up |= over_calls.iter().any(|one| is_near(one, &reserved, need.near_percent));
+    Ruling::Held(reserved)
+}
+
+/// The longest answer that a cap leaves room for, up to `output`.
+fn cut_to(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Result<u32, Exhausted> {
+    let least = output.min(limits::LEAST_OUTPUT_TOKENS);
+    let fits = |output: u32| room(standing, need, bytes, output);
+    match fits(least) {
+        None => Err(unpriced(standing, need)),
+        Some(false) => Err(exhausted(standing, need, bytes, least)),
+        Some(true) => Ok(largest(least, output, |n| fits(n) == Some(true))),
+    }
+}
+
+/// Whether so long an answer fits.
+fn room(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Option<bool> {
+    let used = used(standing, need, bytes, output)?;
+    Some(standing.spent.saturating_add(used) <= standing.cap)
+}
+
+/// What a call takes of a cap. One call is judged by an estimate of its input: by the bound, no
+/// conversation of a few thousand bytes could be had under a cap of as many tokens.
+fn used(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Option<i64> {
+    let input = match standing.scope {
+        Scope::Call => bytes.div_ceil(crate::agent::history::BYTES_PER_TOKEN as u64),
+        Scope::Run | Scope::Session | Scope::Agent | Scope::User | Scope::Tenant | Scope::Day => {
+            bytes
+        }
+    };
+    match standing.unit {
+        Unit::Tokens => {
+            Some(i64::try_from(input.saturating_add(u64::from(output))).unwrap_or(i64::MAX))
+        }
+        Unit::Cost => (need.price)(bytes, output).map(|money| money.0),
+    }
+}
+
+/// The largest number that fits, from one that does.
+fn largest(fits_already: u32, most: u32, fits: impl Fn(u32) -> bool) -> u32 {
+    let (mut low, mut high) = (fits_already.min(most), most);
+    while low < high {
+        let middle = high - (high - low) / 2;
+        match fits(middle) {
+            true => low = middle,
+            false => high = middle - 1,
+        }
+    }
+    low
+}
+
+/// Past the share at which a budget is near its end, or without room for another call like this one.
+fn is_near(standing: &Standing, reserved: &Reserved, percent: u32) -> bool {
+    let (spent, cap) = (i128::from(standing.spent), i128::from(standing.cap));
+    let held = i128::from(reserved.amount(standing.unit));
+    spent * 100 >= cap * i128::from(percent) || spent + 2 * held > cap
+}
+
+fn exhausted(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Exhausted {
+    Exhausted {
+        scope: standing.scope,
+        unit: standing.unit,
+        cap: standing.cap,
+        spent: standing.spent,
+        needed: used(standing, need, bytes, output).unwrap_or_default(),
+        model: need.call.model.clone(),
+        unpriced: false,
+    }
+}
+
+fn unpriced(standing: &Standing, need: &Need<'_>) -> Exhausted {
+    Exhausted { unpriced: true, ..exhausted(standing, need, 0, 0) }
+}
+
+/// An upper bound of a call's input, in tokens.
+pub fn input_bound(call: &Call) -> u64 {
+    let pictures = call.messages.iter().flat_map(|message| &message.content).flat_map(pictures);
+    let surplus: u64 = pictures.map(|bytes| bytes.saturating_sub(limits::PICTURE_TOKENS)).sum();
+    (digest::bytes(call) as u64).saturating_sub(surplus)
+}
+
+/// The bytes of each picture of a block. No model reads as many tokens in one as it has bytes.
+fn pictures(block: &Block) -> Vec<u64> {
+    let bytes = |picture: &serde_json::Value| picture.to_string().len() as u64;
+    match block {
+        Block::Image(picture) => vec![bytes(picture)],
+        Block::ToolResult(result) => {
+            let of = |block: &ResultBlock| match block {
+                ResultBlock::Image(picture) => Some(bytes(picture)),
+                _ => None,
+            };
+            result.content.iter().filter_map(of).collect()
+        }
+        _ => Vec::new(),
+    }
+}

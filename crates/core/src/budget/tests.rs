@@ -1,0 +1,211 @@
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use serde_json::json;
+use wire::converse::{Block, Call, Message, Role};
+
+use super::caps::{Budgets, Most, lower, of_tag};
+use super::rule::{Need, Ruling, Standing, hold, input_bound};
+use super::{Scope, Unit};
+use crate::cost::Money;
+use crate::limits;
+
+fn call(words: &str, max_tokens: Option<u32>) -> Call {
+    let content = vec![Block::Text(words.to_owned())];
+    let mut call: Call =
+        serde_json::from_value(json!({"model": "m", "messages": []})).expect("a call");
+    call.messages = vec![Message { role: Role::User, content }];
+    call.inference.max_tokens = max_tokens;
+    call
+}
+
+/// A microdollar for a token that is read, five for one that is written.
+fn price(bytes: u64, output: u32) -> Option<Money> {
+    Some(Money((bytes as i64 + 5 * i64::from(output)) * 1_000_000))
+}
+
+fn standing(scope: Scope, unit: Unit, cap: i64, spent: i64) -> Standing {
+    let counter = Some(format!("budget/{}/{}", scope.word(), unit.word()));
+    Standing { scope, unit, cap, spent, counter }
+}
+
+#[track_caller]
+fn check(standings: &[Standing], call: &Call, expected: &Expect) {
+    let told = match hold(standings, &Need { call, price: &price, near_percent: 80 }) {
+        Ruling::Free => "free".to_owned(),
+        Ruling::Held(held) => {
+            let note = if held.wrap_up { ", told to wrap up" } else { "" };
+            format!("{} tokens, {}, at most {} out{note}", held.tokens, held.cost, held.output)
+        }
+        Ruling::Exhausted(exhausted) => exhausted.told(),
+    };
+    expected.assert_eq(&told);
+}
+
+#[test]
+fn a_call_holds_back_its_bytes_and_the_cap_of_its_output() {
+    let asked = call("hello", Some(1_000));
+    assert_eq!(input_bound(&asked), 174);
+    check(&[], &asked, &expect!["free"]);
+    let session = |spent| [standing(Scope::Session, Unit::Tokens, 100_000, spent)];
+    check(&session(0), &asked, &expect!["1174 tokens, $0.005174, at most 1000 out"]);
+    check(
+        &session(80_000),
+        &asked,
+        &expect!["1174 tokens, $0.005174, at most 1000 out, told to wrap up"],
+    );
+    // Without room for another call like this one.
+    check(
+        &[standing(Scope::Run, Unit::Cost, 10_000_000_000, 0)],
+        &asked,
+        &expect!["1174 tokens, $0.005174, at most 1000 out, told to wrap up"],
+    );
+    check(&session(0), &call("hello", None), &expect!["4158 tokens, $0.020158, at most 4000 out"]);
+}
+
+#[test]
+fn an_answer_is_cut_to_what_there_is_room_for_until_it_could_say_nothing() {
+    let asked = call("hello", Some(1_000));
+    let session = |spent| [standing(Scope::Session, Unit::Tokens, 100_000, spent)];
+    check(
+        &session(99_500),
+        &asked,
+        &expect!["500 tokens, $0.001804, at most 326 out, told to wrap up"],
+    );
+    check(
+        &session(99_700),
+        &asked,
+        &expect![
+            "the budget of this session, 100000 tokens, has no room for another model call: 99700 tokens are spent or held back, and the call may need 430 tokens; raise budgets.session"
+        ],
+    );
+    // Whoever asks for less than the least gets it.
+    check(
+        &session(99_700),
+        &call("hello", Some(10)),
+        &expect!["182 tokens, $0.000222, at most 10 out, told to wrap up"],
+    );
+}
+
+#[test]
+fn one_call_is_judged_by_an_estimate_of_its_input_and_says_nothing_of_wrapping_up() {
+    let caps = [standing(Scope::Call, Unit::Tokens, 4_000, 0)];
+    check(&caps, &call("hello", None), &expect!["4118 tokens, $0.019958, at most 3960 out"]);
+    check(
+        &caps,
+        &call(&"long ".repeat(4_000), None),
+        &expect![
+            "the input of some 5295 tokens leaves no room for an answer within 4000 tokens, the most that one call may use; shorten it, or raise budgets.call"
+        ],
+    );
+}
+
+#[test]
+fn a_cap_in_dollars_refuses_a_model_without_a_price() {
+    let asked = call("hello", None);
+    let standings = [standing(Scope::Session, Unit::Cost, Money::DOLLAR.0 * 10, 0)];
+    let need = Need { call: &asked, price: &|_, _| None, near_percent: 80 };
+    let Ruling::Exhausted(exhausted) = hold(&standings, &need) else { panic!("it is refused") };
+    expect!["the budget of this session, $10.00, cannot be held: the price of model m is unknown; add it to the file that `prices` names, or mark the model as local"].assert_eq(&exhausted.told());
+    // Tokens need no price.
+    let standings = [standing(Scope::Session, Unit::Tokens, 100_000, 0)];
+    assert!(matches!(hold(&standings, &need), Ruling::Held(_)));
+}
+
+#[test]
+fn no_picture_counts_for_more_than_a_model_reads_in_one() {
+    let mut asked = call("look", None);
+    let picture = json!({"format": "png", "source": {"bytes": "A".repeat(400_000)}});
+    asked.messages[0].content.push(Block::Image(picture));
+    assert!(input_bound(&asked) < limits::PICTURE_TOKENS + 1_000);
+}
+
+#[test]
+fn what_is_held_back_never_exceeds_a_cap() {
+    let mut seed = 7u64;
+    let mut draw = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    for _ in 0..2_000 {
+        let asked = call(&"x".repeat(draw(300) as usize), Some(1 + draw(6_000) as u32));
+        let tokens = standing(Scope::Run, Unit::Tokens, 5_000, draw(6_000) as i64);
+        let cost =
+            standing(Scope::Day, Unit::Cost, 20_000_000_000, draw(25_000) as i64 * 1_000_000);
+        let all = [tokens, cost];
+        let need = Need { call: &asked, price: &price, near_percent: 80 };
+        match hold(&all, &need) {
+            Ruling::Held(held) => {
+                assert!(all.iter().all(|one| one.spent + held.amount(one.unit) <= one.cap));
+                assert!(held.output <= asked.inference.max_tokens.expect("set"));
+            }
+            Ruling::Exhausted(e) => assert!(e.spent + e.needed > e.cap),
+            Ruling::Free => panic!("caps are set"),
+        }
+    }
+}
+
+fn told(caps: &[Most]) -> String {
+    let mut told = String::new();
+    for cap in caps {
+        let per = cap.per.map(|per| format!(" per {per:?}").to_lowercase()).unwrap_or_default();
+        writeln!(told, "{} {}{per}", cap.scope.word(), cap.unit.show(cap.amount)).expect("text");
+    }
+    told
+}
+
+fn read(text: &str) -> Result<Budgets, String> {
+    let budgets: Budgets = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    budgets.check().map(|()| budgets)
+}
+
+#[test]
+fn nothing_is_capped_until_somebody_says_so() {
+    assert_eq!(told(&Budgets::default().caps()), "");
+    let enabled = read(r#"{"enabled": true}"#).expect("sound");
+    expect![[r"
+        call 4000 tokens
+        session $10.00
+    "]]
+    .assert_eq(&told(&enabled.caps()));
+    let set = r#"{"enabled": true, "call": {"tokens": 9000}, "session": {"tokens": 50000},
+                  "tenant": {"dollars": 0.07, "per": "month"}, "day": {"dollars": 25}}"#;
+    expect![[r"
+        call 9000 tokens
+        session 50000 tokens
+        tenant $0.07 per month
+        day $25.00 per day
+    "]]
+    .assert_eq(&told(&read(set).expect("sound").caps()));
+    for wrong in [
+        r#"{"run": {"tokens": 0}}"#,
+        r#"{"run": {"dollars": -1}}"#,
+        r#"{"run": {"per": "day"}}"#,
+        r#"{"near_percent": 0}"#,
+        r#"{"call": {"dollars": 1}}"#,
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn an_agents_tags_lower_what_the_server_gives() {
+    let server = read(r#"{"session": {"dollars": 10}, "run": {"tokens": 1000}}"#).expect("sound");
+    let tags = [("session-dollars", "12.5"), ("run-tokens", "500"), ("agent-day-dollars", "3")];
+    let own: Vec<Most> =
+        tags.iter().map(|(name, value)| of_tag(name, value).expect("a cap")).collect();
+    expect![[r"
+        run 500 tokens
+        session $10.00
+        agent $3.00 per day
+    "]]
+    .assert_eq(&told(&lower(&server.caps(), &own)));
+    for (name, value) in [
+        ("call-dollars", "1"),
+        ("tenant-tokens", "1"),
+        ("run-tokens", "-1"),
+        ("run-dollars", "NaN"),
+    ] {
+        assert!(of_tag(name, value).is_err(), "{name} {value}");
+    }
+}

@@ -1,0 +1,94 @@
+//! What of a run's events a person should hear of.
+
+use craton_core::agent::event::{Event, Intent, Outcome};
+use craton_core::budget::{Exhausted, Reserved};
+use serde_json::json;
+use store::Batch;
+
+use super::Alarm;
+use crate::Inner;
+use crate::budget::tokens;
+use crate::journal::Stamped;
+use crate::run::{Run, innermost};
+
+/// Writes the alerts of a run's pending events into their commit.
+pub(crate) fn of_events(inner: &Inner, run: &Run, events: &[Stamped], batch: &mut Batch) {
+    for Stamped { at, event } in events {
+        let (_, event) = innermost(event);
+        if let Event::ModelSaid(said) = event {
+            let used = tokens(&said.reply.usage);
+            let agent = &run.record.agent_id;
+            for alarm in inner.alarms.meters.count(&run.tenant, agent, used, *at) {
+                alarm.write(inner, &run.tenant, batch);
+            }
+        }
+        if let Some(alarm) = alarm(run, event) {
+            alarm.write(inner, &run.tenant, batch);
+        }
+    }
+}
+
+fn alarm(run: &Run, event: &Event) -> Option<Alarm> {
+    let id = &run.id;
+    match event {
+        Event::Exhausted(exhausted) => Some(exceeded(run, exhausted)),
+        Event::Asked(Intent::AskModel(ask)) => {
+            near(run, ask.reserved.as_deref().filter(|reserved| reserved.wrap_up)?)
+        }
+        Event::Parked(parked) if !parked.escalated.is_empty() => Some(Alarm {
+            kind: "approval.waiting",
+            key: format!("{id}/{}", parked.invocation_id),
+            message: format!("run {id} waits for a person's approval"),
+            facts: json!({"run": id, "session": run.record.session_id, "why": parked.escalated}),
+        }),
+        Event::Deferred(deferred) => deferred.doubt.as_ref().map(|why| Alarm {
+            kind: "approval.waiting",
+            key: format!("{id}/{}", deferred.token),
+            message: format!("run {id} waits for a person to say what became of a call: {why}"),
+            facts: json!({"run": id, "session": run.record.session_id, "key": deferred.token}),
+        }),
+        Event::ToolReturned(returned) => match &returned.outcome {
+            Outcome::Unknown { message } => Some(Alarm {
+                kind: "effect.unknown",
+                key: format!("{id}/{}", returned.tool_use_id),
+                message: format!("nobody knows whether a call of run {id} took effect: {message}"),
+                facts: json!({"run": id, "session": run.record.session_id}),
+            }),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn exceeded(run: &Run, exhausted: &Exhausted) -> Alarm {
+    Alarm {
+        kind: "budget.exceeded",
+        key: format!("{}/{}", exhausted.scope.word(), run.payer(exhausted.scope)),
+        message: format!("run {} is stopped: {}", run.id, exhausted.told()),
+        facts: json!({
+            "run": run.id,
+            "session": run.record.session_id,
+            "agent": run.record.agent_id,
+            "exhausted": exhausted,
+            "resume": format!("craton resume {}", run.id),
+        }),
+    }
+}
+
+/// The budget that is nearest its end.
+fn near(run: &Run, reserved: &Reserved) -> Option<Alarm> {
+    let standing = run.book.nearest()?;
+    let (spent, cap) = (standing.unit.show(standing.spent), standing.unit.show(standing.cap));
+    let scope = standing.scope.word();
+    Some(Alarm {
+        kind: "budget.near",
+        key: format!("{scope}/{}", run.payer(standing.scope)),
+        message: format!("the budget of a {scope} is near its end: {spent} of {cap}"),
+        facts: json!({
+            "run": run.id,
+            "session": run.record.session_id,
+            "agent": run.record.agent_id,
+            "heldBack": reserved,
+        }),
+    })
+}

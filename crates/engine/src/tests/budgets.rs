@@ -1,0 +1,313 @@
+//! Budgets: what is held back before a call, what comes back after it, and a run that stops for lack
+//! of room and goes on once it has more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use craton_core::agent::config::Retention;
+use craton_core::agent::event::{Event, Intent};
+use craton_core::agent::limits::Limits as TurnLimits;
+use craton_core::budget::Raise;
+use craton_core::cost::Money;
+use craton_core::limits::LEAST_OUTPUT_TOKENS;
+use craton_core::route::StepKind;
+use expect_test::expect;
+use futures_util::StreamExt as _;
+use llm::{ModelErrorKind, Models};
+use serde_json::json;
+use store::{Batch, Store, Tenant};
+use wire::converse::{Block, Call, Message, Role, Usage};
+
+use super::{Bench, heard};
+use crate::budget::Replenishing;
+use crate::env::System;
+use crate::limits::Limits;
+use crate::live::Out;
+use crate::model::{Asking, Payer};
+use crate::record::{Pinned, RunStatus};
+use crate::request::{Input, TurnRequest};
+use crate::sim::world::{self, Model, config};
+use crate::{Engine, Parts};
+
+const USED: Usage = Usage {
+    input_tokens: 700,
+    output_tokens: 300,
+    cache_read_input_tokens: 0,
+    cache_write_input_tokens: 0,
+    cache_write_hour_input_tokens: 0,
+};
+
+async fn bench(script: &[&str], budgets: &str) -> Bench {
+    let bench = Bench::new(script).await.under(budgets).await;
+    *bench.model.usage.lock().expect("no panic") = USED;
+    bench
+}
+
+impl Bench {
+    async fn counter(&self, of: &str) -> i64 {
+        self.store.counter(&self.tenant, &format!("budget/{of}")).await.expect("a store")
+    }
+
+    async fn replenish(&self, tokens: u64) -> Option<Replenishing> {
+        let raise = Raise { tokens, cost: Money::ZERO };
+        self.engine.replenish(&self.tenant, "session", raise).await.expect("a store")
+    }
+}
+
+/// The most tokens that leave room for so many calls of a script and not for one more.
+async fn room_for(calls: usize, script: &[&str]) -> u64 {
+    let bench = bench(script, r#"{"tenant": {"tokens": 1000000000}}"#).await;
+    let request = bench.request("book it");
+    let run = request.request.clone();
+    bench.hear(request).await;
+    let view = bench.engine.view(&bench.tenant, &run).await.expect("a store").expect("a run");
+    let held = view.events.iter().filter_map(|stamped| match &stamped.event {
+        Event::Asked(Intent::AskModel(ask)) => ask.reserved.as_ref(),
+        _ => None,
+    });
+    let held: Vec<u64> = held.map(|held| held.tokens - u64::from(held.output)).collect();
+    1_000 * calls as u64 + held[calls] + u64::from(LEAST_OUTPUT_TOKENS) - 1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_holds_back_before_each_call_and_counts_what_was_used() {
+    let caps = r#"{"session": {"tokens": 90000, "dollars": 5}, "agent": {"tokens": 90000, "per": "month"},
+                   "day": {"tokens": 80000}}"#;
+    let bench = bench(&["use g__read 1", "<answer>done</answer>"], caps).await;
+    assert_eq!(bench.ask("go").await, "[done]");
+    let session = "session/session/AGENT/ALIAS/ever";
+    assert_eq!(bench.counter(&format!("{session}/tokens")).await, 2_000);
+    // Twice 700 at ten and 300 at fifty dollars for a million.
+    assert_eq!(bench.counter(&format!("{session}/cost")).await, 2 * 22_000_000_000);
+    assert_eq!(bench.counter("agent/AGENT/2023-11/tokens").await, 2_000);
+    assert_eq!(bench.counter("all/2023-11-14/tokens").await, 2_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_no_room_stops_with_its_state_and_goes_on_with_more() {
+    let script = ["use g__once 1", "use g__read 2", "<answer>done</answer>"];
+    let cap = room_for(2, &script).await;
+    let mut bench = bench(&script, &json!({"session": {"tokens": cap}}).to_string()).await;
+    let said = bench.ask("book it").await.replace(&cap.to_string(), "CAP");
+    expect![[r#"
+        [I had to stop here, because the budget of this session (CAP tokens) has no room for the next step.
+        Done so far: g__once (1×), g__read (1×).
+        Left undone: the answer to “book it”.
+        What was done is kept: it can go on once the budget is raised.]"#]]
+    .assert_eq(&said);
+    let alerts = bench.engine.alerts(&bench.tenant, None, 10).await.expect("a store");
+    let mut kinds: Vec<_> = alerts.iter().map(|alert| alert.kind.as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["budget.exceeded", "budget.near"]);
+    assert_eq!((bench.statuses().await, bench.engine.running()), (vec![RunStatus::Parked], 0));
+    assert_eq!(bench.counter("session/session/AGENT/ALIAS/ever/tokens").await, 2_000);
+    // Without more it stops again, also in another process.
+    bench.restart().await;
+    assert_eq!(bench.replenish(0).await, Some(Replenishing::GoesOn));
+    bench.quiet().await;
+    assert_eq!(bench.statuses().await, [RunStatus::Parked]);
+    assert_eq!(bench.replenish(9_000).await, Some(Replenishing::GoesOn));
+    bench.quiet().await;
+    assert_eq!(bench.statuses().await, [RunStatus::Answered]);
+    assert_eq!(bench.replenish(9_000).await, Some(Replenishing::NotHalted));
+    bench
+        .check(&expect![[r#"
+            user: book it
+            agent: use g__once 1
+            user: once of 1
+            agent: use g__read 2
+            user: read of 2
+            agent: <answer>done</answer>
+            called once 1 key 0
+            called read 2 key 1
+        "#]])
+        .await;
+    let view = bench.engine.view(&bench.tenant, "session").await.expect("a store").expect("a run");
+    assert_eq!(view.answer, Some(json!({"text": "done"})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_words_in_the_session_take_a_stopped_run_s_place_and_read_what_it_did() {
+    let script = ["use g__once 1"];
+    let cap = room_for(1, &script).await;
+    let bench = bench(&script, &json!({"run": {"tokens": cap}}).to_string()).await;
+    assert!(bench.ask("book it").await.contains(&format!("the budget of this run ({cap} tokens)")));
+    let caps = r#"{"run": {"tokens": 90000}}"#;
+    let bench = bench.under(caps).await;
+    assert_eq!(bench.ask("well?").await, "[heard 3]");
+    assert_eq!(bench.statuses().await, [RunStatus::Cancelled, RunStatus::Answered]);
+    let history = bench.history().await;
+    let text = serde_json::to_string(&history).expect("plain");
+    assert!(text.contains("I had to stop here"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn near_its_end_the_model_is_told_to_come_to_one() {
+    let bench =
+        bench(&["use g__read 1", "<answer>done</answer>"], r#"{"run": {"tokens": 9000}}"#).await;
+    let request = TurnRequest { trace: true, ..bench.request("go") };
+    let run = request.request.clone();
+    assert!(heard(bench.engine.invoke(request).await).await.ends_with("[done]"));
+    let view = bench.engine.view(&bench.tenant, &run).await.expect("a store").expect("a run");
+    let told = |step: &crate::steps::Step| {
+        let prompt = step.prompt.as_ref().expect("a prompt");
+        (
+            prompt["messages"].to_string().contains("nearly used up"),
+            prompt["inference"]["max_tokens"].clone(),
+        )
+    };
+    let models: Vec<_> = view.steps.iter().filter(|step| step.prompt.is_some()).collect();
+    let told: Vec<_> = models.iter().map(|step| told(step)).collect();
+    assert_eq!(told.iter().map(|one| one.0).collect::<Vec<_>>(), [true, true], "{told:?}");
+    let proven = models
+        .iter()
+        .all(|step| step.digest.as_ref().is_some_and(|d| d.verdict == crate::steps::Verdict::Ok));
+    assert!(proven, "what is shown is what was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_cost_nothing_gives_all_back_and_one_of_which_nobody_knows_nothing() {
+    let caps = r#"{"tenant": {"tokens": 50000}}"#;
+    for (kind, kept) in [
+        (ModelErrorKind::Refused, false),
+        (ModelErrorKind::Unavailable, false),
+        (ModelErrorKind::TimedOut, true),
+        (ModelErrorKind::Malformed, true),
+    ] {
+        let bench = bench(&["<answer>done</answer>"], caps).await;
+        (0..3).for_each(|_| bench.model.fail(kind, false));
+        assert!(bench.ask("go").await.contains("Exception"), "{kind:?}");
+        let spent = bench.counter("tenant/ever/tokens").await;
+        assert_eq!(spent > 0, kept, "{kind:?}: {spent}");
+    }
+    // An attempt after others in vain costs once.
+    let bench = bench(&["<answer>done</answer>"], caps).await;
+    bench.model.fail(ModelErrorKind::Unavailable, false);
+    assert_eq!(bench.ask("go").await, "[done]");
+    assert_eq!(bench.counter("tenant/ever/tokens").await, 1_000);
+    assert_eq!(bench.model.calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_lost_with_its_process_counts_as_spent_and_is_made_again() {
+    let mut bench = Bench::with(
+        &["<answer>done</answer>"],
+        std::time::Duration::from_secs(60),
+        Limits::default(),
+    )
+    .await
+    .under(r#"{"tenant": {"tokens": 50000}}"#)
+    .await;
+    *bench.model.usage.lock().expect("no panic") = USED;
+    drop(bench.engine.invoke(bench.repeatable("go", "r")).await.expect("a turn"));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let held = bench.counter("tenant/ever/tokens").await;
+    assert!(held > 4_000, "{held}");
+    bench.restart().await;
+    assert_eq!(bench.hear(bench.repeatable("go", "r")).await, "[done]");
+    assert_eq!(bench.counter("tenant/ever/tokens").await, held + 1_000);
+}
+
+/// Runs of many sessions and clients that ask directly, all at once on all cores, under one budget
+/// that has no room for all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_budget_is_exceeded_by_whatever_runs_at_once() {
+    const CAP: i64 = 60_000;
+    let store = Store::memory().expect("a store");
+    let tenant = Tenant::new("000000000000", "us-east-1");
+    let pinned = Pinned { config: config() };
+    let mut batch = Batch::new(&tenant, 0);
+    batch.put(&pinned.digest(), &pinned);
+    store.commit(batch).await.expect("the configuration");
+    let steps = ["use g__read 1", "use g__read 2", "<answer>done</answer>"];
+    let script = steps.iter().enumerate().map(|(at, text)| super::parse(at, text)).collect();
+    let model = Arc::new(Model::new(script));
+    *model.usage.lock().expect("no panic") = USED;
+    let world: Arc<world::World> = Arc::default();
+    let engine = Engine::start(Parts {
+        store: store.clone(),
+        models: Models::single(model.clone()),
+        tools: Arc::new(world),
+        buckets: exec::Buckets::default(),
+        clock: Arc::new(System::default()),
+        ids: Arc::new(System::default()),
+        turn: TurnLimits::default(),
+        limits: Limits::default(),
+        sessions: Retention::default(),
+        budgets: serde_json::from_str(r#"{"tenant": {"tokens": 60000}}"#).expect("budgets"),
+        prices: world::prices(),
+        alerts: Default::default(),
+        gateway: crate::model::Config::default(),
+    })
+    .await
+    .expect("the engine starts");
+    let mut clients = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let (own, of, config) = (engine.clone(), tenant.clone(), pinned.digest());
+        clients.spawn(async move {
+            let input = Input::Text("go".to_owned());
+            let request = world::request(&own, &of, &config, input);
+            let request = TurnRequest { session_id: format!("session-{n}"), ..request };
+            let outs: Vec<Out> = own.invoke(request).await.expect("a turn").outs.collect().await;
+            matches!(outs.last(), Some(Out::Chunk(text)) if text == "done")
+        });
+        let (engine, tenant) = (engine.clone(), tenant.clone());
+        clients.spawn(async move { engine.ask_model(asking(&tenant)).await.is_ok() });
+    }
+    let (mut done, mut most) = (0, 0);
+    while let Some(answered) = clients.join_next().await {
+        done += u32::from(answered.expect("no panic"));
+        most =
+            most.max(store.counter(&tenant, "budget/tenant/ever/tokens").await.expect("a store"));
+    }
+    let spent = store.counter(&tenant, "budget/tenant/ever/tokens").await.expect("a store");
+    let calls = model.calls.load(Ordering::SeqCst) as i64;
+    assert_eq!(spent, calls * 1_000, "what was held back came back");
+    assert!(most <= CAP && spent <= CAP, "{most}, {spent}");
+    assert!(done > 0 && done < 80, "{done} came through");
+}
+
+fn asking(tenant: &Tenant) -> Asking {
+    let content = vec![Block::Text("hello".to_owned())];
+    let mut call: Call =
+        serde_json::from_value(json!({"model": "m", "messages": []})).expect("a call");
+    call.messages = vec![Message { role: Role::User, content }];
+    let (tenant, payer) = (tenant.clone(), Payer::default());
+    Asking { tenant, kind: StepKind::Planning, payer, call, route: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_direct_call_is_refused_with_the_numbers_and_a_stream_counts_what_was_heard() {
+    let bench = bench(&[], r#"{"day": {"tokens": 6000}}"#).await;
+    bench
+        .model
+        .summaries
+        .lock()
+        .expect("no panic")
+        .extend(["first".to_owned(), "a long answer".to_owned()]);
+    bench.engine.ask_model(asking(&bench.tenant)).await.expect("it fits");
+    let counter = "all/2023-11-14/tokens";
+    assert_eq!(bench.counter(counter).await, 1_000);
+    *bench.model.speaks.lock().expect("no panic") = Some(std::time::Duration::from_secs(1));
+    let mut answering = bench.engine.stream_model(asking(&bench.tenant)).await.expect("it fits");
+    assert!(bench.counter(counter).await > 4_000, "it is held back");
+    answering.deltas.next().await.expect("a piece").expect("of text");
+    drop(answering);
+    let spent = bench.counter(counter).await;
+    assert!(spent > 1_000 && spent < 1_300, "{spent}: the input, and four bytes");
+    let bench = bench.under(r#"{"day": {"tokens": 1200}}"#).await;
+    let refused = bench.engine.ask_model(asking(&bench.tenant)).await.expect_err("no room");
+    assert_eq!(refused.kind, ModelErrorKind::OverBudget);
+    assert!(refused.message.contains("the budget of this day, 1200 tokens"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_budgets_a_turn_holds_nothing_back() {
+    let bench = bench(&["<answer>done</answer>"], "{}").await;
+    let request = bench.request("go");
+    let run = request.request.clone();
+    assert_eq!(bench.hear(request).await, "[done]");
+    let view = bench.engine.view(&bench.tenant, &run).await.expect("a store").expect("a run");
+    let told = serde_json::to_string(&view.events).expect("plain");
+    assert!(!told.contains("reserved"), "{told}");
+}
