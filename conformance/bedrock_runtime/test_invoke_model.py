@@ -146,11 +146,7 @@ def test_a_guardrail_is_refused_by_name(brt, named):
         invoke(brt, named("anthropic."), CLAUDE, guardrailIdentifier="gr123", guardrailVersion="1")
 
 
-def test_embeddings_of_a_provider_without_are_refused_by_name(brt, named):
-    with refused("ValidationException", "makes no embeddings"):
-        invoke(brt, named("amazon.titan-embed-text-v1"), {"inputText": "x"})
-    with refused("ValidationException", "makes no embeddings"):
-        invoke(brt, named("cohere.embed-english-v3"), {"texts": ["x"], "input_type": "search_query"})
+def test_embeddings_do_not_stream(brt, named):
     with refused("ValidationException", "unsupported for streaming"):
         stream(brt, named("amazon.titan-embed-text-v2:0"), {"inputText": "x"})
 

@@ -123,7 +123,7 @@ fn conformance() -> Result<Count, Box<dyn std::error::Error>> {
 /// Frameworks that cannot share an environment have one each.
 fn python_clients() -> Result<Count, Box<dyn std::error::Error>> {
     let mut all = Count::default();
-    for folder in ["frameworks", "crewai"] {
+    for folder in ["frameworks", "crewai", "embeddings"] {
         let python = python::clients(folder)?;
         let count = pytest(python, &format!("conformance/clients/python/{folder}"))?;
         all.passed += count.passed;

@@ -10,7 +10,7 @@ from support.loopback import Loopback
 from support.server import REGION
 
 # A folder whose client is not in this Python runs in an environment of its own: `cargo xtask test`.
-NEEDS = {"frameworks": "strands", "crewai": "crewai"}
+NEEDS = {"frameworks": "strands", "crewai": "crewai", "embeddings": "numpy"}
 collect_ignore = [folder for folder, package in NEEDS.items() if not importlib.util.find_spec(package)]
 
 # Read when the frameworks are imported: no telemetry, no downloads.

@@ -325,6 +325,8 @@ mod tests {
         "[providers.x]\nkind = \"bedrock\"\n",
         "[providers.x]\nkind = \"scripted\"\n",
         "[providers.x]\nkind = \"clumsy\"\n",
+        "[providers.x]\nkind = \"sentence-transformer\"\n",
+        "[providers.x]\nkind = \"hashing\"\n",
     ];
 
     /// The keys that a section has, as the error about an unknown one lists them.
@@ -349,7 +351,9 @@ mod tests {
                 "cloud",
                 "google",
                 "local",
+                "minilm",
                 "script",
+                "short",
                 "stumbling",
                 "thinking"
             ]

@@ -13,15 +13,18 @@ use crate::rules;
 /// The providers' names, in headers, traces and logs.
 pub const RULES: &str = "rules";
 pub const CLUMSY: &str = "clumsy";
+pub const HASHING: &str = "hashing";
 
 /// The model ids that always mean them, unless a rule of the map says otherwise. A seed follows the
 /// second one.
 pub const RULES_MODEL: &str = "craton.rules";
 pub(crate) const CLUMSY_MODEL: &str = "craton.clumsy";
+/// How long its vectors are may follow, as in `craton.hash:512`.
+pub(crate) const HASH_MODEL: &str = "craton.hash";
 
 /// Whether no language model speaks under this name.
 pub fn is_embedded(provider: &str) -> bool {
-    [RULES, CLUMSY].contains(&provider)
+    [RULES, CLUMSY, HASHING].contains(&provider)
 }
 
 pub(crate) struct Rules;

@@ -28,6 +28,7 @@ mod remote;
 mod responses;
 mod rules;
 mod scripted;
+mod sentence;
 mod signature;
 pub mod tokens;
 
@@ -35,8 +36,9 @@ pub use anthropic::Config as AnthropicConfig;
 pub use bedrock::Config as BedrockConfig;
 pub use cache::CacheMode;
 pub use collect::{Collect, deltas};
-pub use embed::{EmbedCall, EmbedRole, Embedded};
-pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, RULES, RULES_MODEL, is_embedded};
+pub use embed::hashing::HashingConfig;
+pub use embed::{EmbedCall, EmbedRole, Embedded, Truncate};
+pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, HASHING, RULES, RULES_MODEL, is_embedded};
 pub use gemini::Config as GeminiConfig;
 pub use models::{
     Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved,
@@ -47,3 +49,4 @@ pub use openai::{
 };
 pub use provider::{BoxFuture, Deltas, ModelError, ModelErrorKind, Provider};
 pub use scripted::{Scripted, Step};
+pub use sentence::Config as SentenceConfig;

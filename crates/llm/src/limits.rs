@@ -72,3 +72,24 @@ pub(crate) const CACHE_TOKENS_BY_MODEL: [(&str, usize); 6] = [
 
 /// Stop sequences of one call to OpenAI (API reference, `stop`).
 pub(crate) const OPENAI_STOPS: usize = 4;
+
+/// Texts of one request for embeddings. OpenAI takes 2,048 of them with 300,000 tokens together (API
+/// reference, "Create embeddings"); so many of the longest passages that are indexed fit in that.
+pub(crate) const OPENAI_TEXTS: usize = 128;
+
+/// One text to be made into a vector. Titan reads 50,000 characters, Cohere's fourth version 128,000
+/// tokens; what is longer is no passage.
+pub(crate) const EMBED_TEXT_BYTES: usize = 1 << 20;
+
+/// Texts of one call to an embedder of this machine, as many as OpenAI takes.
+pub(crate) const EMBED_TEXTS: usize = 2048;
+
+/// A sentence-transformer's files. Models of the families read have up to 560 million weights of four
+/// bytes; vocabularies of 250,000 pieces take 17 MB.
+pub(crate) const WEIGHTS_BYTES: u64 = 4 << 30;
+pub(crate) const VOCABULARY_BYTES: u64 = 64 << 20;
+pub(crate) const SETTINGS_BYTES: u64 = 1 << 20;
+
+/// Tokens that go through a sentence-transformer at once: enough for its matrices to be worth their
+/// reading, and few enough for cores to share a call.
+pub(crate) const TOKENS_AT_ONCE: usize = 1024;

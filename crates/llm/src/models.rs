@@ -26,8 +26,10 @@ use wire::converse::Call;
 use crate::anthropic::{self, Anthropic};
 use crate::bedrock::{self, Bedrock};
 use crate::cache::CacheMode;
+use crate::embed::hashing::{Hashing, HashingConfig};
 use crate::embedded::{
-    CLUMSY, CLUMSY_MODEL, Clumsy, ClumsyConfig, RULES, RULES_MODEL, Rules, is_embedded,
+    CLUMSY, CLUMSY_MODEL, Clumsy, ClumsyConfig, HASH_MODEL, HASHING, RULES, RULES_MODEL, Rules,
+    is_embedded,
 };
 use crate::gemini::{self, Gemini};
 use crate::limits::IDLE_TIMEOUT;
@@ -35,6 +37,7 @@ use crate::openai::{self, OpenAi};
 use crate::provider::{Deltas, ModelError, ModelErrorKind, Provider};
 use crate::responses::{self, Responses};
 use crate::scripted::Scripted;
+use crate::sentence::{self, Sentence};
 
 /// `[providers.*]` and `[[models]]` of `craton.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -44,7 +47,8 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderEntry>,
     #[serde(default)]
     pub models: Vec<ModelRule>,
-    /// Unmatched ids go to `craton.rules` if no provider is configured; for development.
+    /// Unmatched ids go to `craton.rules`, and those of embeddings to `craton.hash`, if no provider
+    /// is configured; for development.
     #[serde(skip)]
     pub rules_by_default: bool,
     /// What relative file names start from: the directory of `craton.toml`.
@@ -129,6 +133,29 @@ pub enum ProviderConfig {
     Rules(RulesConfig),
     /// The embedded `craton.clumsy`, under a name of its own.
     Clumsy(ClumsyConfig),
+    /// A directory with a sentence-transformer, for embeddings.
+    #[serde(rename = "sentence-transformer")]
+    Sentence(sentence::Config),
+    /// The embedded `craton.hash`, under a name of its own, for embeddings.
+    Hashing(HashingConfig),
+}
+
+impl ProviderConfig {
+    /// Whether it answers in this process, and so is local without being called so.
+    fn is_here(&self) -> bool {
+        match self {
+            ProviderConfig::OpenAi(_)
+            | ProviderConfig::Responses(_)
+            | ProviderConfig::Anthropic(_)
+            | ProviderConfig::Gemini(_)
+            | ProviderConfig::Bedrock(_) => false,
+            ProviderConfig::Scripted(_)
+            | ProviderConfig::Rules(_)
+            | ProviderConfig::Clumsy(_)
+            | ProviderConfig::Sentence(_)
+            | ProviderConfig::Hashing(_) => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -215,12 +242,15 @@ impl Models {
         let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
         providers.insert(RULES.to_owned(), Arc::new(Rules));
         providers.insert(CLUMSY.to_owned(), Arc::new(Clumsy::new(None)));
+        providers
+            .insert(HASHING.to_owned(), Arc::new(hashing(HASHING, &HashingConfig::default())?));
         let mut commons = BTreeMap::new();
         for (name, entry) in config.providers {
             let client = client.with_patience(entry.common.patience());
             let open = Opening { name: &name, cache: entry.common.cache, client };
+            let local = entry.common.local || entry.kind.is_here();
             let provider = open_provider(open, entry.kind, &config.base_dir)?;
-            commons.insert(name.clone(), entry.common);
+            commons.insert(name.clone(), Common { local, ..entry.common });
             // INVARIANT: under an embedded provider's name nobody else ever answers.
             if is_embedded(&name) && provider.name() != name {
                 return Err(ConfigError(format!(
@@ -291,14 +321,26 @@ impl Models {
                 let context_tokens = rule.context_tokens;
                 Ok(Resolved { rule: Some((at, rule.clone())), context_tokens, local, ..found })
             }
-            None => match names.iter().find(|name| name.starts_with(CLUMSY_MODEL)) {
-                Some(name) => self.resolved(CLUMSY, clumsy_model(name)?),
-                None if names.contains(&RULES_MODEL) || self.0.rules_by_default => {
-                    self.resolved(RULES, RULES_MODEL.to_owned())
-                }
-                None => Err(self.not_mapped(model_id)),
-            },
+            None => self.without_rule(model_id, &names),
         }
+    }
+
+    fn without_rule(&self, id: &str, names: &[&str]) -> Result<Resolved, ModelError> {
+        if let Some(name) = names.iter().find(|name| name.starts_with(CLUMSY_MODEL)) {
+            return self.resolved(CLUMSY, clumsy_model(name)?);
+        }
+        if let Some(name) = names.iter().find(|name| is_hash_model(name)) {
+            return self.resolved(HASHING, (*name).to_owned());
+        }
+        if names.contains(&RULES_MODEL) {
+            return self.resolved(RULES, RULES_MODEL.to_owned());
+        }
+        if !self.0.rules_by_default {
+            return Err(self.not_mapped(id));
+        }
+        let stands_in = names.iter().find_map(|name| hashing_for(name));
+        let (provider, model) = stands_in.map_or((RULES, RULES_MODEL), |model| (HASHING, model));
+        self.resolved(provider, model.to_owned())
     }
 
     /// The ids that rules are for by name, which no `*` or `?` leaves open.
@@ -385,6 +427,28 @@ fn clumsy_model(id: &str) -> Result<String, ModelError> {
     }
 }
 
+fn is_hash_model(id: &str) -> bool {
+    id.strip_prefix(HASH_MODEL).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
+/// AWS's embedding models in development, with vectors as long as theirs.
+/// AWS: Bedrock user guide, "Amazon Titan Embeddings Text", "Cohere Embed v4".
+const HASHING_FOR: [(&str, &str); 5] = [
+    ("amazon.titan-embed-text-v1", "craton.hash:1536"),
+    ("amazon.titan-embed-g1-text", "craton.hash:1536"),
+    ("amazon.titan-embed-", HASH_MODEL),
+    ("cohere.embed-v4", "craton.hash:1536"),
+    ("cohere.embed-", HASH_MODEL),
+];
+
+fn hashing_for(id: &str) -> Option<&'static str> {
+    HASHING_FOR.iter().find(|(start, _)| id.starts_with(start)).map(|(_, model)| *model)
+}
+
+fn hashing(name: &str, config: &HashingConfig) -> Result<Hashing, ConfigError> {
+    Hashing::open(config).map_err(|why| ConfigError(format!("[providers.{name}] {why}")))
+}
+
 /// The name in headers, traces and logs: the configuration's, but never one behind which an
 /// embedded provider could pass for a language model.
 fn shown(provider: &dyn Provider, name: &str) -> String {
@@ -456,6 +520,8 @@ fn open_provider(
         ProviderConfig::Scripted(config) => Arc::new(Scripted::open(&base_dir.join(config.file))?),
         ProviderConfig::Rules(RulesConfig {}) => Arc::new(Rules),
         ProviderConfig::Clumsy(config) => Arc::new(Clumsy::new(config.seed)),
+        ProviderConfig::Sentence(config) => Arc::new(Sentence::open(name, &config, base_dir)?),
+        ProviderConfig::Hashing(config) => Arc::new(hashing(name, &config)?),
     })
 }
 

@@ -1,11 +1,12 @@
 //! Anything that speaks OpenAI's chat completions: OpenAI, Azure, vLLM, Ollama, llama.cpp, and many more.
 //!
 //! One call is one `POST {base_url}/chat/completions`: as server-sent events when somebody reads
-//! along, as one JSON document when not. What a server wants otherwise stands in the table of
+//! along, as one JSON document when not. Vectors come from `{base_url}/embeddings`. What a server wants otherwise stands in the table of
 //! `dialect`; what it leaves out of its answer, `response` does without. Sending and reading are
 //! `remote`'s.
 
 mod dialect;
+mod embed;
 mod message;
 mod request;
 mod response;
@@ -18,8 +19,10 @@ use serde::Deserialize;
 use wire::converse::Call;
 
 use crate::cache::CacheMode;
+use crate::embed::{EmbedCall, Embedded};
 use crate::headers::Headers;
 use crate::ids::Ids;
+use crate::limits::{OPENAI_TEXTS, TOKENS};
 use crate::models::ConfigError;
 use crate::native::Native;
 use crate::provider::{BoxFuture, Deltas, ModelError, Provider};
@@ -103,18 +106,34 @@ impl OpenAi {
         let mut headers = HeaderMap::new();
         self.headers.add(&mut headers, &self.remote)?;
         let assembler = Assembler::new(Ids::after(&call.messages), Native::of(call));
-        let url = self.remote.at(&self.path(&call.model))?;
+        let url = self.remote.at(&self.path(&call.model, "chat/completions"))?;
         self.remote.ask_at(Sending { url, headers, body, model: &call.model }, assembler).await
+    }
+
+    /// As many texts in one request as servers take; the requests follow one another.
+    async fn vectors(&self, call: &EmbedCall) -> Result<Embedded, ModelError> {
+        let mut all = Embedded { vectors: Vec::with_capacity(call.texts.len()), input_tokens: 0 };
+        for texts in call.texts.chunks(OPENAI_TEXTS) {
+            let mut headers = HeaderMap::new();
+            self.headers.add(&mut headers, &self.remote)?;
+            let url = self.remote.at(&self.path(&call.model, "embeddings"))?;
+            let body = embed::body(call, texts, &self.dialect);
+            let sending = Sending { url, headers, body, model: &call.model };
+            let (_, answer) = self.remote.fetch(sending).await?;
+            let made = embed::vectors(answer, texts.len(), call.normalize)
+                .map_err(|why| self.remote.malformed(&why))?;
+            all.vectors.extend(made.vectors);
+            all.input_tokens += made.input_tokens.min(TOKENS);
+        }
+        Ok(all)
     }
 
     /// Azure OpenAI REST reference: `/deployments/{deployment}/chat/completions?api-version=…` below
     /// the base URL, which ends in `/openai`.
-    fn path(&self, model: &str) -> String {
+    fn path(&self, model: &str, operation: &str) -> String {
         match &self.api_version {
-            None => "/chat/completions".to_owned(),
-            Some(version) => {
-                format!("/deployments/{model}/chat/completions?api-version={version}")
-            }
+            None => format!("/{operation}"),
+            Some(version) => format!("/deployments/{model}/{operation}?api-version={version}"),
         }
     }
 }
@@ -126,6 +145,10 @@ impl Provider for OpenAi {
 
     fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>> {
         Box::pin(self.call(call))
+    }
+
+    fn embed<'a>(&'a self, call: &'a EmbedCall) -> BoxFuture<'a, Result<Embedded, ModelError>> {
+        Box::pin(self.vectors(call))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use craton_core::agent::event::Passed;
 use craton_core::policy::breaker::Ending;
 use futures_util::StreamExt as _;
-use llm::{Deltas, ModelError, ModelErrorKind, Resolved};
+use llm::{Deltas, EmbedCall, Embedded, ModelError, ModelErrorKind, Resolved};
 use serde_json::Value as Json;
 use wire::converse::{Call, Delta, Usage};
 
@@ -63,6 +63,35 @@ impl Chain {
         account: &mut Account,
         call: &mut Call,
     ) -> Result<Begun, ModelError> {
+        let (resolved, pass) = self.step(inner, account, call).await?;
+        let provisioned = self.bounds.provisioned.as_deref();
+        let begun = hedge::begin(inner, account, call, (&resolved, provisioned)).await;
+        self.told(inner, pass, begun.as_ref().err());
+        begun
+    }
+
+    /// One attempt at vectors; `call` is what `wanted` counts as.
+    pub(super) async fn vectors(
+        &mut self,
+        inner: &Inner,
+        account: &mut Account,
+        (call, wanted): (&Call, &mut EmbedCall),
+    ) -> Result<Embedded, ModelError> {
+        let (resolved, pass) = self.step(inner, account, call).await?;
+        wanted.model.clone_from(&resolved.model);
+        let made = resolved.provider.embed(wanted).await;
+        self.told(inner, pass, made.as_ref().err());
+        made
+    }
+
+    /// Everything before the attempt itself: who is asked, whether the data may go there, room, and
+    /// the breaker's leave.
+    async fn step(
+        &mut self,
+        inner: &Inner,
+        account: &mut Account,
+        call: &Call,
+    ) -> Result<(Resolved, Option<Pass>), ModelError> {
         self.last = Last::default();
         let id = &self.links[self.at];
         let resolved = inner.models.resolve(id)?;
@@ -79,19 +108,19 @@ impl Chain {
         };
         self.last.probe = pass.as_ref().is_some_and(Pass::is_probe);
         self.last.asked = true;
+        self.last.provider = door;
         self.tries += 1;
         account.conduct.attempts += 1;
-        let provisioned = self.bounds.provisioned.as_deref();
-        let begun = hedge::begin(inner, account, call, (&resolved, provisioned)).await;
-        if let (Some(door), Some(pass)) = (&door, pass) {
-            let ending = begun.as_ref().map_or_else(retry::ending, |_| Ending::Well);
-            pass.ended(ending, inner.clock.now());
-            if begun.is_ok() {
-                door.spare.earn();
-            }
+        Ok((resolved, pass))
+    }
+
+    /// What the attempt says of the provider.
+    fn told(&self, inner: &Inner, pass: Option<Pass>, failure: Option<&ModelError>) {
+        let (Some(door), Some(pass)) = (&self.last.provider, pass) else { return };
+        pass.ended(failure.map_or(Ending::Well, retry::ending), inner.clock.now());
+        if failure.is_none() {
+            door.spare.earn();
         }
-        self.last.provider = door;
-        begun
     }
 
     /// Takes room at the model and its provider.

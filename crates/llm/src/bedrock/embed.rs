@@ -4,7 +4,7 @@ use http::HeaderMap;
 use serde::Deserialize as _;
 use serde_json::{Value as Json, json};
 
-use crate::embed::{EmbedCall, EmbedRole, Embedded, unit};
+use crate::embed::{EmbedCall, EmbedRole, Embedded, Truncate, unit};
 
 /// AWS: texts of one request (Bedrock user guide, "Cohere Embed models").
 const COHERE_TEXTS: usize = 96;
@@ -79,6 +79,25 @@ fn cohere(texts: &[String], call: &EmbedCall) -> Json {
         EmbedRole::Query => "search_query",
     };
     let mut body = json!({ "texts": texts, "input_type": kind });
+    if let Some(truncate) = call.truncate {
+        // AWS: words of the third version, and of the fourth (Bedrock user guide, "Cohere Embed v4").
+        let fourth = call.model.contains("cohere.embed-v4");
+        body["truncate"] = json!(match truncate {
+            Truncate::Start =>
+                if fourth {
+                    "LEFT"
+                } else {
+                    "START"
+                },
+            Truncate::End =>
+                if fourth {
+                    "RIGHT"
+                } else {
+                    "END"
+                },
+            Truncate::Never => "NONE",
+        });
+    }
     if let Some(dimensions) = call.dimensions {
         body["output_dimension"] = json!(dimensions);
         body["embedding_types"] = json!(["float"]);

@@ -1,7 +1,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "literals read best in place")]
 
 use super::*;
-use crate::embed::EmbedRole;
+use crate::embed::{EmbedRole, Truncate};
 use expect_test::{Expect, expect};
 use serde_json::json;
 
@@ -23,6 +23,7 @@ fn check_embed(model: &str, answer: Json, expected: Expect) {
         dimensions: Some(2),
         role: EmbedRole::Query,
         normalize: true,
+        truncate: Some(Truncate::Start),
     };
     let said = embed::Family::of(model).map(|family| {
         let bodies: Vec<String> = family.bodies(&call).iter().map(Json::to_string).collect();
@@ -56,15 +57,15 @@ fn texts_are_embedded_by_the_body_of_the_models_family() {
         "eu.cohere.embed-v4:0",
         cohere,
         expect![[r#"
-        {"embedding_types":["float"],"input_type":"search_query","output_dimension":2,"texts":["a","b"]}
-        Ok(Embedded { vectors: [[1.0, 0.0], [0.0, 1.0]], input_tokens: 0 })"#]],
+            {"embedding_types":["float"],"input_type":"search_query","output_dimension":2,"texts":["a","b"],"truncate":"LEFT"}
+            Ok(Embedded { vectors: [[1.0, 0.0], [0.0, 1.0]], input_tokens: 0 })"#]],
     );
     check_embed(
         "cohere.embed-english-v3",
         json!({ "embeddings": [[0.0, "x"]] }),
         expect![[r#"
-        {"embedding_types":["float"],"input_type":"search_query","output_dimension":2,"texts":["a","b"]}
-        Err("the answer's embeddings cannot be read: invalid type: string \"x\", expected f32")"#]],
+            {"embedding_types":["float"],"input_type":"search_query","output_dimension":2,"texts":["a","b"],"truncate":"START"}
+            Err("the answer's embeddings cannot be read: invalid type: string \"x\", expected f32")"#]],
     );
     check_embed("anthropic.claude", json!({}), expect![""]);
 }

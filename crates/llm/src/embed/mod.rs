@@ -1,7 +1,12 @@
 //! Embeddings: text goes in, vectors come out.
 
+pub(crate) mod hashing;
+
+use crate::limits::{EMBED_TEXT_BYTES, EMBED_TEXTS};
+use crate::provider::{ModelError, ModelErrorKind};
+
 /// Texts to be made into vectors, in one call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct EmbedCall {
     /// The provider's own name of the model.
     pub model: String,
@@ -11,6 +16,18 @@ pub struct EmbedCall {
     pub role: EmbedRole,
     /// Vectors of length 1.
     pub normalize: bool,
+    /// If the client says so; an embedder of this machine then leaves the end out.
+    pub truncate: Option<Truncate>,
+}
+
+/// What becomes of a text that is longer than the model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truncate {
+    /// Its end is left out.
+    End,
+    Start,
+    /// The call is refused.
+    Never,
 }
 
 /// What the texts are: some models embed a question otherwise than what may answer it.
@@ -26,6 +43,19 @@ pub enum EmbedRole {
 pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
     pub input_tokens: u64,
+}
+
+/// What an embedder of this machine takes on at once.
+pub(crate) fn bounded(provider: &str, texts: &[String]) -> Result<(), ModelError> {
+    let long = texts.iter().position(|text| text.len() > EMBED_TEXT_BYTES);
+    let why = match long {
+        _ if texts.len() > EMBED_TEXTS => {
+            format!("{} texts in one call; it takes {EMBED_TEXTS}", texts.len())
+        }
+        Some(at) => format!("text {at} is longer than {EMBED_TEXT_BYTES} bytes"),
+        None => return Ok(()),
+    };
+    Err(ModelError::new(ModelErrorKind::TooLong, format!("{provider}: {why}")))
 }
 
 /// The same direction at length 1; a vector of zeros has none and stays.

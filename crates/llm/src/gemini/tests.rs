@@ -85,6 +85,7 @@ fn texts_are_embedded_in_one_request_and_an_answer_must_have_as_many_vectors() {
         dimensions: Some(2),
         role: EmbedRole::Query,
         normalize: true,
+        ..EmbedCall::default()
     };
     expect![[r#"{"requests":[{"content":{"parts":[{"text":"a"}]},"model":"models/gemini-embedding-001","outputDimensionality":2,"taskType":"RETRIEVAL_QUERY"},{"content":{"parts":[{"text":"b"}]},"model":"models/gemini-embedding-001","outputDimensionality":2,"taskType":"RETRIEVAL_QUERY"}]}"#]].assert_eq(&String::from_utf8(embed::body(&call)).unwrap());
     let answer = json!({ "embeddings": [{ "values": [3.0, 4.0] }, { "values": [0.0, 0.0] }] });

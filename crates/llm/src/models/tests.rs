@@ -126,7 +126,7 @@ fn a_mistake_in_the_configuration_names_its_place() {
         "[providers.x]\nkind = \"clumsiest\"",
         "m",
         expect![
-            "configuration: unknown variant `clumsiest`, expected one of `openai`, `responses`, `anthropic`, `gemini`, `bedrock`, `scripted`, `rules`, `clumsy`"
+            "configuration: unknown variant `clumsiest`, expected one of `openai`, `responses`, `anthropic`, `gemini`, `bedrock`, `scripted`, `rules`, `clumsy`, `sentence-transformer`, `hashing`"
         ],
     );
     check(
@@ -147,7 +147,7 @@ fn a_mistake_in_the_configuration_names_its_place() {
         "[[models]]\nmatch = \"*\"\nprovider = \"gone\"",
         "m",
         expect![[
-            r#"configuration: [[models]] match = "*": there is no provider "gone"; add [providers.gone] or use one of: clumsy, rules (CR0008)"#
+            r#"configuration: [[models]] match = "*": there is no provider "gone"; add [providers.gone] or use one of: clumsy, hashing, rules (CR0008)"#
         ]],
     );
 }
@@ -223,4 +223,42 @@ fn stars_match_any_text_and_question_marks_one_character() {
     ] {
         assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
     }
+}
+
+#[test]
+fn in_development_awss_embedding_models_are_the_hashing_embedder() {
+    let models = open("", true).unwrap();
+    let told = |id: &str| {
+        let found = models.resolve(id).unwrap();
+        format!("{} → {}", found.provider_name, found.model)
+    };
+    for (id, expected) in [
+        ("amazon.titan-embed-text-v1", "hashing → craton.hash:1536"),
+        ("amazon.titan-embed-text-v2:0", "hashing → craton.hash"),
+        ("us.cohere.embed-v4:0", "hashing → craton.hash:1536"),
+        ("cohere.embed-english-v3", "hashing → craton.hash"),
+        ("amazon.titan-text-express-v1", "rules → craton.rules"),
+        ("craton.hash:256", "hashing → craton.hash:256"),
+    ] {
+        assert_eq!(told(id), expected, "{id}");
+    }
+    check(MAP, "craton.hash", expect!["hashing → craton.hash"]);
+    let here = "[providers.h]\nkind = \"hashing\"\n";
+    assert!(open(here, false).unwrap().common("h").local);
+    let own = "[providers.h]\nkind = \"hashing\"\ndimensions = 100\n";
+    check(
+        own,
+        "craton.hash",
+        expect![
+            "configuration: [providers.h] hashing: vectors of 100 numbers are not made; choose one of [256, 384, 512, 1024, 1536] (CR0008)"
+        ],
+    );
+    let nowhere = "[providers.s]\nkind = \"sentence-transformer\"\npath = \"/nowhere\"\n";
+    check(
+        nowhere,
+        "x",
+        expect![[
+            r#"configuration: [providers.s] path = "/nowhere": /nowhere/config.json: No such file or directory (os error 2) (CR0008)"#
+        ]],
+    );
 }

@@ -40,6 +40,8 @@ pub(super) struct Dialect {
     pub(super) tiers: &'static [(&'static str, &'static str)],
     /// `top_k`, which every agent has that took AWS's settings over, is refused and so left out.
     pub(super) refuses_top_k: bool,
+    /// The member of `/embeddings` that says how many numbers a vector has.
+    pub(super) dimensions: &'static str,
 }
 
 /// How a PDF goes.
@@ -93,6 +95,7 @@ const COMPATIBLE: Dialect = Dialect {
     cache_key: false,
     tiers: &[],
     refuses_top_k: false,
+    dimensions: "dimensions",
 };
 
 /// OpenAI API reference, "Create chat completion".
@@ -123,7 +126,7 @@ const OLLAMA: Dialect = Dialect { strict: false, files: Files::No, audio: &[], .
 /// llama.cpp, `tools/server/README.md`.
 const LLAMA_CPP: Dialect = Dialect { strict: false, files: Files::No, effort: false, ..COMPATIBLE };
 
-/// Mistral API reference, "Chat Completion", which refuses members that it does not know; ids:
+/// Mistral API reference, "Chat Completion" and "Embeddings", which refuses members that it does not know; ids:
 /// langchain-ai/langchain pull request 24668.
 const MISTRAL: Dialect = Dialect {
     any_tool: "any",
@@ -134,6 +137,7 @@ const MISTRAL: Dialect = Dialect {
     id_length: Some(9),
     user_after_tool: false,
     refuses_top_k: true,
+    dimensions: "output_dimension",
     ..COMPATIBLE
 };
 

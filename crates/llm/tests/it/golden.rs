@@ -4,7 +4,8 @@
 //! `[providers.NAME]`; `path` is what follows the address in its `base_url`), `call`, and the native
 //! `answer` in one piece, its `events`, or both, which then must mean the same. Checked, and
 //! rewritten with `UPDATE_EXPECT=1`, to be read by eye before it is committed: the native `request`
-//! with where it went, the `deltas`, and the `reply` or the `error` that comes of it.
+//! with where it went, the `deltas`, and the `reply` or the `error` that comes of it. A case with
+//! `embed` (`texts`, `dimensions`, `normalize`) in place of `call` has `vectors`.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use llm::{Collect, ModelError, Models};
+use llm::{Collect, EmbedCall, Embedded, ModelError, Models};
 use serde_json::{Map, Value as Json, json};
 use tokio::net::TcpListener;
 use wire::converse::{Call, Delta};
@@ -63,8 +64,12 @@ fn files(root: &Path) -> Vec<PathBuf> {
 async fn play(case: &Json) -> Json {
     let mut seen = case.clone();
     let members = seen.as_object_mut().unwrap();
-    for name in ["request", "deltas", "reply", "error"] {
+    for name in ["request", "deltas", "reply", "error", "vectors"] {
         members.remove(name);
+    }
+    if !case["embed"].is_null() {
+        members.extend(embed(case).await);
+        return seen;
     }
     let mut outcomes = Vec::new();
     for (name, stream) in [("answer", false), ("events", true)] {
@@ -98,6 +103,32 @@ async fn ask(case: &Json, answer: &Json, stream: bool) -> Map<String, Json> {
             deltas.into_iter().for_each(|delta| collect.absorb(delta));
             seen.insert("deltas".to_owned(), told);
             seen.insert("reply".to_owned(), json!(collect.finish().unwrap()));
+        }
+        Err(error) => {
+            let message = error.message.replace(&address, "SERVER");
+            seen.insert("error".to_owned(), json!(format!("{:?}: {message}", error.kind)));
+        }
+    }
+    seen
+}
+
+async fn embed(case: &Json) -> Map<String, Json> {
+    let asked = Arc::new(Mutex::new(Json::Null));
+    let address = serve(case, &case["answer"], false, Arc::clone(&asked)).await;
+    let wanted = &case["embed"];
+    let call = EmbedCall {
+        model: "tiny".to_owned(),
+        texts: serde_json::from_value(wanted["texts"].clone()).unwrap(),
+        dimensions: wanted["dimensions"].as_u64().map(|n| u32::try_from(n).unwrap()),
+        normalize: wanted["normalize"] == true,
+        ..EmbedCall::default()
+    };
+    let made = models(case, &address).resolve("tiny").unwrap().provider.embed(&call).await;
+    let mut seen = Map::from_iter([("request".to_owned(), asked.lock().unwrap().take())]);
+    match made {
+        Ok(Embedded { vectors, input_tokens }) => {
+            let told = json!({ "vectors": vectors, "inputTokens": input_tokens });
+            seen.insert("vectors".to_owned(), told);
         }
         Err(error) => {
             let message = error.message.replace(&address, "SERVER");

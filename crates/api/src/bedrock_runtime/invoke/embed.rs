@@ -2,7 +2,7 @@
 //! floats alone.
 
 use engine::model::{Embedding as Wanted, Payer};
-use llm::{EmbedCall, EmbedRole, Embedded};
+use llm::{EmbedCall, EmbedRole, Embedded, Truncate};
 use serde_json::{Map, Value as Json, json};
 use store::Tenant;
 use wire::fault::Fault;
@@ -16,6 +16,7 @@ use crate::bedrock_agent::feature::refused;
 // "Cohere Embed v3", "Cohere Embed v4")
 const TEXTS: usize = 96;
 const CHARACTERS: usize = 2048;
+const COHERE_TYPES: [&str; 5] = ["float", "int8", "uint8", "binary", "ubinary"];
 
 /// What a body asks for.
 pub(super) struct Asked {
@@ -44,7 +45,7 @@ fn call(
     role: EmbedRole,
     normalize: bool,
 ) -> EmbedCall {
-    EmbedCall { model: String::new(), texts, dimensions, role, normalize }
+    EmbedCall { texts, dimensions, role, normalize, ..EmbedCall::default() }
 }
 
 fn titan(family: Embedding, mut body: Body) -> Result<Asked, Fault> {
@@ -103,24 +104,33 @@ fn cohere(family: Embedding, mut body: Body) -> Result<Asked, Fault> {
             return Err(malformed(&format!("#/input_type: {other} is not a valid enum value")));
         }
     };
-    let types = kinds(&mut body, "embedding_types", &["float", "binary", "ubinary"])?;
-    // Who makes the vectors says how much it reads; this says only what to do beyond that.
-    let ends: &[&str] = match family {
-        Embedding::CohereV4 => &["NONE", "LEFT", "RIGHT"],
-        _ => &["NONE", "START", "END"],
-    };
-    if let Some(other) = body.text("truncate")?.filter(|end| !ends.contains(&end.as_str())) {
-        return Err(malformed(&format!("#/truncate: {other} is not a valid enum value")));
-    }
+    let types = kinds(&mut body, "embedding_types", &COHERE_TYPES)?;
+    let truncate = truncate(family, &mut body)?;
     let mut dimensions = None;
     if family == Embedding::CohereV4 {
         dimensions = body.count("output_dimension")?;
         body.count("max_tokens")?;
     }
     body.done()?;
-    let call = call(texts.clone(), dimensions, role, false);
+    let call = EmbedCall { truncate, ..call(texts.clone(), dimensions, role, false) };
     let texts = (family == Embedding::CohereV3).then_some(texts);
     Ok(Asked { call, form: Form::Cohere { types, texts } })
+}
+
+// AWS: `START` and `END`, of the fourth version `LEFT` and `RIGHT`, say which part is left out; with
+// `NONE` a text that is too long is an error (Bedrock user guide, "Cohere Embed v3", "Cohere Embed v4")
+fn truncate(family: Embedding, body: &mut Body) -> Result<Option<Truncate>, Fault> {
+    let (start, end) = match family {
+        Embedding::CohereV4 => ("LEFT", "RIGHT"),
+        _ => ("START", "END"),
+    };
+    match body.text("truncate")?.as_deref() {
+        Some(other) if other == start => Ok(Some(Truncate::Start)),
+        Some(other) if other == end => Ok(Some(Truncate::End)),
+        Some("NONE") => Ok(Some(Truncate::Never)),
+        None => Ok(None),
+        Some(other) => Err(malformed(&format!("#/truncate: {other} is not a valid enum value"))),
+    }
 }
 
 fn texts(family: Embedding, body: &mut Body) -> Result<Vec<String>, Fault> {
@@ -160,13 +170,10 @@ fn input_text(input: &mut Body) -> Result<String, Fault> {
     Ok(parts.join("\n"))
 }
 
-/// The formats asked for. Bytes are refused: only the model's maker knows how it scales them.
+/// The formats asked for.
 fn kinds(body: &mut Body, member: &str, known: &[&str]) -> Result<Vec<String>, Fault> {
     let kinds = body.texts(member)?;
     match kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
-        Some(kind) if ["int8", "uint8", "base64"].contains(&kind.as_str()) => {
-            Err(refused(member, kind, "this format of vectors"))
-        }
         Some(kind) => Err(malformed(&format!("#/{member}: {kind} is not a valid enum value"))),
         None => Ok(kinds),
     }
@@ -221,6 +228,8 @@ fn cohere_answer(
         let vectors = match kind.as_str() {
             "ubinary" => floats.iter().map(|vector| json!(packed(vector))).collect(),
             "binary" => floats.iter().map(|vector| json!(signed(vector))).collect(),
+            "int8" => floats.iter().map(|vector| json!(bytes(vector, 0))).collect(),
+            "uint8" => floats.iter().map(|vector| json!(bytes(vector, 128))).collect(),
             _ => json!(floats),
         };
         by_type.insert(kind.clone(), vectors);
@@ -241,4 +250,13 @@ fn packed(vector: &[f32]) -> Vec<u8> {
 /// The same, moved to where bytes have a sign.
 fn signed(vector: &[f32]) -> Vec<i16> {
     packed(vector).into_iter().map(|byte| i16::from(byte) - 128).collect()
+}
+
+/// Each number as a byte, the largest as 127, so that the direction stays; `zero` is what 0 becomes.
+/// Cohere scales by its models' own statistics, which nobody else has.
+fn bytes(vector: &[f32], zero: i16) -> Vec<i16> {
+    let largest = vector.iter().fold(f32::MIN_POSITIVE, |largest, n| largest.max(n.abs()));
+    #[expect(clippy::cast_possible_truncation, reason = "of at most 127")]
+    let byte = |n: &f32| (n / largest * 127.0).round() as i16 + zero;
+    vector.iter().map(byte).collect()
 }

@@ -399,8 +399,8 @@ async fn embeddings_come_in_the_forms_of_titan_and_cohere() {
         ),
         (
             "cohere.embed-v4:0",
-            json!({"texts": ["a"], "input_type": "search_document", "embedding_types": ["ubinary", "binary"]}),
-            json!({"embeddings": {"ubinary": [[160]], "binary": [[32]]}, "id": "id", "response_type": "embeddings_by_type"}),
+            json!({"texts": ["a"], "input_type": "search_document", "embedding_types": ["ubinary", "binary", "int8", "uint8"]}),
+            json!({"embeddings": {"ubinary": [[160]], "binary": [[32]], "int8": [[64, -64, 127]], "uint8": [[192, 64, 255]]}, "id": "id", "response_type": "embeddings_by_type"}),
         ),
     ];
     for (model, body, expected) in table {
@@ -424,8 +424,8 @@ async fn embeddings_come_in_the_forms_of_titan_and_cohere() {
         ),
         (
             "cohere.embed-english-v3",
-            json!({"texts": ["x"], "input_type": "clustering", "embedding_types": ["int8"]}),
-            "'int8'",
+            json!({"texts": ["x"], "input_type": "clustering", "embedding_types": ["int4"]}),
+            "#/embedding_types: int4 is not",
         ),
         ("amazon.titan-embed-image-v1", json!({"inputImage": "AAAA"}), "embeddings of images"),
     ] {

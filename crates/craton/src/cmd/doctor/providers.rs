@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use llm::{ModelError, ModelErrorKind, ModelRule, Models, Resolved, is_embedded};
+use llm::{EmbedCall, ModelError, ModelErrorKind, ModelRule, Models, Resolved, is_embedded};
 use wire::converse::{Block, CachePoints, Call, Inference, Message, Role, ToolChoice};
 
 use super::Finding;
@@ -134,8 +134,24 @@ async fn speak(resolved: Resolved) -> Result<(), ModelError> {
         stream: true,
     };
     // Its first word will do; it stops when nobody reads on.
-    let first = resolved.converse(&mut call).await?.next().await;
-    first.map_or(Ok(()), |delta| delta.map(drop))
+    let spoken = match resolved.converse(&mut call).await {
+        Ok(mut deltas) => deltas.next().await.map_or(Ok(()), |delta| delta.map(drop)),
+        Err(error) => Err(error),
+    };
+    match spoken {
+        // A model of embeddings does not speak; whoever makes neither words nor vectors says why.
+        Err(error) if embeds(&resolved, &error).await => Ok(()),
+        spoken => spoken,
+    }
+}
+
+async fn embeds(resolved: &Resolved, refusal: &ModelError) -> bool {
+    if !matches!(refusal.kind, ModelErrorKind::Refused | ModelErrorKind::Unsupported) {
+        return false;
+    }
+    let texts = vec!["yes".to_owned()];
+    let call = EmbedCall { model: resolved.model.clone(), texts, ..EmbedCall::default() };
+    resolved.provider.embed(&call).await.is_ok()
 }
 
 /// A line that says something else than what its own ids get.
