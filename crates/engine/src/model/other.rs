@@ -38,22 +38,23 @@ impl Engine {
         let bearer = Bearer { tenant, kind: StepKind::RetrievalText, payer };
         let (tokens, now) = (|| chain::estimate(&call), || inner.clock.now());
         let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
-        let mut account = Account::admit(inner, bearer, &call, paid).await?;
+        let links = vec![model];
+        let mut account = Account::admit(inner, bearer, &mut call, &links, paid).await?;
         let bounds = Bounds { restricted: false, provisioned: None };
-        let mut chain = Chain::new(vec![model], bounds, &call);
+        let mut chain = Chain::new(links, bounds, &call);
         loop {
             let made = chain.vectors(inner, &mut account, (&call, &mut wanted)).await;
             let error = match made {
                 Ok(embedded) => {
                     let provider = account.provider.clone();
                     let usage = Usage { input_tokens: embedded.input_tokens, ..Usage::default() };
-                    account.settle(Ended { how: How::Answered, usage: Some(usage) });
+                    account.settle(Ended { how: How::Answered, usage: Some(usage), heard: 0 });
                     return Ok((provider, embedded));
                 }
                 Err(error) => error,
             };
             if let Err(error) = chain.go_on(inner, &mut account, &mut call, error).await {
-                account.settle(Ended { how: How::Failed, usage: None });
+                account.settle(Ended { how: How::failed(&error), usage: None, heard: 0 });
                 return Err(error);
             }
         }

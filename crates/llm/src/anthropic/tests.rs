@@ -485,5 +485,6 @@ fn a_native_answer_of_an_odd_shape_is_kept_as_far_as_it_has_one() {
     ] {
         native::absorb(&mut answer, &event, true);
     }
-    expect![[r#"{"content":[{"text":"a"}],"delta":"x","usage":{"output_tokens":1}}"#]].assert_eq(&answer.to_string());
+    expect![[r#"{"content":[{"text":"a"}],"delta":"x","usage":{"output_tokens":1}}"#]]
+        .assert_eq(&answer.to_string());
 }
