@@ -35,3 +35,6 @@ pub(crate) const STARTS: usize = 11;
 
 /// Calls of the policy benchmark: a second's worth of work at its budget.
 pub(crate) const POLICY_CALLS: usize = 50_000;
+
+/// Tasks that the policies of routing are priced for; the set of scenarios is repeated so often.
+pub(crate) const ROUTED_TASKS: usize = 1_000;

@@ -3,8 +3,8 @@
 //! `world` is the model and the tools that every peer works with, `floor` the least that this
 //! design can cost, `load` the client. `agent_loop` puts them together: it starts the peers in
 //! turn, drives them, reads what they used, and prints a line of JSON per measurement. Nothing
-//! here knows Craton's insides but `policy` and `http_tool`, which measure what no wire shows; all else
-//! is measured as the process it is.
+//! here knows Craton's insides but `policy` and `http_tool`, which measure what no wire shows, and
+//! `routing`, which prices what it measured; all else is measured as the process it is.
 #![allow(clippy::print_stdout, reason = "figures go to standard output")]
 
 mod agent_loop;
@@ -24,6 +24,7 @@ mod peer;
 mod policy;
 mod process;
 mod report;
+mod routing;
 mod sessions;
 mod streams;
 mod syncs;
@@ -86,6 +87,8 @@ enum Verb {
     Sessions(sessions::Args),
     /// Converse beside gateways to models.
     Gateways(gateway::Args),
+    /// What tasks cost on one model, and routed.
+    Routing(routing::Args),
     /// Calls of functions, warm, clean and cold.
     Functions(functions::Args),
 }
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Verb::Sessions(args) => single().and_then(|r| r.block_on(sessions::run(args))),
         Verb::Functions(args) => single().and_then(|r| r.block_on(functions::run(args))),
         Verb::Gateways(args) => single().and_then(|r| r.block_on(gateway::run(args))),
+        Verb::Routing(args) => single().and_then(|r| r.block_on(routing::run(args))),
         Verb::Policy => policy::run(),
         Verb::HttpTool(args) => threads().and_then(|r| r.block_on(http_tool::run(args))),
         Verb::AgentLoop(args) => single().and_then(|r| r.block_on(agent_loop::run(args))),

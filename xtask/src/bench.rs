@@ -13,6 +13,7 @@ const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds
        cargo xtask bench sessions [--turns N] [--rounds N] [--exchanges N] [--idle N]
        cargo xtask bench functions [--calls N] [--rounds N] [--cold N] [--seconds N]
        cargo xtask bench gateways [--seconds N] [--rounds N] [--peers LIST]
+       cargo xtask bench routing [--scenarios FOLDER]
        cargo xtask bench http-tool [--calls N] [--rounds N]";
 
 /// Pinned: a figure is one of these versions.
@@ -44,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     match name.as_str() {
         "agent-loop" => agent_loop(rest),
         "gateways" => gateways(rest),
-        "functions" | "sessions" | "streams" | "team" => of_craton(name, rest),
+        "functions" | "routing" | "sessions" | "streams" | "team" => of_craton(name, rest),
         "http-tool" => {
             succeed(&mut cargo(&["build", "--release", "--package", "bench"]))?;
             succeed(Command::new(release("bench")).arg(name).args(rest))
