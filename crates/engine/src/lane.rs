@@ -11,7 +11,7 @@ use store::{Batch, CommitError, Queued, Tenant, Timer};
 use crate::budget::Book;
 use crate::drive::Left;
 use crate::live::{Activation, Out};
-use crate::run::{self, Counted, Run};
+use crate::run::{self, Counted, Policies, Run};
 use crate::{Engine, Inner, drive, journal, note, session, upkeep};
 
 /// A lease that this process holds and no task works under.
@@ -154,7 +154,10 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
     if turn.accepted.is_none() {
         return Ok(None);
     }
-    let policies = run::policies(inner, &row.tenant, &agent).await.map_err(CommitError::Store)?;
+    let policies = match Policies::recorded(&events) {
+        Some(recorded) => recorded,
+        None => run::policies(inner, &row.tenant, &agent).await.map_err(CommitError::Store)?,
+    };
     let lane = record.session_key();
     let mut run = Run {
         live: activation(inner, &row, &lane, &turn.request),

@@ -12,7 +12,7 @@ use llm::{ModelError, ModelErrorKind};
 use wire::converse::{Delta, Reply};
 
 use crate::live::Activation;
-use crate::model::{self, Answer, Asking, Unanswered};
+use crate::model::{self, Answer, Asking, Listener, Unanswered};
 use crate::{Inner, budget};
 
 /// One call to a model for a turn.
@@ -28,7 +28,7 @@ pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
     let begun = inner.clock.now();
     let (step, prompt_digest) = (ask.step, Some(digest::of_call(&ask.asking.call)));
     let mut voice = Voice::new(ask.live);
-    match model::hear(inner, ask.asking, &mut |delta| voice.hear(delta)).await {
+    match model::hear(inner, ask.asking, &mut voice).await {
         Ok(Answer { provider, model, reply, conduct, cost }) => {
             voice.finish(&reply);
             let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
@@ -71,7 +71,20 @@ impl Voice {
         Voice { live, screen: Screen::default(), cuts: Cuts::default(), said: Vec::new() }
     }
 
-    /// Whether anybody heard something of it.
+    fn finish(&mut self, reply: &Reply) {
+        if let Some(live) = &self.live
+            && !reply.asks_for_tools()
+        {
+            say(live, self.screen.finish());
+        }
+    }
+}
+
+impl Listener for Voice {
+    fn begin(&mut self) {
+        (self.screen, self.cuts) = (Screen::default(), Cuts::default());
+    }
+
     fn hear(&mut self, delta: &Delta) -> bool {
         let (Some(live), Delta::Text { index, text }) = (&self.live, delta) else { return false };
         let piece = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -81,14 +94,6 @@ impl Voice {
             self.said.push(text.clone());
         }
         say(live, text)
-    }
-
-    fn finish(&mut self, reply: &Reply) {
-        if let Some(live) = &self.live
-            && !reply.asks_for_tools()
-        {
-            say(live, self.screen.finish());
-        }
     }
 }
 

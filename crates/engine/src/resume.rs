@@ -15,7 +15,7 @@ use crate::invoke::Begun;
 use crate::live::Activation;
 use crate::record::{ParkedRun, RequestAlias, RunRecord, RunStatus, Session};
 use crate::request::{ClientResult, ClientTarget, Confirmation, InvokeError, Refusal, TurnRequest};
-use crate::run::{self, Counted, Path, Run};
+use crate::run::{self, Counted, Path, Policies, Run};
 use crate::{Engine, journal, lane, session};
 
 impl Engine {
@@ -33,8 +33,10 @@ impl Engine {
         let found = self.parked_run(&request.tenant, &parked, Some(live), Some(agent)).await?;
         let Some(mut run) = found else { return Err(InvokeError::Invalid(no_hand_off()).into()) };
         let handed = run.hand_backs(results).map_err(InvokeError::Invalid)?;
+        run.policies = run::policies(inner, &request.tenant, &run.agent).await?;
         for (path, results) in handed {
             let mut resumed = resumed(request, results, session.value.unknown.clone());
+            resumed.policies = run.policies.set();
             resumed.stream &= run.is_heard(&path);
             run.record(inner, self.now(), within(&path, Event::Resumed(Box::new(resumed))));
         }
@@ -74,6 +76,10 @@ impl Engine {
         let pinned = inner.agent(tenant, &record.value.config).await?;
         let Some(agent) = pinned.or(fallback) else { return Ok(None) };
         let (events, next) = journal::load(inner, tenant, &parked.run).await?;
+        let policies = match Policies::recorded(&events) {
+            Some(recorded) => recorded,
+            None => run::policies(inner, tenant, &agent).await?,
+        };
         let turn = Turn::replay(events.iter().map(|s| &s.event));
         let (listened, key) = (live.is_some(), record.value.session_key());
         let mut run = Run {
@@ -82,7 +88,7 @@ impl Engine {
             epoch: parked.epoch + 1,
             next,
             counted: Counted::of(events.iter().map(|s| &s.event)),
-            policies: run::policies(inner, tenant, &agent).await?,
+            policies,
             book: Book::open(inner, &agent.config.budgets, &events),
             agent,
             record: record.value,
@@ -106,6 +112,7 @@ fn resumed(request: &TurnRequest, results: Vec<HandBack>, unknown: Vec<UnknownEf
         session_attributes: request.session_attributes.clone(),
         prompt_session_attributes: request.prompt_session_attributes.clone(),
         unknown: Some(unknown),
+        policies: Vec::new(),
         stream: request.stream,
         trace: request.trace,
     }

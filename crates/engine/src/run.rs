@@ -8,7 +8,7 @@ use craton_core::agent::event::{Ask, Event, Intent, Refusal};
 use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::Tool;
 use craton_core::agent::turn::{self, Agent, Facts};
-use craton_core::policy::ToolPolicy;
+use craton_core::policy::{SetPolicy, ToolPolicy};
 use craton_core::route::{DATA_CLASS, Known, RESTRICTED};
 use store::{Batch, StoreError, Tenant};
 use wire::converse::Call;
@@ -92,9 +92,30 @@ impl Policies {
         Policies { set, unset: Arc::default() }
     }
 
-    /// All that is set, by function and action.
-    pub(crate) fn set(&self) -> impl Iterator<Item = (&(String, String), &ToolPolicy)> {
-        self.set.iter().map(|(key, policy)| (key, &**policy))
+    /// All that is set, as an event has it.
+    pub(crate) fn set(&self) -> Vec<SetPolicy> {
+        let set = |((function, action), policy): (&(String, String), &Arc<ToolPolicy>)| {
+            let (function, action) = (function.clone(), action.clone());
+            SetPolicy { function, action, policy: (**policy).clone() }
+        };
+        self.set.iter().map(set).collect()
+    }
+
+    /// What an event says is set from there on, if it is one that does.
+    pub(crate) fn by(event: &Event) -> Option<Policies> {
+        let set = match innermost(event) {
+            (path, Event::Started(started)) if path.is_empty() => &started.policies,
+            (_, Event::Resumed(resumed)) => &resumed.policies,
+            _ => return None,
+        };
+        let key = |set: &SetPolicy| (set.function.clone(), set.action.clone());
+        Some(Policies::new(set.iter().map(|set| (key(set), set.policy.clone()))))
+    }
+
+    /// What a run that is taken up again goes on with; `None` where its journal has nothing.
+    pub(crate) fn recorded(events: &[Stamped]) -> Option<Policies> {
+        let last = events.iter().rev().find_map(|stamped| Policies::by(&stamped.event));
+        last.filter(|policies| !policies.set.is_empty())
     }
 
     pub(crate) fn of(&self, tool: &Tool) -> Arc<ToolPolicy> {

@@ -50,6 +50,7 @@ pub(crate) async fn started(
         routed: session.routed,
         cost: None,
         keeping: None,
+        policies: run.policies.set(),
     };
     started.cost = started.memory_id.as_ref().map(|_| inner.prices.rates.memory_search);
     let (retention, now) = (inner.retention(config), inner.clock.now());

@@ -55,6 +55,14 @@ pub struct AgentConfig {
     pub budgets: Vec<Most>,
 }
 
+impl AgentConfig {
+    /// The ids of models that it names: its own, and those of its stages.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        let stages = self.stages.iter().filter_map(|stage| stage.model.as_deref());
+        std::iter::once(self.model.as_str()).chain(stages)
+    }
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }

@@ -15,6 +15,7 @@ use super::recall::Recall;
 use super::tool::{Effect, HandOff, Tool};
 use crate::budget::{Exhausted, Replenished, Reserved};
 use crate::cost::Money;
+use crate::policy::SetPolicy;
 use crate::route::Route;
 
 pub use super::conduct::{Conduct, Fallback, ModelConduct, Passed, ServedFrom};
@@ -208,6 +209,9 @@ pub struct Started {
     /// What is paid for the record that the turn leaves in the memory once it has summed up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeping: Option<Money>,
+    /// What is set for the tools of the whole team; a nested turn has none of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<SetPolicy>,
 }
 
 /// What is known of an earlier session.
@@ -650,6 +654,9 @@ pub struct Resumed {
     /// meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<Vec<UnknownEffect>>,
+    /// What is set for tools from here on: an operator may have changed it meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<SetPolicy>,
     #[serde(default)]
     pub stream: bool,
     #[serde(default)]

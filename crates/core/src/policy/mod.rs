@@ -32,33 +32,62 @@ pub use condition::Condition;
 #[serde(default, deny_unknown_fields)]
 pub struct ToolPolicy {
     /// Left out: what the schema says, else `once`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
     /// A call that takes longer is over; never above the function's own time-out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,
     /// A call that has not been sent so long after it was decided is not sent any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub send_within_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// The function that gets the same event when this one times out or answers 5xx.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
     /// How long an answer of a `read` tool is good for the same arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_seconds: Option<u64>,
     /// What the circuit breaker answers while it is open and no earlier answer is at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub static_response: Option<String>,
     /// What may stand in the arguments.
+    #[serde(skip_serializing_if = "is_default")]
     pub arguments: Arguments,
     /// Calls for which a person decides: `amount > 500`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hand_off: Vec<Condition>,
     /// Bytes of a result that the model reads; the rest is cut, and the model is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub result_bytes: Option<usize>,
     /// Calls of this tool at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,
     /// The tool of the same group that says what became of a call whose reply was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<OnUnknown>,
     /// The tool of the same group that takes a `compensable` call back.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
+}
+
+fn is_default(arguments: &Arguments) -> bool {
+    *arguments == Arguments::default()
+}
+
+/// What was set for the action of a function.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPolicy {
+    pub function: String,
+    pub action: String,
+    pub policy: ToolPolicy,
 }
 
 impl ToolPolicy {

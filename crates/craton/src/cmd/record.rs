@@ -63,8 +63,6 @@ fn tell(recorded: &Json, file: Option<&PathBuf>) {
         "recorded {runs} runs, {events} events, {requests} requests{into}; {masked} places masked"
     ));
     if replayed["same"] != true {
-        aside(
-            "it does not replay as it was: its tools' policies, or craton itself, have changed since",
-        );
+        aside("it does not replay as it was: craton itself has changed since");
     }
 }

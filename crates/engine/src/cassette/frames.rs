@@ -87,7 +87,7 @@ fn spoken(event: &Event) -> Vec<Out> {
 
 fn aloud(said: &ModelSaid) -> Vec<String> {
     let texts: Vec<&str> = said.reply.content.iter().filter_map(text).collect();
-    let cuts = of_the_reply(&said.cuts.0, texts.iter().map(|text| text.len()).sum());
+    let cuts = &said.cuts.0;
     // A provider numbers its blocks as it likes; those without text are not in the reply.
     let mut places: BTreeMap<u32, Option<&str>> = BTreeMap::new();
     places.extend(cuts.iter().filter(|(_, bytes)| *bytes > 0).map(|(block, _)| (*block, None)));
@@ -104,15 +104,6 @@ fn aloud(said: &ModelSaid) -> Vec<String> {
         pieces.push(screen.finish());
     }
     pieces
-}
-
-/// An attempt that failed before anybody heard of it left its cuts before those of the reply.
-fn of_the_reply(mut cuts: &[(u32, u32)], spoken: usize) -> &[(u32, u32)] {
-    let bytes = |cuts: &[(u32, u32)]| cuts.iter().map(|(_, bytes)| *bytes as usize).sum::<usize>();
-    while bytes(cuts) > spoken {
-        cuts = &cuts[1..];
-    }
-    cuts
 }
 
 fn text(block: &Block) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! A run with its whole outside world in one file, and the same run played again from it.
 //!
 //! A cassette is an export of journals: what clients asked, what models, tools and people answered,
-//! when, under which ids, with everything by value that the run pinned (configurations, policies,
+//! when, under which ids, with everything by value that the run pinned (configurations,
 //! limits, the conversation before it) and the text of each request that went out. [`record`]
 //! makes one, [`mask`] takes secrets out of it, [`text`] is its form on disk. [`replay`] performs the
 //! run again: what came from outside is taken from the cassette, everything that is decided is decided anew
@@ -16,6 +16,7 @@ pub mod replay;
 pub(crate) mod request;
 pub mod stage;
 mod text;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,14 +26,12 @@ use craton_core::agent::event::Event;
 use craton_core::agent::history::{Exchange, Past};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::agent::turn::Agent;
-use craton_core::policy::ToolPolicy;
 use serde::{Deserialize, Serialize};
 
 pub use self::frames::Digests;
 pub use self::record::Recorded;
 pub use self::replay::{Parted, Replayed};
 use crate::record::RunRecord;
-use crate::run::Policies;
 
 /// The form of the file. A craton reads all up to its own.
 pub(crate) const FORM: u32 = 1;
@@ -62,23 +61,12 @@ pub struct Cassette {
     /// How many tokens models read, where their map says it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub windows: BTreeMap<String, usize>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub policies: Vec<SetPolicy>,
     /// The pinned configurations, by the digests that runs and supervisors name them by.
     pub agents: BTreeMap<String, AgentConfig>,
     /// What was said in the session before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Said>,
     pub runs: Vec<RecordedRun>,
-}
-
-/// What was set for a function's action when the cassette was made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetPolicy {
-    pub function: String,
-    pub action: String,
-    pub policy: ToolPolicy,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,10 +113,20 @@ pub enum CassetteError {
 impl Cassette {
     /// The agent of a run with its collaborators.
     pub(crate) fn agent(&self, digest: &str) -> Result<Arc<Agent>, String> {
-        self.member(digest, 0)
+        self.member(digest, 0, &mut BTreeMap::new())
     }
 
-    fn member(&self, digest: &str, level: u32) -> Result<Arc<Agent>, String> {
+    /// Each configuration is compiled once, however many places of a team it has: a file of a few lines
+    /// could name more places than there is memory for.
+    fn member(
+        &self,
+        digest: &str,
+        level: u32,
+        known: &mut BTreeMap<String, Arc<Agent>>,
+    ) -> Result<Arc<Agent>, String> {
+        if let Some(agent) = known.get(digest) {
+            return Ok(agent.clone());
+        }
         let config = self.agents.get(digest);
         let config = config.ok_or_else(|| format!("agents has no configuration {digest}"))?;
         if level > MOST_LEVELS {
@@ -138,16 +136,14 @@ impl Cassette {
         for one in config.collaborators.iter().filter(|one| !one.config.is_empty()) {
             // One that could not be reached then cannot be reached now.
             if self.agents.contains_key(&one.config) {
-                members.insert(one.name.clone(), self.member(&one.config, level + 1)?);
+                let member = self.member(&one.config, level + 1, known)?;
+                members.insert(one.name.clone(), member);
             }
         }
         let agent = Agent::with_members(config.clone(), members);
-        agent.map(Arc::new).map_err(|problem| problem.to_string())
-    }
-
-    pub(crate) fn policies(&self) -> Policies {
-        let key = |set: &SetPolicy| (set.function.clone(), set.action.clone());
-        Policies::new(self.policies.iter().map(|set| (key(set), set.policy.clone())))
+        let agent = Arc::new(agent.map_err(|problem| problem.to_string())?);
+        known.insert(digest.to_owned(), agent.clone());
+        Ok(agent)
     }
 
     /// Fills in the text that an event's turn reads of its session.
@@ -164,16 +160,12 @@ impl Cassette {
                 self.exchanges.iter().find(|s| s.thread == past.thread && s.number == number);
             found.map_or_else(|| Arc::new(Exchange::deleted()), |said| said.exchange.clone())
         };
-        (past.first..past.end).map(of).collect()
+        // A recording has each that it names; an edited one may name more than there is memory for.
+        (past.first..past.end).take(self.exchanges.len()).map(of).collect()
     }
 
     /// Models that a run may ask, by the ids of its configurations.
     pub(crate) fn models(&self) -> BTreeSet<&str> {
-        self.agents.values().flat_map(models_of).collect()
+        self.agents.values().flat_map(AgentConfig::models).collect()
     }
-}
-
-fn models_of(config: &AgentConfig) -> impl Iterator<Item = &str> {
-    let stages = config.stages.iter().filter_map(|stage| stage.model.as_deref());
-    std::iter::once(config.model.as_str()).chain(stages)
 }

@@ -9,10 +9,10 @@ use super::frames::Sum;
 use super::replay::{Keys, stamped};
 use super::{
     Cassette, CassetteError, Digests, FORM, MOST_RUNS, RecordedEvent, RecordedRun, Replayed, Said,
-    SetPolicy, mask,
+    mask,
 };
 use crate::record::{Pinned, RunRecord};
-use crate::{Engine, journal, run};
+use crate::{Engine, journal};
 
 /// A cassette, and what came of playing it at once.
 #[derive(Debug)]
@@ -74,7 +74,6 @@ impl Engine {
             masked: BTreeMap::new(),
             limits: self.0.turn.clone(),
             windows: BTreeMap::new(),
-            policies: Vec::new(),
             agents: BTreeMap::new(),
             exchanges: Vec::new(),
             runs: Vec::new(),
@@ -118,16 +117,6 @@ impl Engine {
         let mut seen = BTreeSet::new();
         cassette.exchanges.retain(|said| seen.insert((said.thread.clone(), said.number)));
         self.add_agents(tenant, cassette, &record.config).await?;
-        if let Some(agent) = self.0.agent(tenant, &record.config).await? {
-            let policies = run::policies(&self.0, tenant, &agent).await?;
-            for ((function, action), policy) in policies.set() {
-                let (function, action) = (function.clone(), action.clone());
-                let set = SetPolicy { function, action, policy: policy.clone() };
-                if !cassette.policies.contains(&set) {
-                    cassette.policies.push(set);
-                }
-            }
-        }
         for provider in &record.providers {
             if !cassette.providers.contains(provider) {
                 cassette.providers.push(provider.clone());

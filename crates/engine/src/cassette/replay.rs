@@ -20,7 +20,7 @@ use super::{Cassette, CassetteError, RecordedEvent, RecordedRun};
 use crate::budget::Book;
 use crate::journal::Stamped;
 use crate::live::Activation;
-use crate::run::{Counted, Path, Run, innermost};
+use crate::run::{Counted, Path, Policies, Run, innermost};
 
 /// Bytes shown before and after the first that differs.
 const AROUND: usize = 40;
@@ -317,6 +317,9 @@ impl<'a> Player<'a> {
 
     /// Takes an event in, and looks at what goes out for it.
     fn keep(&mut self, recorded: &RecordedEvent, event: Event) {
+        if let Some(policies) = Policies::by(&event) {
+            self.run.policies = policies;
+        }
         self.run.note(recorded.at, event.clone());
         // Views and rows of the ledger are made elsewhere from the same events.
         self.run.outs.clear();
@@ -373,7 +376,7 @@ impl Cassette {
             turn: Default::default(),
             counted: Counted::default(),
             agent,
-            policies: self.policies(),
+            policies: Policies::default(),
             book: Book::default(),
             live: Activation::new(&record.session_key(), &record.run),
             record,

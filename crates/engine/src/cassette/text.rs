@@ -1,10 +1,9 @@
 //! A cassette as text: YAML with texts of several lines as blocks, members always in the same order,
 //! so that two recordings can be compared line by line.
 
-use serde_json::Value as Json;
 use serde_yaml_ng::with::singleton_map_recursive;
 
-use super::{Cassette, CassetteError, FORM, MOST_BYTES};
+use super::{Cassette, CassetteError, FORM, MOST_BYTES, yaml};
 
 /// What an editor shows first.
 const HEAD: &str = "\
@@ -27,7 +26,7 @@ impl Cassette {
         bounded(text)?;
         let malformed = |cause: String| CassetteError::Malformed(cause);
         // First what every form has, so that a newer one is told as such.
-        let parsed: Json = serde_yaml_ng::from_str(text).map_err(|c| malformed(c.to_string()))?;
+        let parsed = yaml::read(text).map_err(|cause| malformed(cause.to_string()))?;
         let form = parsed["cassette"].as_u64();
         let form = form.ok_or_else(|| malformed("it has no number under cassette".to_owned()))?;
         if form > u64::from(FORM) {

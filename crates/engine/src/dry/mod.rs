@@ -25,7 +25,7 @@ use crate::record::{Pinned, RunStatus, Session};
 use crate::request::{InvokeError, TurnRequest};
 use crate::run::innermost;
 use crate::steps::Step;
-use crate::{Engine, Inner, Parts, memory, model, past, session};
+use crate::{Engine, Inner, Parts, memory, model, past, session, spend};
 
 /// How long a dry run takes at most; its client waits as long. Ours.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -102,7 +102,18 @@ impl Engine {
             engine.cancel(&tenant, &run).await?;
             return Err(DryError::TooLong);
         }
-        engine.told(&tenant, &run, tools.effects()).await
+        let dry = engine.told(&tenant, &run, tools.effects()).await?;
+        self.pay(&engine, &tenant, &run).await?;
+        Ok(dry)
+    }
+
+    /// What models cost was really spent, and stands in the sums of the day.
+    async fn pay(&self, dry: &Engine, tenant: &Tenant, run: &str) -> Result<(), DryError> {
+        let Some(record) = dry.find_run(tenant, run).await? else { return Ok(()) };
+        let mut batch = Batch::new(tenant, self.now());
+        spend::tally(&mut batch, &record, self.now());
+        self.0.store.commit(batch).await?;
+        Ok(())
     }
 
     async fn told(
@@ -135,13 +146,15 @@ impl Engine {
     async fn copy_into(&self, dry: &Engine, request: &TurnRequest) -> Result<(), DryError> {
         let (inner, tenant) = (&self.0, &request.tenant);
         let mut batch = Batch::new(tenant, self.now());
-        let mut wanted = vec![request.config.clone()];
+        let (mut wanted, mut models) = (vec![request.config.clone()], Vec::new());
         while let Some(digest) = wanted.pop() {
             let found = inner.store.get::<Pinned>(tenant, &digest).await?;
             let Some(pinned) = found.map(|found| found.value) else { continue };
             wanted.extend(pinned.config.collaborators.iter().map(|one| one.config.clone()));
+            models.extend(pinned.config.models().map(str::to_owned));
             batch.put(&digest, &pinned);
         }
+        model::copy(&inner.store, models, &mut batch).await?;
         let key = request.session_key();
         let mut session = session::current(inner, tenant, &key).await?.value;
         // What waits there goes on waiting, and is not called off here.

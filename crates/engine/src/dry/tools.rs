@@ -17,7 +17,7 @@ use store::{StoreError, Tenant};
 use crate::ledger::{State, WantedEffects};
 use crate::run::innermost;
 use crate::tool::{Asked, ToolCall, ToolError, Tools};
-use crate::{Engine, journal};
+use crate::{Engine, journal, run};
 
 /// Calls of the ledger that are looked at for an earlier answer, the latest.
 const EARLIER: usize = 20;
@@ -79,6 +79,16 @@ impl DryTools {
         if effects.len() < TOLD {
             effects.push(effect);
         }
+    }
+
+    /// A fallback is another function than the tool's, and may do more than read.
+    async fn reads(&self, call: &ToolCall, asked: &Asked) -> Result<bool, StoreError> {
+        if asked.call.effect != Effect::Read || call.function == asked.call.target {
+            return Ok(asked.call.effect == Effect::Read);
+        }
+        let Some((_, action)) = run::action(asked.tool()) else { return Ok(false) };
+        let policy = self.policy(&call.tenant, &call.function, &action).await?;
+        Ok(policy.effect == Some(Effect::Read))
     }
 
     async fn stand_in(&self, tenant: &Tenant, asked: &Asked) -> Result<StandIn, StoreError> {
@@ -149,9 +159,14 @@ fn answered(events: &[journal::Stamped], key: &str) -> Option<String> {
 impl Tools for DryTools {
     fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
         Box::pin(async move {
-            // Parser functions are no tools, and read.
-            let Some(asked) = call.asked.clone() else { return self.live.tools().call(call).await };
-            if asked.call.effect == Effect::Read {
+            let Some(asked) = call.asked.clone() else {
+                // Parser functions are no tools, have no keys, and read.
+                return match call.key {
+                    None => self.live.tools().call(call).await,
+                    Some(_) => Err(ToolError::NoFunction(call.function)),
+                };
+            };
+            if self.reads(&call, &asked).await? {
                 self.note(&asked, Source::Real, None);
                 return self.live.tools().call(call).await;
             }

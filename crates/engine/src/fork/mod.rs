@@ -15,7 +15,7 @@ use craton_core::agent::event::{Accepted, Attributes, Event, Lineage, Parent, Re
 use craton_core::agent::prompt;
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::{Agent, Unfit};
-use craton_core::policy::ToolPolicy;
+use craton_core::policy::{SetPolicy, ToolPolicy};
 use llm::ModelError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -24,7 +24,7 @@ use store::{Batch, CommitError, StoreError, Tenant};
 use self::prefix::Prefix;
 use crate::journal::{self, EVENTS, Stamped};
 use crate::record::{Pinned, RunRecord, RunStatus};
-use crate::{Engine, lane, model, past, steps};
+use crate::{Engine, lane, model, past, run, steps};
 
 /// What is otherwise in the fork.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -103,6 +103,8 @@ struct Fork {
     config: AgentConfig,
     digest: String,
     provider: String,
+    /// What is set for its tools, now.
+    policies: Vec<SetPolicy>,
     /// Before the fork.
     model_calls: u32,
 }
@@ -164,10 +166,11 @@ impl Engine {
         let pinned = Pinned { config };
         let (run, digest) = (self.fresh_id(), pinned.digest());
         // What it was compiled with fitted; what is new may not.
-        Agent::new(pinned.config.clone())?;
+        let agent = Agent::with_members(pinned.config.clone(), agent.members.clone())?;
+        let policies = run::policies(&self.0, tenant, &agent).await?.set();
         let session_id = format!("fork-{run}");
         let config = pinned.config;
-        Ok(Fork { of, run, session_id, config, digest, provider, model_calls: 0 })
+        Ok(Fork { of, run, session_id, config, digest, provider, policies, model_calls: 0 })
     }
 }
 
@@ -213,6 +216,7 @@ impl Fork {
                 }
                 Event::Started(started) => {
                     self.rename_started(started, changes, &attributes.take().unwrap_or_default());
+                    started.policies.clone_from(&self.policies);
                     for past in started.pasts_mut() {
                         past::copy(past, &self.run, until, batch);
                     }
@@ -253,6 +257,7 @@ impl Fork {
     fn rename_nested(&self, event: &mut Event) {
         match event {
             Event::Within(within) => self.rename_nested(&mut within.event),
+            Event::Resumed(resumed) => resumed.policies.clone_from(&self.policies),
             Event::Delegated(delegated) => {
                 let accepted = &mut delegated.accepted;
                 if let Some(rest) = accepted.run.strip_prefix(&self.of.run) {

@@ -38,8 +38,8 @@ use doors::Doors;
 pub use config::Config;
 pub use doors::ProviderView;
 pub use other::{Counted, Embedding};
-pub(crate) use stored::resolve;
 pub use stored::{InferenceProfile, PROFILE, PromptRouter, ROUTER};
+pub(crate) use stored::{copy, resolve};
 /// Attempts of a parser function's call, and the longest pause before the second.
 pub(crate) const ATTEMPTS: u32 = 3;
 const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -121,8 +121,7 @@ pub(crate) struct Unanswered {
 impl Engine {
     /// A whole reply.
     pub async fn ask_model(&self, asking: Asking) -> Result<Answer, ModelError> {
-        let silent = &mut |_: &Delta| false;
-        hear(&self.0, asking, silent).await.map_err(|unanswered| unanswered.error)
+        hear(&self.0, asking, &mut Nobody).await.map_err(|unanswered| unanswered.error)
     }
 
     /// A reply as it comes. A failure before its first delta is asked again in here; one after it
@@ -218,17 +217,35 @@ fn links(inner: &Inner, call: &Call, route: Option<Route>) -> Vec<String> {
     std::iter::once(call.model.clone()).chain(stand_ins).collect()
 }
 
-/// A whole reply; `listener` sees each delta and says whether anybody heard something of it.
+/// Who follows a reply while it is made.
+pub(crate) trait Listener: Send {
+    /// An attempt begins. Nobody heard anything of those before it, and nothing of them counts.
+    fn begin(&mut self);
+    /// Whether anybody heard something of it.
+    fn hear(&mut self, delta: &Delta) -> bool;
+}
+
+struct Nobody;
+
+impl Listener for Nobody {
+    fn begin(&mut self) {}
+
+    fn hear(&mut self, _: &Delta) -> bool {
+        false
+    }
+}
+
+/// A whole reply, which `listener` follows.
 pub(crate) async fn hear(
     inner: &Arc<Inner>,
     asking: Asking,
-    listener: &mut (dyn FnMut(&Delta) -> bool + Send),
+    listener: &mut dyn Listener,
 ) -> Result<Answer, Unanswered> {
     let refused = |error| Unanswered { provider: String::new(), error, heard: false };
     let mut way = Way::begin(inner, asking).await.map_err(refused)?;
     if let Some(Kept { provider, model, reply }) = way.kept(inner) {
         for delta in llm::deltas(reply.clone(), 0) {
-            listener(&delta);
+            listener.hear(&delta);
         }
         let conduct = way.account.conduct.clone();
         let cost = way.account.settle(Ended { how: How::Answered, usage: None, heard: 0 });
@@ -258,12 +275,10 @@ pub(crate) async fn hear(
     }
 }
 
-type Listener<'a> = &'a mut (dyn FnMut(&Delta) -> bool + Send);
-
 async fn whole(
     inner: &Inner,
     way: &mut Way,
-    (listener, heard): (Listener<'_>, &mut bool),
+    (listener, heard): (&mut dyn Listener, &mut bool),
 ) -> Result<Reply, ModelError> {
     let Way { account, chain, call, .. } = way;
     loop {
@@ -281,14 +296,15 @@ async fn whole(
 
 async fn listen(
     (first, rest): chain::Begun,
-    listener: Listener<'_>,
+    listener: &mut dyn Listener,
     heard: &mut bool,
 ) -> Result<Reply, ModelError> {
     let mut deltas = stream::iter(first.map(Ok)).chain(rest);
     let mut collect = Collect::default();
+    listener.begin();
     while let Some(delta) = deltas.next().await {
         let delta = delta?;
-        *heard |= listener(&delta);
+        *heard |= listener.hear(&delta);
         collect.absorb(delta);
     }
     collect.finish()

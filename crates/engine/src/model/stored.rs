@@ -3,11 +3,11 @@
 //! Both are documents that a client makes, and both stand where the id of a model stands. What an
 //! ARN of theirs stands for is read when a model is asked for by it. Any other id is its own name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use llm::{ModelError, ModelErrorKind, Resolved};
 use serde::{Deserialize, Serialize};
-use store::{Record, Store, Tenant};
+use store::{Batch, Record, Store, StoreError, Tenant};
 use wire::arn::Arn;
 
 use crate::{Engine, Inner};
@@ -115,6 +115,33 @@ pub(crate) async fn behind(
         }
     }
     Ok(behind)
+}
+
+/// Puts what a client's own ids stand for into another store, for whoever asks by them there.
+pub(crate) async fn copy(
+    store: &Store,
+    mut ids: Vec<String>,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
+    let (tenant, mut seen) = (batch.tenant().clone(), BTreeSet::new());
+    while let Some(arn) = ids.pop() {
+        if !seen.insert(arn.clone()) {
+            continue;
+        }
+        if let Some((_, id)) = arn.split_once(PROFILE)
+            && let Some(found) = store.get::<InferenceProfile>(&tenant, id).await?
+        {
+            batch.put(id, &found.value);
+            ids.push(found.value.source);
+        } else if let Some((_, id)) = arn.split_once(ROUTER)
+            && let Some(found) = store.get::<PromptRouter>(&tenant, id).await?
+        {
+            batch.put(id, &found.value);
+            ids.push(found.value.fallback);
+            ids.extend(found.value.models);
+        }
+    }
+    Ok(())
 }
 
 async fn step(store: &Store, tenant: &Tenant, arn: &str) -> Result<Option<String>, ModelError> {

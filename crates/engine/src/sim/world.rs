@@ -37,8 +37,8 @@ pub(crate) struct Model {
     script: Vec<Reply>,
     /// What it says under other ids.
     others: BTreeMap<String, Vec<Reply>>,
-    /// Failures of the next calls, before or after the first piece of text.
-    failures: Mutex<VecDeque<(ModelErrorKind, bool)>>,
+    /// Failures of the next calls, and the text that comes before each.
+    failures: Mutex<VecDeque<(ModelErrorKind, Option<&'static str>)>>,
     /// What it sums sessions up with: calls that offer no tools.
     pub(crate) summaries: Mutex<VecDeque<String>>,
     /// The system texts of its calls.
@@ -80,7 +80,11 @@ impl Model {
     }
 
     pub(crate) fn fail(&self, kind: ModelErrorKind, after_text: bool) {
-        self.failures.lock().expect("no panic").push_back((kind, after_text));
+        self.fail_after(kind, after_text.then_some("<answer>half of "));
+    }
+
+    pub(crate) fn fail_after(&self, kind: ModelErrorKind, text: Option<&'static str>) {
+        self.failures.lock().expect("no panic").push_back((kind, text));
     }
 
     /// What it was told, call by call.
@@ -140,12 +144,12 @@ impl Provider for Model {
             });
             match failure {
                 None => Ok(deltas.boxed()),
-                Some((kind, false)) => Err(ModelError {
+                Some((kind, None)) => Err(ModelError {
                     retry_after: *self.retry_after.lock().expect("no panic"),
                     ..ModelError::new(kind, "the model is away")
                 }),
-                Some((kind, true)) => {
-                    let text = Delta::Text { index: 0, text: "<answer>half of ".to_owned() };
+                Some((kind, Some(text))) => {
+                    let text = Delta::Text { index: 0, text: text.to_owned() };
                     let broken = Err(ModelError::new(kind, "the model broke off"));
                     Ok(futures_util::stream::iter([Ok(text), broken]).boxed())
                 }
@@ -372,11 +376,12 @@ impl Tools for Arc<World> {
     fn policy<'a>(
         &'a self,
         _: &'a Tenant,
-        _: &'a str,
+        function: &'a str,
         tool: &'a str,
     ) -> BoxFuture<'a, Result<ToolPolicy, StoreError>> {
         self.looked_up.fetch_add(1, Ordering::SeqCst);
         let effect = match tool {
+            _ if function == REPLICA => None,
             "probe" => Some(Effect::Read),
             "paid" => Some(Effect::Compensable),
             "undo" => Some(Effect::Keyed),

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use craton_core::agent::event::{Event, Outcome};
+use craton_core::agent::config::Collaborator;
+use craton_core::agent::event::{Event, Intent, Outcome};
 use expect_test::{Expect, expect};
 use futures_util::StreamExt as _;
 use llm::ModelErrorKind::Unavailable;
+use llm::Models;
+use serde_json::json;
+use store::Tenant;
 
-use super::{Bench, told};
-use crate::Engine;
+use super::{Bench, parts, told};
 use crate::cassette::{Cassette, CassetteError, Recorded};
 use crate::live::Out;
 use crate::request::{Input, InvokeError, TurnRequest};
 use crate::sim::world::{self, Mishap};
+use crate::{Engine, Parts};
 
 async fn record(bench: &Bench) -> Recorded {
     bench.quiet().await;
@@ -222,4 +226,156 @@ fn a_file_that_is_no_cassette_is_told_so() {
         .assert_eq(&told("cassette: 1\nruns: []\n"));
     let large = CassetteError::TooLarge(usize::MAX).to_string();
     assert!(large.contains("bytes of at most 67108864"), "{large}");
+}
+
+/// The first event for which a change can be made.
+fn change(cassette: &Cassette, mut change: impl FnMut(&mut Event) -> bool) -> Cassette {
+    let mut changed = cassette.clone();
+    let mut events = changed.runs.iter_mut().flat_map(|run| &mut run.events);
+    assert!(events.any(|recorded| change(&mut recorded.event)), "there is such an event");
+    changed
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_broke_off_unheard_leaves_nothing_in_the_answer_of_the_next() {
+    let bench = Bench::new(&["plain words and whole"]).await;
+    *bench.model.speaks.lock().expect("no panic") = Some(Duration::from_millis(5));
+    bench.model.fail_after(Unavailable, Some("a thought that nobody "));
+    let request = TurnRequest { stream: true, ..bench.request("go") };
+    assert_eq!(bench.hear(request).await, "[plain words and whole]");
+    let Recorded { cassette, replayed } = record(&bench).await;
+    assert!(replayed.same, "{replayed:?}");
+    let said = cassette.runs[0].events.iter().find_map(|recorded| match &recorded.event {
+        Event::ModelSaid(said) => Some(said),
+        _ => None,
+    });
+    let cuts = &said.expect("a reply").cuts.0;
+    assert_eq!(
+        cuts.iter().map(|(_, bytes)| bytes).sum::<u32>(),
+        21,
+        "of the reply alone: {cuts:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn policies_are_those_that_the_run_had_whatever_is_set_later() {
+    let bench = Bench::new(&["use g__once 1", "done"]).await;
+    let denied = serde_json::from_value(json!({"arguments": {"deny": ["x"]}})).expect("a policy");
+    bench.world.set("once", denied);
+    bench.ask("go").await;
+    bench.world.set("once", Default::default());
+    let Recorded { cassette, .. } = record(&bench).await;
+    check(&cassette, &expect!["same true, edited false"]);
+    let without = change(&cassette, |event| match event {
+        Event::Started(started) => {
+            started.policies.retain(|set| set.action != "once");
+            true
+        }
+        _ => false,
+    });
+    let replayed = without.replay().expect("it is played");
+    assert_eq!(replayed.parted.expect("the call is made").what, "the event");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_routed_run_keeps_its_routes() {
+    let mut bench = Bench::new(&["use g__read 1", "done"]).await;
+    let routing = json!({"classes": {"small": ["little"], "large": ["big"]}});
+    let routing = serde_json::from_value(routing).expect("a table");
+    let gateway = crate::model::Config { routing: Some(routing), ..Default::default() };
+    let models = Models::single(bench.model.clone());
+    let plain = parts(&bench.store, models, &bench.world, &bench.surroundings, &bench.limits);
+    bench.engine = Engine::start(Parts { gateway, ..plain }).await.expect("the engine starts");
+    bench.ask("go").await;
+    let Recorded { cassette, .. } = record(&bench).await;
+    check(&cassette, &expect!["same true, edited false"]);
+    let edited = change(&cassette, |event| match event {
+        Event::Asked(Intent::AskModel(ask)) => {
+            let route = ask.route.as_mut().expect("it was routed");
+            route.model = "other".to_owned();
+            true
+        }
+        _ => false,
+    });
+    check(
+        &edited,
+        &expect![[r#"
+        event 4, request 1 (model)
+        "he\": {},\n  \"inference\": {},\n  \"model\": \"little\",\n  \"toolChoice\": \"auto\",\n  \"tool"
+        "he\": {},\n  \"inference\": {},\n  \"model\": \"other\",\n  \"toolChoice\": \"auto\",\n  \"tools""#]],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hostile_file_is_refused_or_played_within_bounds() {
+    let bench = Bench::new(&["done"]).await;
+    bench.ask("go").await;
+    let Recorded { cassette, .. } = record(&bench).await;
+    let text = cassette.to_text().expect("text");
+    let items = "x,".repeat(1_000);
+    let aliases = "*a,".repeat(1_000);
+    let bomb = format!("a: &a [{items}]\nb: &b [{aliases}]\nc: [{}]\n", "*b,".repeat(1_000));
+    let deep = format!("cassette: {}", "[".repeat(2_000));
+    let twice = format!("{text}limits: {{}}\n");
+    let mut refused = String::new();
+    for hostile in [bomb, deep, twice, "cassette: .nan".to_owned(), "a: !tag b".to_owned()] {
+        let error = Cassette::from_text(&hostile).expect_err("it is refused").to_string();
+        refused.push_str(&format!("{error}\n"));
+    }
+    expect![[r#"
+        it is no cassette: b[7][19]: its aliases hold more than the file itself at line 1 column 46; `craton record` makes one (CR0039)
+        it is no cassette: recursion limit exceeded at line 1 column 138; `craton record` makes one (CR0039)
+        it is no cassette: limits stands twice at line 3 column 1; `craton record` makes one (CR0039)
+        it is no cassette: cassette: NaN is no number of JSON at line 1 column 11; `craton record` makes one (CR0039)
+        it is no cassette: a: invalid type: enum, expected a value that JSON has at line 1 column 4; `craton record` makes one (CR0039)
+    "#]].assert_eq(&refused);
+    let endless = change(&cassette, |event| match event {
+        Event::Started(started) => {
+            (started.past.thread, started.past.end) = ("other".to_owned(), u32::MAX);
+            true
+        }
+        _ => false,
+    });
+    endless.replay().expect("it is played");
+    let mut wide = cassette.clone();
+    let digest = wide.runs[0].record.config.clone();
+    let config = wide.agents.remove(&digest).expect("the agent");
+    let member = |name: u32, level: u32| Collaborator {
+        name: format!("c{name}"),
+        instruction: "asked".to_owned(),
+        relay: false,
+        agent_id: format!("A{level}"),
+        alias_id: "ALIAS".to_owned(),
+        alias_arn: "arn:other".to_owned(),
+        config: format!("level-{}", level + 1),
+    };
+    for level in 0..15 {
+        let collaborators = (0..9).map(|name| member(name, level)).collect();
+        let key = if level == 0 { digest.clone() } else { format!("level-{level}") };
+        let config = craton_core::agent::config::AgentConfig { collaborators, ..config.clone() };
+        wide.agents.insert(key, config);
+    }
+    wide.agents.insert("level-15".to_owned(), config.clone());
+    wide.replay().expect("it is played");
+    let own = Collaborator { config: digest.clone(), ..member(0, 0) };
+    let collaborators = vec![own];
+    let circle = craton_core::agent::config::AgentConfig { collaborators, ..config };
+    wide.agents.insert(digest, circle);
+    let error = wide.replay().expect_err("a circle").to_string();
+    assert!(error.contains("is its own collaborator"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_tenants_run_is_neither_recorded_nor_forked() {
+    let bench = Bench::new(&["done"]).await;
+    bench.ask("go").await;
+    bench.quiet().await;
+    let run = bench.session().await.runs.pop().expect("a run");
+    for other in
+        [Tenant::new("111111111111", "us-east-1"), Tenant::new("000000000000", "eu-west-1")]
+    {
+        assert!(bench.engine.record(&other, &run, true).await.expect("a store").is_none());
+        let forked = bench.engine.fork(&other, &run, 1, &Default::default()).await;
+        assert!(matches!(forked, Err(crate::fork::ForkError::NoRun(_))), "{forked:?}");
+    }
 }

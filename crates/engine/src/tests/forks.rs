@@ -2,15 +2,21 @@
 
 use std::sync::atomic::Ordering;
 
+use craton_core::agent::config::AgentConfig;
 use craton_core::policy::ToolPolicy;
 use expect_test::{Expect, expect};
 use futures_util::StreamExt as _;
 use serde_json::json;
+use store::Batch;
 
 use super::{Bench, told};
+use crate::dry::Source;
 use crate::fork::{Changes, ForkError, Forked, ToolResult};
 use crate::inspect::Diff;
+use crate::model::InferenceProfile;
 use crate::request::TurnRequest;
+use crate::sim::world::{Mishap, REPLICA, config};
+use crate::spend::{By, Wanted};
 
 /// The latest run of the bench's session.
 async fn latest(bench: &Bench) -> String {
@@ -141,10 +147,16 @@ async fn a_tools_result_and_its_policy_can_be_others() {
     let policy: ToolPolicy =
         serde_json::from_value(json!({"hand_off": ["x > 1"]})).expect("a policy");
     let policies = [("g__once".to_owned(), policy)].into();
-    check(&bench, 3, &Changes { policies, ..Changes::default() }, &expect![[r#"
+    check(
+        &bench,
+        3,
+        &Changes { policies, ..Changes::default() },
+        &expect![[r#"
         reused 6 events, 1 model calls, 1 tool calls
         [hand-off]
-        Configuration at the agent: nothing {"g__once":{"arguments":{"allow":[],"deny":[],"otherwise":nu…"#]]).await;
+        Configuration at the agent: nothing {"g__once":{"hand_off":["x > 1"]}}"#]],
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,4 +224,47 @@ async fn a_dry_run_calls_what_reads_and_changes_nothing() {
         g__keyed keyed Record 3
         {"text":"done"}"#]]
     .assert_eq(&told(&dry));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_asks_no_fallback_that_may_do_more_than_read() {
+    let bench = Bench::new(&["use g__read 1", "done"]).await;
+    let fallback = Some(REPLICA.to_owned());
+    bench.world.set("read", ToolPolicy { fallback, ..ToolPolicy::default() });
+    bench.world.mishap(Mishap::NotSent);
+    let dry = bench.engine.dry_run(bench.request("go")).await.expect("a dry run");
+    let sources: Vec<_> = dry.effects.iter().map(|effect| effect.source).collect();
+    assert_eq!(sources, [Source::Real, Source::Nothing]);
+    assert!(!bench.world.calls().iter().any(|call| call.starts_with("replica")));
+    bench.world.mishap(Mishap::NotSent);
+    bench.ask("go").await;
+    let calls = bench.world.calls();
+    assert!(calls.iter().any(|call| call.starts_with("replica")), "live it is asked: {calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_follows_a_profile_and_what_it_cost_stands_in_the_sums() {
+    let mut bench = Bench::new(&["done"]).await;
+    let id = "abcdef123456";
+    let model = format!("arn:aws:bedrock:us-east-1:000000000000{}{id}", crate::model::PROFILE);
+    let profile = InferenceProfile {
+        id: id.to_owned(),
+        name: "mine".to_owned(),
+        description: None,
+        source: "model".to_owned(),
+        models: Vec::new(),
+        client_token: None,
+        created_at: 0,
+        tags: Default::default(),
+    };
+    let mut batch = Batch::new(&bench.tenant, 0);
+    batch.put(id, &profile);
+    bench.store.commit(batch).await.expect("the profile");
+    bench.config = bench.other_config(AgentConfig { model, ..config() }).await;
+    let dry = bench.engine.dry_run(bench.request("go")).await.expect("a dry run");
+    assert_eq!(dry.answer, Some(json!({"text": "done"})));
+    let wanted = Wanted { by: By::Agent, since: 0 };
+    let report = bench.engine.spent(&bench.tenant, wanted).await.expect("sums");
+    let told: Vec<_> = report.rows.iter().map(|row| (&*row.of, row.spent.model_calls)).collect();
+    assert_eq!(told, [("AGENT", 1)]);
 }

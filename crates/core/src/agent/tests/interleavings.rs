@@ -419,6 +419,7 @@ impl Life {
                 session_attributes: None,
                 prompt_session_attributes: None,
                 unknown: None,
+                policies: Vec::new(),
                 stream: false,
                 trace: true,
             };

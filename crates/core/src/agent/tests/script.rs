@@ -543,6 +543,7 @@ fn resumed_with(results: Vec<HandBack>) -> Event {
         session_attributes: None,
         prompt_session_attributes: None,
         unknown: None,
+        policies: Vec::new(),
         stream: false,
         trace: true,
     }))
