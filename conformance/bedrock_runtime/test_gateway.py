@@ -188,6 +188,57 @@ def test_restricted_data_stays_local(brt, agent, cloud):
     assert not [raw for raw in heard if secret.encode() in raw]
 
 
+@pytest.fixture
+def router(server):
+    """A router between two models of one family, the second for large tasks."""
+    bedrock = server.client("bedrock")
+    arn = lambda name: f"arn:aws:bedrock:us-east-1::foundation-model/{name}"
+    made = []
+
+    def make(small, large, **fields):
+        answer = bedrock.create_prompt_router(
+            promptRouterName=unique("router"), models=[{"modelArn": arn(small)}, {"modelArn": arn(large)}],
+            fallbackModel={"modelArn": arn(small)}, routingCriteria={"responseQualityDifference": 5}, **fields)
+        made.append(answer["promptRouterArn"])
+        return made[-1]
+    yield make
+    for one in made:
+        bedrock.delete_prompt_router(promptRouterArn=one)
+
+
+LARGE = MORE + "\nunless it rains, go on. If it does, wait."
+
+
+def test_a_prompt_router_chooses_for_converse_and_for_native_bodies(brt, router, cloud):
+    """The fallback model where the task is small, the other where it is worth it."""
+    small, large = "anthropic.claude-3-haiku-gw-v1:0", "anthropic.claude-3-sonnet-gw-v1:0"
+    for name in (small, large):
+        cloud.model(f"arn:aws:bedrock:us-east-1::foundation-model/{name}").turn(Say(name))
+    arn = router(small, large)
+    assert ask(brt, arn) == small
+    assert ask(brt, arn, system=LARGE) == large
+    for system, name in (("", small), (LARGE, large)):
+        body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50, "system": system,
+                "messages": [{"role": "user", "content": "hello"}]}
+        answer = json.loads(brt.invoke_model(modelId=arn, body=json.dumps(body))["body"].read())
+        assert answer["content"][0]["text"] == name
+
+
+def test_data_asked_by_a_tagged_router_is_restricted(brt, router, cloud):
+    """J6: InvokeModel and CountTokens too, which have no other word for it."""
+    heard = sum(len(model.requests) for model in cloud.models.values())
+    arn = router("anthropic.claude-3-haiku-gw-v1:0", "anthropic.claude-3-sonnet-gw-v1:0",
+                 tags=[{"key": "craton:data-class", "value": "restricted"}])
+    assert ask(brt, arn) == "home.small"
+    body = json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 5,
+                       "messages": [{"role": "user", "content": "hello"}]})
+    answer = json.loads(brt.invoke_model(modelId=arn, body=body)["body"].read())
+    assert answer["content"][0]["text"] == "<answer>home.small</answer>"
+    counted = brt.count_tokens(modelId=arn, input={"invokeModel": {"body": body}})
+    assert counted["ResponseMetadata"]["HTTPHeaders"]["x-craton-token-count"] == "estimate"
+    assert sum(len(model.requests) for model in cloud.models.values()) == heard
+
+
 def test_restricted_data_is_refused_where_no_model_is_local(tmp_path, models):
     model = models.model(unique("test.model")).turn(Say("it left"))
     config = f'[providers.cloud]\nkind = "openai"\nbase_url = "{models.url}"\n' \

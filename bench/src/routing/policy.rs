@@ -80,6 +80,7 @@ impl Policy {
             local: &|_| false,
             restricted: false,
             fallbacks: &|_| Vec::new(),
+            router: &|_| None,
             fits: &|pattern, id| pattern == id,
             draw: &|| 0,
         };

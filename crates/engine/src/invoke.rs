@@ -14,6 +14,7 @@ use store::{Batch, StoreError, Tenant, Versioned};
 
 use crate::budget::Book;
 use crate::live::{Activation, Out};
+use crate::model::Named;
 use crate::record::{Repeat, RunRecord, RunStatus, Session};
 use crate::request::{ENDED, Hearing, Input, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Counted, Run};
@@ -293,6 +294,7 @@ impl Engine {
             agent: agent.clone(),
             policies: run::policies(inner, &request.tenant, agent).await?,
             book: Book::open(inner, &agent.config.budgets, &[]),
+            named: Named::of(inner, &request.tenant, agent).await,
             record: RunRecord {
                 run: request.request.clone(),
                 lineage: Lineage::root(&request.request),

@@ -11,6 +11,7 @@ use store::{Batch, CommitError, Queued, Tenant, Timer};
 use crate::budget::Book;
 use crate::drive::Left;
 use crate::live::{Activation, Out};
+use crate::model::Named;
 use crate::run::{self, Counted, Policies, Run};
 use crate::{Engine, Inner, drive, journal, note, session, upkeep};
 
@@ -158,6 +159,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         Some(recorded) => recorded,
         None => run::policies(inner, &row.tenant, &agent).await.map_err(CommitError::Store)?,
     };
+    let named = Named::of(inner, &row.tenant, &agent).await;
     let lane = record.session_key();
     let mut run = Run {
         live: activation(inner, &row, &lane, &turn.request),
@@ -170,6 +172,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         book: Book::open(inner, &agent.config.budgets, &events),
         agent,
         policies,
+        named,
         record,
         pending: Vec::new(),
         rows: Vec::new(),

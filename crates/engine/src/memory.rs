@@ -24,6 +24,7 @@ use wire::converse::Usage;
 use crate::budget::Book;
 use crate::lane::PAGE;
 use crate::live::Activation;
+use crate::model::Named;
 use crate::record::{RunRecord, RunStatus, Session};
 use crate::run::{Counted, Run};
 use crate::session::Closing;
@@ -94,6 +95,9 @@ pub struct Summary {
     pub text: String,
     /// The run that wrote it.
     pub run: String,
+    /// Restricted data was said in the session.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restricted: bool,
 }
 
 impl Record for Summary {
@@ -166,7 +170,9 @@ pub(crate) async fn recall(
     let now = inner.clock.now();
     let latest = found.into_iter().rev().map(|(_, found)| found.value);
     let lasting = latest.filter(|summary| summary.expires_at > now);
-    Ok(lasting.map(|s| Recalled { session_id: s.session_id, text: s.text }).collect())
+    Ok(lasting
+        .map(|s| Recalled { session_id: s.session_id, text: s.text, restricted: s.restricted })
+        .collect())
 }
 
 impl Engine {
@@ -402,6 +408,7 @@ async fn started(
         turn: Turn::default(),
         counted: Counted::default(),
         book: Book::open(inner, &agent.config.budgets, &[]),
+        named: Named::of(inner, tenant, &agent).await,
         agent,
         policies: crate::run::Policies::default(),
         live: Activation::new(&record.session_key(), &id),
@@ -412,6 +419,8 @@ async fn started(
         id,
     };
     run.record(inner, now, accepted(tenant, &run, open, provider));
+    let recalled = memory.iter().any(|recalled| recalled.restricted);
+    past.restricted |= recalled || run.is_restricted();
     let rates = &inner.prices.rates;
     let (cost, keeping) = (Some(rates.memory_search), Some(rates.memory_store));
     let started = Started { past, memory, cost, keeping, ..Started::default() };
@@ -490,6 +499,7 @@ fn write(
                 expires_at,
                 text: text.clone(),
                 run,
+                restricted: open.past.restricted,
             };
             batch.put_until(&key, &summary, expires_at);
             batch.delete::<Unsummarised>(&id);

@@ -13,6 +13,7 @@ use wire::converse::ToolUse;
 use crate::budget::Book;
 use crate::invoke::Begun;
 use crate::live::Activation;
+use crate::model::Named;
 use crate::record::{ParkedRun, RequestAlias, RunRecord, RunStatus, Session};
 use crate::request::{ClientResult, ClientTarget, Confirmation, InvokeError, Refusal, TurnRequest};
 use crate::run::{self, Counted, Path, Policies, Run};
@@ -90,6 +91,7 @@ impl Engine {
             counted: Counted::of(events.iter().map(|s| &s.event)),
             policies,
             book: Book::open(inner, &agent.config.budgets, &events),
+            named: Named::of(inner, tenant, &agent).await,
             agent,
             record: record.value,
             live: live.unwrap_or_else(|| Activation::new(&key, &turn.request)),

@@ -17,8 +17,8 @@ use crate::budget::{self, Book};
 use crate::journal::{self, Stamped};
 use crate::ledger::{self, LedgerRow};
 use crate::live::{Activation, Out};
-use crate::model::route::with_known;
-use crate::model::{Asking, Payer};
+use crate::model::route::Chooser;
+use crate::model::{Asking, Named, Payer};
 use crate::record::{RunRecord, RunStatus};
 use crate::spend;
 use crate::tool::ToolKey;
@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) agent: Arc<Agent>,
     pub(crate) policies: Policies,
     pub(crate) book: Book,
+    /// What clients made of the models that the agent and its team name.
+    pub(crate) named: Named,
     pub(crate) record: RunRecord,
     pub(crate) live: Arc<Activation>,
     /// Recorded and not yet appended.
@@ -173,7 +175,8 @@ impl Run {
                 };
                 turn::decide(&self.turn, &facts)
             };
-            let events = with_known(inner, self.is_restricted(), route);
+            let (restricted, named) = (self.is_restricted(), &self.named);
+            let events = Chooser { inner, restricted, named }.with_known(route);
             if events.is_empty() {
                 return;
             }
@@ -325,8 +328,10 @@ impl Run {
     }
 
     /// Whether the data of the whole tree is for local models only.
-    fn is_restricted(&self) -> bool {
-        self.agent.restricted || turn::wishes(&self.turn, &self.agent.config).restricted
+    pub(crate) fn is_restricted(&self) -> bool {
+        let said = turn::wishes(&self.turn, &self.agent.config).restricted;
+        let inherited = self.turn.past.restricted || self.agent.restricted;
+        said || inherited || self.named.any_restricted()
     }
 
     /// The turn at a path; `None` where there is none any more.

@@ -53,6 +53,8 @@ pub(crate) async fn started(
         policies: run.policies.set(),
     };
     started.cost = started.memory_id.as_ref().map(|_| inner.prices.rates.memory_search);
+    let recalled = started.memory.iter().any(|recalled| recalled.restricted);
+    started.past.restricted |= recalled || run.is_restricted();
     let (retention, now) = (inner.retention(config), inner.clock.now());
     for past in started.pasts_mut() {
         past::fill(inner, tenant, past).await?;

@@ -331,6 +331,7 @@ async fn remember(cx: &Cx, agent: &str, alias: &str) {
         expires_at: i64::MAX,
         text: "likes tea".to_owned(),
         run: "r".to_owned(),
+        restricted: false,
     };
     let mut batch = store::Batch::new(&tenant, cx.engine.now());
     batch.put(&format!("{}1", memory::prefix(agent, alias, Some("ann"))), &summary);

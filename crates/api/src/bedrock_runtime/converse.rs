@@ -1,5 +1,7 @@
 //! Converse: one call, one whole answer.
 
+use std::collections::BTreeMap;
+
 use craton_core::route::StepKind;
 use engine::model::{Answer, Asking, Payer};
 use engine::spend;
@@ -42,11 +44,15 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
 
 /// A client's own call of a model.
 pub(crate) fn asking(cx: &Cx, call: Call) -> Asking {
-    let named =
-        |names: &[&str]| names.iter().find_map(|name| call.options.metadata.get(*name)).cloned();
-    let (user, customer) = (named(spend::USER), named(spend::CUSTOMER));
-    let payer = Payer { user, customer, ..Payer::default() };
+    let payer = payer(&call.options.metadata);
     Asking { tenant: tenant(cx), kind: StepKind::Planning, payer, call, route: None }
+}
+
+/// Who pays, as the metadata of a request says it.
+pub(crate) fn payer(said: &BTreeMap<String, String>) -> Payer {
+    let named = |names: &[&str]| names.iter().find_map(|name| said.get(*name)).cloned();
+    let (user, customer) = (named(spend::USER), named(spend::CUSTOMER));
+    Payer { user, customer, ..Payer::default() }
 }
 
 fn said(reply: ModelReply) -> Result<wire_types::Message, Fault> {

@@ -180,7 +180,7 @@ impl Lineage {
 pub struct Started {
     pub system: Vec<String>,
     /// What was said before, where it is kept.
-    #[serde(default, skip_serializing_if = "Past::is_empty")]
+    #[serde(default, skip_serializing_if = "Past::is_unsaid")]
     pub past: Past,
     /// What was said after that and is kept nowhere else; all of it in journals of the first version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -220,6 +220,9 @@ pub struct Started {
 pub struct Recalled {
     pub session_id: String,
     pub text: String,
+    /// It sums up a session in which restricted data was said.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restricted: bool,
 }
 
 impl Started {

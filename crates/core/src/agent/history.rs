@@ -64,6 +64,9 @@ pub struct Past {
     /// Their numbers: `first` up to `end`, which is the number of the next.
     pub first: u32,
     pub end: u32,
+    /// Restricted data was said in it: whoever reads it is a local model.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restricted: bool,
     #[serde(skip)]
     pub exchanges: Vec<Arc<Exchange>>,
 }
@@ -71,6 +74,11 @@ pub struct Past {
 impl Past {
     pub fn is_empty(&self) -> bool {
         self.thread.is_empty()
+    }
+
+    /// Whether a journal need not hold it.
+    pub fn is_unsaid(&self) -> bool {
+        self.is_empty() && !self.restricted
     }
 
     /// Leaves the oldest out.

@@ -27,15 +27,17 @@ pub struct Known<'a> {
     pub restricted: bool,
     /// Who stands in for a model.
     pub fallbacks: &'a (dyn Fn(&str) -> Vec<String> + Sync),
+    /// The managed prompt router that an id is of.
+    pub router: &'a (dyn Fn(&str) -> Option<Router> + Sync),
     /// Whether a pattern fits an id.
     pub fits: &'a (dyn Fn(&str, &str) -> bool + Sync),
     pub draw: &'a (dyn Fn() -> u64 + Sync),
 }
 
 /// A managed prompt router: models, and the one that is asked unless another is as good.
-pub struct Router<'a> {
-    pub models: &'a [String],
-    pub fallback: &'a str,
+pub struct Router {
+    pub models: Vec<String>,
+    pub fallback: String,
     /// Percent.
     pub quality_difference: f64,
 }
@@ -174,17 +176,17 @@ fn stay_local(
 /// `responseQualityDifference` percent (Bedrock user guide, "Intelligent prompt routing"). The index
 /// stands in for the prediction: what lies above `large_above` by more than the difference is for
 /// the first of the other models, everything else for the fallback.
-pub fn of_router(router: &Router<'_>, question: &Question<'_>, known: &Known<'_>) -> Route {
+pub fn of_router(router: &Router, question: &Question<'_>, known: &Known<'_>) -> Route {
     let rci = question.inputs.rci();
     let bound = f64::from(known.table.large_above) + router.quality_difference;
-    let other = router.models.iter().find(|model| *model != router.fallback);
+    let other = router.models.iter().find(|model| **model != router.fallback);
     let better = other.filter(|_| f64::from(rci) > bound.min(99.0));
-    let chosen = better.map_or(router.fallback, String::as_str);
-    let mut models = vec![chosen.to_owned()];
-    let rest = router.models.iter().map(String::as_str).chain([router.fallback]);
+    let chosen = better.unwrap_or(&router.fallback);
+    let mut models = vec![chosen.clone()];
+    let rest = router.models.iter().chain([&router.fallback]);
     for model in rest {
         if !models.iter().any(|known| known == model) {
-            models.push(model.to_owned());
+            models.push(model.clone());
         }
     }
     let than = if better.is_some() { "above" } else { "not above" };

@@ -20,6 +20,7 @@ use super::{Cassette, CassetteError, RecordedEvent, RecordedRun};
 use crate::budget::Book;
 use crate::journal::Stamped;
 use crate::live::Activation;
+use crate::model::Named;
 use crate::run::{Counted, Path, Policies, Run, innermost};
 
 /// Bytes shown before and after the first that differs.
@@ -378,6 +379,8 @@ impl Cassette {
             agent,
             policies: Policies::default(),
             book: Book::default(),
+            // Routes are the recorded ones, and whether data is restricted stands in the events.
+            named: Named::default(),
             live: Activation::new(&record.session_key(), &record.run),
             record,
             pending: Vec::new(),

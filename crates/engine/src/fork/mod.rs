@@ -244,8 +244,10 @@ impl Fork {
     fn rename_started(&self, started: &mut Started, changes: &Changes, attributes: &Attributes) {
         started.memory_id = None;
         if let Some(text) = &changes.memory {
-            let recalled = Recalled { session_id: self.of.session_id.clone(), text: text.clone() };
-            started.memory = if text.is_empty() { Vec::new() } else { vec![recalled] };
+            let (session_id, text) = (self.of.session_id.clone(), text.clone());
+            let restricted = started.memory.iter().any(|before| before.restricted);
+            let recalled = Recalled { session_id, text, restricted };
+            started.memory = if recalled.text.is_empty() { Vec::new() } else { vec![recalled] };
         }
         if changes.prompt.is_some() || changes.memory.is_some() {
             let texts: Vec<String> = started.memory.iter().map(|m| m.text.clone()).collect();

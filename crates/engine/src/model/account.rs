@@ -12,14 +12,16 @@ use std::task::{Context, Poll};
 use craton_core::agent::event::ModelConduct;
 use craton_core::budget::{Raise, Reserved};
 use craton_core::cost::{Money, Share};
+use craton_core::policy::breaker::Ending;
 use craton_core::route::StepKind;
 use futures_util::{Stream, StreamExt as _};
 use llm::{Deltas, ModelError, Resolved};
 use store::Tenant;
 use wire::converse::{Call, Delta, Usage};
 
-use super::Payer;
+use super::doors::Pass;
 use super::gate::Room;
+use super::{Payer, retry};
 use crate::Inner;
 use crate::budget::{self, direct};
 
@@ -44,6 +46,8 @@ pub(crate) struct Account {
     /// What it has taken in the name of who pays, and at the model that is asked now.
     pub(crate) paid: Room,
     pub(crate) room: Room,
+    /// The breaker's leave for a reply under way, which says at its end how it went.
+    pub(crate) pass: Option<Pass>,
     /// By the engine's clock.
     begun: i64,
     /// What is held back for it, where it belongs to no run.
@@ -87,11 +91,10 @@ impl Account {
         inner: &Arc<Inner>,
         bearer: Bearer,
         call: &mut Call,
-        links: &[String],
-        mut paid: Room,
+        stand_ins: &[String],
+        paid: Room,
     ) -> Result<Account, ModelError> {
-        let reserved = direct::reserve(inner, &bearer, call, links).await;
-        let reserved = reserved.inspect_err(|_| paid.undo())?;
+        let reserved = direct::reserve(inner, &bearer, call, stand_ins).await?;
         Ok(Account {
             inner: inner.clone(),
             bearer,
@@ -101,16 +104,24 @@ impl Account {
             conduct: ModelConduct::default(),
             paid,
             room: Room::default(),
+            pass: None,
             begun: inner.clock.now(),
             reserved,
             open: true,
         })
     }
 
-    pub(crate) fn goes_to(&mut self, id: &str, resolved: &Resolved) {
-        id.clone_into(&mut self.id);
+    pub(crate) fn goes_to(&mut self, resolved: &Resolved) {
         self.provider.clone_from(&resolved.provider_name);
         self.model.clone_from(&resolved.model);
+    }
+
+    /// How the reply under way went.
+    pub(crate) fn went(&mut self, error: Option<&ModelError>) {
+        if let Some(pass) = self.pass.take() {
+            let ending = error.map_or(Ending::Well, retry::ending);
+            pass.ended(ending, self.inner.clock.now());
+        }
     }
 
     /// The end; what it cost, where a price is known.
@@ -125,10 +136,7 @@ impl Account {
         }
         self.give_back(&ended);
         let now = self.inner.clock.now();
-        match (ended.how, self.conduct.attempts) {
-            (How::Failed | How::Refused, 0) => self.paid.undo(),
-            _ => self.paid.leave(ended.usage, now),
-        }
+        self.paid.leave(ended.usage, now);
         self.room.leave(ended.usage, now);
         let Account { bearer: Bearer { tenant, kind, payer }, .. } = self;
         tracing::debug!(
@@ -200,8 +208,14 @@ impl Stream for Followed {
                 return next;
             }
             Poll::Pending => return next,
-            Poll::Ready(Some(Err(_))) => How::Failed,
-            Poll::Ready(None) => How::Answered,
+            Poll::Ready(Some(Err(error))) => {
+                self.account.went(Some(error));
+                How::Failed
+            }
+            Poll::Ready(None) => {
+                self.account.went(None);
+                How::Answered
+            }
         };
         let (usage, heard) = (self.usage, self.heard);
         self.account.conclude(Ended { how, usage, heard });

@@ -1,7 +1,8 @@
 //! Answers of deterministic calls, kept for equal ones: `[cache] answers = true`.
 //!
 //! Kept are whole answers at temperature 0 to calls without tools, under the account, the model that
-//! would be asked, and everything that the call says. A hit asks nobody and costs nothing.
+//! would be asked, whether the data is restricted, and everything that the call says. A hit asks nobody
+//! and costs nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,10 +31,16 @@ pub(crate) struct Answers {
 
 #[derive(Default)]
 struct Held {
-    answers: HashMap<Key, (Kept, i64)>,
-    /// In the order of keeping, with the size of each.
-    order: VecDeque<(Key, usize)>,
+    answers: HashMap<Key, Entry>,
+    /// In the order of keeping.
+    order: VecDeque<Key>,
     bytes: usize,
+}
+
+struct Entry {
+    kept: Kept,
+    until: i64,
+    size: usize,
 }
 
 /// What tells one call from another.
@@ -42,6 +49,7 @@ struct Asked<'a> {
     account: &'a str,
     region: &'a str,
     model: &'a str,
+    restricted: bool,
     system: &'a [String],
     messages: &'a [wire::converse::Message],
     inference: &'a wire::converse::Inference,
@@ -61,7 +69,7 @@ impl Answers {
     }
 
     /// What the call's answer is kept under, if it is one that is kept.
-    pub(crate) fn key(&self, tenant: &Tenant, model: &str, call: &Call) -> Option<Key> {
+    pub(crate) fn key(&self, tenant: &Tenant, restricted: bool, call: &Call) -> Option<Key> {
         let cold = call.inference.temperature == Some(0.0);
         if !self.set.answers || !cold || !call.tools.is_empty() {
             return None;
@@ -69,7 +77,8 @@ impl Answers {
         let asked = Asked {
             account: tenant.account(),
             region: tenant.region(),
-            model,
+            model: &call.model,
+            restricted,
             system: &call.system,
             messages: &call.messages,
             inference: &call.inference,
@@ -84,8 +93,8 @@ impl Answers {
 
     pub(crate) fn find(&self, key: &Key, now: i64) -> Option<Kept> {
         let held = self.held();
-        let (kept, until) = held.answers.get(key)?;
-        (now < *until).then(|| kept.clone())
+        let entry = held.answers.get(key)?;
+        (now < entry.until).then(|| entry.kept.clone())
     }
 
     pub(crate) fn keep(&self, key: Key, kept: Kept, now: i64) {
@@ -96,15 +105,16 @@ impl Answers {
         }
         let millis = i64::try_from(self.set.seconds).unwrap_or(i64::MAX).saturating_mul(1000);
         let mut held = self.held();
+        let entry = Entry { kept, until: now.saturating_add(millis), size };
+        held.bytes += size;
         // One that is there already keeps its place in the order.
-        if held.answers.insert(key, (kept, now.saturating_add(millis))).is_none() {
-            held.order.push_back((key, size));
-            held.bytes += size;
+        match held.answers.insert(key, entry) {
+            Some(before) => held.bytes -= before.size,
+            None => held.order.push_back(key),
         }
         while held.bytes > self.set.bytes {
-            let Some((oldest, size)) = held.order.pop_front() else { return };
-            held.answers.remove(&oldest);
-            held.bytes -= size;
+            let Some(oldest) = held.order.pop_front() else { return };
+            held.bytes -= held.answers.remove(&oldest).map_or(0, |entry| entry.size);
         }
     }
 }

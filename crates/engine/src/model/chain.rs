@@ -4,8 +4,6 @@
 //! INVARIANT: restricted data goes to no provider that is not local, whatever chose it: the check
 //! stands right before the call and nothing leads around it.
 
-use std::sync::Arc;
-
 use craton_core::agent::event::Passed;
 use craton_core::policy::breaker::Ending;
 use futures_util::StreamExt as _;
@@ -14,7 +12,7 @@ use serde_json::Value as Json;
 use wire::converse::{Call, Delta, Usage};
 
 use super::account::Account;
-use super::doors::{Door, Pass};
+use super::doors::Pass;
 use super::{hedge, retry};
 use crate::Inner;
 
@@ -30,19 +28,23 @@ pub(super) struct Bounds {
 
 pub(super) struct Chain {
     bounds: Bounds,
-    links: Vec<String>,
+    /// The models after the first.
+    stand_ins: Vec<String>,
     at: usize,
+    /// The model that is asked now, once the map has said who it is.
+    resolved: Option<Resolved>,
     /// Attempts of this link.
     tries: u32,
     /// What the call brings for its provider; each model adds its own beneath it.
     additional: Option<Json>,
     last: Last,
+    /// Why the last link that was asked did not answer.
+    failed: Option<ModelError>,
 }
 
 /// How far the last attempt got.
 #[derive(Default)]
 struct Last {
-    provider: Option<Arc<Door>>,
     asked: bool,
     /// It tried whether an open breaker may close.
     probe: bool,
@@ -50,10 +52,23 @@ struct Last {
     barred: bool,
 }
 
+/// Leave of the breakers on the way to one request.
+struct Leave {
+    provider: Option<Pass>,
+    stand_in: Option<Pass>,
+}
+
 impl Chain {
-    pub(super) fn new(links: Vec<String>, bounds: Bounds, call: &Call) -> Chain {
-        let additional = (links.len() > 1).then(|| call.additional.clone());
-        Chain { bounds, links, at: 0, tries: 0, additional, last: Last::default() }
+    /// `first` is who the account's model is, as far as that is known already.
+    pub(super) fn new(
+        first: Option<Resolved>,
+        stand_ins: Vec<String>,
+        bounds: Bounds,
+        call: &Call,
+    ) -> Chain {
+        let additional = (!stand_ins.is_empty()).then(|| call.additional.clone());
+        let (last, failed) = (Last::default(), None);
+        Chain { bounds, stand_ins, at: 0, resolved: first, tries: 0, additional, last, failed }
     }
 
     /// One attempt, until its reply begins.
@@ -63,10 +78,11 @@ impl Chain {
         account: &mut Account,
         call: &mut Call,
     ) -> Result<Begun, ModelError> {
-        let (resolved, pass) = self.step(inner, account, call).await?;
+        let (resolved, leave) = self.step(inner, account, call).await?;
         let provisioned = self.bounds.provisioned.as_deref();
         let begun = hedge::begin(inner, account, call, (&resolved, provisioned)).await;
-        self.told(inner, pass, begun.as_ref().err());
+        account.pass = leave.told(begun.as_ref().err(), inner.clock.now());
+        self.resolved = Some(resolved);
         begun
     }
 
@@ -77,50 +93,51 @@ impl Chain {
         account: &mut Account,
         (call, wanted): (&Call, &mut EmbedCall),
     ) -> Result<Embedded, ModelError> {
-        let (resolved, pass) = self.step(inner, account, call).await?;
+        let (resolved, leave) = self.step(inner, account, call).await?;
         wanted.model.clone_from(&resolved.model);
         let made = resolved.provider.embed(wanted).await;
-        self.told(inner, pass, made.as_ref().err());
+        account.pass = leave.told(made.as_ref().err(), inner.clock.now());
+        account.went(made.as_ref().err());
+        self.resolved = Some(resolved);
         made
     }
 
     /// Everything before the attempt itself: who is asked, whether the data may go there, room, and
-    /// the breaker's leave.
+    /// the breakers' leave.
     async fn step(
         &mut self,
         inner: &Inner,
         account: &mut Account,
         call: &Call,
-    ) -> Result<(Resolved, Option<Pass>), ModelError> {
+    ) -> Result<(Resolved, Leave), ModelError> {
         self.last = Last::default();
-        let id = &self.links[self.at];
-        let resolved = inner.models.resolve(id)?;
-        account.goes_to(id, &resolved);
+        let resolved = match self.resolved.take() {
+            Some(resolved) => resolved,
+            None => inner.models.resolve(&account.id)?,
+        };
+        account.goes_to(&resolved);
         if self.bounds.restricted && !resolved.local {
             self.last.barred = true;
-            return Err(barred(&resolved, id));
+            return Err(barred(&resolved, &account.id));
         }
         self.enter(inner, account, call, &resolved).await?;
-        let door = inner.gateway.doors.provider(&resolved).cloned();
-        let pass = match &door {
-            Some(door) => Some(door.ask(inner.clock.now())?),
-            None => None,
-        };
-        self.last.probe = pass.as_ref().is_some_and(Pass::is_probe);
+        let leave = self.leave(inner, &resolved)?;
+        self.last.probe = leave.provider.as_ref().is_some_and(Pass::is_probe);
         self.last.asked = true;
-        self.last.provider = door;
         self.tries += 1;
         account.conduct.attempts += 1;
-        Ok((resolved, pass))
+        account.room.use_up();
+        account.paid.use_up();
+        Ok((resolved, leave))
     }
 
-    /// What the attempt says of the provider.
-    fn told(&self, inner: &Inner, pass: Option<Pass>, failure: Option<&ModelError>) {
-        let (Some(door), Some(pass)) = (&self.last.provider, pass) else { return };
-        pass.ended(failure.map_or(Ending::Well, retry::ending), inner.clock.now());
-        if failure.is_none() {
-            door.spare.earn();
-        }
+    /// Whether the breakers let a request through.
+    fn leave(&self, inner: &Inner, resolved: &Resolved) -> Result<Leave, ModelError> {
+        let (doors, now) = (&inner.gateway.doors, inner.clock.now());
+        let stand_in = doors.stand_in(resolved).filter(|_| self.at > 0);
+        let stand_in = stand_in.map(|door| door.ask(now)).transpose()?;
+        let provider = doors.provider(resolved).map(|door| door.ask(now)).transpose()?;
+        Ok(Leave { provider, stand_in })
     }
 
     /// Takes room at the model and its provider.
@@ -131,10 +148,13 @@ impl Chain {
         call: &Call,
         resolved: &Resolved,
     ) -> Result<(), ModelError> {
-        let doors = &inner.gateway.doors;
-        let patience = doors.patience();
-        let began = inner.clock.now();
-        for gate in doors.of_model(resolved, self.bounds.provisioned.as_deref()) {
+        let mut gates =
+            inner.gateway.doors.of_model(resolved, self.bounds.provisioned.as_deref()).peekable();
+        if gates.peek().is_none() {
+            return Ok(());
+        }
+        let (began, patience) = (inner.clock.now(), inner.gateway.doors.patience());
+        for gate in gates {
             let tokens = if gate.counts_tokens() { estimate(call) } else { 0 };
             account.room.enter(gate, tokens, inner.clock.now(), patience).await?;
         }
@@ -152,39 +172,60 @@ impl Chain {
         error: ModelError,
     ) -> Result<(), ModelError> {
         let now = inner.clock.now();
-        match self.last.asked {
-            true => account.room.leave(Some(Usage::default()), now),
-            false => account.room.undo(),
-        }
-        if self.at + 1 < self.links.len() {
+        account.room.leave(Some(Usage::default()), now);
+        if let Some(next) = self.stand_ins.get(self.at) {
             if !self.last.barred && !retry::falls_back(&error) {
                 return Err(error);
             }
-            let model = self.links[self.at].clone();
+            let model = std::mem::replace(&mut account.id, next.clone());
             tracing::warn!(model, error = %error.message, "asking the model that stands in");
-            account.conduct.passed.push(Passed { model, reason: error.message });
-            self.at += 1;
-            self.tries = 0;
-            if let Some(own) = &self.additional {
-                call.additional.clone_from(own);
-            }
+            account.conduct.passed.push(Passed { model, reason: error.message.clone() });
+            self.turn_on(error, call);
             return Ok(());
         }
-        let doors = &inner.gateway.doors;
-        let pause = retry::pause(&doors.rates.retry, self.tries, inner.ids.draw(), &error);
-        let Some(pause) = pause.filter(|_| self.last.asked && !self.last.probe) else {
-            return Err(error);
-        };
-        if self.last.provider.as_ref().is_some_and(|door| !door.spare.take(now)) {
-            return Err(error);
+        if !self.last.asked {
+            return Err(self.failed.take().unwrap_or(error));
         }
-        tracing::warn!(attempts = self.tries, error = %error.message, "asking the model again");
-        tokio::time::sleep(pause).await;
+        let done = (self.tries, self.last.probe);
+        let door = self.resolved.as_ref().and_then(|one| inner.gateway.doors.provider(one));
+        match retry::repeat(inner, door, done, &error) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(error),
+        }
         Ok(())
+    }
+
+    /// To the next link.
+    fn turn_on(&mut self, error: ModelError, call: &mut Call) {
+        if self.last.asked {
+            self.failed = Some(error);
+        }
+        self.at += 1;
+        (self.tries, self.resolved) = (0, None);
+        if let Some(own) = &self.additional {
+            call.additional.clone_from(own);
+        }
     }
 }
 
-fn barred(resolved: &Resolved, id: &str) -> ModelError {
+impl Leave {
+    /// What the beginning of a reply, or its lack, says. The rest of a reply may still fail: the leave
+    /// for it is given back, but for one that alone tries.
+    fn told(self, error: Option<&ModelError>, now: i64) -> Option<Pass> {
+        let Leave { provider, stand_in } = self;
+        if let Some(pass) = stand_in {
+            pass.ended(error.map_or(Ending::Well, retry::ending_of_stand_in), now);
+        }
+        let provider = provider?;
+        if error.is_none() && !provider.is_probe() {
+            return Some(provider);
+        }
+        provider.ended(error.map_or(Ending::Well, retry::ending), now);
+        None
+    }
+}
+
+pub(super) fn barred(resolved: &Resolved, id: &str) -> ModelError {
     let message = format!(
         "restricted data may not go to model {id:?}: provider {:?} is not local; ask a model of a \
          provider with local = true",
@@ -203,12 +244,16 @@ pub(super) async fn begin(resolved: &Resolved, call: &mut Call) -> Result<Begun,
 /// About how many tokens a call takes: four bytes of input are one, output counts at its cap. What
 /// was really used takes its place once it is known.
 pub(super) fn estimate(call: &Call) -> u64 {
-    const BYTES_PER_TOKEN: usize = 4;
     let blocks = call.messages.iter().flat_map(|message| &message.content);
     let said: usize = blocks.map(size).sum();
     let system: usize = call.system.iter().map(String::len).sum();
-    let input = (said + system) / BYTES_PER_TOKEN;
-    u64::try_from(input).unwrap_or(u64::MAX) + u64::from(call.inference.max_tokens.unwrap_or(0))
+    tokens_of(said + system) + u64::from(call.inference.max_tokens.unwrap_or(0))
+}
+
+/// About how many tokens so much text is.
+pub(super) fn tokens_of(bytes: usize) -> u64 {
+    const BYTES_PER_TOKEN: usize = 4;
+    (bytes / BYTES_PER_TOKEN) as u64
 }
 
 fn size(block: &wire::converse::Block) -> usize {

@@ -5,6 +5,7 @@
 //! enters the run with the outcome.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,14 +33,20 @@ pub(crate) struct Doors {
 struct RuleDoor {
     gate: Option<Arc<Gate>>,
     provider: Arc<Door>,
+    /// Closed to calls that another model did not answer, where those fail here too.
+    stand_in: Arc<Door>,
 }
 
-/// One provider, as this process knows it.
+/// One provider, as this process knows it, or a model that stands in for others.
 pub(crate) struct Door {
     name: String,
+    /// For messages: `provider "cloud"`.
+    whose: String,
     gate: Option<Arc<Gate>>,
     set: Breaker,
     circuit: Mutex<Circuit>,
+    /// Whether the circuit need not be asked.
+    closed: AtomicBool,
     pub(crate) spare: Spare,
 }
 
@@ -77,12 +84,10 @@ impl Doors {
                     requests_per_minute: common.requests_per_minute,
                     tokens_per_minute: common.tokens_per_minute,
                 };
+                let whose = format!("provider {:?}", rule.provider);
                 Arc::new(Door {
-                    name: rule.provider.clone(),
-                    gate: Gate::of(format!("provider {:?}", rule.provider), limit),
-                    set: rates.breaker.into(),
-                    circuit: Mutex::default(),
-                    spare: Spare::default(),
+                    gate: Gate::of(whose.clone(), limit),
+                    ..Door::new(&rule.provider, whose, &rates)
                 })
             });
             let limit = Limit {
@@ -90,8 +95,10 @@ impl Doors {
                 requests_per_minute: rule.requests_per_minute,
                 tokens_per_minute: rule.tokens_per_minute,
             };
-            let gate = Gate::of(format!("model {:?}", rule.pattern), limit);
-            RuleDoor { gate, provider: door.clone() }
+            let whose = format!("model {:?}", rule.pattern);
+            let gate = Gate::of(whose.clone(), limit);
+            let stand_in = Door::new(&rule.pattern, format!("{whose}, which stands in,"), &rates);
+            RuleDoor { gate, provider: door.clone(), stand_in: Arc::new(stand_in) }
         });
         let rules = rules.collect();
         let pools = rates.provisioned.iter().filter_map(|(arn, pool)| {
@@ -112,6 +119,12 @@ impl Doors {
     pub(crate) fn provider(&self, resolved: &Resolved) -> Option<&Arc<Door>> {
         let (at, _) = resolved.rule.as_ref()?;
         self.rules.get(*at).map(|door| &door.provider)
+    }
+
+    /// A model as one that stands in for another.
+    pub(crate) fn stand_in(&self, resolved: &Resolved) -> Option<&Arc<Door>> {
+        let (at, _) = resolved.rule.as_ref()?;
+        self.rules.get(*at).map(|door| &door.stand_in)
     }
 
     /// The gates of a model and its provider. Provisioned throughput has places of its own, and what
@@ -188,19 +201,34 @@ impl Doors {
 }
 
 impl Door {
+    fn new(name: &str, whose: String, rates: &Rates) -> Door {
+        Door {
+            name: name.to_owned(),
+            whose,
+            gate: None,
+            set: rates.breaker.into(),
+            circuit: Mutex::default(),
+            closed: AtomicBool::new(true),
+            spare: Spare::default(),
+        }
+    }
+
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the breaker; the pass says how the call ended.
     pub(crate) fn ask(self: &Arc<Self>, now: i64) -> Result<Pass, ModelError> {
-        let leave = self.circuit().ask(now);
+        let leave = match self.closed.load(Ordering::Acquire) {
+            true => Leave::Pass,
+            false => self.circuit().ask(now),
+        };
         if let Leave::Shut { until } = leave {
             let wait = Duration::from_millis(u64::try_from(until - now).unwrap_or(0));
             let seconds = wait.as_secs_f64().ceil().max(1.0);
             let message = format!(
-                "provider {:?} failed too often lately and is left alone; try again in {seconds} s",
-                self.name
+                "{} failed too often lately and is left alone; try again in {seconds} s",
+                self.whose
             );
             let retry_after = Some(Duration::from_secs_f64(seconds));
             let error = ModelError::new(ModelErrorKind::Unavailable, message);
@@ -232,7 +260,16 @@ impl Pass {
     pub(crate) fn ended(mut self, ending: Ending, now: i64) {
         self.told = true;
         let set = self.door.set;
-        self.door.circuit().told(&set, self.leave, ending, now);
+        let mut circuit = self.door.circuit();
+        circuit.told(&set, self.leave, ending, now);
+        if ending == Ending::Badly || self.is_probe() {
+            let closed = circuit.standing(&set, now).state == State::Closed;
+            self.door.closed.store(closed, Ordering::Release);
+        }
+        drop(circuit);
+        if ending == Ending::Well {
+            self.door.spare.earn();
+        }
     }
 }
 
@@ -254,11 +291,7 @@ pub(crate) async fn enter_payer(
     let mut room = Room::default();
     for gate in doors.of_payer(bearer, now()) {
         let tokens = if gate.counts_tokens() { tokens() } else { 0 };
-        let entered = room.enter(&gate, tokens, now(), doors.patience()).await;
-        if let Err(full) = entered {
-            room.undo();
-            return Err(full);
-        }
+        room.enter(&gate, tokens, now(), doors.patience()).await?;
     }
     Ok(room)
 }

@@ -39,11 +39,13 @@ pub(crate) struct Patience {
     pub(crate) waiting: usize,
 }
 
-/// What a call has taken of several gates. Dropped, it gives its places back.
+/// What a call has taken of several gates. Dropped before it left, it was never there.
 #[derive(Default)]
 pub(crate) struct Room {
     places: Vec<OwnedSemaphorePermit>,
     drawn: Vec<(Arc<Gate>, u64)>,
+    /// Somebody was asked: what was drawn is used.
+    used: bool,
 }
 
 impl Gate {
@@ -73,44 +75,20 @@ impl Gate {
         self.counts_tokens() || self.limit.requests_per_minute.is_some()
     }
 
-    /// Takes room for one call, which it may have to wait for.
-    async fn enter(
-        self: &Arc<Gate>,
-        tokens: u64,
-        now: i64,
+    /// A place among those at the same time, for which a call waits what is left of its patience.
+    async fn place(
+        &self,
+        waited: Duration,
         patience: Patience,
     ) -> Result<Option<OwnedSemaphorePermit>, ModelError> {
-        let wait = self.draw(tokens, now, patience.longest)?;
-        if !wait.is_zero() {
-            let _queue = self.queue(patience)?;
-            tokio::time::sleep(wait).await;
-        }
         let Some(places) = &self.places else { return Ok(None) };
         if let Ok(place) = places.clone().try_acquire_owned() {
             return Ok(Some(place));
         }
-        let place = async {
-            let _queue = self.queue(patience)?;
-            let left = patience.longest.saturating_sub(wait);
-            let place = tokio::time::timeout(left, places.clone().acquire_owned()).await;
-            place.ok().and_then(Result::ok).ok_or_else(|| self.taken())
-        };
-        let place = place.await;
-        if place.is_err() {
-            self.give_back(1, tokens);
-        }
-        place.map(Some)
-    }
-
-    /// The same without waiting.
-    fn enter_now(self: &Arc<Gate>, tokens: u64, now: i64) -> Option<Option<OwnedSemaphorePermit>> {
-        self.draw(tokens, now, Duration::ZERO).ok()?;
-        let Some(places) = &self.places else { return Some(None) };
-        let place = places.clone().try_acquire_owned().ok();
-        if place.is_none() {
-            self.give_back(1, tokens);
-        }
-        place.map(Some)
+        let _queue = self.queue(patience)?;
+        let left = patience.longest.saturating_sub(waited);
+        let place = tokio::time::timeout(left, places.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).map(Some).ok_or_else(|| self.taken())
     }
 
     /// Takes one request and so many tokens of the minute; how long they are not there yet.
@@ -180,6 +158,8 @@ impl Drop for Queue<'_> {
 }
 
 impl Room {
+    /// Takes room for one call, which it may have to wait for. What was drawn before it was refused
+    /// or given up goes back with the room.
     pub(crate) async fn enter(
         &mut self,
         gate: &Arc<Gate>,
@@ -187,9 +167,19 @@ impl Room {
         now: i64,
         patience: Patience,
     ) -> Result<(), ModelError> {
-        self.places.extend(gate.enter(tokens, now, patience).await?);
+        let wait = gate.draw(tokens, now, patience.longest)?;
         self.note(gate, tokens);
+        if !wait.is_zero() {
+            let _queue = gate.queue(patience)?;
+            tokio::time::sleep(wait).await;
+        }
+        self.places.extend(gate.place(wait, patience).await?);
         Ok(())
+    }
+
+    /// Gives up the places alone: the request is over, and what it used counts.
+    pub(crate) fn stand_back(&mut self) {
+        self.places.clear();
     }
 
     /// What another room holds besides.
@@ -200,10 +190,15 @@ impl Room {
 
     /// `false` where there is no room right now.
     pub(crate) fn enter_now(&mut self, gate: &Arc<Gate>, tokens: u64, now: i64) -> bool {
-        let Some(place) = gate.enter_now(tokens, now) else { return false };
-        self.places.extend(place);
+        if gate.draw(tokens, now, Duration::ZERO).is_err() {
+            return false;
+        }
         self.note(gate, tokens);
-        true
+        let Some(places) = &gate.places else { return true };
+        let place = places.clone().try_acquire_owned().ok();
+        let found = place.is_some();
+        self.places.extend(place);
+        found
     }
 
     fn note(&mut self, gate: &Arc<Gate>, tokens: u64) {
@@ -212,14 +207,23 @@ impl Room {
         }
     }
 
-    /// Leaves as if it had never been there: nobody was asked.
-    pub(crate) fn undo(&mut self) {
+    /// Somebody is asked now.
+    pub(crate) fn use_up(&mut self) {
+        self.used = true;
+    }
+
+    /// As if it had never been there.
+    fn undo(&mut self) {
         self.places.clear();
         self.drawn.drain(..).for_each(|(gate, tokens)| gate.give_back(1, tokens));
     }
 
-    /// Counts what was really used in the place of the estimate, and leaves.
+    /// Counts what was really used in the place of the estimate, and leaves; where nobody was asked,
+    /// nothing was.
     pub(crate) fn leave(&mut self, usage: Option<Usage>, now: i64) {
+        if !std::mem::take(&mut self.used) {
+            return self.undo();
+        }
         self.places.clear();
         for (gate, estimate) in self.drawn.drain(..) {
             let Some(usage) = usage.filter(|_| gate.counts_tokens()) else { continue };
@@ -228,6 +232,14 @@ impl Room {
             let mut minutes = gate.minutes();
             minutes.tokens.give_back(rate, estimate as f64);
             minutes.tokens.take(rate, used as f64, now);
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if !self.used {
+            self.undo();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A second, equal request when the first one's reply is slow to begin. Off unless a model's entry
 //! says after how long. The first reply counts, the other request is cancelled; both are attempts.
+//!
+//! A hedge is one of the provider's repeats: where all are slow, few are asked twice.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -19,6 +21,7 @@ pub(super) async fn begin(
     call: &mut Call,
     (resolved, provisioned): (&Resolved, Option<&str>),
 ) -> Result<Begun, ModelError> {
+    let doors = &inner.gateway.doors;
     let after = resolved.rule.as_ref().and_then(|(_, rule)| rule.hedge_after_ms);
     let Some(after) = after else { return chain::begin(resolved, call).await };
     let mut copy = call.clone();
@@ -27,16 +30,22 @@ pub(super) async fn begin(
     if let Either::Left((begun, _)) = future::select(&mut first, pin!(slow)).await {
         return begun;
     }
-    let Some(room) = room(inner, &copy, resolved, provisioned) else { return first.await };
-    account.room.join(room);
+    let spare = doors.provider(resolved).is_none_or(|door| door.spare.take(inner.clock.now()));
+    let room = if spare { room(inner, &copy, resolved, provisioned) } else { None };
+    let Some(mut room) = room else { return first.await };
+    room.use_up();
     account.conduct.attempts += 1;
     account.conduct.hedged = true;
     let second = pin!(chain::begin(resolved, &mut copy));
-    match future::select(first, second).await {
+    let begun = match future::select(first, second).await {
         Either::Left((Ok(begun), _)) | Either::Right((Ok(begun), _)) => Ok(begun),
         Either::Left((Err(_), second)) => second.await,
         Either::Right((Err(_), first)) => first.await,
-    }
+    };
+    // One of the two is over: its place is free, what it drew of the minute is used.
+    room.stand_back();
+    account.room.join(room);
+    begun
 }
 
 /// A second request takes no room that it would have to wait for.
@@ -47,12 +56,10 @@ fn room(
     provisioned: Option<&str>,
 ) -> Option<Room> {
     let mut room = Room::default();
-    for gate in inner.gateway.doors.of_model(resolved, provisioned) {
+    let mut gates = inner.gateway.doors.of_model(resolved, provisioned);
+    let entered = gates.all(|gate| {
         let tokens = if gate.counts_tokens() { chain::estimate(call) } else { 0 };
-        if !room.enter_now(gate, tokens, inner.clock.now()) {
-            room.undo();
-            return None;
-        }
-    }
-    Some(room)
+        room.enter_now(gate, tokens, inner.clock.now())
+    });
+    entered.then_some(room)
 }

@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use craton_core::agent::event::ModelConduct;
 use craton_core::cost::Money;
-use craton_core::route::{Route, StepKind, Table};
+use craton_core::route::{DATA_CLASS, RESTRICTED, Route, StepKind, Table};
 use futures_util::{StreamExt as _, stream};
-use llm::{Collect, Deltas, ModelError, Models};
+use llm::{Collect, Deltas, ModelError, Models, Resolved};
 use store::Tenant;
 use wire::converse::{Call, Delta, Reply};
 
@@ -34,12 +34,13 @@ use account::{Account, Bearer, Ended, How};
 use cache::{Answers, Kept};
 use chain::{Bounds, Chain};
 use doors::Doors;
+use stored::What;
 
 pub use config::Config;
 pub use doors::ProviderView;
 pub use other::{Counted, Embedding};
 pub use stored::{InferenceProfile, PROFILE, PromptRouter, ROUTER};
-pub(crate) use stored::{copy, resolve};
+pub(crate) use stored::{Named, copy, resolve};
 /// Attempts of a parser function's call, and the longest pause before the second.
 pub(crate) const ATTEMPTS: u32 = 3;
 const LONGEST_FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -168,34 +169,31 @@ impl Way {
     async fn begin(inner: &Arc<Inner>, asking: Asking) -> Result<Way, ModelError> {
         let Asking { tenant, kind, payer, mut call, route } = asking;
         let provisioned = provisioned(inner, &payer, &call);
-        let router = match &route {
-            None => stored::router(&inner.store, &tenant, &call.model).await?,
-            Some(_) => None,
-        };
-        let route = match (route, router) {
+        let made = stored::made(&inner.store, &tenant, &call.model).await?;
+        if made.as_ref().is_some_and(|made| made.restricted) {
+            call.options.metadata.insert(DATA_CLASS.to_owned(), RESTRICTED.to_owned());
+        }
+        let route = match (route, made.map(|made| made.what)) {
             (Some(route), _) => Some(*route),
-            (None, Some(router)) => Some(route::by_router(inner, &router, kind, &call)),
-            (None, None) if payer.run.is_none() => route::direct(inner, kind, &payer, &call),
-            (None, None) => None,
-        };
-        if let (None, Some(model)) =
-            (&route, stored::behind(&inner.store, &tenant, &call.model).await?)
-        {
-            call.model = model;
-        }
-        let mut links = links(inner, &call, route);
-        for link in &mut links {
-            if let Some(model) = stored::behind(&inner.store, &tenant, link).await? {
-                *link = model;
+            (None, Some(What::Router(router))) => {
+                Some(route::by_router(inner, &router, kind, &call))
             }
-        }
-        let key = inner.gateway.answers.key(&tenant, &links[0], &call);
+            (None, made) => {
+                if let Some(What::Model(model)) = made {
+                    call.model = model;
+                }
+                let direct = payer.run.is_none();
+                if direct { route::direct(inner, kind, &payer, &call) } else { None }
+            }
+        };
+        let (first, stand_ins) = links(inner, &tenant, &mut call, route).await?;
+        let restricted = route::restricted(&call);
+        let key = inner.gateway.answers.key(&tenant, restricted, &call);
         let bearer = Bearer { tenant, kind, payer };
         let (tokens, now) = (|| chain::estimate(&call), || inner.clock.now());
         let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
-        let account = Account::admit(inner, bearer, &mut call, &links, paid).await?;
-        let bounds = Bounds { restricted: route::restricted(&call), provisioned };
-        let chain = Chain::new(links, bounds, &call);
+        let account = Account::admit(inner, bearer, &mut call, &stand_ins, paid).await?;
+        let chain = Chain::new(first, stand_ins, Bounds { restricted, provisioned }, &call);
         Ok(Way { account, chain, call, key })
     }
 
@@ -207,14 +205,26 @@ impl Way {
     }
 }
 
-/// The models to ask, in order.
-fn links(inner: &Inner, call: &Call, route: Option<Route>) -> Vec<String> {
-    if let Some(Route { model, fallbacks, .. }) = route {
-        return std::iter::once(model).chain(fallbacks).collect();
+/// Makes the call one of the model to ask, says who that is if it is known here, and who stands in.
+async fn links(
+    inner: &Inner,
+    tenant: &Tenant,
+    call: &mut Call,
+    route: Option<Route>,
+) -> Result<(Option<Resolved>, Vec<String>), ModelError> {
+    let Some(Route { model, mut fallbacks, .. }) = route else {
+        let resolved = inner.models.resolve(&call.model).ok();
+        let rule = resolved.as_ref().and_then(|resolved| resolved.rule.as_ref());
+        let stand_ins = rule.map(|(_, rule)| rule.fallback.clone()).unwrap_or_default();
+        return Ok((resolved, stand_ins));
+    };
+    call.model = model;
+    for link in std::iter::once(&mut call.model).chain(&mut fallbacks) {
+        if let Some(model) = stored::behind(&inner.store, tenant, link).await? {
+            *link = model;
+        }
     }
-    let rule = inner.models.resolve(&call.model).ok().and_then(|resolved| resolved.rule);
-    let stand_ins = rule.iter().flat_map(|(_, rule)| &rule.fallback).cloned();
-    std::iter::once(call.model.clone()).chain(stand_ins).collect()
+    Ok((None, fallbacks))
 }
 
 /// Who follows a reply while it is made.
@@ -283,11 +293,15 @@ async fn whole(
     let Way { account, chain, call, .. } = way;
     loop {
         let error = match chain.open(inner, account, call).await {
-            Ok(begun) => match listen(begun, listener, heard).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) if *heard => return Err(error),
-                Err(error) => error,
-            },
+            Ok(begun) => {
+                let heard_out = listen(begun, listener, heard).await;
+                account.went(heard_out.as_ref().err());
+                match heard_out {
+                    Ok(reply) => return Ok(reply),
+                    Err(error) if *heard => return Err(error),
+                    Err(error) => error,
+                }
+            }
             Err(error) => error,
         };
         chain.go_on(inner, account, call, error).await?;
@@ -315,18 +329,6 @@ fn provisioned(inner: &Inner, payer: &Payer, call: &Call) -> Option<String> {
     let known = &inner.gateway.doors.rates.provisioned;
     let named = payer.provisioned.as_ref().unwrap_or(&call.model);
     known.contains_key(named).then(|| named.clone())
-}
-
-/// Waits for another attempt of what is asked of a provider besides replies, if one may do better.
-async fn again(inner: &Inner, attempts: u32, error: ModelError) -> Result<(), ModelError> {
-    let retry = &inner.gateway.doors.rates.retry;
-    match retry::pause(retry, attempts, inner.ids.draw(), &error) {
-        Some(pause) => {
-            tokio::time::sleep(pause).await;
-            Ok(())
-        }
-        None => Err(error),
-    }
 }
 
 /// Full jitter: any length up to one that doubles, so that clients that failed together do not

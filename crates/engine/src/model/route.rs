@@ -1,6 +1,8 @@
 //! Which model a call goes to: what core decides by, as this process knows it, and the routes of
 //! calls that clients make themselves. A turn's routes are decided with its events.
 
+use std::collections::BTreeMap;
+
 use craton_core::agent::turn::spread;
 use craton_core::route::{
     self, Class, Known, Question, Route, Router, STEP, StepKind, Table, Task, Wishes,
@@ -8,7 +10,7 @@ use craton_core::route::{
 use llm::Models;
 use wire::converse::Call;
 
-use super::{Payer, PromptRouter};
+use super::{Named, Payer, PromptRouter};
 use crate::Inner;
 
 /// The table, with the classes that the model map names after its own.
@@ -24,24 +26,47 @@ pub(super) fn table(routing: Option<Table>, models: &Models) -> Table {
     table
 }
 
-/// Calls `f` with what routes are chosen by.
-pub(crate) fn with_known<T>(inner: &Inner, restricted: bool, f: impl FnOnce(Known<'_>) -> T) -> T {
-    let local = |model: &str| inner.models.resolve(model).is_ok_and(|resolved| resolved.local);
-    let fallbacks = |model: &str| {
-        let rule = inner.models.resolve(model).ok().and_then(|resolved| resolved.rule);
-        rule.map(|(_, rule)| rule.fallback.clone()).unwrap_or_default()
-    };
-    let fits = |pattern: &str, id: &str| llm::matches(pattern.as_bytes(), id.as_bytes());
-    let draw = || inner.ids.draw();
-    f(Known {
-        table: &inner.gateway.table,
-        on: inner.gateway.on,
-        restricted,
-        local: &local,
-        fallbacks: &fallbacks,
-        fits: &fits,
-        draw: &draw,
-    })
+/// What routes are chosen by, for data of a class, with what clients made of the models named.
+pub(crate) struct Chooser<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) restricted: bool,
+    pub(crate) named: &'a Named,
+}
+
+impl Chooser<'_> {
+    /// Calls `f` with what it knows.
+    pub(crate) fn with_known<T>(&self, f: impl FnOnce(Known<'_>) -> T) -> T {
+        let Chooser { inner, restricted, named } = *self;
+        let is_local = |id: &str| inner.models.resolve(id).is_ok_and(|resolved| resolved.local);
+        let local = |id: &str| match named.router(id) {
+            Some(router) => router.models.iter().chain([&router.fallback]).any(|id| is_local(id)),
+            None => is_local(named.model(id)),
+        };
+        let fallbacks = |id: &str| {
+            let rule = inner.models.resolve(named.model(id)).ok().and_then(|found| found.rule);
+            rule.map(|(_, rule)| rule.fallback.clone()).unwrap_or_default()
+        };
+        let fits = |pattern: &str, id: &str| llm::matches(pattern.as_bytes(), id.as_bytes());
+        let draw = || inner.ids.draw();
+        f(Known {
+            table: &inner.gateway.table,
+            on: inner.gateway.on,
+            restricted,
+            local: &local,
+            fallbacks: &fallbacks,
+            router: &|id| named.router(id).map(among),
+            fits: &fits,
+            draw: &draw,
+        })
+    }
+}
+
+fn among(router: &PromptRouter) -> Router {
+    Router {
+        models: router.models.clone(),
+        fallback: router.fallback.clone(),
+        quality_difference: router.response_quality_difference,
+    }
 }
 
 /// The route of a client's own call. What it names is asked, unless the client wishes otherwise, or
@@ -68,7 +93,8 @@ pub(super) fn direct(inner: &Inner, kind: StepKind, payer: &Payer, call: &Call) 
         inputs: Task::of_call(call).inputs(),
         session: session.map_or_else(|| inner.ids.draw(), spread),
     };
-    with_known(inner, false, |known| route::choose(&question, &known))
+    let chooser = Chooser { inner, restricted: false, named: &Named::default() };
+    chooser.with_known(|known| route::choose(&question, &known))
 }
 
 /// The route of a call to a managed prompt router.
@@ -82,12 +108,8 @@ pub(super) fn by_router(
     let inputs = Task::of_call(call).inputs();
     let own = router.fallback.as_str();
     let question = Question { kind, own, wishes: &wishes, by_table: false, inputs, session: 0 };
-    let among = Router {
-        models: &router.models,
-        fallback: own,
-        quality_difference: router.response_quality_difference,
-    };
-    with_known(inner, false, |known| route::of_router(&among, &question, &known))
+    let chooser = Chooser { inner, restricted: false, named: &Named::default() };
+    chooser.with_known(|known| route::of_router(&among(router), &question, &known))
 }
 
 /// What the calls of one conversation have in common, where a client says it.
@@ -95,6 +117,9 @@ const SESSION: &str = "craton:session";
 
 /// Whether a call's data stays with local providers.
 pub(super) fn restricted(call: &Call) -> bool {
-    let said = &call.options.metadata;
+    says_restricted(&call.options.metadata)
+}
+
+pub(super) fn says_restricted(said: &BTreeMap<String, String>) -> bool {
     !said.is_empty() && Wishes::default().and(said).restricted
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use craton_core::agent::turn::Agent;
+use craton_core::route::Wishes;
 use llm::{ModelError, ModelErrorKind, Resolved};
 use serde::{Deserialize, Serialize};
 use store::{Batch, Record, Store, StoreError, Tenant};
@@ -74,47 +76,81 @@ impl Engine {
     }
 }
 
-/// Who answers for an id, a client's own among them.
+/// Who answers for an id, a client's own among them; of a router its fallback model.
 pub(crate) async fn resolve(
     inner: &Inner,
     tenant: &Tenant,
     id: &str,
 ) -> Result<Resolved, ModelError> {
-    match behind(&inner.store, tenant, id).await? {
-        Some(model) => inner.models.resolve(&model),
-        None => inner.models.resolve(id),
+    resolve_with(inner, tenant, id).await.map(|(resolved, _)| resolved)
+}
+
+/// The same, and whether what is asked by this id is restricted data.
+pub(crate) async fn resolve_with(
+    inner: &Inner,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<(Resolved, bool), ModelError> {
+    match made(&inner.store, tenant, id).await? {
+        Some(made) => Ok((inner.models.resolve(made.what.model())?, made.restricted)),
+        None => Ok((inner.models.resolve(id)?, false)),
     }
 }
 
-/// The router that an ARN is of.
-pub(crate) async fn router(
+/// What a client made of models.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    pub(crate) what: What,
+    /// Its tags say that what is asked by it is restricted data.
+    pub(crate) restricted: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    /// Of a profile.
+    Model(String),
+    /// No profile stands among its models any more.
+    Router(PromptRouter),
+}
+
+impl What {
+    pub(crate) fn model(&self) -> &str {
+        match self {
+            What::Model(model) => model,
+            What::Router(router) => &router.fallback,
+        }
+    }
+}
+
+/// What stands behind the ARN of a profile or a router; `None` where `id` is its own name.
+pub(crate) async fn made(
     store: &Store,
     tenant: &Tenant,
     id: &str,
-) -> Result<Option<PromptRouter>, ModelError> {
-    match id.split_once(ROUTER).filter(|_| id.starts_with("arn:")) {
-        Some((_, name)) => stored(store, tenant, name, id).await.map(Some),
-        None => Ok(None),
+) -> Result<Option<Made>, ModelError> {
+    let Some((_, name)) = id.split_once(ROUTER).filter(|_| id.starts_with("arn:")) else {
+        let found = profile(store, tenant, id).await?;
+        return Ok(found.map(|(model, restricted)| Made { what: What::Model(model), restricted }));
+    };
+    let mut router = stored::<PromptRouter>(store, tenant, name, id).await?;
+    let mut restricted = is_restricted(&router.tags);
+    for model in router.models.iter_mut().chain([&mut router.fallback]) {
+        if let Some((behind, tagged)) = profile(store, tenant, model).await? {
+            *model = behind;
+            restricted |= tagged;
+        }
     }
+    Ok(Some(Made { what: What::Router(router), restricted }))
 }
 
-/// The model of a profile, or the fallback model of a router; `None` where `id` is its own name. A
-/// profile may have been copied from another, and a router lead to a profile.
+/// The model of a profile, or the fallback model of a router; `None` where `id` is its own name.
 pub(crate) async fn behind(
     store: &Store,
     tenant: &Tenant,
     id: &str,
 ) -> Result<Option<String>, ModelError> {
-    let mut behind = step(store, tenant, id).await?;
-    // A router leads to a profile at most, and a profile to none of a client's own.
-    for _ in 0..2 {
-        let Some(next) = &behind else { break };
-        match step(store, tenant, next).await? {
-            Some(further) => behind = Some(further),
-            None => break,
-        }
-    }
-    Ok(behind)
+    let made = made(store, tenant, id).await?;
+    Ok(made.map(|made| made.what.model().to_owned()))
 }
 
 /// Puts what a client's own ids stand for into another store, for whoever asks by them there.
@@ -144,19 +180,79 @@ pub(crate) async fn copy(
     Ok(())
 }
 
-async fn step(store: &Store, tenant: &Tenant, arn: &str) -> Result<Option<String>, ModelError> {
-    if !arn.starts_with("arn:") {
-        return Ok(None);
+/// The model of a profile, which may have been copied from another, and whether one of them is for
+/// restricted data.
+async fn profile(
+    store: &Store,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<Option<(String, bool)>, ModelError> {
+    let mut found: Option<(String, bool)> = None;
+    for _ in 0..PROFILES_DEEP {
+        let arn = found.as_ref().map_or(id, |(source, _)| source);
+        let Some((_, name)) = arn.split_once(PROFILE).filter(|_| arn.starts_with("arn:")) else {
+            break;
+        };
+        let profile = stored::<InferenceProfile>(store, tenant, name, arn).await?;
+        let before = found.is_some_and(|(_, restricted)| restricted);
+        found = Some((profile.source, before || is_restricted(&profile.tags)));
     }
-    if let Some((_, id)) = arn.split_once(PROFILE) {
-        let found = stored::<InferenceProfile>(store, tenant, id, arn).await?;
-        return Ok(Some(found.source));
+    Ok(found)
+}
+
+/// A profile is copied from a model, or from a profile of a model.
+const PROFILES_DEEP: usize = 2;
+
+fn is_restricted(tags: &BTreeMap<String, String>) -> bool {
+    !tags.is_empty() && Wishes::default().and(tags).restricted
+}
+
+/// What clients made of the models that an agent and its team name, read when a run is taken up: its
+/// routes are decided by it.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    made: BTreeMap<String, Made>,
+    /// Something could not be read: until it can be, all data counts as restricted.
+    unread: bool,
+}
+
+impl Named {
+    /// Of all agents of a tree. One that is gone is nobody's: the call that asks for it says so.
+    pub(crate) async fn of(inner: &Inner, tenant: &Tenant, agent: &Agent) -> Named {
+        let mut named = Named::default();
+        let mut agents = vec![agent];
+        while let Some(agent) = agents.pop() {
+            let stages = agent.config.stages.iter().filter_map(|stage| stage.model.as_ref());
+            for id in stages.chain([&agent.config.model]) {
+                if !id.starts_with("arn:") || named.made.contains_key(id) {
+                    continue;
+                }
+                match made(&inner.store, tenant, id).await {
+                    Ok(Some(made)) => drop(named.made.insert(id.clone(), made)),
+                    Ok(None) => {}
+                    Err(error) => named.unread |= error.kind != ModelErrorKind::NotMapped,
+                }
+            }
+            agents.extend(agent.members.values().map(|member| &**member));
+        }
+        named
     }
-    if let Some((_, id)) = arn.split_once(ROUTER) {
-        let found = stored::<PromptRouter>(store, tenant, id, arn).await?;
-        return Ok(Some(found.fallback));
+
+    pub(crate) fn router(&self, id: &str) -> Option<&PromptRouter> {
+        match &self.made.get(id)?.what {
+            What::Router(router) => Some(router),
+            What::Model(_) => None,
+        }
     }
-    Ok(None)
+
+    /// The model behind an id; of a router its fallback.
+    pub(crate) fn model<'a>(&'a self, id: &'a str) -> &'a str {
+        self.made.get(id).map_or(id, |made| made.what.model())
+    }
+
+    pub(crate) fn any_restricted(&self) -> bool {
+        self.unread || self.made.values().any(|made| made.restricted)
+    }
 }
 
 async fn stored<T: Record>(

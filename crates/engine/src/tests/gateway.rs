@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use craton_core::route::{Inputs, Route, StepKind};
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream;
-use llm::{Deltas, ModelError, ModelErrorKind, Provider};
+use llm::{Deltas, EmbedCall, EmbedRole, Embedded, ModelError, ModelErrorKind, Provider};
 use serde_json::Value as Json;
 use wire::converse::{
     Block, CachePoints, Call, Delta, Inference, Message, Options, Role, StopReason, ToolChoice,
@@ -17,7 +17,7 @@ use wire::converse::{
 };
 
 use super::*;
-use crate::model::{Answer, Asking, Config, Payer};
+use crate::model::{Answer, Asking, Config, Embedding, Payer, PromptRouter};
 
 /// Answers with the name by which it was asked; what else a model does is its name's to say.
 #[derive(Default)]
@@ -52,6 +52,24 @@ impl Peer {
 impl Provider for Peer {
     fn name(&self) -> &str {
         "peer"
+    }
+
+    fn count_tokens<'a>(
+        &'a self,
+        call: &'a Call,
+    ) -> BoxFuture<'a, Result<Option<u64>, ModelError>> {
+        self.asked.lock().expect("no panic").push(format!("{} counts", call.model));
+        Box::pin(std::future::ready(Ok(Some(7))))
+    }
+
+    fn embed<'a>(&'a self, call: &'a EmbedCall) -> BoxFuture<'a, Result<Embedded, ModelError>> {
+        self.asked.lock().expect("no panic").push(format!("{} embeds", call.model));
+        let embedded = Embedded { vectors: vec![vec![1.0]], input_tokens: 100 };
+        let away = call.model == "down";
+        Box::pin(std::future::ready(match away {
+            true => Err(ModelError::new(ModelErrorKind::Unavailable, "away")),
+            false => Ok(embedded),
+        }))
     }
 
     fn converse<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Deltas, ModelError>> {
@@ -232,6 +250,56 @@ async fn a_full_outage_is_not_amplified() {
     }
 }
 
+/// The same where models stand in for each other and all of them are away: few calls ask one after another.
+#[tokio::test(start_paused = true)]
+async fn models_that_stand_in_do_not_amplify_an_outage() {
+    for model in ["down", "storm"] {
+        let rules = json!([
+            {"match": "first", "model": model, "fallback": ["second", "third"]},
+            {"match": "second", "model": model},
+            {"match": "third", "model": model, "provider": "home"},
+        ]);
+        let desk = Desk::new(rules, json!({}), Config::default());
+        let calls = (0..1_000).map(|n: u64| {
+            let desk = &desk;
+            async move {
+                tokio::time::sleep(Duration::from_millis(n * 5)).await;
+                desk.ask(asking("first")).await.expect_err("nobody is there").kind
+            }
+        });
+        let kinds = join_all(calls).await;
+        let made = desk.peer.asked().len() + desk.home.asked().len();
+        assert!(made <= 1_100, "{model}: {made}");
+        // Whoever was left alone is not whom the client hears of.
+        let storm = kinds.iter().filter(|kind| **kind == ModelErrorKind::Throttled).count();
+        assert!(model == "down" || storm == 1_000, "{storm}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_is_one_of_the_provider_s_repeats() {
+    let rules = json!([{"match": "slow", "hedge_after_ms": 100}]);
+    let desk = Desk::new(rules, json!({"concurrency": 2000}), Config::default());
+    join_all((0..1_000).map(|_| desk.ask(asking("slow")))).await;
+    assert!(desk.peer.asked().len() <= 1_010, "{}", desk.peer.asked().len());
+}
+
+/// Who waited in vain, or left while it waited, has drawn nothing of the minute.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_never_made_leaves_the_minute_as_it_was() {
+    let gateway = rates(json!({"wait_seconds": 61.0, "waiting": 1}));
+    let desk = Desk::new(json!([]), json!({"requests_per_minute": 1}), gateway);
+    desk.ask(asking("m")).await.expect("the minute's one");
+    let left = tokio::time::timeout(Duration::from_secs(1), desk.ask(asking("m"))).await;
+    assert!(left.is_err(), "it had to wait");
+    let all = join_all((0..20).map(|_| desk.ask(asking("m")))).await;
+    assert_eq!(all.iter().filter(|answer| answer.is_ok()).count(), 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let began = Instant::now();
+    desk.ask(asking("m")).await.expect("the next minute's one");
+    assert_eq!(began.elapsed().as_secs(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_fails_is_left_alone_until_one_call_has_tried() {
     let gateway = rates(json!({"breaker": {"least_calls": 4}, "retry": {"attempts": 1}}));
@@ -404,6 +472,75 @@ async fn restricted_data_never_leaves_for_a_provider_that_is_not_local() {
     desk.ask(routed).await.expect_err("a route leads nowhere else either");
     assert_eq!(desk.peer.asked(), Vec::<String>::new());
     assert_eq!(desk.home.asked(), ["home-1", "storm", "home-2"]);
+}
+
+fn embedding(model: &str, words: &[(&str, &str)]) -> Embedding {
+    let Asking { tenant, payer, call, .. } = said(model, words);
+    let embed = EmbedCall {
+        model: call.model,
+        texts: vec!["hello".to_owned()],
+        dimensions: None,
+        role: EmbedRole::default(),
+        normalize: true,
+        truncate: Default::default(),
+    };
+    Embedding { tenant, payer, call: embed, said: call.options.metadata }
+}
+
+/// J6: nothing of restricted data leaves to be counted or made into vectors either.
+#[tokio::test(start_paused = true)]
+async fn embeddings_and_counts_pass_the_same_doors_as_calls() {
+    let rules = json!([{"match": "capped", "requests_per_minute": 1}]);
+    let desk = Desk::new(rules, json!({}), rates(json!({"wait_seconds": 0.0})));
+    let class = [("data-class", "restricted")];
+    let refused = desk.engine.embed(embedding("cloud", &class)).await.expect_err("it may not");
+    assert_eq!(refused.kind, ModelErrorKind::Unsupported);
+    let Asking { tenant, call, .. } = said("cloud", &class);
+    let counted = desk.engine.count_tokens(&tenant, call).await.expect("an estimate");
+    assert!(counted.estimated);
+    assert_eq!(desk.peer.asked(), Vec::<String>::new());
+    desk.engine.embed(embedding("home-1", &class)).await.expect("vectors");
+    let Asking { tenant, call, .. } = said("home-1", &class);
+    let counted = desk.engine.count_tokens(&tenant, call).await.expect("a count");
+    assert_eq!((counted.tokens, counted.estimated), (7, false));
+    assert_eq!(desk.home.asked(), ["home-1 embeds", "home-1 counts"]);
+    desk.engine.embed(embedding("capped", &[])).await.expect("the minute's one");
+    let full = desk.engine.embed(embedding("capped", &[])).await.expect_err("no room");
+    assert_eq!(full.kind, ModelErrorKind::Throttled);
+    // The repeats of calls and of everything else are the same ones.
+    let calls = join_all((0..20).map(|_| desk.engine.embed(embedding("down", &[])))).await;
+    assert!(calls.iter().all(Result::is_err));
+    assert!(desk.peer.count("down embeds") <= 30, "{:?}", desk.peer.asked());
+}
+
+/// A router's model is chosen for each call by the same index, and restricted data stays local there too.
+#[tokio::test(start_paused = true)]
+async fn a_prompt_router_chooses_for_a_client_s_call() {
+    let desk = Desk::new(json!([]), json!({}), Config::default());
+    let arn = |id: &str| format!("arn:aws:bedrock:us-east-1:000000000000:prompt-router/{id}");
+    for (id, tags) in [("r", json!({})), ("t", json!({"craton:data-class": "restricted"}))] {
+        let router = json!({
+            "id": id, "name": id, "models": ["big", "home-big"], "fallback": "little",
+            "responseQualityDifference": 5.0, "createdAt": 0, "tags": tags,
+        });
+        let router: PromptRouter = serde_json::from_value(router).expect("a router");
+        let mut batch = Batch::new(&Tenant::new("000000000000", "us-east-1"), 0);
+        batch.put(id, &router);
+        desk.engine.store().commit(batch).await.expect("a store");
+    }
+    let hard = |id: &str, words: &[(&str, &str)]| {
+        let mut hard = said(&arn(id), words);
+        hard.call.system = vec!["If so, go on. ".repeat(12)];
+        hard
+    };
+    let told = |asking| async { desk.ask(asking).await.expect("an answer").model };
+    assert_eq!(told(asking(&arn("r"))).await, "little");
+    assert_eq!(told(hard("r", &[])).await, "big");
+    let before = desk.peer.asked().len();
+    assert_eq!(told(hard("r", &[("data-class", "restricted")])).await, "home-big");
+    assert_eq!(told(asking(&arn("t"))).await, "home-big");
+    desk.engine.embed(embedding(&arn("t"), &[])).await.expect_err("its fallback is not local");
+    assert_eq!(desk.peer.asked().len(), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ mod operators;
 mod pending;
 mod policies;
 mod repeats;
+mod routes;
 mod sessions;
 mod spending;
 mod streams;

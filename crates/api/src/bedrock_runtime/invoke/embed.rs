@@ -1,16 +1,20 @@
 //! Titan's and Cohere's embeddings: texts in, vectors out, in the number formats that follow from
 //! floats alone.
 
-use engine::model::{Embedding as Wanted, Payer};
+use std::collections::BTreeMap;
+
+use engine::model::Embedding as Wanted;
 use llm::{EmbedCall, EmbedRole, Embedded, Truncate};
 use serde_json::{Map, Value as Json, json};
-use store::Tenant;
 use wire::fault::Fault;
 
 use super::About;
 use super::body::{Body, malformed};
 use super::family::Embedding;
+use crate::bedrock_agent::document::tenant;
 use crate::bedrock_agent::feature::refused;
+use crate::bedrock_runtime::converse::payer;
+use crate::cx::Cx;
 
 // AWS: texts of one call, and characters of a text of the third version (Bedrock user guide,
 // "Cohere Embed v3", "Cohere Embed v4")
@@ -180,10 +184,11 @@ fn kinds(body: &mut Body, member: &str, known: &[&str]) -> Result<Vec<String>, F
 }
 
 impl Asked {
-    pub(super) fn wanted(&self, tenant: Tenant, model: &str) -> Wanted {
+    /// What the engine is asked for; `said` is the request's metadata.
+    pub(super) fn wanted(&self, cx: &Cx, model: &str, said: BTreeMap<String, String>) -> Wanted {
         let mut call = self.call.clone();
         model.clone_into(&mut call.model);
-        Wanted { tenant, payer: Payer::default(), call }
+        Wanted { tenant: tenant(cx), payer: payer(&said), call, said }
     }
 
     pub(super) fn answer(self, embedded: Embedded, about: &About) -> Json {

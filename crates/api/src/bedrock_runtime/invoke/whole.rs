@@ -26,7 +26,7 @@ pub(crate) async fn invoke_model(cx: &Cx, input: InvokeModelRequest) -> Result<R
     let began = cx.engine.now();
     let told = match target.family {
         Family::Text(text) => converse(cx, text, target, options).await?,
-        Family::Embedding(kind) => vectors(cx, kind, target).await?,
+        Family::Embedding(kind) => vectors(cx, kind, target, options).await?,
     };
     let latency_ms = cx.engine.now() - began;
     let body = serde_json::to_vec(&told.answer).expect("its maps have string keys");
@@ -42,7 +42,7 @@ pub(crate) async fn invoke_model(cx: &Cx, input: InvokeModelRequest) -> Result<R
 
 /// What a request is for.
 pub(super) struct Target {
-    /// The id to ask for.
+    /// The id to ask for, as the client says it: a profile's or a router's is the engine's to follow.
     pub(super) model: String,
     pub(super) family: Family,
     pub(super) body: Body,
@@ -60,11 +60,12 @@ pub(super) async fn target(
     let body = body.ok_or_else(|| malformed("#: the body is empty"))?;
     let body = Body::read(&body)?;
     let named = cx.engine.model_behind(&tenant(cx), &model_id).await;
-    let model = named.map_err(|error| model_fault::of_converse(error, &model_id))?;
-    let bare = llm::bare_id(&model).to_owned();
+    // The models of a router are of one family, that of its fallback model.
+    let behind = named.map_err(|error| model_fault::of_converse(error, &model_id))?;
+    let bare = llm::bare_id(&behind).to_owned();
     let family = Family::of(&bare, &body)?;
     let about = About { id: cx.request.id.clone(), model: bare, created: cx.engine.now() / 1000 };
-    Ok(Target { model, family, body, about })
+    Ok(Target { model: model_id, family, body, about })
 }
 
 struct Told {
@@ -83,9 +84,14 @@ async fn converse(cx: &Cx, family: Text, target: Target, options: Options) -> Re
     Ok(Told { provider, answer: native.whole(reply, &target.about), usage })
 }
 
-async fn vectors(cx: &Cx, family: Embedding, target: Target) -> Result<Told, Fault> {
+async fn vectors(
+    cx: &Cx,
+    family: Embedding,
+    target: Target,
+    options: Options,
+) -> Result<Told, Fault> {
     let asked = embed::read(family, target.body)?;
-    let embedded = cx.engine.embed(asked.wanted(tenant(cx), &target.model)).await;
+    let embedded = cx.engine.embed(asked.wanted(cx, &target.model, options.metadata)).await;
     let (provider, embedded) =
         embedded.map_err(|error| model_fault::of_converse(error, &target.model))?;
     let usage = Usage { input_tokens: embedded.input_tokens, ..Usage::default() };

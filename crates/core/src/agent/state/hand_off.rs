@@ -28,6 +28,7 @@ impl Turn {
         if let Some(attributes) = &resumed.prompt_session_attributes {
             self.prompt_attributes = attributes.clone();
         }
+        self.heed_data_class();
         for result in &resumed.results {
             self.hand_back(result);
         }

@@ -25,7 +25,7 @@ use crate::agent::history::{self, Past};
 use crate::agent::origin::{Origin, Utterance, push};
 use crate::cost::{Bill, Money, Paid};
 use crate::policy::looping::Rounds;
-use crate::route::Route;
+use crate::route::{Route, Wishes};
 
 /// The state of one turn: a fold of its events.
 #[derive(Debug, Clone, Default)]
@@ -214,6 +214,12 @@ impl Turn {
         self.accepted = Some(accepted.clone());
     }
 
+    /// Restricted data that was said stays so, whatever attributes say later.
+    pub(super) fn heed_data_class(&mut self) {
+        let said = Wishes::default().and(&self.session_attributes).and(&self.prompt_attributes);
+        self.past.restricted |= said.restricted;
+    }
+
     fn start(&mut self, started: &Started) {
         let Some(accepted) = self.accepted.clone() else { return };
         self.begun = true;
@@ -231,6 +237,7 @@ impl Turn {
         self.inherit(&started.unknown);
         self.session_attributes =
             accepted.session_attributes.unwrap_or_else(|| started.session_attributes.clone());
+        self.heed_data_class();
         self.team.threads = started.threads.clone();
         self.team.routed = started.routed.clone();
         if accepted.task == Task::Summarize {

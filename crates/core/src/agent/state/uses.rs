@@ -162,6 +162,7 @@ impl Turn {
                 if let Some(attributes) = prompt_session_attributes {
                     self.prompt_attributes = attributes.clone();
                 }
+                self.heed_data_class();
                 self.close(id, body.clone(), None, false);
             }
             Outcome::Reprompt { body } => {

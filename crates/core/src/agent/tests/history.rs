@@ -55,7 +55,8 @@ fn of_tokens(at: i64, tokens: usize) -> Arc<Exchange> {
 fn kept(retention: &Retention, tokens: &[usize], now: i64) -> usize {
     let exchanges = (0..).zip(tokens).map(|(at, tokens)| of_tokens(at * 1000, *tokens));
     let end = u32::try_from(tokens.len()).expect("few");
-    let mut past = Past { thread: "t".to_owned(), first: 0, end, exchanges: exchanges.collect() };
+    let exchanges = exchanges.collect();
+    let mut past = Past { thread: "t".to_owned(), end, exchanges, ..Past::default() };
     past.retain(retention, now);
     assert_eq!((past.end - past.first) as usize, past.exchanges.len());
     past.exchanges.len()
@@ -137,7 +138,7 @@ fn a_conversation_is_given_to_fresh_sessions_only() {
     };
     assert_eq!(carried(Past::default()), 1);
     // The session's own exchanges have all fallen out of its retention.
-    let forgotten = Past { thread: "t".to_owned(), first: 3, end: 3, exchanges: Vec::new() };
+    let forgotten = Past { thread: "t".to_owned(), first: 3, end: 3, ..Past::default() };
     assert_eq!(carried(forgotten), 0);
 }
 

@@ -432,7 +432,7 @@ fn past(text: &str) -> Past {
     };
     let exchanges: Vec<_> = lengths.map(exchange).collect();
     let end = u32::try_from(exchanges.len()).expect("few");
-    Past { thread: "t".to_owned(), first: 0, end, exchanges }
+    Past { thread: "t".to_owned(), end, exchanges, ..Past::default() }
 }
 
 fn overflowed(text: &str) -> Event {

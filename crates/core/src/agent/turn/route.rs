@@ -21,11 +21,12 @@ fn of(turn: &Turn, facts: &Facts<'_>, purpose: Purpose) -> Option<Route> {
     let config = &facts.agent.config;
     let mut wishes = wishes(turn, config);
     wishes.restricted |= known.restricted;
-    if !known.on && wishes.is_none() {
+    let stage = facts.agent.stage(purpose.stage());
+    let own = stage.and_then(|stage| stage.model.as_deref()).unwrap_or(&config.model);
+    let router = (known.router)(own);
+    if !known.on && wishes.is_none() && router.is_none() {
         return None;
     }
-    let stage = facts.agent.stage(purpose.stage());
-    let own = stage.and_then(|stage| stage.model.as_deref());
     let task = Task {
         instruction: vec![&config.instruction],
         question: turn.accepted.iter().map(|accepted| accepted.input_text.as_str()).collect(),
@@ -36,13 +37,18 @@ fn of(turn: &Turn, facts: &Facts<'_>, purpose: Purpose) -> Option<Route> {
     let session = turn.accepted.as_ref().map_or("", |accepted| accepted.session_id.as_str());
     let question = Question {
         kind: purpose.kind(),
-        own: own.unwrap_or(&config.model),
+        own,
         wishes: &wishes,
         by_table: known.on,
         inputs: task.inputs(),
         session: spread(session),
     };
-    route::choose(&question, &known)
+    let chosen = route::choose(&question, &known);
+    match (chosen, router) {
+        (Some(route), Some(_)) if route.model != own => Some(route),
+        (_, Some(router)) => Some(route::of_router(&router, &question, &known)),
+        (chosen, None) => chosen,
+    }
 }
 
 /// What the agent's tags say, and the session's attributes besides.

@@ -99,6 +99,7 @@ fn check(table: &str, asked: &Asked, expected: Expect) {
         restricted: false,
         local: &|model| model.starts_with("home"),
         fallbacks: &|model| if model == "own" { vec!["stand-in".to_owned()] } else { Vec::new() },
+        router: &|_| None,
         fits: &|pattern, id| pattern.strip_suffix('*').is_some_and(|start| id.starts_with(start)),
         draw: &|| u64::MAX,
     };
@@ -264,13 +265,14 @@ fn a_prompt_router_leaves_its_fallback_for_tasks_that_are_worth_it() {
         restricted: false,
         local: &|_| false,
         fallbacks: &|_| Vec::new(),
+        router: &|_| None,
         fits: &|_, _| false,
         draw: &|| 0,
     };
-    let models = ["haiku".to_owned(), "sonnet".to_owned()];
+    let models = || vec!["haiku".to_owned(), "sonnet".to_owned()];
     let chosen = |steps, quality_difference| {
         let inputs = Inputs { dependent_steps: steps, required_tools: 0, conditional_blocks: 0 };
-        let router = Router { models: &models, fallback: "haiku", quality_difference };
+        let router = Router { models: models(), fallback: "haiku".to_owned(), quality_difference };
         let wishes = Wishes::default();
         let (kind, own) = (StepKind::Planning, "router");
         let question = Question { kind, own, wishes: &wishes, by_table: false, inputs, session: 0 };
