@@ -134,11 +134,7 @@ TABLE = [
            "ParamValidationError: Parameter validation failed:\nInvalid type for parameter messages[0].content, "
            "value: Hello, type: <class 'str'>, valid types: <class 'list'>, <class 'tuple'>",
            "Content is a list of blocks: `[{\"text\": \"Hello\"}]`."),
-    Sample("invoke_model.py", refused(
-        "InvokeModel", "NotImplementedException",
-        "craton does not serve bedrock-runtime InvokeModel: it is planned, not built; Converse and ConverseStream "
-        "reach the same models"),
-        "Use `converse`, which has one form for all models."),
+    runs("invoke_model.py", "Hello!", "It works; `converse` has one form for all models."),
     Sample("no_region.py", "NoRegionError: You must specify a region.",
            "`export AWS_DEFAULT_REGION=us-east-1`, or `region_name=` in the client.",
            without=("AWS_DEFAULT_REGION",)),

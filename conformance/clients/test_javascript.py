@@ -183,7 +183,7 @@ def test_an_abort_ends_the_call_while_the_model_still_thinks(node, model):
 def test_what_is_not_served_is_refused_by_name(node, model):
     error = node("runtime", "notServed").result()
     assert (error["name"], error["status"]) == ("NotImplementedException", 501)
-    assert "CountTokens" in error["message"]
+    assert "ApplyGuardrail" in error["message"]
 
 
 @pytest.mark.parametrize("file", ["runtime", "ai"])

@@ -7,8 +7,8 @@ import sys
 
 from support.server import REGION, binary
 
-SERVED = ["bedrock-agent", "bedrock-agent-runtime", "bedrock-runtime", "iam", "lambda", "sts"]
-ELSEWHERE = ["s3", "dynamodb", "logs", "bedrock"]
+SERVED = ["bedrock", "bedrock-agent", "bedrock-agent-runtime", "bedrock-runtime", "iam", "lambda", "sts"]
+ELSEWHERE = ["s3", "dynamodb", "logs"]
 WHERE = """
 import boto3, sys
 for service in sys.argv[1:]:

@@ -133,9 +133,9 @@ def test_converse_takes_a_tool_round(model):
      "An error occurred (NoSuchEntity) when calling the GetRole operation: "),
     (["lambda", "get-function", "--function-name", "nothing"], 255,
      "An error occurred (ResourceNotFoundException) when calling the GetFunction operation: Function not found: "),
-    (["bedrock", "list-foundation-models"], 255,
-     "An error occurred (NotImplementedException) when calling the ListFoundationModels operation: "
-     "craton does not serve bedrock ListFoundationModels"),
+    (["bedrock", "list-guardrails"], 255,
+     "An error occurred (NotImplementedException) when calling the ListGuardrails operation: "
+     "craton does not serve bedrock ListGuardrails"),
 ])
 def test_a_refusal_is_an_exit_code_and_awss_words(command, code, words):
     got, said = refused(*command)

@@ -155,9 +155,9 @@ export async function aborted({ model }, { told }) {
   return failure(sdk, () => new BedrockRuntimeClient().send(ask(model, "Hello"), options));
 }
 
-export const notServed = ({ model }) => failure(sdk, () =>
-  new BedrockRuntimeClient({ maxAttempts: 1 }).send(new sdk.CountTokensCommand({
-    modelId: model, input: { converse: { messages: [user("Hello")] } },
+export const notServed = () => failure(sdk, () =>
+  new BedrockRuntimeClient({ maxAttempts: 1 }).send(new sdk.ApplyGuardrailCommand({
+    guardrailIdentifier: "abcdefgh", guardrailVersion: "1", source: "INPUT", content: [{ text: { text: "Hello" } }],
   })));
 
 // What the model answers, or the exception: for servers that read credentials.

@@ -20,6 +20,7 @@ use crate::scenario::{Plan, limits, play_all};
 use crate::telemetry::{aside, say};
 
 #[derive(Parser)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
