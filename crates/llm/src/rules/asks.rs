@@ -133,10 +133,7 @@ pub(super) fn asks(words: &[Token], known: &Known<'_>, context: &[String]) -> As
 fn refuses_in(clause: &[Token], acts: &Acts) -> bool {
     let Some(at) = clause.iter().position(is_refusal) else { return false };
     let mut verbs = clause[at..].iter().filter(|t| is_verb(&t.stem)).peekable();
-    // What `initiate_return` does is said by its object: "do not return it" refuses it.
-    let objects = acts.objects.iter().filter(|_| acts.vague);
-    let own = acts.verbs.iter().chain(&acts.own).chain(objects);
-    let own = |t: &Token| own.clone().any(|v| is_kin(&t.stem, v));
+    let own = |t: &Token| acts.verbs.iter().chain(&acts.own).any(|v| is_kin(&t.stem, v));
     let bare = |t: &Token| t.is(&["it", "that", "so", "anything", "do"]);
     match verbs.peek() {
         Some(_) => verbs.any(own),
