@@ -11,7 +11,7 @@ use super::words::{Kind, Token, is_kin, split_name, stem, tokens};
 /// Write verbs that say nothing of what is done; the object must be named beside them.
 const EMPTY: &[&str] = &[
     "process", "request", "mak", "creat", "submit", "issu", "add", "set", "put", "post", "patch",
-    "run", "execut", "plac", "initi", "trigger", "open", "start", "updat", "chang", "send",
+    "run", "execut", "plac", "initiat", "trigger", "open", "start", "updat", "chang", "send",
     "delet", "remov", "generat", "apply",
 ];
 

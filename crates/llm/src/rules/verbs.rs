@@ -158,7 +158,7 @@ pub(super) const WRITE: &[&str] = &[
     "deposit",
     "escalat",
     "confirm",
-    "initi",
+    "initiat",
     "trigger",
     "hir",
     "fir",

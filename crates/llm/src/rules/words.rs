@@ -246,7 +246,7 @@ const SYNONYMS: &[&[&str]] = &[
     &["buy", "purchas", "acquir"],
     &["amount", "total", "sum"],
     &["pric", "cost", "fee", "charg"],
-    &["begin", "start", "initi"],
+    &["begin", "start", "initiat"],
     &["end", "finish", "final"],
     &["cancel", "abort", "revok"],
     &["delet", "remov", "eras"],
