@@ -26,6 +26,7 @@ mod recall;
 mod repeat;
 mod schema;
 mod spans;
+mod stage;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,7 @@ const CHARS_PER_TOKEN: usize = 4;
 
 /// The reply to a call. `usage` is estimated from the length of the text.
 pub(crate) fn reply(call: &Call) -> Reply {
-    let mut reply = match team::route(call) {
+    let mut reply = match team::route(call).or_else(|| stage::word(call)) {
         Some(word) => speaking(word),
         None => acting(call),
     };

@@ -12,6 +12,7 @@ use super::reply;
 
 mod asking;
 mod changes;
+mod stage;
 mod team;
 
 #[expect(clippy::needless_pass_by_value, reason = "literals read better in place")]
