@@ -223,3 +223,14 @@ def test_a_data_directory_that_is_a_file_fails(doctor, tmp_path):
     (tmp_path / "file").write_text("")
     lines, code = doctor("", "--data-dir", str(tmp_path / "file"))
     assert code == 1 and any("FAIL  data directory" in text for text in lines)
+
+
+def test_a_root_of_ones_own_that_cannot_be_read_is_named(doctor, tmp_path):
+    missing, text = tmp_path / "missing.pem", tmp_path / "text.pem"
+    text.write_text("no certificate")
+    lines, _ = doctor("", "--dev", SSL_CERT_FILE=str(missing))
+    assert str(missing) in line(lines, "roots")
+    lines, _ = doctor("", "--dev", SSL_CERT_FILE=str(text))
+    assert f"no certificate in PEM in {text}" in line(lines, "roots")
+    lines, _ = doctor("", "--dev", SSL_CERT_FILE="")
+    assert not any("  roots:" in text for text in lines)

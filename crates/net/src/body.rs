@@ -1,6 +1,7 @@
 //! A response's body: bytes as they come, under the request's time limit.
 //!
-//! Read to its end, it gives the connection back to the pool; dropped before, it closes it.
+//! Read to its end, it gives the connection back to the pool; dropped before, it closes it, or
+//! resets its stream where the connection is shared.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,23 +10,23 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use hyper::body::{Body as _, Incoming};
 
 use crate::client::Limit;
 use crate::error::Error;
 use crate::limits::RETIRE;
-use crate::link::Link;
+use crate::link::{Incoming, Link};
 use crate::pool::Pool;
 
 /// Yields the body's chunks; [`Body::bytes`] collects them.
 pub struct Body {
-    incoming: Incoming,
     /// `None` once the body has ended or failed.
     held: Option<Held>,
     limit: Limit,
 }
 
 pub(crate) struct Held {
+    /// Stands before its connection, so that a stream is let go of before its place is.
+    pub(crate) incoming: Incoming,
     pub(crate) link: Link,
     pub(crate) pool: Arc<Pool>,
     pub(crate) trust: Option<Duration>,
@@ -33,8 +34,8 @@ pub(crate) struct Held {
 }
 
 impl Body {
-    pub(crate) fn new(incoming: Incoming, held: Held, limit: Limit) -> Self {
-        Body { incoming, held: Some(held), limit }
+    pub(crate) fn new(held: Held, limit: Limit) -> Self {
+        Body { held: Some(held), limit }
     }
 
     /// The whole body, or [`Error::TooLarge`] as soon as it passes `limit`.
@@ -77,13 +78,13 @@ impl Body {
         // The first look at the body tells the connection that bytes are wanted; only then does
         // driving it make any.
         for _ in 0..2 {
-            match poll_data(&mut self.incoming, cx) {
+            match held.incoming.poll_data(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
                     self.limit.heard();
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Poll::Ready(Some(Err(cause))) => {
-                    let error = Error::lost(&self.limit.peer(), &cause);
+                    let error = Error::lost(&self.limit.peer(), cause.as_ref());
                     self.held = None;
                     return Poll::Ready(Some(Err(error)));
                 }
@@ -106,24 +107,11 @@ impl Body {
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {
-        let Some(mut held) = self.held.take() else { return };
-        if held.link.is_usable(cx) {
-            held.pool.rest(held.link, held.trust, held.idle_per_peer);
-        }
-    }
-}
-
-/// The next data frame; trailers are skipped.
-fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Bytes>>> {
-    loop {
-        match std::task::ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Err(cause)) => return Poll::Ready(Some(Err(cause))),
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    return Poll::Ready(Some(Ok(bytes)));
-                }
-            }
+        let Some(held) = self.held.take() else { return };
+        if let Link::Alone(mut link) = held.link
+            && link.is_usable(cx)
+        {
+            held.pool.rest(link, held.trust, held.idle_per_peer);
         }
     }
 }

@@ -13,29 +13,42 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
 use crate::body::{Body, Held};
 use crate::dial::Dial;
+use crate::door::Turn;
 use crate::egress::{Egress, Unconnected};
 use crate::error::Error;
 use crate::limits;
-use crate::link::{Failure, Link};
+use crate::link::{Alone, Failure, Incoming, Link, Socket};
 use crate::pool::{Peer, Pool};
 use crate::redirect::{self, Next};
+use crate::shared::{KeepAlive, Shared};
+use crate::trust::Roots;
 
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Time for name look-up, TCP and TLS together.
+    /// Time for name look-up, TCP and TLS together, or to wait for a shared connection.
     pub connect_timeout: Duration,
     /// Idle connections kept for each peer.
     pub idle_per_peer: usize,
+    /// When shared connections are asked whether they live.
+    pub keep_alive: KeepAlive,
+    /// Whom a peer's certificate must be signed by.
+    pub roots: Roots,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { connect_timeout: limits::CONNECT_TIMEOUT, idle_per_peer: limits::IDLE_PER_PEER }
+        Config {
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            idle_per_peer: limits::IDLE_PER_PEER,
+            keep_alive: KeepAlive::default(),
+            roots: Roots::default(),
+        }
     }
 }
 
@@ -82,9 +95,9 @@ impl Client {
 
     fn over(config: Config, dial: Dial, guard: Option<Egress>) -> Client {
         let connector = HttpsConnectorBuilder::new()
-            .with_webpki_roots()
+            .with_tls_config(config.roots.tls())
             .https_or_http()
-            .enable_http1()
+            .enable_all_versions()
             .wrap_connector(dial);
         let inner = Inner { config, connector, guard, pool: Arc::default() };
         Client(Arc::new(inner), Patience::default())
@@ -102,19 +115,26 @@ impl Client {
         }
         let (peer, mut request) = outgoing(request)?;
         let mut limit = Limit::new(Arc::clone(&peer), within, self.1);
-        // Ends: each turn uses up an idle connection, and a new one is tried once.
+        let mut refused = false;
+        // Ends: a turn uses up an idle connection, or a new one, or the one refusal of a shared one.
         loop {
             let (mut link, fresh) = match self.0.pool.take(&peer).await {
-                Some(link) => (link, false),
+                Some(link) => (Link::Alone(link), false),
                 None => (limit.bound(self.connect(&peer), false).await??, true),
+            };
+            let again = match &link {
+                Link::Alone(_) => !fresh,
+                Link::Shared(_) => !std::mem::replace(&mut refused, true),
             };
             match limit.bound(link.exchange(request), true).await? {
                 Ok(response) => return Ok(self.receive(response, link, limit)),
-                Err(Failure::Unsent(back, _)) if !fresh => request = *back,
+                Err(Failure::Unsent(back, _)) if again => request = *back,
                 Err(Failure::Unsent(_, cause)) => {
-                    return Err(Error::not_sent(&peer.to_string(), &cause));
+                    return Err(Error::not_sent(&peer.to_string(), cause.as_ref()));
                 }
-                Err(Failure::Lost(cause)) => return Err(Error::lost(&peer.to_string(), &cause)),
+                Err(Failure::Lost(cause)) => {
+                    return Err(Error::lost(&peer.to_string(), cause.as_ref()));
+                }
             }
         }
     }
@@ -149,7 +169,7 @@ impl Client {
 
     async fn connect(&self, peer: &Arc<Peer>) -> Result<Link, Error> {
         let timeout = self.0.config.connect_timeout;
-        match tokio::time::timeout(timeout, self.dial(peer)).await {
+        match tokio::time::timeout(timeout, self.reach(peer)).await {
             Ok(link) => link,
             Err(_) => Err(Error::NotSent(format!(
                 "could not reach {peer}: no connection within {timeout:?}"
@@ -157,7 +177,30 @@ impl Client {
         }
     }
 
-    async fn dial(&self, peer: &Arc<Peer>) -> Result<Link, Error> {
+    /// A connection of one's own or a place on a shared one.
+    async fn reach(&self, peer: &Arc<Peer>) -> Result<Link, Error> {
+        if !peer.tls {
+            return alone(peer, self.dial(peer).await?).await;
+        }
+        let door = self.0.pool.door(peer);
+        let dialing = match door.enter().await {
+            Turn::Go(lease) => return Ok(Link::Shared(lease)),
+            Turn::Dial(dialing) => dialing,
+        };
+        let socket = self.dial(peer).await?;
+        if !chose_http2(&socket) {
+            door.set_alone();
+            drop(dialing);
+            return alone(peer, socket).await;
+        }
+        let (socket, keep_alive) = (TokioIo::new(socket), self.0.config.keep_alive);
+        let opened = Shared::open(Arc::clone(peer), socket, dialing, keep_alive).await;
+        let (shared, lease) = opened.map_err(|cause| Error::not_sent(&peer.to_string(), &cause))?;
+        door.add(shared);
+        Ok(Link::Shared(lease))
+    }
+
+    async fn dial(&self, peer: &Arc<Peer>) -> Result<Socket, Error> {
         let uri = Uri::builder()
             .scheme(if peer.tls { "https" } else { "http" })
             .authority(peer.authority.clone())
@@ -165,26 +208,33 @@ impl Client {
             .build()
             .expect("its parts come from a valid URI");
         let socket = self.0.connector.clone().call(uri).await;
-        let socket = socket.map_err(|cause| undialled(peer, cause))?;
-        Link::open(Arc::clone(peer), socket)
-            .await
-            .map_err(|cause| Error::not_sent(&peer.to_string(), &cause))
+        socket.map_err(|cause| undialled(peer, cause))
     }
 
     fn receive(
         &self,
-        response: Response<hyper::body::Incoming>,
+        response: Response<Incoming>,
         link: Link,
         mut limit: Limit,
     ) -> Response<Body> {
         limit.heard();
-        let held = Held {
-            link,
-            pool: Arc::clone(&self.0.pool),
-            trust: announced_idle(response.headers()),
-            idle_per_peer: self.0.config.idle_per_peer,
-        };
-        response.map(|incoming| Body::new(incoming, held, limit))
+        let trust = announced_idle(response.headers());
+        let (pool, idle_per_peer) = (Arc::clone(&self.0.pool), self.0.config.idle_per_peer);
+        response
+            .map(|incoming| Body::new(Held { incoming, link, pool, trust, idle_per_peer }, limit))
+    }
+}
+
+async fn alone(peer: &Arc<Peer>, socket: Socket) -> Result<Link, Error> {
+    let link = Alone::open(Arc::clone(peer), socket).await;
+    link.map(|link| Link::Alone(Box::new(link)))
+        .map_err(|cause| Error::not_sent(&peer.to_string(), &cause))
+}
+
+fn chose_http2(socket: &Socket) -> bool {
+    match socket {
+        Socket::Https(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(b"h2"),
+        Socket::Http(_) => false,
     }
 }
 

@@ -19,6 +19,23 @@ pub(crate) const IDLE_PLAIN: Duration = Duration::from_secs(4);
 /// wait a minute or more (60 s on AWS's).
 pub(crate) const IDLE_TLS: Duration = Duration::from_secs(30);
 
+/// A shared connection is asked whether it lives after so much silence while an answer is due, and
+/// has so long to say so: Kubernetes' client asks at the same times (`HTTP2_READ_IDLE_TIMEOUT_SECONDS`
+/// 30, `HTTP2_PING_TIMEOUT_SECONDS` 15). More often, and servers of gRPC take it for an attack.
+pub(crate) const PING_AFTER: Duration = Duration::from_secs(30);
+pub(crate) const PING_ANSWER: Duration = Duration::from_secs(15);
+
+/// What may be under way of one answer before its reader takes it: at a round trip of 100 ms that is
+/// 2.5 MB/s, a hundred times what a model writes.
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// As above of all answers on one connection: as much as 128 streams that nobody reads, so that they
+/// stop no other (AWS's load balancers allow 128 streams, most peers 100).
+pub(crate) const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
+
+/// Headers of one answer; ours, four times what Node and nginx take.
+pub(crate) const HEADER_BYTES: u32 = 64 * 1024;
+
 /// How long a body that nobody reads any more may take to end; a new connection is cheaper than more.
 pub(crate) const RETIRE: Duration = Duration::from_secs(1);
 

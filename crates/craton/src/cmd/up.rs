@@ -152,6 +152,9 @@ async fn assemble(
     data_dir: &Path,
 ) -> Result<(Engine, Functions, McpServers), String> {
     let store = Store::open(data_dir).map_err(|e| e.to_string())?;
+    for why in net::Roots::unread() {
+        tracing::warn!(%why, "a root named by SSL_CERT_FILE or SSL_CERT_DIR is left out");
+    }
     let client = net::Client::new(net::Config::default());
     let models = llm::Models::open(config.models(dev), client)
         .map_err(|e| format!("the configuration is not valid: {e}"))?;

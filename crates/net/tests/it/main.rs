@@ -4,6 +4,8 @@
 
 mod canary;
 mod egress;
+mod shared;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,8 +14,8 @@ use bytes::Bytes;
 use expect_test::{Expect, expect};
 use http::Request;
 use net::{Client, Config, Error};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 const SOON: Duration = Duration::from_millis(80);
 const LONG: Duration = Duration::from_secs(30);
@@ -32,7 +34,7 @@ async fn peer(script: &'static [&'static [&'static str]]) -> SocketAddr {
     address
 }
 
-async fn answer(mut socket: TcpStream, answers: &'static [&'static str]) {
+async fn answer(mut socket: impl AsyncRead + AsyncWrite + Unpin, answers: &'static [&'static str]) {
     for answer in answers {
         let mut seen = Vec::new();
         while !seen.ends_with(b"end") {

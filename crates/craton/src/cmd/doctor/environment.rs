@@ -39,6 +39,14 @@ pub(super) fn examine(listen: &str, variable: Variable<'_>, findings: &mut Vec<F
     }
 }
 
+/// The roots that the environment adds for TLS.
+pub(super) fn roots(unread: &[String], findings: &mut Vec<Finding>) {
+    findings.extend(unread.iter().map(|why| {
+        let fix = "SSL_CERT_FILE and SSL_CERT_DIR name certificates in PEM (docs/models.md)";
+        Finding::warn("roots", format!("some are left out: {why}"), fix)
+    }));
+}
+
 /// `localhost` is the loopback, and a last slash means nothing.
 fn same(url: &str, here: &str) -> bool {
     let plain = |url: &str| url.trim_end_matches('/').replace("//localhost:", "//127.0.0.1:");

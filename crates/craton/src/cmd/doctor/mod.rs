@@ -134,6 +134,7 @@ async fn examine(args: &Args) -> Vec<Finding> {
         providers::examine(&config, dev, &mut findings).await;
         tools::examine(&config, &mut findings).await;
     }
+    environment::roots(net::Roots::unread(), &mut findings);
     environment::examine(&args.listen, &|name| std::env::var(name).ok(), &mut findings);
     findings
 }
