@@ -38,3 +38,9 @@ pub(crate) const POLICY_CALLS: usize = 50_000;
 
 /// Tasks that the policies of routing are priced for; the set of scenarios is repeated so often.
 pub(crate) const ROUTED_TASKS: usize = 1_000;
+
+/// What a summary of a conversation has: two topics of two or three sentences each.
+pub(crate) const SUMMARY_TOKENS: u64 = 120;
+
+/// Shares of harder tasks, in percent, for which the policies of routing are compared.
+pub(crate) const SHARES: [u32; 7] = [0, 2, 5, 10, 20, 50, 100];

@@ -13,7 +13,7 @@ const USAGE: &str = "usage: cargo xtask bench agent-loop [--seconds N] [--rounds
        cargo xtask bench sessions [--turns N] [--rounds N] [--exchanges N] [--idle N]
        cargo xtask bench functions [--calls N] [--rounds N] [--cold N] [--seconds N]
        cargo xtask bench gateways [--seconds N] [--rounds N] [--peers LIST]
-       cargo xtask bench routing [--scenarios FOLDER]
+       cargo xtask bench routing [--scenarios FOLDER] [--prices FILE]
        cargo xtask bench http-tool [--calls N] [--rounds N]";
 
 /// Pinned: a figure is one of these versions.

@@ -1,29 +1,36 @@
 //! Plays the scenarios with a server of one policy, and reads back what each run asked of models.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bytes::Bytes;
+use craton_core::agent::config::Stage;
+use craton_core::agent::prompt::default_text;
 use craton_core::route::{Inputs, StepKind};
 use serde::Deserialize;
 use serde_json::Value as Json;
-use wire::converse::{Block, Call, Message, Role, Usage};
+use wire::converse::{Block, Call};
 
 use super::Args;
 use super::policy::Policy;
 use super::price::{Step, Task};
+use super::prompt::{Prompt, reply_tokens};
 use crate::http1::{self, Link};
+use crate::limits::SUMMARY_TOKENS;
 use crate::peer::free_address;
 use crate::{Error, craton};
 
-#[derive(Debug)]
+/// A scenario by its file and name.
+pub(super) type Name = (String, String);
+
+#[derive(Debug, Default)]
 pub(super) struct Played {
-    /// File and name of the scenarios with nothing wrong.
-    pub(super) passed: BTreeSet<(String, String)>,
+    /// The scenarios with nothing wrong.
+    pub(super) passed: BTreeSet<Name>,
     /// Of all scenarios, those that failed too.
-    pub(super) tasks: Vec<Task>,
+    pub(super) tasks: BTreeMap<Name, Task>,
 }
 
 /// What `craton test --results` writes, as far as it is read here.
@@ -47,9 +54,9 @@ pub(super) async fn play(args: &Args, policy: &Policy) -> Result<Played, Error> 
     craton::ready(address, &mut server).await?;
     let results = test(args, policy, address, &dir.path().join("results.json"))?;
     let mut link = Link::open(address).await?;
-    let mut tasks = Vec::new();
-    for scene in &results.scenarios {
-        let mut task = Task::new();
+    let mut played = Played::default();
+    for scene in results.scenarios {
+        let (mut task, mut last) = (Task::new(), Json::Null);
         let mut seen = BTreeSet::new();
         for run in scene.runs.iter().filter(|run| seen.insert(*run)) {
             let path = format!("/_craton/v1/runs/{run}");
@@ -58,13 +65,20 @@ pub(super) async fn play(args: &Args, policy: &Policy) -> Result<Played, Error> 
                 return Err(format!("{path}: {status}").into());
             }
             let run: Json = serde_json::from_slice(&body)?;
-            steps(&run["steps"], policy, &mut task)?;
+            last = run["steps"].clone();
+            steps(&last, policy, &mut task)?;
         }
-        tasks.push(task);
+        // A conversation is summed up for the agent's memory once it is over.
+        if seen.len() > 1 {
+            task.extend(summary(&last)?);
+        }
+        let name = (scene.file, scene.name);
+        if scene.outcome == "passed" {
+            played.passed.insert(name.clone());
+        }
+        played.tasks.insert(name, task);
     }
-    let passed = results.scenarios.into_iter().filter(|scene| scene.outcome == "passed");
-    let passed = passed.map(|scene| (scene.file, scene.name)).collect();
-    Ok(Played { passed, tasks })
+    Ok(played)
 }
 
 /// Scenarios that fail are results too; only ones that cannot be played are an error.
@@ -104,34 +118,35 @@ fn steps(of: &Json, policy: &Policy, task: &mut Task) -> Result<(), Error> {
 }
 
 fn step(of: &Json, policy: &Policy) -> Result<Step, Error> {
-    let usage = usage(of)?;
     // Without a `[routing]` there is no route; nobody asks then what it would have been.
     let kind = match of["route"].get("kind") {
         Some(kind) => StepKind::deserialize(kind)?,
         None => StepKind::Planning,
     };
     let inputs = of["route"].get("inputs").map_or(Ok(Inputs::default()), Inputs::deserialize)?;
-    let (here, asked) = (policy.model(kind, inputs), &of["model"]);
-    match *asked == here {
-        true => Ok(Step { kind, inputs, usage }),
-        false => {
-            Err(format!("{} sends a step to {here}, the engine to {asked}", policy.name).into())
-        }
+    // The route's id: the model map may give it another name at its provider.
+    let asked = of["route"].get("model").unwrap_or(&of["model"]);
+    let here = policy.model(kind, inputs);
+    if *asked != here {
+        return Err(format!("{} sends a step to {here}, the engine to {asked}", policy.name).into());
     }
+    let call = Call::deserialize(&of["prompt"])?;
+    let reply = Vec::<Block>::deserialize(&of["output"]["content"])?;
+    let output_tokens = reply_tokens(&call, reply)?;
+    Ok(Step { kind, inputs, prompt: Prompt::of(&call)?, output_tokens })
 }
 
-/// Of the whole prompt as the run made it, and of the reply.
-fn usage(step: &Json) -> Result<Usage, Error> {
-    let call = Call::deserialize(&step["prompt"])?;
-    let reply = Vec::<Block>::deserialize(&step["output"]["content"])?;
-    let answered = |content| {
-        let mut call = call.clone();
-        call.messages.push(Message { role: Role::Assistant, content });
-        call
-    };
-    let tokens = |call: &Call| llm::tokens::estimate(call).map_err(|error| error.message);
-    let output_tokens = tokens(&answered(reply))? - tokens(&answered(Vec::new()))?;
-    Ok(Usage { input_tokens: tokens(&call)?, output_tokens, ..Usage::default() })
+/// The step that no scenario takes, as its agents have no memory: the prompt for it, with what the
+/// last step of the conversation had before it.
+fn summary(of: &Json) -> Result<Option<Step>, Error> {
+    let last = of.as_array().into_iter().flatten().rfind(|step| step["kind"] == "model");
+    let Some(last) = last else { return Ok(None) };
+    let mut call = Call::deserialize(&last["prompt"])?;
+    call.tools = std::sync::Arc::from([]);
+    call.system = vec![default_text(Stage::MemorySummarization).to_owned()];
+    let inputs = Inputs::default();
+    let (kind, prompt) = (StepKind::Summarisation, Prompt::of(&call)?);
+    Ok(Some(Step { kind, inputs, prompt, output_tokens: SUMMARY_TOKENS }))
 }
 
 #[cfg(test)]
@@ -155,7 +170,7 @@ mod tests {
         let routed = policy::all().unwrap().into_iter().find(|one| one.name == policy::ROUTED);
         let mut task = Task::new();
         steps(steps_of_run, &routed.unwrap(), &mut task).map_err(|error| error.to_string())?;
-        Ok(task.iter().map(|step| (step.inputs.rci(), step.usage.output_tokens)).collect())
+        Ok(task.iter().map(|step| (step.inputs.rci(), step.output_tokens)).collect())
     }
 
     #[test]
@@ -168,6 +183,16 @@ mod tests {
             {"kind": "tool", "input": {}},
         ]);
         assert_eq!(read(&run), Ok(vec![(0, 1), (10, 2)]));
+    }
+
+    #[test]
+    fn a_summary_reads_the_conversation_without_the_agent_s_tools_and_instruction() {
+        let mut asked = asked("m", 9, "Where is order 7?", "In Ghent.");
+        asked["prompt"]["system"] = json!(["All that the agent is told. ".repeat(500)]);
+        let step = summary(&json!([asked, {"kind": "tool"}])).unwrap().unwrap();
+        assert_eq!((step.kind, step.output_tokens), (StepKind::Summarisation, SUMMARY_TOKENS));
+        assert!((200..600).contains(&step.prompt.tokens()), "{}", step.prompt.tokens());
+        assert!(summary(&json!([{"kind": "tool"}])).unwrap().is_none());
     }
 
     #[test]

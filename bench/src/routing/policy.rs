@@ -9,6 +9,7 @@ use crate::Error;
 
 pub(super) const LARGE: &str = "large";
 pub(super) const MEDIUM: &str = "medium";
+pub(super) const SMALL: &str = "small";
 pub(super) const ROUTED: &str = "routed";
 
 const LARGE_MODEL: &str = "anthropic.claude-opus-4-6-v1";
@@ -17,8 +18,12 @@ const HAIKU: &str = "anthropic.claude-haiku-4-5-20251001-v1:0";
 const NOVA_PRO: &str = "amazon.nova-pro-v1:0";
 const CHEAPEST_MODEL: &str = "amazon.nova-micro-v1:0";
 
-/// Whatever is asked for, the rules answer.
-const MAP: &str = "[[models]]\nmatch = \"*\"\nprovider = \"rules\"\n";
+/// What stands before a model's id where its step is beyond it.
+const BEYOND: &str = "beyond/";
+
+/// Whatever is asked for, the rules answer; what is beyond a model, `craton.clumsy` does.
+const MAP: &str = "[[models]]\nmatch = \"beyond/*\"\nprovider = \"clumsy\"\nmodel = \"craton.clumsy:1\"\n\n\
+    [[models]]\nmatch = \"*\"\nprovider = \"rules\"\n";
 
 pub(super) struct Policy {
     pub(super) name: &'static str,
@@ -34,12 +39,14 @@ struct Config {
     routing: Option<Table>,
 }
 
-/// The two without routing; the defaults of `[routing]`; the same with the small model of the medium
-/// one's vendor; and the defaults with the medium model above 40.
+/// Two without routing; the small model alone, to which steps above the index are beyond; the
+/// defaults of `[routing]`; the same with the small model of the medium one's vendor; and the
+/// defaults with the medium model above 40.
 pub(super) fn all() -> Result<Vec<Policy>, Error> {
     Ok(vec![
         Policy::of(LARGE, LARGE_MODEL, "")?,
         Policy::of(MEDIUM, MEDIUM_MODEL, "")?,
+        Policy::of(SMALL, NOVA_PRO, &overtaxed(NOVA_PRO))?,
         Policy::of(ROUTED, MEDIUM_MODEL, &routing(NOVA_PRO, ""))?,
         Policy::of("routed-haiku", MEDIUM_MODEL, &routing(HAIKU, ""))?,
         Policy::of(
@@ -60,6 +67,11 @@ fn routing(small: &str, more: &str) -> String {
     )
 }
 
+/// All on one model, which does badly above the index.
+fn overtaxed(small: &str) -> String {
+    format!("[routing.classes]\nlarge = \"{BEYOND}{small}\"\nsmall = \"{small}\"\n")
+}
+
 impl Policy {
     fn of(name: &'static str, own: &'static str, routing: &str) -> Result<Policy, Error> {
         let config = format!("{MAP}\n{routing}");
@@ -67,8 +79,9 @@ impl Policy {
         Ok(Policy { name, own, config, table })
     }
 
+    /// Whether it sends each step to a model that can do it.
     pub(super) fn routes(&self) -> bool {
-        self.table.is_some()
+        self.name.starts_with(ROUTED)
     }
 
     /// The model of a step.
@@ -93,6 +106,9 @@ impl Policy {
     /// The class that a model has here; without a table all steps are of the policy's own.
     pub(super) fn class(&self, model: &str) -> &'static str {
         let Some(table) = &self.table else { return self.name };
+        if model.starts_with(BEYOND) {
+            return "beyond";
+        }
         let mut classes = table.classes.iter();
         let found = classes.find(|(_, models)| models.iter().any(|one| one == model));
         found.map_or("own", |(class, _)| class.word())

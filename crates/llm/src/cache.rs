@@ -42,11 +42,16 @@ pub(crate) struct Rules {
 impl Rules {
     /// For a model by its name, wherever it runs.
     pub(crate) fn of(model: &str) -> Rules {
-        let known = CACHE_TOKENS_BY_MODEL.iter().find(|(part, _)| model.contains(part));
-        let least_tokens = known.map_or(CACHE_LEAST_TOKENS, |(_, tokens)| *tokens);
+        let least_tokens = least_tokens(model);
         // AWS: Nova keeps system and messages, and no tools (Bedrock user guide, "Prompt caching").
         Rules { most: CACHE_MARKS, least_tokens, tools: !model.contains("nova") }
     }
+}
+
+/// The shortest beginning of a prompt that a model's cache keeps.
+pub fn least_tokens(model: &str) -> usize {
+    let known = CACHE_TOKENS_BY_MODEL.iter().find(|(part, _)| model.contains(part));
+    known.map_or(CACHE_LEAST_TOKENS, |(_, tokens)| *tokens)
 }
 
 /// What to mark: a tool, a system text or a message by its place, with the `cachePoint` to follow it.

@@ -34,7 +34,7 @@ pub mod tokens;
 
 pub use anthropic::Config as AnthropicConfig;
 pub use bedrock::Config as BedrockConfig;
-pub use cache::CacheMode;
+pub use cache::{CacheMode, least_tokens as cache_least_tokens};
 pub use collect::{Collect, deltas};
 pub use embed::hashing::HashingConfig;
 pub use embed::{EmbedCall, EmbedRole, Embedded, Truncate};
