@@ -1,11 +1,14 @@
 """`craton test`: scenarios on a server of its own, with reports and exit codes."""
 
 import json
+import signal
+import subprocess
 import xml.etree.ElementTree as xml
 
 import pytest
 
-from support.terminal import run
+from support.server import binary
+from support.terminal import environment, run
 
 WEATHER = """
 agent:
@@ -105,6 +108,52 @@ def test_it_plays_on_a_running_server_and_leaves_no_agent(write, plain):
     assert done.returncode == 0, done.stderr
     agents = plain.client("bedrock-agent").list_agents()["agentSummaries"]
     assert [one for one in agents if one["agentName"].startswith("test-")] == []
+
+
+TEAM = """
+scenarios:
+  - {name: a, agent: {deploy: agents.yaml, name: one, simulate: true}, input: Hello}
+  - {name: b, agent: {deploy: agents.yaml, name: two, simulate: true}, input: Hello}
+"""
+AGENTS = "agents: {%s}" % ", ".join(
+    f"{name}: {{model: craton.rules, instruction: You help the customers of a shop with their orders.}}"
+    for name in ("one", "two"))
+
+
+def left(server):
+    names = [one["agentName"] for one in server.client("bedrock-agent").list_agents()["agentSummaries"]]
+    return [name for name in names if name.startswith(("test-", "one-", "two-"))]
+
+
+def test_of_a_file_of_several_agents_none_is_left_and_nothing_is_complained_of(write, plain):
+    write(AGENTS, "agents.yaml")
+    done = run("test", write(TEAM), "--endpoint", plain.url)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert left(plain) == []
+
+
+def test_agents_of_a_test_that_could_not_begin_are_deleted_too(write, plain):
+    write(AGENTS, "agents.yaml")
+    done = run("test", write(TEAM + "  - {name: c, agent: nobody, input: Hello}\n"), "--endpoint", plain.url)
+    assert done.returncode == 2 and "there is no agent nobody" in done.stderr
+    assert left(plain) == []
+
+
+def test_an_interrupt_ends_with_130_and_leaves_no_agent(write, plain):
+    many = WEATHER + "".join(
+        f"  - {{name: q{n}, input: 'What is the weather in Oslo?'}}\n" for n in range(2000))
+    going = subprocess.Popen([binary(), "test", str(write(many)), "--endpoint", plain.url], text=True,
+                             env=environment(plain.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert going.stdout.readline().startswith("ok")
+    going.send_signal(signal.SIGINT)
+    _, said = going.communicate(timeout=20)
+    assert going.returncode == 130 and "interrupted" in said, said
+    assert left(plain) == []
+
+
+def test_a_server_that_is_not_there_is_said_once_and_ends_with_2(write):
+    done = run("test", write(WEATHER), "--endpoint", "http://127.0.0.1:9")
+    assert done.returncode == 2 and done.stdout == "" and "CR0019" in done.stderr
 
 
 def test_no_scenario_begins_past_what_may_be_spent(write):

@@ -11,12 +11,11 @@ use serde_json::{Value as Json, json};
 use super::Done;
 use crate::client::Client;
 use crate::scenario::calls::Score;
-use crate::scenario::cast::Cast;
 use crate::scenario::file::Suite;
 use crate::scenario::observed::{Fate, Usage};
 use crate::scenario::play::{Outcome, Played};
 use crate::scenario::stage::Stage;
-use crate::scenario::{Plan, limits, play_all};
+use crate::scenario::{Plan, limits, perform};
 use crate::telemetry::{aside, say};
 
 #[derive(Parser)]
@@ -104,14 +103,14 @@ async fn bench(
     is_own: bool,
 ) -> Result<Row, String> {
     aside(&format!("playing on {model}"));
-    let cast = Cast::gather(client, suites, Some(model)).await?;
-    let plan =
-        Plan { judge: args.judge.as_deref(), at_once: args.jobs.into(), max_cost: args.max_cost };
-    let played = play_all(client, suites, &cast, &plan, &|_| {}).await;
-    if !is_own {
-        cast.leave(client).await.unwrap_or_else(|why| aside(&why));
-    }
-    Ok(Row::of(model, &played))
+    let plan = Plan {
+        judge: args.judge.as_deref(),
+        at_once: args.jobs.into(),
+        max_cost: args.max_cost,
+        leave: !is_own,
+    };
+    let played = perform(client, suites, Some(model), &plan, &|_| {}).await?;
+    played.map(|played| Row::of(model, &played)).ok_or_else(|| "interrupted".to_owned())
 }
 
 /// What one model did.

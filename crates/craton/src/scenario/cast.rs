@@ -4,7 +4,7 @@
 //! scenario changes it. Agents made so on somebody's running server are deleted at the end; an agent
 //! that was there before is never changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize as _;
@@ -37,7 +37,7 @@ pub(crate) enum Target {
 #[derive(Default)]
 pub(crate) struct Cast {
     targets: BTreeMap<String, Target>,
-    made: Vec<String>,
+    made: BTreeSet<String>,
 }
 
 /// What an agent is made from.
@@ -49,40 +49,43 @@ struct Made {
 }
 
 impl Cast {
-    /// All agents of these files, on `model` if one is named instead of their own.
+    /// All agents of these files, on `model` if one is named instead of their own. What was made is
+    /// in the cast also where a later one could not be.
     pub(crate) async fn gather(
+        &mut self,
         client: &Client,
         suites: &[Suite],
         model: Option<&str>,
-    ) -> Result<Cast, String> {
-        let mut cast = Cast::default();
+    ) -> Result<(), String> {
         for suite in suites {
             for scenario in &suite.scenarios {
                 let key = key(suite, &scenario.agent);
-                if cast.targets.contains_key(&key) {
+                if self.targets.contains_key(&key) {
                     continue;
                 }
                 let told = |why| format!("{}: scenario {:?}: {why}", suite.name, scenario.name);
                 let target =
-                    cast.find(client, suite, &scenario.agent, model).await.map_err(told)?;
-                cast.targets.insert(key, target);
+                    self.find(client, suite, &scenario.agent, model).await.map_err(told)?;
+                self.targets.insert(key, target);
             }
         }
-        Ok(cast)
+        Ok(())
     }
 
     pub(crate) fn target(&self, suite: &Suite, agent: &Agent) -> &Target {
         self.targets.get(&key(suite, agent)).expect("each scenario's agent was gathered")
     }
 
-    /// Deletes what was made for the scenarios alone.
-    pub(crate) async fn leave(self, client: &Client) -> Result<(), String> {
+    /// Deletes what was made for the scenarios alone, and says of each agent that stays why.
+    pub(crate) async fn leave(self, client: &Client) -> Vec<String> {
+        let mut stay = Vec::new();
         for id in self.made {
             let input = json!({"agentId": id, "skipResourceInUseCheck": true});
-            let deleted = client.call(AGENT, "DeleteAgent", input).await;
-            deleted.map_err(|e| format!("the agent {id} of the test stays: {}", e.coded()))?;
+            if let Err(failure) = client.call(AGENT, "DeleteAgent", input).await {
+                stay.push(format!("the agent {id} of the test stays: {}", failure.coded()));
+            }
         }
-        Ok(())
+        stay
     }
 
     async fn find(

@@ -28,6 +28,7 @@ use futures_util::stream;
 use self::cast::Cast;
 use self::file::Suite;
 use self::play::{Outcome, Played, Player};
+use crate::telemetry::aside;
 
 /// How scenarios are played.
 pub(crate) struct Plan<'a> {
@@ -36,10 +37,38 @@ pub(crate) struct Plan<'a> {
     pub(crate) at_once: usize,
     /// Dollars, after which no scenario begins.
     pub(crate) max_cost: Option<f64>,
+    /// Whether agents that were made are deleted: the server is somebody's.
+    pub(crate) leave: bool,
+}
+
+/// Gathers the cast, plays all scenarios with it, and takes away what was made for them on a server that
+/// goes on, however that ends. `None` if somebody interrupted it.
+pub(crate) async fn perform(
+    client: &crate::client::Client,
+    suites: &[Suite],
+    model: Option<&str>,
+    plan: &Plan<'_>,
+    tell: &dyn Fn(&Played),
+) -> Result<Option<Vec<Played>>, String> {
+    let mut cast = Cast::default();
+    let played = {
+        let playing = async {
+            cast.gather(client, suites, model).await?;
+            Ok(play_all(client, suites, &cast, plan, tell).await)
+        };
+        tokio::select! {
+            played = playing => played.map(Some),
+            _ = tokio::signal::ctrl_c() => Ok(None),
+        }
+    };
+    if plan.leave {
+        cast.leave(client).await.iter().for_each(|why| aside(why));
+    }
+    played
 }
 
 /// Plays all scenarios. `tell` hears of each as it ends; they come back in the order of their files.
-pub(crate) async fn play_all(
+async fn play_all(
     client: &crate::client::Client,
     suites: &[Suite],
     cast: &Cast,

@@ -102,32 +102,46 @@ impl Player<'_> {
             let at =
                 if scenario.turns.len() > 1 { format!("turn {number}: ") } else { String::new() };
             let talk = Talk { client: self.client, scenario, target, session: &session };
-            let observed = talk.turn(turn, number == 1, &mut before).await;
-            let observed = observed.map_err(|why| format!("{at}{why}"))?;
-            let (found, score) = against(turn, &observed);
+            let (observed, ended) = talk.turn(turn, number == 1, &mut before).await;
+            // What a turn that broke off did is shown and paid for too.
+            played.turns.push(observed.clone());
+            ended.map_err(|why| format!("{at}{why}"))?;
+            let (mut found, mut score) = against(turn, &observed);
+            match self.judged(turn, &observed).await.map_err(|why| format!("{at}{why}"))? {
+                Verdict::Right => {}
+                Verdict::Wrong(why) => {
+                    // The other checks of the answer may have found nothing wrong with it.
+                    score.answers_right = 0;
+                    found.push(why);
+                }
+                Verdict::None(why) => played.notes.push(format!("{at}{why}")),
+            }
             wrong.extend(found.into_iter().map(|why| format!("{at}{why}")));
             played.score.add(&score);
-            if let Some(criterion) = turn.answer.as_ref().and_then(|answer| answer.judge.as_ref()) {
-                match self.judge {
-                    None => played.notes.push(format!("{at}not judged: no --judge is named")),
-                    Some(model) => {
-                        let asked = judge::Asked {
-                            criterion,
-                            input: &turn.input,
-                            answer: &observed.answer,
-                        };
-                        let word = judge::ask(self.client, model, &asked).await;
-                        wrong.extend(
-                            word.map_err(|why| format!("{at}{why}"))?
-                                .map(|why| format!("{at}{why}")),
-                        );
-                    }
-                }
-            }
-            played.turns.push(observed);
         }
         Ok(wrong)
     }
+
+    async fn judged(&self, turn: &Turn, observed: &Observed) -> Result<Verdict, String> {
+        let criterion = turn.answer.as_ref().and_then(|answer| answer.judge.as_ref());
+        let Some(criterion) = criterion else { return Ok(Verdict::Right) };
+        let Some(model) = self.judge else {
+            return Ok(Verdict::None("not judged: no --judge is named"));
+        };
+        if observed.failed.is_some() {
+            return Ok(Verdict::None("not judged: the turn has no answer"));
+        }
+        let asked = judge::Asked { criterion, input: &turn.input, answer: &observed.answer };
+        let word = judge::ask(self.client, model, &asked).await?;
+        Ok(word.map_or(Verdict::Right, Verdict::Wrong))
+    }
+}
+
+enum Verdict {
+    Right,
+    Wrong(String),
+    /// Nobody judged, and why.
+    None(&'static str),
 }
 
 /// What is wrong with a turn.
@@ -198,28 +212,36 @@ struct Heard {
 }
 
 impl Talk<'_> {
-    /// One turn with all its hand-offs. The error is what kept it from being played.
+    /// One turn with all its hand-offs, and what kept it from being played to its end.
     async fn turn(
         &self,
         turn: &Turn,
         is_first: bool,
         before: &mut BTreeMap<String, usize>,
-    ) -> Result<Observed, String> {
+    ) -> (Observed, Result<(), String>) {
         let begun = Instant::now();
-        let mut observed = Observed::default();
-        let mut run = None;
+        let (mut observed, mut run) = (Observed::default(), None);
         let mut body = json!({ "inputText": turn.input });
         self.put_state(&mut body, self.state(is_first));
+        let ended = self.speak(body, before, &mut observed, &mut run).await;
+        observed.usage.ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let looked = self.look(&mut observed, run.as_deref()).await;
+        (observed, ended.and(looked))
+    }
+
+    async fn speak(
+        &self,
+        mut body: Json,
+        before: &mut BTreeMap<String, usize>,
+        observed: &mut Observed,
+        run: &mut Option<String>,
+    ) -> Result<(), String> {
         for _ in 0..limits::HAND_OFFS {
             let heard = self.say(&body).await?;
-            run = run.or(heard.run);
+            *run = run.take().or(heard.run);
             observed.answer.push_str(&heard.text);
             observed.failed = heard.failed;
-            let Some(control) = heard.control else {
-                observed.usage.ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.look(&mut observed, run.as_deref()).await?;
-                return Ok(observed);
-            };
+            let Some(control) = heard.control else { return Ok(()) };
             let results = hand_off::results(self.scenario, &control, before)?;
             body = json!({});
             let results = json!({

@@ -49,7 +49,12 @@ impl Stage {
     ) -> Result<T, String> {
         match self {
             Stage::Running { endpoint } => {
-                crate::cmd::wait_for(async { work(&Client::new(endpoint)).await })
+                let client = Client::new(endpoint);
+                crate::cmd::wait_for(async {
+                    // A server that is not there is said once, not by each scenario.
+                    client.get("craton", "/_craton/v1/health").await?;
+                    work(&client).await
+                })
             }
             Stage::Own { config } => own(config.as_deref(), work),
         }

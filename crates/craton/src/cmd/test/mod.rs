@@ -1,6 +1,7 @@
 //! `craton test FILES…`: plays scenarios, says which failed and why, and writes reports.
 //!
-//! It ends with 0 where all passed, 1 where one did not, 2 where they could not be played.
+//! It ends with 0 where all passed, 1 where one did not, 2 where they could not be played, 130
+//! where somebody interrupted it.
 
 mod junit;
 mod results;
@@ -14,12 +15,11 @@ use clap::Parser;
 use self::results::Results;
 use crate::client::Client;
 use crate::scenario::cassette;
-use crate::scenario::cast::Cast;
 use crate::scenario::file::Suite;
 use crate::scenario::play::{Outcome, Played};
 use crate::scenario::stage::Stage;
-use crate::scenario::{Plan, limits, play_all};
-use crate::telemetry::{aside, complain, say};
+use crate::scenario::{Plan, limits, perform};
+use crate::telemetry::{complain, say};
 
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
@@ -67,7 +67,7 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "\
-Ends with 0 if all scenarios passed, 1 if one did not, 2 if they could not be played.
+Ends with 0 if all scenarios passed, 1 if one did not, 2 if they could not be played, 130 if interrupted.
 
 Examples:
   craton test scenarios/*.yaml --rules                       offline: no key, no network
@@ -78,10 +78,17 @@ Examples:
 
 The files: docs/testing.md.";
 
+/// As shells say it of what an interrupt ended.
+const INTERRUPTED: u8 = 130;
+
 pub(crate) fn run(args: &Args) -> ExitCode {
     match test(args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Some(true)) => ExitCode::SUCCESS,
+        Ok(Some(false)) => ExitCode::FAILURE,
+        Ok(None) => {
+            complain("interrupted before its end; no report was written");
+            ExitCode::from(INTERRUPTED)
+        }
         Err(why) => {
             complain(&why);
             ExitCode::from(2)
@@ -89,12 +96,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Whether all passed.
-fn test(args: &Args) -> Result<bool, String> {
+/// Whether all passed; nothing if somebody interrupted it.
+fn test(args: &Args) -> Result<Option<bool>, String> {
     let suites = args.files.iter().map(|file| Suite::read(file)).collect::<Result<Vec<_>, _>>()?;
     let baseline = args.baseline.as_deref().map(Results::read).transpose()?;
     let stage = Stage::of(args.endpoint.as_deref(), args.config.clone())?;
-    let all = played(args, &stage, &suites)?;
+    let Some(all) = played(args, &stage, &suites)? else { return Ok(None) };
     let results = Results::of(&all);
     last_line(&results);
     if let Some(file) = &args.junit {
@@ -114,7 +121,7 @@ fn test(args: &Args) -> Result<bool, String> {
         summary::differences(&results, baseline).iter().for_each(|line| say(line));
         parted.iter().for_each(|line| say(line));
     }
-    Ok(all.iter().all(|one| one.outcome == Outcome::Passed))
+    Ok(Some(all.iter().all(|one| one.outcome == Outcome::Passed)))
 }
 
 /// Where runs part from those of the baseline, as `craton diff` says it, if the server still has both.
@@ -135,24 +142,18 @@ async fn parted(client: &Client, now: &Results, before: &Results) -> Result<Vec<
     Ok(lines)
 }
 
-fn played(args: &Args, stage: &Stage, suites: &[Suite]) -> Result<Vec<Played>, String> {
+fn played(args: &Args, stage: &Stage, suites: &[Suite]) -> Result<Option<Vec<Played>>, String> {
     if !args.cassette.is_empty() {
-        return cassette::play_all(&args.cassette, suites, &tell);
+        return cassette::play_all(&args.cassette, suites, &tell).map(Some);
     }
     let model = if args.rules { Some("craton.rules") } else { args.model.as_deref() };
-    stage.hold(async |client| {
-        let cast = Cast::gather(client, suites, model).await?;
-        let plan = Plan {
-            judge: args.judge.as_deref(),
-            at_once: args.jobs.into(),
-            max_cost: args.max_cost,
-        };
-        let all = play_all(client, suites, &cast, &plan, &tell).await;
-        if !stage.is_own() {
-            cast.leave(client).await.unwrap_or_else(|why| aside(&why));
-        }
-        Ok(all)
-    })
+    let plan = Plan {
+        judge: args.judge.as_deref(),
+        at_once: args.jobs.into(),
+        max_cost: args.max_cost,
+        leave: !stage.is_own(),
+    };
+    stage.hold(async |client| perform(client, suites, model, &plan, &tell).await)
 }
 
 /// A scenario as it ends.
