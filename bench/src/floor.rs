@@ -15,11 +15,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::Response;
-use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::http1::{self, Pool};
+use crate::http1::{self, Pool, Said};
 use crate::journal::{Journal, Write};
 use crate::{Error, task, world};
 
@@ -57,7 +56,7 @@ pub(crate) async fn serve(
     .await
 }
 
-fn failed(failure: &dyn std::error::Error) -> Response<Full<Bytes>> {
+fn failed(failure: &dyn std::error::Error) -> Response<Said> {
     http1::answer(500, "text/plain", Bytes::from(failure.to_string()))
 }
 

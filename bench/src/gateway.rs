@@ -46,12 +46,23 @@ pub(crate) struct Args {
 /// Requests in flight at once.
 const CONCURRENCIES: [usize; 3] = [1, 16, 64];
 
+/// How the model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Whole,
+    /// In pieces that are all there at once.
+    Stream,
+    /// In pieces with a pause before each.
+    Steady,
+}
+
 /// One way of asking one peer.
 #[derive(Debug, Clone, Serialize)]
 struct Figures {
     bench: &'static str,
     peer: &'static str,
-    stream: bool,
+    answer: Answer,
     concurrency: usize,
     /// 0 for the medians of all rounds.
     round: u32,
@@ -72,36 +83,38 @@ pub(crate) async fn run(args: Args) -> Result<(), Error> {
     }
     let mut all = Vec::new();
     for round in 1..=args.rounds {
-        for (stream, concurrency) in ways() {
-            for gateway in gateways.iter().filter(|gateway| gateway.speaks(stream)) {
-                let figures = measure(gateway, stream, concurrency, args.seconds).await?;
+        for (answer, concurrency) in ways() {
+            for gateway in gateways.iter().filter(|gateway| gateway.speaks(answer)) {
+                let figures = measure(gateway, answer, concurrency, args.seconds).await?;
                 all.push(Figures { round, ..figures });
                 report::print(&all[all.len() - 1]);
             }
         }
     }
-    for (stream, concurrency) in ways() {
-        for gateway in gateways.iter().filter(|gateway| gateway.speaks(stream)) {
-            report::print(&medians(&all, gateway.name, stream, concurrency)?);
+    for (answer, concurrency) in ways() {
+        for gateway in gateways.iter().filter(|gateway| gateway.speaks(answer)) {
+            report::print(&medians(&all, gateway.name, answer, concurrency)?);
         }
     }
     compare(&all, &gateways)
 }
 
-fn ways() -> impl Iterator<Item = (bool, usize)> {
-    [false, true].into_iter().flat_map(|stream| CONCURRENCIES.map(|many| (stream, many)))
+fn ways() -> impl Iterator<Item = (Answer, usize)> {
+    let at_once = [Answer::Whole, Answer::Stream];
+    let at_once = at_once.into_iter().flat_map(|answer| CONCURRENCIES.map(|many| (answer, many)));
+    at_once.chain([(Answer::Steady, CONCURRENCIES[0])])
 }
 
 async fn measure(
     gateway: &Gateway,
-    stream: bool,
+    answer: Answer,
     concurrency: usize,
     seconds: f64,
 ) -> Result<Figures, Error> {
-    drive(gateway, stream, concurrency, limits::WARM_UP.as_secs_f64() / 2.0).await?;
+    drive(gateway, answer, concurrency, limits::WARM_UP.as_secs_f64() / 2.0).await?;
     let cpu = process::cpu_millis(gateway.id())?;
     let began = Instant::now();
-    let (mut whole, mut first) = drive(gateway, stream, concurrency, seconds).await?;
+    let (mut whole, mut first) = drive(gateway, answer, concurrency, seconds).await?;
     let took = began.elapsed().as_secs_f64();
     let asked = whole.len() as f64;
     let cpu = (process::cpu_millis(gateway.id())? - cpu) * 1e3 / asked;
@@ -110,7 +123,7 @@ async fn measure(
     Ok(Figures {
         bench: "gateways",
         peer: gateway.name,
-        stream,
+        answer,
         concurrency,
         round: 0,
         per_s: (asked / took).round(),
@@ -125,13 +138,13 @@ async fn measure(
 /// Microseconds to the last byte and to the first, of each answer.
 async fn drive(
     gateway: &Gateway,
-    stream: bool,
+    answer: Answer,
     concurrency: usize,
     seconds: f64,
 ) -> Result<(Vec<f64>, Vec<f64>), Error> {
     let until = Instant::now() + Duration::from_secs_f64(seconds);
     let workers: Vec<_> = (0..concurrency)
-        .map(|_| tokio::spawn(work(gateway.address, gateway.request(stream), until)))
+        .map(|_| tokio::spawn(work(gateway.address, gateway.request(answer), until)))
         .collect();
     let (mut whole, mut first) = (Vec::new(), Vec::new());
     for worker in workers {
@@ -170,12 +183,12 @@ async fn work(
 fn medians(
     all: &[Figures],
     peer: &'static str,
-    stream: bool,
+    answer: Answer,
     concurrency: usize,
 ) -> Result<Figures, Error> {
     let of: Vec<&Figures> = all
         .iter()
-        .filter(|f| f.peer == peer && f.stream == stream && f.concurrency == concurrency)
+        .filter(|f| f.peer == peer && f.answer == answer && f.concurrency == concurrency)
         .collect();
     let mid = |figure: fn(&Figures) -> f64| {
         median(&mut of.iter().map(|figures| figure(figures)).collect::<Vec<_>>())
@@ -196,11 +209,11 @@ fn medians(
 /// What each gateway adds to the model alone, and Craton's rate over the others'.
 fn compare(all: &[Figures], gateways: &[Gateway]) -> Result<(), Error> {
     for gateway in &gateways[1..] {
-        for stream in [false, true].into_iter().filter(|stream| gateway.speaks(*stream)) {
-            let direct = medians(all, gateways[0].name, stream, 1)?;
-            let through = medians(all, gateway.name, stream, 1)?;
+        for (answer, _) in ways().filter(|(answer, many)| *many == 1 && gateway.speaks(*answer)) {
+            let direct = medians(all, gateways[0].name, answer, 1)?;
+            let through = medians(all, gateway.name, answer, 1)?;
             println!(
-                "ADDED {} stream={stream} p50=+{:.0}us first=+{:.0}us whole/direct={:.2}",
+                "ADDED {} {answer:?} p50=+{:.0}us first=+{:.0}us whole/direct={:.2}",
                 gateway.name,
                 through.p50_us - direct.p50_us,
                 through.first_p50_us - direct.first_p50_us,
@@ -212,14 +225,10 @@ fn compare(all: &[Figures], gateways: &[Gateway]) -> Result<(), Error> {
         return Ok(());
     };
     for other in gateways.iter().filter(|gateway| gateway.name != ours.name) {
-        for (stream, concurrency) in ways().filter(|(stream, _)| other.speaks(*stream)) {
-            let craton = medians(all, ours.name, stream, concurrency)?.per_s;
-            let theirs = medians(all, other.name, stream, concurrency)?.per_s;
-            println!(
-                "RATIO craton/{}@{concurrency} stream={stream} {:.2}",
-                other.name,
-                craton / theirs
-            );
+        for (answer, concurrency) in ways().filter(|(answer, _)| other.speaks(*answer)) {
+            let craton = medians(all, ours.name, answer, concurrency)?.per_s;
+            let theirs = medians(all, other.name, answer, concurrency)?.per_s;
+            println!("RATIO craton/{}@{concurrency} {answer:?} {:.2}", other.name, craton / theirs);
         }
     }
     Ok(())

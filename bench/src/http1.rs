@@ -6,11 +6,14 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1 as client;
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
@@ -18,6 +21,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Error;
+
+/// The body of an answer.
+pub(crate) type Said = UnsyncBoxBody<Bytes, Infallible>;
 
 /// One connection, for one request at a time.
 pub(crate) struct Link {
@@ -126,16 +132,29 @@ impl Pool {
 }
 
 /// An answer that is there at once.
-pub(crate) fn answer(status: u16, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+pub(crate) fn answer(status: u16, kind: &'static str, body: Bytes) -> Response<Said> {
+    said(status, kind, Full::new(body).boxed_unsync())
+}
+
+/// An answer in pieces, with this long a pause before each.
+pub(crate) fn slowly(kind: &'static str, pieces: Vec<Bytes>, pause: Duration) -> Response<Said> {
+    let pieces = stream::iter(pieces).then(move |piece| async move {
+        tokio::time::sleep(pause).await;
+        Ok(Frame::data(piece))
+    });
+    said(200, kind, StreamBody::new(pieces).boxed_unsync())
+}
+
+fn said(status: u16, kind: &'static str, body: Said) -> Response<Said> {
     let response = Response::builder().status(status).header("content-type", kind);
-    response.body(Full::new(body)).expect("a status and a header that are valid")
+    response.body(body).expect("a status and a header that are valid")
 }
 
 /// Serves forever; `handle` gets path and body.
 pub(crate) async fn serve<H, A>(listener: TcpListener, handle: H) -> Result<(), Error>
 where
     H: Fn(String, Bytes) -> A + Clone + Send + 'static,
-    A: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    A: Future<Output = Response<Said>> + Send + 'static,
 {
     loop {
         let (socket, _) = listener.accept().await?;
@@ -151,10 +170,10 @@ where
     }
 }
 
-async fn respond<H, A>(request: Request<Incoming>, handle: H) -> Response<Full<Bytes>>
+async fn respond<H, A>(request: Request<Incoming>, handle: H) -> Response<Said>
 where
     H: Fn(String, Bytes) -> A,
-    A: Future<Output = Response<Full<Bytes>>>,
+    A: Future<Output = Response<Said>>,
 {
     let path = request.uri().path().to_owned();
     match request.into_body().collect().await {

@@ -7,32 +7,37 @@
 mod bedrock;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body_util::Full;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 
-use crate::{Error, http1, task};
+use crate::http1::{self, Said};
+use crate::{Error, task};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 /// The same model over Bedrock's wire, for the peer that speaks nothing else well.
 const CONVERSE: &str = "/model/mock/converse-stream";
 pub(crate) const ADD: &str = "/add";
-/// How the answer to whoever offers no tool begins and ends.
-pub(crate) const PLAIN_BEGIN: &str = "The parcels";
+/// Words at the beginning and at the end of the answer to whoever offers no tool.
+pub(crate) const PLAIN_BEGIN: &str = "parcels";
 pub(crate) const PLAIN_END: &str = "were held back.";
 const PLAIN: &str = "The parcels were two hundred and eight, and the most of them left on Friday, \
     though twelve were held back.";
+/// Who asks with these words gets a stream that takes its time: [`WORD`] before each word.
+pub(crate) const PATIENCE: &str = "Take your time.";
+const WORD: Duration = Duration::from_millis(2);
+const EVENTS: &str = "text/event-stream";
 
 pub(crate) async fn serve(listen: SocketAddr) -> Result<(), Error> {
     let listener = TcpListener::bind(listen).await?;
     http1::serve(listener, |path, body| std::future::ready(route(&path, &body))).await
 }
 
-fn route(path: &str, body: &Bytes) -> Response<Full<Bytes>> {
+fn route(path: &str, body: &Bytes) -> Response<Said> {
     let answered = match path {
         CONVERSE => bedrock::converse(body),
         CHAT => chat(body),
@@ -57,7 +62,7 @@ struct Chat {
 struct Message {
     role: Role,
     #[serde(default)]
-    content: Option<serde_json::Value>,
+    content: Option<Json>,
 }
 
 #[derive(Deserialize, PartialEq, Clone, Copy)]
@@ -87,14 +92,19 @@ enum Say {
     Answer(String),
 }
 
-fn chat(body: &[u8]) -> Result<Response<Full<Bytes>>, Error> {
+fn chat(body: &[u8]) -> Result<Response<Said>, Error> {
     let chat: Chat = serde_json::from_slice(body)?;
     let say = next(&chat)?;
-    Ok(if chat.stream {
-        http1::answer(200, "text/event-stream", events(&say))
-    } else {
-        http1::answer(200, "application/json", whole(&say))
+    Ok(match chat.stream {
+        true if is_patient(&chat) => http1::slowly(EVENTS, words(), WORD),
+        true => http1::answer(200, EVENTS, events(&say).concat().into()),
+        false => http1::answer(200, "application/json", whole(&say)),
     })
+}
+
+fn is_patient(chat: &Chat) -> bool {
+    let latest = chat.messages.last().and_then(|message| message.content.as_ref());
+    latest.is_some_and(|content| content.to_string().contains(PATIENCE))
 }
 
 fn next(chat: &Chat) -> Result<Say, Error> {
@@ -146,41 +156,47 @@ fn whole(say: &Say) -> Bytes {
 }
 
 /// The same as server-sent events: the text in two pieces, the call's arguments in one.
-fn events(say: &Say) -> Bytes {
-    let chunk = |delta: serde_json::Value, finish: Option<&str>| {
+fn events(say: &Say) -> Vec<Bytes> {
+    match say {
+        Say::Answer(text) => {
+            let (head, tail) = text.split_at(text.len() / 2);
+            said([json!({ "content": head }), json!({ "content": tail })], "stop")
+        }
+        Say::Call { .. } => said([json!({ "tool_calls": [call(say)] })], "tool_calls"),
+    }
+}
+
+/// The answer to whoever offers no tool, a word at a time.
+fn words() -> Vec<Bytes> {
+    said(PLAIN.split_inclusive(' ').map(|word| json!({ "content": word })), "stop")
+}
+
+fn said(deltas: impl IntoIterator<Item = Json>, finish: &str) -> Vec<Bytes> {
+    let chunk = |delta: Json, finish: Option<&str>| {
         json!({
             "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": "mock",
             "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }],
         })
     };
     let mut chunks = vec![chunk(json!({ "role": "assistant" }), None)];
-    match say {
-        Say::Answer(text) => {
-            let (head, tail) = text.split_at(text.len() / 2);
-            chunks.push(chunk(json!({ "content": head }), None));
-            chunks.push(chunk(json!({ "content": tail }), None));
-            chunks.push(chunk(json!({}), Some("stop")));
-        }
-        Say::Call { .. } => {
-            chunks.push(chunk(json!({ "tool_calls": [call(say)] }), None));
-            chunks.push(chunk(json!({}), Some("tool_calls")));
-        }
-    }
+    chunks.extend(deltas.into_iter().map(|delta| chunk(delta, None)));
+    chunks.push(chunk(json!({}), Some(finish)));
     chunks.push(json!({ "choices": [], "usage": usage() }));
-    let mut text: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
-    text.push_str("data: [DONE]\n\n");
-    Bytes::from(text)
+    let mut events: Vec<Bytes> =
+        chunks.iter().map(|chunk| format!("data: {chunk}\n\n").into()).collect();
+    events.push(Bytes::from_static(b"data: [DONE]\n\n"));
+    events
 }
 
-fn call(say: &Say) -> serde_json::Value {
-    let Say::Call { step, tool, a, b } = say else { return serde_json::Value::Null };
+fn call(say: &Say) -> Json {
+    let Say::Call { step, tool, a, b } = say else { return Json::Null };
     json!({
         "index": 0, "id": format!("call_{step}"), "type": "function",
         "function": { "name": tool, "arguments": json!({ "a": a, "b": b }).to_string() },
     })
 }
 
-fn usage() -> serde_json::Value {
+fn usage() -> Json {
     json!({ "prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110 })
 }
 
@@ -221,7 +237,7 @@ fn add(body: &[u8]) -> Result<Bytes, Error> {
 mod tests {
     use super::*;
 
-    fn said(messages: &serde_json::Value) -> Say {
+    fn said(messages: &Json) -> Say {
         let tools = json!([{ "function": { "name": "math__add" } }]);
         let chat = json!({ "messages": messages, "tools": tools });
         next(&serde_json::from_value(chat).unwrap()).unwrap()
@@ -251,7 +267,7 @@ mod tests {
                 { "name": "b", "type": "integer", "value": "11" },
             ],
         });
-        let answer: serde_json::Value =
+        let answer: Json =
             serde_json::from_slice(&add(event.to_string().as_bytes()).unwrap()).unwrap();
         let body = &answer["response"]["functionResponse"]["responseBody"]["TEXT"]["body"];
         assert_eq!(body, "30");

@@ -10,7 +10,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::Args;
+use super::{Answer, Args};
 use crate::http1::{self, Link};
 use crate::peer::free_address;
 use crate::process::{Running, Talking};
@@ -96,11 +96,16 @@ impl Gateway {
     }
 
     /// Portkey's gateway fails on each streamed answer under Node 20: headers that it may not change.
-    pub(super) fn speaks(&self, stream: bool) -> bool {
-        !(stream && matches!(self.dialect, Dialect::Portkey(_)))
+    pub(super) fn speaks(&self, answer: Answer) -> bool {
+        answer == Answer::Whole || !matches!(self.dialect, Dialect::Portkey(_))
     }
 
-    pub(super) fn request(&self, stream: bool) -> Ask {
+    pub(super) fn request(&self, answer: Answer) -> Ask {
+        let stream = answer != Answer::Whole;
+        let question = match answer {
+            Answer::Steady => format!("{QUESTION} {}", world::PATIENCE),
+            _ => QUESTION.to_owned(),
+        };
         let (path, model) = match self.dialect {
             Dialect::Chat | Dialect::Portkey(_) => (world::CHAT, "mock"),
             Dialect::TensorZero => ("/openai/v1/chat/completions", "tensorzero::model_name::mock"),
@@ -109,8 +114,8 @@ impl Gateway {
             Dialect::Converse => ("/model/mock/converse", ""),
         };
         let body = match self.dialect {
-            Dialect::Converse => converse(),
-            _ => chat(model, stream),
+            Dialect::Converse => converse(&question),
+            _ => chat(model, &question, stream),
         };
         let headers = match self.dialect {
             Dialect::Portkey(world) => vec![
@@ -158,12 +163,12 @@ impl Ask {
     }
 }
 
-fn chat(model: &str, stream: bool) -> Value {
+fn chat(model: &str, question: &str, stream: bool) -> Value {
     let mut body = json!({
         "model": model, "temperature": 0, "max_tokens": 256,
         "messages": [
             { "role": "system", "content": SYSTEM },
-            { "role": "user", "content": QUESTION },
+            { "role": "user", "content": question },
         ],
     });
     if stream {
@@ -173,10 +178,10 @@ fn chat(model: &str, stream: bool) -> Value {
     body
 }
 
-fn converse() -> Value {
+fn converse(question: &str) -> Value {
     json!({
         "system": [{ "text": SYSTEM }],
-        "messages": [{ "role": "user", "content": [{ "text": QUESTION }] }],
+        "messages": [{ "role": "user", "content": [{ "text": question }] }],
         "inferenceConfig": { "temperature": 0, "maxTokens": 256 },
     })
 }

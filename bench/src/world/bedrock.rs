@@ -2,15 +2,15 @@
 
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::Response;
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::{Say, step};
-use crate::{Error, http1, task};
+use crate::http1::{self, Said};
+use crate::{Error, task};
 
-pub(super) fn converse(body: &[u8]) -> Result<Response<Full<Bytes>>, Error> {
+pub(super) fn converse(body: &[u8]) -> Result<Response<Said>, Error> {
     let call: Value = serde_json::from_slice(body)?;
     let say = next(&call)?;
     let mut frames = BytesMut::new();

@@ -1,7 +1,7 @@
 //! One request from its head to its answer.
 //!
-//! Each request runs on its own task: a panic in it becomes a 500 and ends nothing else, and a
-//! client that goes away does not stop an operation halfway.
+//! A panic in a request becomes a 500 and ends nothing else, and a client that goes away does not
+//! stop an operation halfway: `onward` sees to both.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::auth::{Auth, Proof};
 use crate::body::{self, Body, Room};
 use crate::foreign::{self, Foreign};
 use crate::forward::{self, Forwards, Route};
+use crate::onward::Onward;
 use crate::origin::{self, Names};
 use crate::pass::Passes;
 use crate::route::{self, Head, Plan, Routed};
@@ -68,8 +69,8 @@ impl Front {
     pub(crate) async fn call(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let started = Instant::now();
         let id = self.engine.fresh_id();
-        let task = tokio::spawn(run(self, request, id.clone()));
-        let mut call = task.await.unwrap_or_else(|panic| {
+        let work = Onward::new(run(self, request, id.clone()));
+        let mut call = work.await.unwrap_or_else(|panic| {
             Call::refused(Place::default().fault(&Fault::internal(panic), &id))
         });
         // An answer that was passed on has the id of whoever gave it.
@@ -78,10 +79,10 @@ impl Front {
             call.response.headers_mut().insert(REQUEST_ID, value);
         }
         tracing::info!(
-            request_id = %id,
-            service = %call.service,
-            operation = %call.operation,
-            account = %call.account,
+            request_id = id,
+            service = &*call.service,
+            operation = &*call.operation,
+            account = call.account,
             status = call.response.status().as_u16(),
             micros = started.elapsed().as_micros() as u64,
             "request"

@@ -17,6 +17,7 @@ mod config;
 mod foreign;
 mod forward;
 mod limits;
+mod onward;
 mod origin;
 mod page;
 mod pass;
