@@ -156,7 +156,9 @@ fn take_up(run: &mut Run, inner: &Arc<Inner>, flights: &mut Flights) -> Vec<(Pat
         run.turn.walk(&mut |path, turn| {
             let step = turn.steps;
             let asked = turn.asking.map(|purpose| {
-                Intent::AskModel(Ask { route: turn.route.clone(), ..Ask::new(purpose, step) })
+                let reserved = turn.budget.reserved.clone().map(Box::new);
+                let route = turn.route.clone();
+                Intent::AskModel(Ask { route, reserved, ..Ask::new(purpose, step) })
             });
             let parsed = turn.stages.parsing.clone().map(Intent::Parse);
             again.extend(asked.or(parsed).map(|intent| (path.to_vec(), intent)));

@@ -56,7 +56,8 @@ impl ParserCall {
 pub(crate) async fn ask_parser(inner: &Inner, call: ParserCall) -> Event {
     let begun = inner.clock.now();
     let ParserCall { parse, agent, request } = call;
-    let read = match call_reader(inner, &request).await {
+    let (attempts, answer) = call_reader(inner, &request).await;
+    let read = match answer {
         Ok(invoked) if invoked.error.is_some() => Err(tool::function_error(&invoked.payload)),
         Ok(invoked) => parser::verdict(parse.purpose, &agent.tools, &invoked.payload),
         Err(error) => Err(error.to_string()),
@@ -66,7 +67,7 @@ pub(crate) async fn ask_parser(inner: &Inner, call: ParserCall) -> Event {
         Verdict::Failed { message: failed(&parse, &why) }
     });
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
-    let cost = Some(inner.tool_cost(&request, 1, millis).await);
+    let cost = Some(inner.tool_cost(&request, attempts, millis).await);
     let (purpose, step) = (parse.purpose, parse.step);
     Event::Parsed(Box::new(Parsed { purpose, step, verdict, millis, cost }))
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use craton_core::agent::digest;
 use craton_core::agent::event::{Cuts, Event, ModelFailed, ModelOverflowed, ModelSaid};
 use craton_core::agent::prompt::Screen;
-use llm::{ModelError, ModelErrorKind};
+use llm::ModelErrorKind;
 use wire::converse::{Delta, Reply};
 
+use crate::Inner;
 use crate::live::Activation;
 use crate::model::{self, Answer, Asking, Listener, Unanswered};
-use crate::{Inner, budget};
 
 /// One call to a model for a turn.
 pub(crate) struct ModelCall {
@@ -45,14 +45,18 @@ pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
                 cuts,
                 cost,
                 saved,
+                reused: false,
             }))
         }
-        Err(Unanswered { provider, error, .. }) if error.kind == ModelErrorKind::TooLong => {
-            Event::ModelOverflowed(ModelOverflowed { step, provider, message: error.message })
+        Err(Unanswered { provider, error, wasted, .. })
+            if error.kind == ModelErrorKind::TooLong =>
+        {
+            let message = error.message;
+            Event::ModelOverflowed(ModelOverflowed { step, provider, message, wasted })
         }
-        Err(Unanswered { error, heard, .. }) => {
-            let said = if heard { voice.said } else { Vec::new() };
-            model_failed(step, &error, heard, said)
+        Err(unanswered) => {
+            let said = if unanswered.heard { voice.said } else { Vec::new() };
+            model_failed(step, unanswered, said)
         }
     }
 }
@@ -105,12 +109,12 @@ fn say(live: &Activation, text: String) -> bool {
     any
 }
 
-fn model_failed(step: u32, error: &ModelError, heard: bool, said: Vec<String>) -> Event {
+fn model_failed(step: u32, unanswered: Unanswered, said: Vec<String>) -> Event {
+    let Unanswered { error, heard, wasted, .. } = unanswered;
     let code = model_exception(error.kind).to_owned();
-    // What the provider counted of a call that it did not end well is anybody's guess.
-    let consumed = heard || budget::is_consumed(error.kind);
-    let message = error.message.clone();
-    Event::ModelFailed(ModelFailed { step, code, message, heard, said, consumed })
+    let consumed = !wasted.is_empty();
+    let message = error.message;
+    Event::ModelFailed(ModelFailed { step, code, message, heard, said, consumed, wasted })
 }
 
 /// The exception of InvokeAgent's stream for a model's failure. A provider's refusal is a failed

@@ -318,6 +318,7 @@ impl Run {
             user: spend::named(spend::USER, &self.turn),
             customer: spend::named(spend::CUSTOMER, &self.turn),
             provisioned: accepted.and_then(|accepted| accepted.provisioned.clone()),
+            held: ask.reserved.clone(),
         };
         let wishes = turn::wishes(place.turn, &place.agent.config);
         if wishes.restricted || self.is_restricted() {

@@ -177,7 +177,8 @@ impl Batch {
         self.op(Op::ClearTimer { id: id.into() })
     }
 
-    /// Adds to the counter (0 until first used), unless it would leave the range.
+    /// Adds to the counter (0 until first used), unless it would leave the range. Without one, what
+    /// leaves 64 bits stays at their end.
     pub fn add(
         &mut self,
         key: &str,

@@ -252,13 +252,30 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+impl Usage {
+    /// What was read, from caches too.
+    // AWS: `inputTokens` leaves out what was read from a cache or written to it (user guide, "Prompt
+    // caching").
+    pub fn all_input(&self) -> u64 {
+        let cached = self.cache_read_input_tokens.saturating_add(self.cache_write_input_tokens);
+        self.input_tokens.saturating_add(cached)
+    }
+
+    /// All tokens, in and out.
+    pub fn tokens(&self) -> u64 {
+        self.all_input().saturating_add(self.output_tokens)
+    }
+}
+
 impl core::ops::AddAssign for Usage {
     fn add_assign(&mut self, more: Usage) {
-        self.input_tokens += more.input_tokens;
-        self.output_tokens += more.output_tokens;
-        self.cache_read_input_tokens += more.cache_read_input_tokens;
-        self.cache_write_input_tokens += more.cache_write_input_tokens;
-        self.cache_write_hour_input_tokens += more.cache_write_hour_input_tokens;
+        // A provider may count whatever it likes.
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.input_tokens, more.input_tokens);
+        add(&mut self.output_tokens, more.output_tokens);
+        add(&mut self.cache_read_input_tokens, more.cache_read_input_tokens);
+        add(&mut self.cache_write_input_tokens, more.cache_write_input_tokens);
+        add(&mut self.cache_write_hour_input_tokens, more.cache_write_hour_input_tokens);
     }
 }
 

@@ -2,6 +2,9 @@
 //! no limit and no breaker.
 
 use serde::{Deserialize, Serialize};
+use wire::converse::Usage;
+
+use crate::cost::Money;
 
 /// How a call of a model was performed: limits, breakers, fallbacks and repeats on its way.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -21,6 +24,23 @@ pub struct ModelConduct {
     /// It was asked a second time because the first reply was slow to begin.
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     pub hedged: bool,
+    /// Attempts without a reply that their providers may bill all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wasted: Vec<Wasted>,
+}
+
+/// An attempt that began and brought no reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wasted {
+    pub model: String,
+    /// What its provider counted; nothing where it said nothing.
+    #[serde(default)]
+    pub usage: Usage,
+    /// By that, or else by the bytes of the input and of what came of the answer; `None` where the
+    /// model has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
 }
 
 impl ModelConduct {

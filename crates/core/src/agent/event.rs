@@ -18,7 +18,7 @@ use crate::cost::Money;
 use crate::policy::SetPolicy;
 use crate::route::Route;
 
-pub use super::conduct::{Conduct, Fallback, ModelConduct, Passed, ServedFrom};
+pub use super::conduct::{Conduct, Fallback, ModelConduct, Passed, ServedFrom, Wasted};
 
 pub type Attributes = BTreeMap<String, String>;
 
@@ -233,6 +233,16 @@ impl Started {
 }
 
 impl Event {
+    /// Attempts to ask a model that brought no reply and may be billed; those of a nested turn are its own.
+    pub fn wasted(&self) -> &[Wasted] {
+        match self {
+            Event::ModelSaid(said) => &said.conduct.wasted,
+            Event::ModelFailed(failed) => &failed.wasted,
+            Event::ModelOverflowed(overflowed) => &overflowed.wasted,
+            _ => &[],
+        }
+    }
+
     /// The beginning of a turn that the event holds, at whatever depth.
     pub fn started_mut(&mut self) -> Option<&mut Started> {
         match self {
@@ -405,6 +415,9 @@ pub struct ModelSaid {
     /// What it would have cost more without a cache.
     #[serde(default, skip_serializing_if = "Money::is_zero")]
     pub saved: Money,
+    /// It was said in the run that this one is a fork of, which has paid for it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub reused: bool,
 }
 
 /// The pieces in which a reply came: block, and bytes of its text, in order.
@@ -482,6 +495,9 @@ pub struct ModelFailed {
     /// Nobody can know what the provider counted: what was held back stays spent.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub consumed: bool,
+    /// The attempts that may be billed; none in journals older than them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wasted: Vec<Wasted>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -491,6 +507,9 @@ pub struct ModelOverflowed {
     pub provider: String,
     /// The provider's words.
     pub message: String,
+    /// Attempts before it that may be billed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wasted: Vec<Wasted>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -62,6 +62,13 @@ pub struct Most {
     pub per: Option<Period>,
 }
 
+impl Most {
+    /// What a client lets one run cost.
+    pub fn of_run(cost: Money) -> Most {
+        Most { scope: Scope::Run, unit: Unit::Cost, amount: cost.0, per: None }
+    }
+}
+
 impl Budgets {
     /// What no server could hold, as a sentence for whoever wrote it.
     pub fn check(&self) -> Result<(), String> {

@@ -11,6 +11,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::event::Wasted;
 use crate::cost::Money;
 
 /// What is held back for one call, in each budget that it counts in.
@@ -25,6 +26,9 @@ pub struct Reserved {
     pub counters: Vec<String>,
     /// The most tokens that the model may answer with.
     pub output: u32,
+    /// How many attempts it pays for, each of which may be billed in full; 0 in old journals is one.
+    #[serde(skip_serializing_if = "is_one")]
+    pub attempts: u32,
     /// A budget is near its end: the model is told to come to one too.
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     pub wrap_up: bool,
@@ -88,7 +92,28 @@ pub fn unit_of(counter: &str) -> Unit {
     if counter.ends_with("/cost") { Unit::Cost } else { Unit::Tokens }
 }
 
+fn is_one(attempts: &u32) -> bool {
+    *attempts <= 1
+}
+
 impl Reserved {
+    /// What of it is for one attempt.
+    pub fn one(&self) -> Raise {
+        let attempts = self.attempts.max(1);
+        let cost = Money(self.cost.0 / i64::from(attempts));
+        Raise { tokens: self.tokens / u64::from(attempts), cost }
+    }
+
+    /// What attempts without a reply have used of it: what their providers counted, else all that was
+    /// held back for them.
+    pub fn used_by(&self, wasted: &[Wasted]) -> Raise {
+        let one = self.one();
+        wasted.iter().fold(Raise::default(), |sum, attempt| match attempt.usage.tokens() {
+            0 => sum.and(one),
+            tokens => sum.and(Raise { tokens, cost: attempt.cost.unwrap_or(one.cost) }),
+        })
+    }
+
     /// How much of it is in a counter.
     pub fn amount(&self, unit: Unit) -> i64 {
         match unit {
@@ -118,6 +143,13 @@ pub struct Exhausted {
 }
 
 impl Exhausted {
+    fn setting(&self) -> String {
+        match (self.scope, self.unit) {
+            (Scope::Run, Unit::Cost) => "budgets.run, or the client's craton:max-cost".to_owned(),
+            (scope, _) => format!("budgets.{}", scope.word()),
+        }
+    }
+
     /// For whoever reads the numbers.
     pub fn told(&self) -> String {
         let (scope, show) = (self.scope.word(), |amount| self.unit.show(amount));
@@ -137,8 +169,9 @@ impl Exhausted {
         }
         format!(
             "the budget of this {scope}, {cap}, has no room for another model call: {} are spent \
-             or held back, and the call may need {needed}; raise budgets.{scope}",
-            show(self.spent)
+             or held back, and the call may need {needed}; raise {}",
+            show(self.spent),
+            self.setting()
         )
     }
 }

@@ -22,12 +22,21 @@ pub struct Standing {
     pub counter: Option<String>,
 }
 
+impl Standing {
+    /// Whether so many percent of it are spent.
+    pub fn is_past(&self, percent: u32) -> bool {
+        i128::from(self.spent) * 100 >= i128::from(self.cap) * i128::from(percent)
+    }
+}
+
 /// A call that asks for room.
 pub struct Need<'a> {
     pub call: &'a Call,
     /// The most that it can cost: by the bytes of its input and the cap of its output. `None` where
     /// nobody knows the price of a model that it may go to.
     pub price: &'a dyn Fn(u64, u32) -> Option<Money>,
+    /// How often it may be made for one reply: by models that stand in, or as a hedge.
+    pub attempts: u32,
     pub near_percent: u32,
 }
 
@@ -58,16 +67,46 @@ pub fn hold(standings: &[Standing], need: &Need<'_>) -> Ruling {
         Ok(output) => output,
         Err(exhausted) => return Ruling::Exhausted(exhausted),
     };
+    let one = |output| Reserved {
+        tokens: bytes.saturating_add(u64::from(output)),
+        cost: (need.price)(bytes, output).unwrap_or_default(),
+        counters: standings.iter().filter_map(|standing| standing.counter.clone()).collect(),
+        output,
+        attempts: 1,
+        wrap_up: output < wanted,
+    };
+    if let Some(reserved) = repeated(&over_calls, need, &one(wanted)) {
+        return Ruling::Held(reserved);
+    }
     let output = match cut(wanted, &over_calls) {
         Ok(output) => output,
         Err(exhausted) => return Ruling::Exhausted(exhausted),
     };
-    let tokens = bytes.saturating_add(u64::from(output));
-    let cost = (need.price)(bytes, output).unwrap_or_default();
-    let counters = standings.iter().filter_map(|standing| standing.counter.clone()).collect();
-    let mut reserved = Reserved { tokens, cost, counters, output, wrap_up: output < wanted };
+    let mut reserved = one(output);
     reserved.wrap_up |= over_calls.iter().any(|one| is_near(one, &reserved, need.near_percent));
     Ruling::Held(reserved)
+}
+
+/// Room for as many attempts as the call may take, as far as none of them has to be cut for it. Whoever
+/// has no such room makes one, and asks no other model once that may have been billed.
+fn repeated(standings: &[&Standing], need: &Need<'_>, one: &Reserved) -> Option<Reserved> {
+    let in_dollars = standings.iter().any(|standing| standing.unit == Unit::Cost);
+    if in_dollars && (need.price)(0, 0).is_none() {
+        return None;
+    }
+    let held = |attempts: u32| Reserved {
+        tokens: one.tokens.saturating_mul(u64::from(attempts)),
+        cost: one.cost.times(u64::from(attempts)),
+        attempts,
+        ..one.clone()
+    };
+    let fits = |held: &Reserved| {
+        let has_room = |one: &&Standing| one.spent.saturating_add(held.amount(one.unit)) <= one.cap;
+        standings.iter().all(has_room)
+    };
+    let mut found = (2..=need.attempts).rev().map(held).find(fits)?;
+    found.wrap_up = standings.iter().any(|standing| is_near(standing, one, need.near_percent));
+    Some(found)
 }
 
 /// The longest answer that a cap leaves room for, up to `output`.
@@ -121,7 +160,7 @@ fn largest(fits_already: u32, most: u32, fits: impl Fn(u32) -> bool) -> u32 {
 fn is_near(standing: &Standing, reserved: &Reserved, percent: u32) -> bool {
     let (spent, cap) = (i128::from(standing.spent), i128::from(standing.cap));
     let held = i128::from(reserved.amount(standing.unit));
-    spent * 100 >= cap * i128::from(percent) || spent + 2 * held > cap
+    standing.is_past(percent) || spent + 2 * held > cap
 }
 
 fn exhausted(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Exhausted {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wire::converse::Usage;
 
 use super::{Money, Stack};
+use crate::agent::event::Wasted;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -62,6 +63,14 @@ impl Bill {
         self.stack.model += share.cost;
         self.saved += share.saved;
         self.unpriced += share.unpriced;
+    }
+
+    /// Attempts that brought no reply. What their providers counted stands in each model's share; the
+    /// turn's own usage is that of its replies.
+    pub fn wasted(&mut self, wasted: &[Wasted]) {
+        for one in wasted {
+            self.model(&one.model, &one.usage, Paid { cost: one.cost, saved: Money::ZERO });
+        }
     }
 
     /// Calls of a tool that came to one outcome.

@@ -103,8 +103,7 @@ fn uncached(turn: &ObservedTurn, prices: &Prices) -> Money {
     let last = turn.replies.len().saturating_sub(1);
     for (at, (model, usage, cost)) in turn.replies.iter().enumerate() {
         let Some(price) = prices.model(model) else { continue };
-        let used = usage.cache_read_input_tokens + usage.cache_write_input_tokens;
-        if used > 0 {
+        if usage.all_input() > usage.input_tokens {
             continue;
         }
         let read = known.get(model.as_str()).copied().unwrap_or(0).min(usage.input_tokens);

@@ -129,7 +129,7 @@ impl ModelPrice {
 
     /// What a call cost.
     pub fn cost(&self, usage: &Usage) -> Money {
-        let price = self.at_length(all_input(usage));
+        let price = self.at_length(usage.all_input());
         let hour = usage.cache_write_hour_input_tokens.min(usage.cache_write_input_tokens);
         price.input.times(usage.input_tokens)
             + price.output.times(usage.output_tokens)
@@ -140,7 +140,7 @@ impl ModelPrice {
 
     /// What the same call would cost more without a cache.
     pub fn saved(&self, usage: &Usage) -> Money {
-        let all = all_input(usage);
+        let all = usage.all_input();
         let price = self.at_length(all);
         let plain = price.input.times(all) + price.output.times(usage.output_tokens);
         plain - self.cost(usage)
@@ -163,13 +163,6 @@ impl ModelPrice {
             _ => self,
         }
     }
-}
-
-/// AWS: `inputTokens` leaves out what was read from a cache or written to it (user guide, "Prompt
-/// caching").
-fn all_input(usage: &Usage) -> u64 {
-    let cached = usage.cache_read_input_tokens.saturating_add(usage.cache_write_input_tokens);
-    usage.input_tokens.saturating_add(cached)
 }
 
 impl Rates {

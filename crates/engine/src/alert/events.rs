@@ -1,13 +1,13 @@
 //! What of a run's events a person should hear of.
 
 use craton_core::agent::event::{Event, Intent, Outcome};
+use craton_core::budget::rule::Standing;
 use craton_core::budget::{Exhausted, Reserved};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use store::Batch;
 
 use super::Alarm;
 use crate::Inner;
-use crate::budget::tokens;
 use crate::journal::Stamped;
 use crate::run::{Run, innermost};
 
@@ -16,10 +16,17 @@ pub(crate) fn of_events(inner: &Inner, run: &Run, events: &[Stamped], batch: &mu
     for Stamped { at, event } in events {
         let (_, event) = innermost(event);
         if let Event::ModelSaid(said) = event {
-            let used = tokens(&said.reply.usage);
+            let used = said.reply.usage.tokens();
             let agent = &run.record.agent_id;
             for alarm in inner.alarms.meters.count(&run.tenant, agent, used, *at) {
                 alarm.write(inner, &run.tenant, batch);
+            }
+        }
+        if let Event::Asked(Intent::AskModel(ask)) = event
+            && let Some(reserved) = ask.reserved.as_deref().filter(|reserved| reserved.wrap_up)
+        {
+            for standing in run.book.near(inner) {
+                near_of_run(run, standing, reserved).write(inner, &run.tenant, batch);
             }
         }
         if let Some(alarm) = alarm(run, event) {
@@ -32,9 +39,6 @@ fn alarm(run: &Run, event: &Event) -> Option<Alarm> {
     let id = &run.id;
     match event {
         Event::Exhausted(exhausted) => Some(exceeded(run, exhausted)),
-        Event::Asked(Intent::AskModel(ask)) => {
-            near(run, ask.reserved.as_deref().filter(|reserved| reserved.wrap_up)?)
-        }
         Event::Parked(parked) if !parked.escalated.is_empty() => Some(Alarm {
             kind: "approval.waiting",
             key: format!("{id}/{}", parked.invocation_id),
@@ -75,20 +79,24 @@ fn exceeded(run: &Run, exhausted: &Exhausted) -> Alarm {
     }
 }
 
-/// The budget that is nearest its end.
-fn near(run: &Run, reserved: &Reserved) -> Option<Alarm> {
-    let standing = run.book.nearest()?;
+fn near_of_run(run: &Run, standing: &Standing, reserved: &Reserved) -> Alarm {
+    let facts = json!({
+        "run": run.id,
+        "session": run.record.session_id,
+        "agent": run.record.agent_id,
+        "heldBack": reserved,
+    });
+    near(standing, &run.payer(standing.scope), facts)
+}
+
+/// A budget that is near its end.
+pub(crate) fn near(standing: &Standing, payer: &str, facts: Json) -> Alarm {
     let (spent, cap) = (standing.unit.show(standing.spent), standing.unit.show(standing.cap));
     let scope = standing.scope.word();
-    Some(Alarm {
+    Alarm {
         kind: "budget.near",
-        key: format!("{scope}/{}", run.payer(standing.scope)),
+        key: format!("{scope}/{payer}"),
         message: format!("the budget of a {scope} is near its end: {spent} of {cap}"),
-        facts: json!({
-            "run": run.id,
-            "session": run.record.session_id,
-            "agent": run.record.agent_id,
-            "heldBack": reserved,
-        }),
-    })
+        facts,
+    }
 }

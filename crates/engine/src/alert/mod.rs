@@ -9,7 +9,7 @@ mod events;
 mod meter;
 
 pub(crate) use deliver::deliver_due;
-pub(crate) use events::of_events;
+pub(crate) use events::{near, of_events};
 pub(crate) use meter::Meters;
 
 use std::collections::HashMap;

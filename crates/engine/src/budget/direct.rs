@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use craton_core::agent::call;
 use craton_core::budget::caps::Most;
-use craton_core::budget::rule::Ruling;
+use craton_core::budget::rule::{Ruling, Standing};
 use craton_core::budget::{Exhausted, Raise, Reserved, Scope, unit_of};
 use llm::{ModelError, ModelErrorKind};
 use serde_json::json;
@@ -14,7 +14,7 @@ use wire::converse::{Call, Delta, Usage};
 
 use super::{Spender, hold, is_full, price, read};
 use crate::Inner;
-use crate::alert::Alarm;
+use crate::alert::{self, Alarm};
 use crate::model::Payer;
 use crate::model::account::{Account, Bearer};
 
@@ -54,6 +54,7 @@ pub(crate) async fn reserve(
         }
         match inner.store.commit(batch).await {
             Ok(()) => {
+                warn(inner, bearer, &ceilings, &reserved);
                 // Whoever asks directly decides alone what its model reads.
                 call::within(call, &Reserved { wrap_up: false, ..reserved.clone() });
                 return Ok(Some(reserved));
@@ -64,6 +65,23 @@ pub(crate) async fn reserve(
     }
     let busy = "the budgets of this call are in use by too many others at once; try again";
     Err(ModelError::new(ModelErrorKind::Throttled, busy))
+}
+
+/// Tells of the budgets that are near their end.
+fn warn(inner: &Inner, bearer: &Bearer, standings: &[Standing], reserved: &Reserved) {
+    let Bearer { tenant, payer, .. } = bearer;
+    let past = |one: &&Standing| one.is_past(inner.budgets.near_percent);
+    for standing in standings.iter().filter(past).filter(|one| one.scope != Scope::Call) {
+        let who = match standing.scope {
+            Scope::Call | Scope::Run | Scope::Session => &payer.session,
+            Scope::Agent => &payer.agent,
+            Scope::User => &payer.user,
+            Scope::Tenant | Scope::Day => &Some(tenant.to_string()),
+        };
+        let who = who.clone().unwrap_or_default();
+        let facts = json!({"user": payer.user, "agent": payer.agent, "heldBack": reserved});
+        alert::near(standing, &who, facts).raise(inner, tenant);
+    }
 }
 
 fn exceeded(exhausted: &Exhausted, payer: &Payer) -> Alarm {
@@ -98,16 +116,17 @@ pub(crate) fn counted(
 ) -> Raise {
     let price = inner.price((&account.provider, &account.model));
     let price = price.or_else(|| inner.prices.model(&account.id));
-    let cost = price.map_or(reserved.cost, |price| price.cost(usage));
-    Raise { tokens: super::tokens(usage), cost }
+    let cost = price.map_or(reserved.one().cost, |price| price.cost(usage));
+    Raise { tokens: usage.tokens(), cost }
 }
 
 /// What a stream has cost that its listener left: all of its input, and what was heard.
 pub(crate) fn heard(inner: &Inner, id: &str, reserved: &Reserved, heard: u64) -> Raise {
+    let one = reserved.one();
     let output = u32::try_from(heard).unwrap_or(u32::MAX).min(reserved.output);
-    let bytes = reserved.tokens.saturating_sub(u64::from(reserved.output));
-    let cost = price::at_most(inner, (id, &[]), bytes, output).unwrap_or(reserved.cost);
-    Raise { tokens: bytes + u64::from(output), cost: cost.min(reserved.cost) }
+    let bytes = one.tokens.saturating_sub(u64::from(reserved.output));
+    let cost = price::at_most(inner, (id, &[]), bytes, output).unwrap_or(one.cost);
+    Raise { tokens: bytes + u64::from(output), cost: cost.min(one.cost) }
 }
 
 /// The bytes of an answer in one piece of it: no fewer than its tokens.

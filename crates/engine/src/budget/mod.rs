@@ -24,7 +24,7 @@ use craton_core::budget::rule::{self, Need, Ruling, Standing};
 use craton_core::budget::{Raise, Reserved, Scope, Unit, unit_of};
 use llm::ModelErrorKind;
 use store::{Batch, CommitError, Precondition, StoreError, Tenant};
-use wire::converse::{Call, Usage};
+use wire::converse::Call;
 
 use crate::journal::{self, Stamped};
 use crate::model::Payer;
@@ -112,7 +112,7 @@ impl Book {
     /// Of a run with these events behind it.
     pub(crate) fn open(inner: &Inner, own: &[Most], events: &[Stamped]) -> Book {
         let mut book = Book { caps: lower(&inner.budgets.caps, own), ..Book::default() };
-        let counted = events.iter().any(|stamped| holds_back(&stamped.event));
+        let counted = events.iter().any(|stamped| counts(&stamped.event));
         if book.is_free() && !counted {
             return book;
         }
@@ -149,15 +149,20 @@ impl Book {
                     self.settle(reserved, spent(inner, said, reserved));
                 }
             }
-            Event::ModelFailed(failed) if !failed.consumed => {
+            // Journals older than attempts say only that nobody knows.
+            Event::ModelFailed(failed) if !failed.consumed || !failed.wasted.is_empty() => {
                 if let Some(reserved) = open() {
-                    self.settle(reserved, Raise::default());
+                    self.settle(reserved, reserved.used_by(&failed.wasted));
                 }
             }
-            Event::ModelOverflowed(_) => {
+            Event::ModelOverflowed(overflowed) => {
                 if let Some(reserved) = open() {
-                    self.settle(reserved, Raise::default());
+                    self.settle(reserved, reserved.used_by(&overflowed.wasted));
                 }
+            }
+            Event::Accepted(accepted) if path.is_empty() => {
+                let most = accepted.max_cost.map(Most::of_run);
+                self.caps = lower(&self.caps, most.as_slice());
             }
             Event::Replenished(replenished) => self.raise = self.raise.and(replenished.raise),
             _ => {}
@@ -188,8 +193,16 @@ impl Book {
         self.cost = self.cost.saturating_add(cost);
     }
 
-    /// The cap that is nearest its end, as the last decision found it.
-    pub(crate) fn nearest(&self) -> Option<&Standing> {
+    /// The caps that are near their end, as the last decision found them: those past the share at which
+    /// that is so, or else the one without room for another call.
+    pub(crate) fn near(&self, inner: &Inner) -> Vec<&Standing> {
+        let over_calls = self.standings.iter().filter(|one| one.scope != Scope::Call);
+        let past = |one: &&Standing| one.is_past(inner.budgets.near_percent);
+        let near: Vec<_> = over_calls.filter(past).collect();
+        if near.is_empty() { self.nearest().into_iter().collect() } else { near }
+    }
+
+    fn nearest(&self) -> Option<&Standing> {
         let over_calls = self.standings.iter().filter(|one| one.scope != Scope::Call);
         over_calls.max_by(|a, b| {
             let part = |one: &Standing| i128::from(one.spent) << 32;
@@ -223,8 +236,9 @@ impl Book {
                 Unit::Cost => self.cost,
             };
             let moves = self.moves.iter().filter(|m| standing.counter.as_ref() == Some(&m.counter));
-            let unwritten: i64 = moves.map(|m| m.delta).sum();
-            standing.spent += if standing.scope == Scope::Run { own } else { unwritten };
+            let unwritten = moves.fold(0i64, |sum, m| sum.saturating_add(m.delta));
+            let more = if standing.scope == Scope::Run { own } else { unwritten };
+            standing.spent = standing.spent.saturating_add(more);
             if standing.scope != Scope::Call {
                 standing.cap = standing.cap.saturating_add(self.raise.of(standing.unit));
             }
@@ -266,36 +280,50 @@ pub(crate) fn hold(
     let mut standings = standings.lock().expect("no holder of this lock panics");
     let price = |bytes, output| price::at_most(inner, (&call.model, others), bytes, output);
     let near_percent = inner.budgets.near_percent;
-    let ruling = rule::hold(&standings, &Need { call, price: &price, near_percent });
+    let attempts = attempts(inner, call, others);
+    let ruling = rule::hold(&standings, &Need { call, price: &price, attempts, near_percent });
     if let Ruling::Held(reserved) = &ruling {
         for standing in standings.iter_mut().filter(|one| one.scope != Scope::Call) {
-            standing.spent += reserved.amount(standing.unit);
+            standing.spent = standing.spent.saturating_add(reserved.amount(standing.unit));
         }
     }
     ruling
 }
 
-/// What a reply has used. Where its provider counted nothing, all that was held back.
+/// How often one call may be made that a provider bills: once for each model that may answer, and once
+/// more as a hedge.
+fn attempts(inner: &Inner, call: &Call, others: &[String]) -> u32 {
+    let rule = inner.models.resolve(&call.model).ok().and_then(|resolved| resolved.rule);
+    let (stand_ins, hedges) =
+        rule.map_or((0, false), |(_, rule)| (rule.fallback.len(), rule.hedge_after_ms.is_some()));
+    let stand_ins = u32::try_from(others.len().max(stand_ins)).unwrap_or(u32::MAX);
+    stand_ins.saturating_add(1).saturating_add(u32::from(hedges))
+}
+
+/// What a reply has used, with the attempts before it. Where its provider counted nothing, all that was
+/// held back for it.
 fn spent(inner: &Inner, said: &ModelSaid, reserved: &Reserved) -> Raise {
-    let usage = said.reply.usage;
-    if said.conduct.cached {
+    if said.conduct.cached || said.reused {
         return Raise::default();
     }
-    if usage == Usage::default() {
-        return Raise { tokens: reserved.tokens, cost: reserved.cost };
+    reserved.used_by(&said.conduct.wasted).and(answered(inner, said, reserved))
+}
+
+fn answered(inner: &Inner, said: &ModelSaid, reserved: &Reserved) -> Raise {
+    let usage = said.reply.usage;
+    let one = reserved.one();
+    if usage.all_input() == 0 {
+        return one;
     }
     let priced = || inner.price((&said.provider, &said.model)).map(|price| price.cost(&usage));
-    Raise { tokens: tokens(&usage), cost: said.cost.or_else(priced).unwrap_or(reserved.cost) }
+    Raise { tokens: usage.tokens(), cost: said.cost.or_else(priced).unwrap_or(one.cost) }
 }
 
-pub(crate) fn tokens(usage: &Usage) -> u64 {
-    let cached = usage.cache_read_input_tokens.saturating_add(usage.cache_write_input_tokens);
-    usage.input_tokens.saturating_add(usage.output_tokens).saturating_add(cached)
-}
-
-fn holds_back(event: &Event) -> bool {
-    match innermost(event).1 {
-        Event::Asked(Intent::AskModel(ask)) => ask.reserved.is_some(),
+/// Whether a budget has to do with an event.
+fn counts(event: &Event) -> bool {
+    match innermost(event) {
+        (_, Event::Asked(Intent::AskModel(ask))) => ask.reserved.is_some(),
+        (path, Event::Accepted(accepted)) => path.is_empty() && accepted.max_cost.is_some(),
         _ => false,
     }
 }

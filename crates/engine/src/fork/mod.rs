@@ -15,6 +15,7 @@ use craton_core::agent::event::{Accepted, Attributes, Event, Lineage, Parent, Re
 use craton_core::agent::prompt;
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::{Agent, Unfit};
+use craton_core::cost::Money;
 use craton_core::policy::{SetPolicy, ToolPolicy};
 use llm::ModelError;
 use serde::{Deserialize, Serialize};
@@ -196,6 +197,28 @@ fn changed(
     Ok(config)
 }
 
+/// INVARIANT: what the other run has paid for is on no second bill, and in no second budget.
+fn unpaid(event: &mut Event) {
+    match event {
+        Event::Within(within) => unpaid(&mut within.event),
+        Event::ModelSaid(said) => {
+            (said.reused, said.cost, said.saved) = (true, Some(Money::ZERO), Money::ZERO);
+            said.conduct.wasted.clear();
+        }
+        Event::ModelFailed(failed) => {
+            failed.consumed = false;
+            failed.wasted.clear();
+        }
+        Event::ModelOverflowed(overflowed) => overflowed.wasted.clear(),
+        Event::ToolReturned(returned) => returned.cost = None,
+        Event::Deferred(deferred) => deferred.cost = None,
+        Event::Parsed(parsed) => parsed.cost = None,
+        Event::Started(started) => started.cost = None,
+        Event::Delegated(delegated) => delegated.started.cost = None,
+        _ => {}
+    }
+}
+
 impl Fork {
     /// Makes the events those of the new run. INVARIANT: a fork writes into no thread of another
     /// session, so what was said before is copied.
@@ -209,6 +232,7 @@ impl Fork {
         let until = events.last().map_or(0, |last| last.at).saturating_add(text_millis);
         let mut attributes = None;
         for Stamped { event, .. } in events {
+            unpaid(event);
             match event {
                 Event::Accepted(accepted) => {
                     self.rename_accepted(accepted);

@@ -12,6 +12,7 @@ use craton_core::agent::config::Executor;
 use craton_core::agent::event::{Accepted, Call, Event, Intent, Outcome};
 use craton_core::agent::tool::{self, Effect, EventContext, Tool};
 use craton_core::agent::turn::Agent;
+use craton_core::cost::Money;
 use craton_core::policy::ToolPolicy;
 use serde_json::{Map, Value as Json, json};
 use store::{Batch, CommitError, StoreError, Tenant, Timer, Versioned};
@@ -24,7 +25,7 @@ use crate::record::{RunRecord, digest};
 use crate::run::{action, innermost};
 use crate::tool::request::Sender;
 use crate::tool::{ToolCall, conduct, doubt};
-use crate::{Engine, Inner, session};
+use crate::{Engine, Inner, session, spend};
 
 /// What the ids of undos' timers begin with.
 const TIMERS: &str = "undo/";
@@ -326,20 +327,41 @@ fn timer(key: &str) -> String {
     format!("{TIMERS}{key}")
 }
 
-/// Calls the tool; how that ended, and its words.
-async fn perform(inner: &Inner, plan: Plan) -> (UndoState, String) {
+/// How an undo ended, the tool's words, and what it cost.
+struct Became {
+    state: UndoState,
+    words: String,
+    paid: (u32, Money),
+}
+
+impl Became {
+    /// Nobody was asked.
+    fn ambiguous(words: String) -> Became {
+        Became { state: UndoState::Ambiguous, words, paid: (0, Money::ZERO) }
+    }
+}
+
+/// Calls the tool.
+async fn perform(inner: &Inner, plan: Plan) -> Became {
     let tool = plan.agent.tool(&plan.tool).expect("the plan was made of it");
     let event = conduct::call_tool(inner, tool, &plan.call, &plan.policy, plan.request).await;
-    let Event::ToolReturned(returned) = event else {
-        let later = "the tool says that it answers later";
-        return (UndoState::Ambiguous, later.to_owned());
+    let returned = match event {
+        Event::ToolReturned(returned) => returned,
+        Event::Deferred(deferred) => {
+            let paid = (1, deferred.cost.unwrap_or_default());
+            let later = "the tool says that it answers later";
+            return Became { paid, ..Became::ambiguous(later.to_owned()) };
+        }
+        _ => return Became::ambiguous("the tool gave no outcome".to_owned()),
     };
-    match returned.outcome {
+    let paid = (returned.attempts(), returned.cost.unwrap_or_default());
+    let (state, words) = match returned.outcome {
         Outcome::Answered { body, .. } => (UndoState::Done, body),
         Outcome::Reprompt { body } => (UndoState::Failed, body),
         Outcome::Error { message } | Outcome::Failure { message } => (UndoState::Failed, message),
         Outcome::Unknown { message } => (UndoState::Ambiguous, message),
-    }
+    };
+    Became { state, words, paid }
 }
 
 /// Makes durable what came of it.
@@ -347,11 +369,12 @@ async fn conclude(
     inner: &Inner,
     tenant: &Tenant,
     Versioned { version, value: mut row }: Versioned<LedgerRow>,
-    (state, message): (UndoState, String),
+    Became { state, words, paid }: Became,
 ) -> Result<LedgerRow, CommitError> {
     let now = inner.clock.now();
+    let run = inner.store.get::<RunRecord>(tenant, &row.run).await.map_err(CommitError::Store)?;
     if let Some(undo) = &mut row.undo {
-        (undo.state, undo.message, undo.at) = (state, Some(row::short(&message)), now);
+        (undo.state, undo.message, undo.at) = (state, Some(row::short(&words)), now);
         tracing::info!(key = row.key, tool = undo.tool, outcome = ?state, "a call was taken back");
     }
     if state == UndoState::Done {
@@ -362,6 +385,9 @@ async fn conclude(
     batch.expect_version::<LedgerRow>(&id, version);
     batch.put(&id, &row);
     batch.clear_timer(&timer(&row.key));
+    if let Some(run) = run.filter(|_| paid.0 > 0) {
+        spend::tally_late(&mut batch, &run.value, paid, now);
+    }
     inner.store.commit(batch).await?;
     Ok(row)
 }
@@ -398,11 +424,11 @@ async fn go_on(inner: &Inner, timer: &Timer) -> Result<(), UndoError> {
         Ok(plan) if plan.call.effect.may_repeat() => perform(inner, plan).await,
         Ok(plan) => {
             let why = format!("it was interrupted, and {} may not be called twice", plan.tool);
-            (UndoState::Ambiguous, why)
+            Became::ambiguous(why)
         }
         Err(UndoError::Store(error)) => return Err(error.into()),
         // The crash may have come after the tool was called.
-        Err(why) => (UndoState::Ambiguous, why.to_string()),
+        Err(why) => Became::ambiguous(why.to_string()),
     };
     conclude(inner, &timer.tenant, row, became).await?;
     Ok(())

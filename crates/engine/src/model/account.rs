@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use craton_core::agent::event::ModelConduct;
-use craton_core::budget::{Raise, Reserved};
-use craton_core::cost::{Money, Share};
+use craton_core::agent::event::{ModelConduct, Wasted};
+use craton_core::budget::{Raise, Reserved, rule};
+use craton_core::cost::{Money, Paid, Share};
 use craton_core::policy::breaker::Ending;
 use craton_core::route::StepKind;
 use futures_util::{Stream, StreamExt as _};
@@ -23,7 +23,8 @@ use super::doors::Pass;
 use super::gate::Room;
 use super::{Payer, retry};
 use crate::Inner;
-use crate::budget::{self, direct};
+use crate::budget::direct;
+use crate::spend::Line;
 
 /// On whose account, and for which step.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Bearer {
     pub(crate) tenant: Tenant,
     pub(crate) kind: StepKind,
     pub(crate) payer: Payer,
+    pub(crate) line: Line,
 }
 
 /// One asking, from its admission to its end.
@@ -52,6 +54,8 @@ pub(crate) struct Account {
     begun: i64,
     /// What is held back for it, where it belongs to no run.
     reserved: Option<Reserved>,
+    /// How many attempts are paid for; `None` where no budget says.
+    attempts: Option<u32>,
     open: bool,
 }
 
@@ -68,21 +72,10 @@ pub(crate) struct Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     Answered,
-    /// Nothing that anybody would be billed for was done.
-    Refused,
-    /// What the provider counted is anybody's guess.
+    /// No attempt brought a reply; those that may be billed were noted one by one.
     Failed,
     /// Whoever listened left before the end.
     Dropped,
-}
-
-impl How {
-    pub(crate) fn failed(error: &ModelError) -> How {
-        match budget::is_consumed(error.kind) {
-            true => How::Failed,
-            false => How::Refused,
-        }
-    }
 }
 
 impl Account {
@@ -95,6 +88,8 @@ impl Account {
         paid: Room,
     ) -> Result<Account, ModelError> {
         let reserved = direct::reserve(inner, &bearer, call, stand_ins).await?;
+        let held = bearer.payer.held.as_deref().or(reserved.as_ref());
+        let attempts = held.map(|held| held.attempts.max(1));
         Ok(Account {
             inner: inner.clone(),
             bearer,
@@ -107,6 +102,7 @@ impl Account {
             pass: None,
             begun: inner.clock.now(),
             reserved,
+            attempts,
             open: true,
         })
     }
@@ -124,13 +120,49 @@ impl Account {
         }
     }
 
-    /// The end; what it cost, where a price is known.
-    pub(crate) fn settle(mut self, ended: Ended) -> Option<Money> {
-        self.conclude(ended)
+    /// Takes note of an attempt that began and brought no reply.
+    pub(crate) fn waste(&mut self, call: &Call, usage: Option<Usage>, heard: u64) {
+        let wasted = self.wasted(call, usage, heard);
+        self.conduct.wasted.push(wasted);
     }
 
-    /// Runs once for each account.
-    fn conclude(&mut self, ended: Ended) -> Option<Money> {
+    /// What its provider counted, else its input and what was heard of its answer.
+    fn wasted(&self, call: &Call, usage: Option<Usage>, heard: u64) -> Wasted {
+        let usage = usage.unwrap_or_default();
+        let cost = self.cost(call, &usage, heard);
+        Wasted { model: self.model.clone(), usage, cost }
+    }
+
+    /// By what was counted, or else by an upper bound, so that no bill is too low.
+    fn cost(&self, call: &Call, usage: &Usage, heard: u64) -> Option<Money> {
+        let price = self.inner.price((&self.provider, &self.model))?;
+        Some(match usage.all_input() {
+            0 => price.at_most(rule::input_bound(call), heard.max(usage.output_tokens)),
+            _ => price.cost(usage),
+        })
+    }
+
+    /// Whether so many more attempts are paid for, should all of them be billed.
+    pub(crate) fn affords(&self, more: u32) -> bool {
+        let wasted = u32::try_from(self.conduct.wasted.len()).unwrap_or(u32::MAX);
+        self.attempts.is_none_or(|most| wasted.saturating_add(more) <= most)
+    }
+
+    /// The end; what it cost, where a price is known.
+    pub(crate) fn settle(mut self, ended: Ended) -> Option<Money> {
+        self.conclude(ended, None)
+    }
+
+    /// The end of an attempt whose provider counted nothing and answered so many bytes.
+    pub(crate) fn settle_uncounted(mut self, call: &Call, bytes: u64) -> Option<Money> {
+        let cost = self.cost(call, &Usage::default(), bytes);
+        let ended = Ended { how: How::Answered, usage: None, heard: bytes };
+        self.conclude(ended, Some(cost));
+        cost
+    }
+
+    /// Runs once for each account. `cost` is given where nobody counted.
+    fn conclude(&mut self, ended: Ended, cost: Option<Option<Money>>) -> Option<Money> {
         if !std::mem::take(&mut self.open) {
             return None;
         }
@@ -138,52 +170,68 @@ impl Account {
         let now = self.inner.clock.now();
         self.paid.leave(ended.usage, now);
         self.room.leave(ended.usage, now);
-        let Account { bearer: Bearer { tenant, kind, payer }, .. } = self;
+        let Account { bearer: Bearer { tenant, kind, payer, .. }, .. } = self;
         tracing::debug!(
             ?tenant, ?kind, ?payer, id = self.id, provider = self.provider, model = self.model,
             how = ?ended.how, usage = ?ended.usage, attempts = self.conduct.attempts,
             millis = now - self.begun,
             "a model was asked"
         );
-        let usage = ended.usage.or((ended.how == How::Answered).then(Usage::default))?;
-        let who = (self.provider.as_str(), self.model.as_str());
-        let paid = self.inner.paid(who, &usage, self.conduct.cached);
-        if self.bearer.payer.run.is_none() {
-            self.inner.spending.note(&self.bearer, (&self.model, now), &Share::of(usage, paid));
+        for Wasted { model, usage, cost } in &self.conduct.wasted {
+            self.note((model, now), *usage, Paid { cost: *cost, saved: Money::ZERO });
         }
-        paid.cost
+        let known = ended.usage.is_some() || ended.how == How::Answered || cost.is_some();
+        let usage = ended.usage.filter(|_| known).unwrap_or_default();
+        let who = (self.provider.as_str(), self.model.as_str());
+        let paid = match cost {
+            Some(cost) => Paid { cost, saved: Money::ZERO },
+            None => self.inner.paid(who, &usage, self.conduct.cached),
+        };
+        if known {
+            self.note((&self.model, now), usage, paid);
+        }
+        paid.cost.filter(|_| known)
+    }
+
+    /// Puts a direct call on its bill; a run's is in its journal.
+    fn note(&self, of: (&str, i64), usage: Usage, paid: Paid) {
+        if self.bearer.payer.run.is_none() {
+            self.inner.spending.note(&self.bearer, of, &Share::of(usage, paid));
+        }
     }
 
     /// Of what was held back, what was not used.
     fn give_back(&mut self, ended: &Ended) {
         let Some(reserved) = self.reserved.take() else { return };
-        let counted = ended.usage.filter(|usage| *usage != Usage::default());
+        let counted = ended.usage.filter(|usage| usage.all_input() > 0);
         let spent = match (ended.how, counted) {
-            (How::Refused, _) => Raise::default(),
+            (How::Failed, _) => Raise::default(),
             (How::Answered, None) if self.conduct.cached => Raise::default(),
             (_, Some(usage)) => direct::counted(&self.inner, self, &usage, &reserved),
             // Nobody was asked yet.
             (How::Dropped, None) if self.provider.is_empty() => Raise::default(),
             (How::Dropped, None) => direct::heard(&self.inner, &self.id, &reserved, ended.heard),
-            (How::Answered | How::Failed, None) => return,
+            (How::Answered, None) => reserved.one(),
         };
+        let spent = spent.and(reserved.used_by(&self.conduct.wasted));
         direct::settle(&self.inner, &self.bearer.tenant, &reserved, spent);
     }
 
     /// The deltas as they come; their end is the account's.
-    pub(crate) fn follow(self, first: Option<Delta>, deltas: Deltas) -> Deltas {
-        Followed { account: self, first, deltas, usage: None, heard: 0 }.boxed()
+    pub(crate) fn follow(self, call: Call, first: Option<Delta>, deltas: Deltas) -> Deltas {
+        Followed { account: self, call, first, deltas, usage: None, heard: 0 }.boxed()
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.conclude(Ended { how: How::Dropped, usage: None, heard: 0 });
+        self.conclude(Ended { how: How::Dropped, usage: None, heard: 0 }, None);
     }
 }
 
 struct Followed {
     account: Account,
+    call: Call,
     first: Option<Delta>,
     deltas: Deltas,
     usage: Option<Usage>,
@@ -198,35 +246,42 @@ impl Stream for Followed {
             Some(first) => Poll::Ready(Some(Ok(first))),
             None => self.deltas.poll_next_unpin(cx),
         };
-        let how = match &next {
-            Poll::Ready(Some(Ok(Delta::Usage(usage)))) => {
-                self.usage = Some(*usage);
-                return next;
-            }
-            Poll::Ready(Some(Ok(delta))) => {
-                self.heard += direct::weight(delta);
-                return next;
-            }
-            Poll::Pending => return next,
+        match &next {
+            Poll::Ready(Some(Ok(Delta::Usage(usage)))) => self.usage = Some(*usage),
+            Poll::Ready(Some(Ok(delta))) => self.heard += direct::weight(delta),
+            Poll::Pending => {}
             Poll::Ready(Some(Err(error))) => {
                 self.account.went(Some(error));
-                How::Failed
+                self.fail();
             }
             Poll::Ready(None) => {
                 self.account.went(None);
-                How::Answered
+                self.conclude(How::Answered);
             }
-        };
-        let (usage, heard) = (self.usage, self.heard);
-        self.account.conclude(Ended { how, usage, heard });
+        }
         next
+    }
+}
+
+impl Followed {
+    fn fail(&mut self) {
+        let Followed { account, call, usage, heard, .. } = self;
+        account.waste(call, *usage, *heard);
+        account.conclude(Ended { how: How::Failed, usage: None, heard: *heard }, None);
+    }
+
+    fn conclude(&mut self, how: How) {
+        let Followed { account, call, usage, heard, .. } = self;
+        let counted = usage.is_some_and(|usage| usage.all_input() > 0) || account.conduct.cached;
+        let cost = (account.open && !counted)
+            .then(|| account.cost(call, &usage.unwrap_or_default(), *heard));
+        account.conclude(Ended { how, usage: *usage, heard: *heard }, cost);
     }
 }
 
 impl Drop for Followed {
     /// What was counted before the listener left counts.
     fn drop(&mut self) {
-        let (usage, heard) = (self.usage, self.heard);
-        self.account.conclude(Ended { how: How::Dropped, usage, heard });
+        self.conclude(How::Dropped);
     }
 }

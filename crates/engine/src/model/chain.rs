@@ -14,7 +14,7 @@ use wire::converse::{Call, Delta, Usage};
 use super::account::Account;
 use super::doors::Pass;
 use super::{hedge, retry};
-use crate::Inner;
+use crate::{Inner, budget};
 
 /// The first delta of a reply, and those after it.
 pub(super) type Begun = (Option<Delta>, Deltas);
@@ -80,8 +80,14 @@ impl Chain {
     ) -> Result<Begun, ModelError> {
         let (resolved, leave) = self.step(inner, account, call).await?;
         let provisioned = self.bounds.provisioned.as_deref();
-        let begun = hedge::begin(inner, account, call, (&resolved, provisioned)).await;
+        let (begun, another) = hedge::begin(inner, account, call, (&resolved, provisioned)).await;
+        if another {
+            account.waste(call, None, 0);
+        }
         account.pass = leave.told(begun.as_ref().err(), inner.clock.now());
+        if begun.as_ref().is_err_and(|error| budget::is_consumed(error.kind)) {
+            account.waste(call, None, 0);
+        }
         self.resolved = Some(resolved);
         begun
     }
@@ -98,6 +104,9 @@ impl Chain {
         let made = resolved.provider.embed(wanted).await;
         account.pass = leave.told(made.as_ref().err(), inner.clock.now());
         account.went(made.as_ref().err());
+        if made.as_ref().is_err_and(|error| budget::is_consumed(error.kind)) {
+            account.waste(call, None, 0);
+        }
         self.resolved = Some(resolved);
         made
     }
@@ -173,6 +182,10 @@ impl Chain {
     ) -> Result<(), ModelError> {
         let now = inner.clock.now();
         account.room.leave(Some(Usage::default()), now);
+        // What may have been billed so far has used up what is held back.
+        if !account.affords(1) {
+            return Err(error);
+        }
         if let Some(next) = self.stand_ins.get(self.at) {
             if !self.last.barred && !retry::falls_back(&error) {
                 return Err(error);

@@ -13,34 +13,41 @@ use wire::converse::Call;
 use super::account::Account;
 use super::chain::{self, Begun};
 use super::gate::Room;
-use crate::Inner;
+use crate::{Inner, budget};
 
+/// The reply that began first, and whether another attempt was made that may be billed too.
 pub(super) async fn begin(
     inner: &Inner,
     account: &mut Account,
     call: &mut Call,
     (resolved, provisioned): (&Resolved, Option<&str>),
-) -> Result<Begun, ModelError> {
+) -> (Result<Begun, ModelError>, bool) {
     let doors = &inner.gateway.doors;
     let after = resolved.rule.as_ref().and_then(|(_, rule)| rule.hedge_after_ms);
-    let Some(after) = after else { return chain::begin(resolved, call).await };
+    let Some(after) = after else { return (chain::begin(resolved, call).await, false) };
     let mut copy = call.clone();
     let mut first = pin!(chain::begin(resolved, call));
     let slow = tokio::time::sleep(Duration::from_millis(after));
     if let Either::Left((begun, _)) = future::select(&mut first, pin!(slow)).await {
-        return begun;
+        return (begun, false);
     }
-    let spare = doors.provider(resolved).is_none_or(|door| door.spare.take(inner.clock.now()));
-    let room = if spare { room(inner, &copy, resolved, provisioned) } else { None };
-    let Some(mut room) = room else { return first.await };
+    let spare = || doors.provider(resolved).is_none_or(|door| door.spare.take(inner.clock.now()));
+    let room = if account.affords(2) && spare() {
+        room(inner, &copy, resolved, provisioned)
+    } else {
+        None
+    };
+    let Some(mut room) = room else { return (first.await, false) };
     room.use_up();
     account.conduct.attempts += 1;
     account.conduct.hedged = true;
     let second = pin!(chain::begin(resolved, &mut copy));
+    let billed = |error: &ModelError| budget::is_consumed(error.kind);
     let begun = match future::select(first, second).await {
-        Either::Left((Ok(begun), _)) | Either::Right((Ok(begun), _)) => Ok(begun),
-        Either::Left((Err(_), second)) => second.await,
-        Either::Right((Err(_), first)) => first.await,
+        // The other is cut off where it is.
+        Either::Left((Ok(begun), _)) | Either::Right((Ok(begun), _)) => (Ok(begun), true),
+        Either::Left((Err(error), second)) => (second.await, billed(&error)),
+        Either::Right((Err(error), first)) => (first.await, billed(&error)),
     };
     // One of the two is over: its place is free, what it drew of the minute is used.
     room.stand_back();

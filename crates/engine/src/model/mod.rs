@@ -21,14 +21,17 @@ mod stored;
 use std::sync::Arc;
 use std::time::Duration;
 
-use craton_core::agent::event::ModelConduct;
+use craton_core::agent::event::{ModelConduct, Wasted};
+use craton_core::budget::Reserved;
 use craton_core::cost::Money;
 use craton_core::route::{DATA_CLASS, RESTRICTED, Route, StepKind, Table};
 use futures_util::{StreamExt as _, stream};
 use llm::{Collect, Deltas, ModelError, Models, Resolved};
 use store::Tenant;
-use wire::converse::{Call, Delta, Reply};
+use wire::converse::{Call, Delta, Reply, Usage};
 
+use crate::budget::direct;
+use crate::spend::Line;
 use crate::{Engine, Inner};
 use account::{Account, Bearer, Ended, How};
 use cache::{Answers, Kept};
@@ -89,6 +92,8 @@ pub struct Payer {
     pub provisioned: Option<String>,
     /// Whose user that is, as the client names it: a tenant of its own.
     pub customer: Option<String>,
+    /// What its run holds back for the call.
+    pub held: Option<Box<Reserved>>,
 }
 
 /// A whole reply, and how it came.
@@ -117,6 +122,8 @@ pub(crate) struct Unanswered {
     pub(crate) error: ModelError,
     /// Somebody heard the beginning of it.
     pub(crate) heard: bool,
+    /// Attempts that may be billed.
+    pub(crate) wasted: Vec<Wasted>,
 }
 
 impl Engine {
@@ -143,13 +150,13 @@ impl Engine {
                 Ok((delta, deltas)) => {
                     let (provider, model) = (account.provider.clone(), account.model.clone());
                     let conduct = account.conduct.clone();
-                    let deltas = account.follow(delta, deltas);
+                    let deltas = account.follow(call, delta, deltas);
                     return Ok(Answering { provider, model, deltas, conduct });
                 }
                 Err(error) => error,
             };
             if let Err(error) = chain.go_on(inner, &mut account, &mut call, error).await {
-                account.settle(Ended { how: How::failed(&error), usage: None, heard: 0 });
+                account.settle(Ended { how: How::Failed, usage: None, heard: 0 });
                 return Err(error);
             }
         }
@@ -189,7 +196,7 @@ impl Way {
         let (first, stand_ins) = links(inner, &tenant, &mut call, route).await?;
         let restricted = route::restricted(&call);
         let key = inner.gateway.answers.key(&tenant, restricted, &call);
-        let bearer = Bearer { tenant, kind, payer };
+        let bearer = Bearer { tenant, kind, payer, line: Line::Model };
         let (tokens, now) = (|| chain::estimate(&call), || inner.clock.now());
         let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
         let account = Account::admit(inner, bearer, &mut call, &stand_ins, paid).await?;
@@ -251,7 +258,8 @@ pub(crate) async fn hear(
     asking: Asking,
     listener: &mut dyn Listener,
 ) -> Result<Answer, Unanswered> {
-    let refused = |error| Unanswered { provider: String::new(), error, heard: false };
+    let (provider, wasted) = (String::new(), Vec::new());
+    let refused = |error| Unanswered { provider, error, heard: false, wasted };
     let mut way = Way::begin(inner, asking).await.map_err(refused)?;
     if let Some(Kept { provider, model, reply }) = way.kept(inner) {
         for delta in llm::deltas(reply.clone(), 0) {
@@ -263,7 +271,7 @@ pub(crate) async fn hear(
     }
     let mut heard = false;
     let whole = whole(inner, &mut way, (listener, &mut heard)).await;
-    let Way { account, key, .. } = way;
+    let Way { account, key, call, .. } = way;
     let (provider, model) = (account.provider.clone(), account.model.clone());
     match whole {
         Ok(reply) => {
@@ -274,13 +282,19 @@ pub(crate) async fn hear(
                 inner.gateway.answers.keep(key, kept, inner.clock.now());
             }
             let conduct = account.conduct.clone();
-            let cost =
-                account.settle(Ended { how: How::Answered, usage: Some(reply.usage), heard: 0 });
+            let cost = match reply.usage.all_input() {
+                0 => account.settle_uncounted(&call, size(&reply)),
+                _ => {
+                    let usage = Some(reply.usage);
+                    account.settle(Ended { how: How::Answered, usage, heard: 0 })
+                }
+            };
             Ok(Answer { provider, model, reply, conduct, cost })
         }
         Err(error) => {
-            account.settle(Ended { how: How::failed(&error), usage: None, heard: 0 });
-            Err(Unanswered { provider, error, heard })
+            let wasted = account.conduct.wasted.clone();
+            account.settle(Ended { how: How::Failed, usage: None, heard: 0 });
+            Err(Unanswered { provider, error, heard, wasted })
         }
     }
 }
@@ -294,12 +308,18 @@ async fn whole(
     loop {
         let error = match chain.open(inner, account, call).await {
             Ok(begun) => {
-                let heard_out = listen(begun, listener, heard).await;
+                let mut came = Came::default();
+                let heard_out = listen(begun, (listener, heard), &mut came).await;
                 account.went(heard_out.as_ref().err());
                 match heard_out {
                     Ok(reply) => return Ok(reply),
-                    Err(error) if *heard => return Err(error),
-                    Err(error) => error,
+                    Err(error) => {
+                        account.waste(call, came.usage, came.bytes);
+                        if *heard {
+                            return Err(error);
+                        }
+                        error
+                    }
                 }
             }
             Err(error) => error,
@@ -308,10 +328,22 @@ async fn whole(
     }
 }
 
+/// What came of a reply, should it break off.
+#[derive(Default)]
+struct Came {
+    usage: Option<Usage>,
+    bytes: u64,
+}
+
+/// The bytes of an answer: no fewer than its tokens.
+fn size(reply: &Reply) -> u64 {
+    llm::deltas(reply.clone(), 0).iter().map(direct::weight).sum()
+}
+
 async fn listen(
     (first, rest): chain::Begun,
-    listener: &mut dyn Listener,
-    heard: &mut bool,
+    (listener, heard): (&mut dyn Listener, &mut bool),
+    came: &mut Came,
 ) -> Result<Reply, ModelError> {
     let mut deltas = stream::iter(first.map(Ok)).chain(rest);
     let mut collect = Collect::default();
@@ -319,6 +351,10 @@ async fn listen(
     while let Some(delta) = deltas.next().await {
         let delta = delta?;
         *heard |= listener.hear(&delta);
+        came.bytes += direct::weight(&delta);
+        if let Delta::Usage(usage) = &delta {
+            came.usage = Some(*usage);
+        }
         collect.absorb(delta);
     }
     collect.finish()

@@ -15,6 +15,7 @@ use super::account::{Account, Bearer, Ended, How};
 use super::chain::{self, Bounds, Chain};
 use super::gate::Room;
 use super::{Payer, doors, retry, route, stored};
+use crate::spend::Line;
 use crate::{Engine, Inner};
 
 /// Texts to be made into vectors, and on whose account.
@@ -47,7 +48,8 @@ impl Engine {
             made.what.model().clone_into(&mut wanted.model);
         }
         let mut call = as_call(&wanted);
-        let bearer = Bearer { tenant, kind: StepKind::RetrievalText, payer };
+        let (kind, line) = (StepKind::RetrievalText, Line::Knowledge);
+        let bearer = Bearer { tenant, kind, payer, line };
         let (tokens, now) = (|| chain::estimate(&call), || inner.clock.now());
         let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
         let mut account = Account::admit(inner, bearer, &mut call, &[], paid).await?;
@@ -65,7 +67,7 @@ impl Engine {
                 Err(error) => error,
             };
             if let Err(error) = chain.go_on(inner, &mut account, &mut call, error).await {
-                account.settle(Ended { how: How::failed(&error), usage: None, heard: 0 });
+                account.settle(Ended { how: How::Failed, usage: None, heard: 0 });
                 return Err(error);
             }
         }
@@ -85,7 +87,8 @@ impl Engine {
             true => None,
             false => {
                 let (kind, payer) = (StepKind::Planning, Payer::default());
-                inquiry.run(Bearer { tenant: tenant.clone(), kind, payer }, &call).await?
+                let (tenant, line) = (tenant.clone(), Line::Model);
+                inquiry.run(Bearer { tenant, kind, payer, line }, &call).await?
             }
         };
         if let Some(tokens) = counted {

@@ -115,10 +115,7 @@ fn by_history(model: &str, seen: &Spread) -> Forecast {
     let of = |number: &dyn Fn(&RunRecord) -> i64| -> [i64; 3] {
         plan::interval(seen.runs.iter().map(number).collect())
     };
-    let tokens = |usage: &Usage| {
-        let cached = usage.cache_read_input_tokens + usage.cache_write_input_tokens;
-        i64::try_from(usage.input_tokens + cached + usage.output_tokens).unwrap_or(i64::MAX)
-    };
+    let tokens = |usage: &Usage| i64::try_from(usage.tokens()).unwrap_or(i64::MAX);
     let unpriced = seen.runs.iter().any(|run| run.bill.unpriced > 0);
     Forecast {
         model: model.to_owned(),

@@ -29,7 +29,7 @@ struct Gathered {
 impl Spending {
     /// One reply, on somebody's account.
     pub(crate) fn note(&self, bearer: &Bearer, (model, now): (&str, i64), share: &Share) {
-        let spent = Spent::of_share(share);
+        let spent = Spent::of_share(share, bearer.line);
         let mut gathered = self.0.lock().expect("no holder of this lock panics");
         let of = (bearer.tenant.clone(), now.div_euclid(DAY_MILLIS));
         let gathered = gathered.entry(of).or_default();

@@ -50,6 +50,14 @@ pub struct Spent {
     pub runs: i64,
 }
 
+/// The line of a bill on which a model's tokens stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    Model,
+    /// Of vectors, by which text is found again.
+    Knowledge,
+}
+
 /// How many sums stand side by side.
 const SUMS: usize = 16;
 
@@ -67,9 +75,13 @@ impl Spent {
         }
     }
 
-    pub(crate) fn of_share(share: &Share) -> Spent {
+    pub(crate) fn of_share(share: &Share, line: Line) -> Spent {
+        let stack = match line {
+            Line::Model => Stack { model: share.cost, ..Stack::default() },
+            Line::Knowledge => Stack { knowledge: share.cost, ..Stack::default() },
+        };
         Spent {
-            stack: Stack { model: share.cost, ..Stack::default() },
+            stack,
             saved: share.saved,
             usage: share.usage,
             model_calls: i64::from(share.calls),
@@ -186,7 +198,11 @@ pub(crate) fn named(names: &[&str], turn: &Turn) -> Option<String> {
 
 /// The sums of a run that ends, into its last batch.
 pub(crate) fn tally(batch: &mut Batch, record: &RunRecord, now: i64) {
-    let spent = Spent::of_run(&record.bill, record.usage);
+    tally_of(batch, record, (now, 1));
+}
+
+fn tally_of(batch: &mut Batch, record: &RunRecord, (now, runs): (i64, i64)) {
+    let spent = Spent { runs, ..Spent::of_run(&record.bill, record.usage) };
     let tenant = batch.tenant().to_string();
     let mut row = |dimension: &str, of: &str, spent: &Spent| {
         batch.tally(&key(dimension, now, of), &spent.sums(), expires_at(now));
@@ -198,8 +214,21 @@ pub(crate) fn tally(batch: &mut Batch, record: &RunRecord, now: i64) {
         row("user", user, &spent);
     }
     for (model, share) in &record.bill.models {
-        row("model", model, &Spent::of_share(share));
+        row("model", model, &Spent::of_share(share, Line::Model));
     }
+}
+
+/// What calls of a tool have cost that belong to a run which is over.
+pub(crate) fn tally_late(
+    batch: &mut Batch,
+    record: &RunRecord,
+    (calls, cost): (u32, Money),
+    now: i64,
+) {
+    let mut bill = Bill::default();
+    bill.tool(calls, Some(cost));
+    let record = RunRecord { bill, usage: Usage::default(), ..record.clone() };
+    tally_of(batch, &record, (now, 0));
 }
 
 /// `spend/agent/2026-11-20/AGENT`: what stands at the end may have any sign.

@@ -13,7 +13,7 @@ use craton_core::limits::LEAST_OUTPUT_TOKENS;
 use craton_core::route::StepKind;
 use expect_test::expect;
 use futures_util::StreamExt as _;
-use llm::{ModelErrorKind, Models};
+use llm::{ModelErrorKind, Models, Provider};
 use serde_json::json;
 use store::{Batch, Store, Tenant};
 use wire::converse::{Block, Call, Message, Role, Usage};
@@ -208,25 +208,28 @@ async fn a_call_lost_with_its_process_counts_as_spent_and_is_made_again() {
     assert_eq!(bench.counter("tenant/ever/tokens").await, held + 1_000);
 }
 
-/// Runs of many sessions and clients that ask directly, all at once on all cores, under one budget
-/// that has no room for all of them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_budget_is_exceeded_by_whatever_runs_at_once() {
-    const CAP: i64 = 60_000;
+/// What became of many sessions' runs and clients that ask directly, all at once on all cores, under one
+/// budget that has no room for all of them.
+struct Crowd {
+    done: u32,
+    /// The most that the counter said, and what it says in the end.
+    most: i64,
+    spent: i64,
+}
+
+const CAP: i64 = 60_000;
+
+async fn crowd(models: Models) -> Crowd {
     let store = Store::memory().expect("a store");
     let tenant = Tenant::new("000000000000", "us-east-1");
     let pinned = Pinned { config: config() };
     let mut batch = Batch::new(&tenant, 0);
     batch.put(&pinned.digest(), &pinned);
     store.commit(batch).await.expect("the configuration");
-    let steps = ["use g__read 1", "use g__read 2", "<answer>done</answer>"];
-    let script = steps.iter().enumerate().map(|(at, text)| super::parse(at, text)).collect();
-    let model = Arc::new(Model::new(script));
-    *model.usage.lock().expect("no panic") = USED;
     let world: Arc<world::World> = Arc::default();
     let engine = Engine::start(Parts {
         store: store.clone(),
-        models: Models::single(model.clone()),
+        models,
         tools: Arc::new(world),
         buckets: exec::Buckets::default(),
         clock: Arc::new(System::default()),
@@ -234,7 +237,7 @@ async fn no_budget_is_exceeded_by_whatever_runs_at_once() {
         turn: TurnLimits::default(),
         limits: Limits::default(),
         sessions: Retention::default(),
-        budgets: serde_json::from_str(r#"{"tenant": {"tokens": 60000}}"#).expect("budgets"),
+        budgets: serde_json::from_value(json!({"tenant": {"tokens": CAP}})).expect("budgets"),
         prices: world::prices(),
         alerts: Default::default(),
         gateway: crate::model::Config::default(),
@@ -254,17 +257,83 @@ async fn no_budget_is_exceeded_by_whatever_runs_at_once() {
         let (engine, tenant) = (engine.clone(), tenant.clone());
         clients.spawn(async move { engine.ask_model(asking(&tenant)).await.is_ok() });
     }
+    let counter = || store.counter(&tenant, "budget/tenant/ever/tokens");
     let (mut done, mut most) = (0, 0);
     while let Some(answered) = clients.join_next().await {
         done += u32::from(answered.expect("no panic"));
-        most =
-            most.max(store.counter(&tenant, "budget/tenant/ever/tokens").await.expect("a store"));
+        most = most.max(counter().await.expect("a store"));
     }
-    let spent = store.counter(&tenant, "budget/tenant/ever/tokens").await.expect("a store");
+    Crowd { done, most, spent: counter().await.expect("a store") }
+}
+
+fn three_steps(usage: Usage) -> Arc<Model> {
+    let steps = ["use g__read 1", "use g__read 2", "<answer>done</answer>"];
+    let script = steps.iter().enumerate().map(|(at, text)| super::parse(at, text)).collect();
+    let model = Arc::new(Model::new(script));
+    *model.usage.lock().expect("no panic") = usage;
+    model
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_budget_is_exceeded_by_whatever_runs_at_once() {
+    let model = three_steps(USED);
+    let Crowd { done, most, spent } = crowd(Models::single(model.clone())).await;
     let calls = model.calls.load(Ordering::SeqCst) as i64;
     assert_eq!(spent, calls * 1_000, "what was held back came back");
     assert!(most <= CAP && spent <= CAP, "{most}, {spent}");
     assert!(done > 0 && done < 80, "{done} came through");
+}
+
+/// Each attempt may be billed, whoever answers in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_budget_is_exceeded_by_attempts_that_fail_and_models_that_stand_in() {
+    // Less than a call holds back in any case: a provider that counts more may pass a cap by that.
+    let used = Usage { input_tokens: 70, output_tokens: 30, ..Usage::default() };
+    let model = three_steps(used);
+    let kinds = [ModelErrorKind::TimedOut, ModelErrorKind::Malformed, ModelErrorKind::Unavailable];
+    (0..12).for_each(|nth| model.fail(kinds[nth % 3], nth % 2 == 0));
+    let rule = |rule: serde_json::Value| serde_json::from_value(rule).expect("a rule");
+    let rules = vec![
+        rule(json!({"match": "stand-in*", "provider": "peer"})),
+        rule(json!({"match": "*", "provider": "peer", "fallback": ["stand-in-1", "stand-in-2"]})),
+    ];
+    let peer = ("peer".to_owned(), Default::default(), model.clone() as Arc<dyn Provider>);
+    let Crowd { done, most, spent } = crowd(Models::of([peer], rules)).await;
+    // Of twelve failures the four refused before they began cost nothing; the others count for more.
+    let calls = model.calls.load(Ordering::SeqCst) as i64;
+    assert!(spent >= (calls - 4) * 100, "{spent} of {calls} calls");
+    assert!(most <= CAP && spent <= CAP, "{most}, {spent}");
+    assert!(done > 0, "nobody came through");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_beyond_all_bounds_fills_the_budget_and_stops_nothing_else() {
+    let bench =
+        bench(&["use g__read 1", "<answer>done</answer>"], r#"{"tenant": {"tokens": 90000}}"#)
+            .await;
+    let all = u64::MAX;
+    let hostile =
+        Usage { input_tokens: all, output_tokens: all, cache_read_input_tokens: all, ..USED };
+    *bench.model.usage.lock().expect("no panic") = hostile;
+    let stopped = bench.ask("go").await;
+    assert!(stopped.contains("no room for the next step"), "{stopped}");
+    assert_eq!(bench.counter("tenant/ever/tokens").await, i64::MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_says_what_its_turn_may_cost_at_most() {
+    let asks = |bench: &Bench, dollars: &str| {
+        let attributes = [("craton:max-cost".to_owned(), dollars.to_owned())];
+        TurnRequest { session_attributes: Some(attributes.into()), ..bench.request("go") }
+    };
+    let script = ["use g__read 1", "use g__read 2", "<answer>done</answer>"];
+    // Other caps have no room in them; what a call may cost is some 30 cents, what it costs is 2.2.
+    let mut bench = bench(&script, r#"{"day": {"tokens": 1000000000}}"#).await;
+    let said = bench.hear(asks(&bench, "0.06")).await;
+    assert!(said.contains("the budget of this run ($0.06) has no room"), "{said}");
+    bench.restart().await;
+    assert_eq!(bench.hear(asks(&bench, "5")).await, "[done]");
+    assert_eq!(bench.statuses().await, [RunStatus::Cancelled, RunStatus::Answered]);
 }
 
 fn asking(tenant: &Tenant) -> Asking {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
+use craton_core::cost::Money;
 use craton_core::route::{Inputs, Route, StepKind};
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream;
@@ -18,6 +19,7 @@ use wire::converse::{
 
 use super::*;
 use crate::model::{Answer, Asking, Config, Embedding, Payer, PromptRouter};
+use crate::spend::{By, Wanted};
 
 /// Answers with the name by which it was asked; what else a model does is its name's to say.
 #[derive(Default)]
@@ -504,6 +506,12 @@ async fn embeddings_and_counts_pass_the_same_doors_as_calls() {
     let counted = desk.engine.count_tokens(&tenant, call).await.expect("a count");
     assert_eq!((counted.tokens, counted.estimated), (7, false));
     assert_eq!(desk.home.asked(), ["home-1 embeds", "home-1 counts"]);
+    // Their cost is on the line of what text is found by.
+    desk.engine.embed(embedding("text-embedding-3-small", &[])).await.expect("vectors");
+    let wanted = Wanted { by: By::Model, since: 0 };
+    let report = desk.engine.spent(&tenant, wanted).await.expect("sums");
+    let row = report.rows.iter().find(|row| row.of == "text-embedding-3-small").expect("a row");
+    assert_eq!((row.spent.stack.model, row.spent.stack.knowledge.0), (Money::ZERO, 100 * 20_000));
     desk.engine.embed(embedding("capped", &[])).await.expect("the minute's one");
     let full = desk.engine.embed(embedding("capped", &[])).await.expect_err("no room");
     assert_eq!(full.kind, ModelErrorKind::Throttled);

@@ -20,7 +20,7 @@ fn probed() -> ToolPolicy {
     ToolPolicy { probe: Some("probe".to_owned()), ..undoable() }
 }
 
-fn undoable() -> ToolPolicy {
+pub(super) fn undoable() -> ToolPolicy {
     ToolPolicy { undo: Some("undo".to_owned()), ..ToolPolicy::default() }
 }
 
@@ -29,7 +29,7 @@ fn parked() -> ToolPolicy {
 }
 
 impl Bench {
-    async fn rows(&self) -> Vec<LedgerRow> {
+    pub(super) async fn rows(&self) -> Vec<LedgerRow> {
         let wanted = WantedEffects { last: 1_000, ..WantedEffects::default() };
         let page = self.engine.list_effects(&self.tenant, &wanted).await.expect("a store");
         page.effects.into_iter().rev().collect()

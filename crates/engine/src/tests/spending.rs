@@ -193,3 +193,59 @@ async fn the_next_turn_is_foreseen_from_the_last_ones_and_levers_are_found_in_th
     "#]]
     .assert_debug_eq(&found);
 }
+
+/// Attempts that were broken off, and streams that were left.
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_may_bill_without_a_reply_is_on_the_bill() {
+    let bench = priced(&["hello"]).await;
+    // Half an answer, and no count: the bytes of the input and of what came.
+    bench.model.fail(llm::ModelErrorKind::Malformed, true);
+    bench.engine.ask_model(bench.asking(None)).await.expect_err("it broke off");
+    // Nobody was asked anything.
+    bench.model.fail(llm::ModelErrorKind::Refused, false);
+    bench.engine.ask_model(bench.asking(None)).await.expect_err("it is refused");
+    let left = bench.engine.stream_model(bench.asking(None)).await.expect("deltas");
+    drop(left);
+    bench.bills(By::Day, &expect![[r#"
+        2023-11-14: $0.002784 = model $0.002784 + tools $0.00 + memory $0.00, saved $0.00; 0 runs, 2 replies (0 unpriced), 0 calls, 0+0 tokens
+    "#]]).await;
+    let mut turn = priced(&["use g__read 1", "<answer>done</answer>"]).await;
+    turn.model.fail(llm::ModelErrorKind::TimedOut, false);
+    turn.ask("go").await;
+    turn.bills(By::Agent, &expect![[r#"
+        AGENT: $0.016314 = model $0.016314 + tools $0.00 + memory $0.00, saved $0.00; 1 runs, 1 replies (0 unpriced), 0 calls, 0+0 tokens
+    "#]]).await;
+    let told = turn.told_by(By::Session).await;
+    turn.restart().await;
+    assert_eq!(turn.told_by(By::Session).await, told, "it is in the run's journal");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_pays_for_what_it_does_itself() {
+    let bench = priced(&["use g__once 1", "use g__read 2", "<answer>done</answer>"]).await;
+    bench.ask("go").await;
+    let run = bench.session().await.runs.pop().expect("a run");
+    let forked = bench.engine.fork(&bench.tenant, &run, 5, &Default::default()).await;
+    let forked = forked.expect("it begins").run;
+    bench.quiet().await;
+    let told = bench.told_by(By::Run).await.replace(&run, "RUN").replace(&forked, "FORK");
+    expect![[r#"
+        RUN: $0.00965 = model $0.00945 + tools $0.0002 + memory $0.00, saved $0.00405; 1 runs, 3 replies (0 unpriced), 2 calls, 3000+300 tokens
+        FORK: $0.00315 = model $0.00315 + tools $0.00 + memory $0.00, saved $0.00135; 1 runs, 1 replies (0 unpriced), 0 calls, 1000+100 tokens
+    "#]].assert_eq(&told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_taken_back_is_paid_for_too() {
+    let bench = priced(&["use shop__paid 1", "<answer>done</answer>"]).await;
+    bench.world.set("paid", super::ledger::undoable());
+    bench.ask("go").await;
+    let before = bench.told_by(By::Agent).await;
+    let key = bench.rows().await[0].key.clone();
+    let undone = bench.engine.undo(&bench.tenant, "session", &key, "operator").await;
+    undone.expect("it is taken back");
+    expect![[r#"
+        AGENT: $0.0064 = model $0.0063 + tools $0.0001 + memory $0.00, saved $0.0027; 1 runs, 2 replies (0 unpriced), 1 calls, 2000+200 tokens
+        AGENT: $0.0065 = model $0.0063 + tools $0.0002 + memory $0.00, saved $0.0027; 1 runs, 2 replies (0 unpriced), 2 calls, 2000+200 tokens
+    "#]].assert_eq(&format!("{before}{}", bench.told_by(By::Agent).await));
+}

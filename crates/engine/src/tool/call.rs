@@ -10,15 +10,18 @@ use super::{ToolCall, ToolError};
 use crate::Inner;
 use crate::model::{ATTEMPTS, pause};
 
-/// Calls a function that changes nothing, again where its answer was lost.
-pub(crate) async fn call_reader(inner: &Inner, request: &ToolCall) -> Result<Invoked, ToolError> {
+/// Calls a function that changes nothing, again where its answer was lost; how often it did.
+pub(crate) async fn call_reader(
+    inner: &Inner,
+    request: &ToolCall,
+) -> (u32, Result<Invoked, ToolError>) {
     let mut attempt = 1;
     loop {
         match inner.tools.call(request.clone()).await {
             Err(error) if attempt < ATTEMPTS && repeatable(&error, Effect::Read) => {
                 tracing::warn!(function = request.function, attempt, "calling the function again");
             }
-            done => return done,
+            done => return (attempt, done),
         }
         pause(inner, attempt).await;
         attempt += 1;

@@ -58,7 +58,8 @@ pub(crate) async fn call_tool(
     let heard = job.perform(&request, &mut conduct).await;
     let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
     let worked = millis.saturating_sub(conduct.waited_millis);
-    let cost = Some(inner.tool_cost(&request, conduct.attempts, worked).await);
+    let asked = conduct.attempts + u32::from(conduct.fallback.is_some());
+    let cost = Some(inner.tool_cost(&request, asked, worked).await);
     let outcome = match heard {
         Heard::Outcome(outcome) => job.capped(outcome, &mut conduct),
         Heard::Pending(later) => {

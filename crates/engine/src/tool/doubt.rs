@@ -75,9 +75,9 @@ impl Doubt {
     pub(crate) async fn settle(&self, inner: &Inner, call: &Call, event: Event) -> Event {
         let Event::ToolReturned(returned) = &event else { return event };
         let Outcome::Unknown { message } = &returned.outcome else { return event };
-        let mut why = message.clone();
+        let (mut why, mut cost) = (message.clone(), returned.cost);
         match &self.probe {
-            Some(Probe::Asked(probe)) => match ask(inner, probe).await {
+            Some(Probe::Asked(probe)) => match ask(inner, probe, &mut cost).await {
                 // It speaks for the tool alone.
                 Ok(finding)
                     if finding.outcome == Found::NotDone && returned.conduct.fallback.is_some() =>
@@ -87,7 +87,7 @@ impl Doubt {
                 }
                 Ok(finding) => {
                     let found = finding.event(call, &probe.0.name, returned.millis);
-                    return charged(found, returned.cost);
+                    return charged(found, cost);
                 }
                 Err(more) => why = format!("{why}; {more}"),
             },
@@ -96,8 +96,8 @@ impl Doubt {
         }
         tracing::warn!(tool = call.tool, key = call.key, why, "the outcome of a call is unknown");
         match self.park {
-            true => charged(wait_for_a_person(inner, call, why), returned.cost),
-            false => event,
+            true => charged(wait_for_a_person(inner, call, why), cost),
+            false => charged(event, cost),
         }
     }
 }
@@ -174,10 +174,20 @@ impl Finding {
     }
 }
 
-/// Asks a probe what became of a call; it is asked again where its own answer is lost.
-async fn ask(inner: &Inner, (probe, request): &(Tool, ToolCall)) -> Result<Finding, String> {
+/// Asks a probe what became of a call; it is asked again where its own answer is lost. What that costs
+/// is added to the call's.
+async fn ask(
+    inner: &Inner,
+    (probe, request): &(Tool, ToolCall),
+    cost: &mut Option<Money>,
+) -> Result<Finding, String> {
     let unclear = |why: &str| format!("its probe {} could not say more: {why}", probe.name);
-    let invoked = call::call_reader(inner, request).await.map_err(|e| unclear(&e.to_string()))?;
+    let begun = inner.clock.now();
+    let (attempts, answer) = call::call_reader(inner, request).await;
+    let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
+    let more = inner.tool_cost(request, attempts, millis).await;
+    *cost = Some(cost.unwrap_or_default() + more);
+    let invoked = answer.map_err(|e| unclear(&e.to_string()))?;
     if invoked.error.is_some() {
         return Err(unclear(&tool::function_error(&invoked.payload)));
     }

@@ -138,8 +138,12 @@ impl Writer {
 
     pub(super) fn add(&self, batch: &Batch, add: &Add) -> Result<(), CommitError> {
         let found = read::counter(&self.connection, &batch.tenant, &add.key)?;
-        // INVARIANT: a counter never leaves the range its users state, nor that of its type.
-        let next = found.checked_add(add.delta).filter(|next| {
+        // INVARIANT: a counter never leaves the range its users state, nor that of its type. Without a
+        // range nothing can be in its way: what was spent is noted, however much somebody counted.
+        let free = add.floor.is_none() && add.ceiling.is_none();
+        let sum =
+            if free { Some(found.saturating_add(add.delta)) } else { found.checked_add(add.delta) };
+        let next = sum.filter(|next| {
             add.floor.is_none_or(|floor| *next >= floor)
                 && add.ceiling.is_none_or(|ceiling| *next <= ceiling)
         });

@@ -207,7 +207,8 @@ impl Model {
                 self.timers.remove(&key(id));
             }
             Op::Add(add) => {
-                let next = self.counters.get(&key(&add.key)).unwrap_or(&0) + add.delta;
+                let next =
+                    self.counters.get(&key(&add.key)).unwrap_or(&0).saturating_add(add.delta);
                 let above = add.floor.is_none_or(|floor| next >= floor);
                 let below = add.ceiling.is_none_or(|ceiling| next <= ceiling);
                 ensure(above && below, Precondition::Counter)?;

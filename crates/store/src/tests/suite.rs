@@ -264,6 +264,7 @@ fn a_counter_stays_in_its_range() {
          add n 1 _ 0
          add n 9223372036854775807
          add n 1
+         add n 1 0 _
          ? counter n
          ? counter m
          b: ? counter n",
@@ -276,7 +277,8 @@ fn a_counter_stays_in_its_range() {
             add n -1 0 _ → error: value of counter n: expected a sum of at least 0, found 0 -1
             add n 1 _ 0 → error: value of counter n: expected a sum of at most 0, found 0 +1
             add n 9223372036854775807 → ok
-            add n 1 → error: value of counter n: expected a sum of 64 bits, found 9223372036854775807 +1
+            add n 1 → ok
+            add n 1 0 _ → error: value of counter n: expected a sum of at least 0, found 9223372036854775807 +1
             ? counter n → 9223372036854775807
             ? counter m → 0
             b: ? counter n → 0

@@ -110,6 +110,7 @@ pub enum End {
 
 /// What happened: total, and tolerant of events that make no sense any more.
 pub fn apply(turn: &mut Turn, event: &Event) {
+    turn.bill.wasted(event.wasted());
     match event {
         Event::Accepted(accepted) => turn.accept(accepted),
         Event::Started(started) => turn.start(started),
@@ -253,9 +254,11 @@ impl Turn {
 
     fn hear(&mut self, said: &ModelSaid) {
         let purpose = self.asking.take().unwrap_or(Purpose::Plan);
-        self.usage += said.reply.usage;
-        let paid = Paid { cost: said.cost, saved: said.saved };
-        self.bill.model(&said.model, &said.reply.usage, paid);
+        if !said.reused {
+            self.usage += said.reply.usage;
+            let paid = Paid { cost: said.cost, saved: said.saved };
+            self.bill.model(&said.model, &said.reply.usage, paid);
+        }
         if !self.providers.contains(&said.provider) {
             self.providers.push(said.provider.clone());
         }

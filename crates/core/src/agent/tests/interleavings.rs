@@ -278,9 +278,17 @@ impl Life {
                     heard: false,
                     said: Vec::new(),
                     consumed: false,
+                    wasted: Vec::new(),
                 });
             }
-            1 => return Event::ModelOverflowed(ModelOverflowed { step, provider, message }),
+            1 => {
+                return Event::ModelOverflowed(ModelOverflowed {
+                    step,
+                    provider,
+                    message,
+                    wasted: Vec::new(),
+                });
+            }
             _ => {}
         }
         self.replies += 1;
@@ -297,6 +305,7 @@ impl Life {
         let stops = [StopReason::EndTurn, StopReason::ToolUse, StopReason::ContentFiltered];
         let stop_reason = *self.draws.of(&stops);
         Event::ModelSaid(Box::new(ModelSaid {
+            reused: false,
             step,
             reply: Reply {
                 content,

@@ -197,6 +197,7 @@ impl Play {
             native: serde_json::Value::Null,
         };
         Event::ModelSaid(Box::new(ModelSaid {
+            reused: false,
             step: self.turn.at(path).expect("a turn at this path").steps,
             reply,
             provider: "p".to_owned(),
@@ -437,7 +438,7 @@ fn past(text: &str) -> Past {
 
 fn overflowed(text: &str) -> Event {
     let (provider, message) = ("p".to_owned(), text.to_owned());
-    Event::ModelOverflowed(ModelOverflowed { step: 1, provider, message })
+    Event::ModelOverflowed(ModelOverflowed { step: 1, provider, message, wasted: Vec::new() })
 }
 
 pub(super) fn begin(text: &str, past: Past) -> Vec<Event> {
@@ -491,6 +492,7 @@ fn model_failed(text: &str, heard: bool) -> Event {
         heard,
         said: Vec::new(),
         consumed: false,
+        wasted: Vec::new(),
     })
 }
 

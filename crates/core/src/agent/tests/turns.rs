@@ -649,6 +649,7 @@ fn a_file_of_a_turn_that_failed_is_not_sent_again() {
         heard: false,
         said: Vec::new(),
         consumed: false,
+        wasted: Vec::new(),
     });
     let said = "(craton: the file sums was left out here, because the turn it came with failed)";
     assert_eq!(last(failed), Block::Text(said.to_owned()));
