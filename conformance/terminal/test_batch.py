@@ -3,10 +3,14 @@
 import json
 import signal
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from support.agents import unique
+from support.model import Say
 from support.server import binary
 from support.terminal import environment, run
 
@@ -98,3 +102,116 @@ def test_requests_keep_to_their_rate(batch):
     begun = time.monotonic()
     assert batch.run("--model", "craton.rules", "--invocation", "Converse", "--rate", "10/s").returncode == 0
     assert time.monotonic() - begun >= 0.5
+
+
+def test_agents_and_native_bodies_are_records_too(batch, craton, agent, model, models):
+    """J9: InvokeAgent with a session of its own and with a given one, InvokeModel with its body as JSON and as text."""
+    one = agent()
+    one.prepare()
+    model.turn(Say("Done."), said="order")
+    native = models.model(unique("anthropic.claude-3-haiku")).turn(Say("Hello to you."), said="hello")
+    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50,
+            "messages": [{"role": "user", "content": "hello"}]}
+    ask = {"agentId": one.id, "agentAliasId": "TSTALIASID", "inputText": "Where is my order?"}
+    batch.write([
+        {"id": "own", "operation": "InvokeAgent", "input": ask},
+        {"id": "given", "operation": "InvokeAgent", "input": {**ask, "sessionId": "s-77"}},
+        {"id": "json", "operation": "InvokeModel", "input": {"modelId": native.id, "body": body}},
+        {"id": "text", "operation": "InvokeModel", "input": {"modelId": native.id, "body": json.dumps(body)}},
+        {"recordId": "bedrock", "modelInput": body},
+        {"id": "nobody", "operation": "InvokeAgent", "input": {**ask, "agentId": "NOSUCHAGNT"}},
+    ])
+    done = batch.run("--model", native.id, url=craton.url)
+    assert done.returncode == 1 and "6 records: 5 answered, 1 errors" in done.stderr, done.stderr
+    answers = {line.get("recordId", line.get("id")): line for line in lines(batch.out)}
+    own, given = answers["own"]["output"], answers["given"]["output"]
+    assert own["completion"] == given["completion"] == "Done." and own["runId"] != given["runId"]
+    assert given["sessionId"] == "s-77" != own["sessionId"]
+    for said in (answers["json"]["output"], answers["text"]["output"], answers["bedrock"]["modelOutput"]):
+        assert said["content"] == [{"type": "text", "text": "Hello to you."}]
+    assert answers["nobody"]["error"]["code"] == "ResourceNotFoundException"
+
+
+def test_a_turn_that_a_kill_cut_off_goes_on_and_is_not_begun_again(batch, craton, agent, model):
+    """J9: the repeated InvokeAgent joins the turn that is under way."""
+    one = agent()
+    one.prepare()
+    asked, go_on = threading.Event(), threading.Event()
+    model.turn(Say("Done.", before=lambda: (asked.set(), go_on.wait(20))), said="order")
+    batch.write([{"id": "a", "operation": "InvokeAgent",
+                  "input": {"agentId": one.id, "agentAliasId": "TSTALIASID", "inputText": "Where is my order?"}}])
+    going = subprocess.Popen([binary(), *batch.arguments()], env=environment(craton.url), stderr=subprocess.DEVNULL)
+    assert asked.wait(20)
+    going.kill()
+    going.wait()
+    threading.Timer(0.3, go_on.set).start()
+    done = batch.run("--resume", url=craton.url)
+    assert done.returncode == 0, done.stderr
+    answer, = lines(batch.out)
+    assert answer["output"]["completion"] == "Done." and len(model.requests) == 1
+
+
+class Throttling(BaseHTTPRequestHandler):
+    """Converse that has no room at first, and says of each request under which invocation it came."""
+
+    protocol_version = "HTTP/1.1"
+    refusals, seen = 0, []
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.seen.append(self.headers["amz-sdk-invocation-id"])
+        if len(self.seen) <= self.refusals:
+            return self.answer(429, {"message": "slow down"}, "ThrottlingException")
+        content = [{"text": "Hello."}]
+        self.answer(200, {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "end_turn",
+                          "usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}})
+
+    def answer(self, status, body, error=None):
+        body = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"content-type": "application/json", "content-length": str(len(body)),
+                            **({"x-amzn-errortype": error} if error else {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def throttling():
+    def make(refusals):
+        handler = type("Handler", (Throttling,), {"refusals": refusals, "seen": []})
+        made.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=made[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{made[-1].server_port}", handler.seen
+    made = []
+    yield make
+    for server in made:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_throttled_record_is_sent_again_until_it_is_answered(batch, throttling):
+    """J9: what was refused is another request, so each has an invocation of its own."""
+    url, seen = throttling(2)
+    batch.write([{"recordId": "A", "modelInput": SAY}])
+    done = batch.run("--model", "m", "--invocation", "Converse", url=url)
+    assert done.returncode == 0 and "1 answered, 0 errors" in done.stderr and "2 sent again" in done.stderr, done.stderr
+    assert lines(batch.out)[0]["modelOutput"]["stopReason"] == "end_turn"
+    assert len(seen) == len(set(seen)) == 3
+
+
+@pytest.mark.parametrize("text, ended", [
+    ("", 0), ("\n\n", 0),
+    ("\ufeff" + json.dumps({"recordId": "A", "modelInput": SAY}) + "\r\n", 0),
+    ("5", 2), ("[1]", 2), ("null", 2), ('{"id": {}, "operation": "Converse", "input": {}}', 2),
+    ('{"id": "a", "operation": "Converse", "input": []}', 2),
+    ('{"id": "a", "operation": "Converse"}', 2),
+])
+def test_files_of_other_hands(batch, text, ended):
+    """Nothing to send is nothing wrong; Windows' marks and line ends are no part of a record; the rest is told by its line."""
+    batch.file.write_text(text)
+    done = batch.run("--model", "craton.rules", "--invocation", "Converse")
+    assert done.returncode == ended and ("line 1 " in done.stderr) == (ended == 2), done.stderr

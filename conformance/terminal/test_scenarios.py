@@ -7,6 +7,7 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
+from support.model import Say
 from support.server import binary
 from support.terminal import environment, run
 
@@ -70,7 +71,94 @@ def test_each_thing_that_is_not_is_said_and_ends_with_1(write, tmp_path):
     assert "## Oslo" not in (tmp_path / "o.md").read_text() and "## nobody answers" in (tmp_path / "o.md").read_text()
 
 
+# What the schema of Jenkins' xUnit plugin (`junit-10.xsd`) lets stand where: attributes that must and may be
+# there, and children in their order.
+JUNIT = {
+    "testsuites": (set(), {"name", "time", "tests", "failures", "disabled", "errors"}, ["testsuite"]),
+    "testsuite": ({"name", "tests"}, {"failures", "errors", "time", "disabled", "skipped", "timestamp", "hostname",
+                                      "id", "package"}, ["properties", "testcase", "system-out", "system-err"]),
+    "testcase": ({"name", "classname"}, {"assertions", "time", "status"},
+                 ["skipped", "error", "failure", "system-out", "system-err"]),
+    "skipped": (set(), {"message"}, []),
+    "error": (set(), {"message", "type"}, []),
+    "failure": (set(), {"message", "type"}, []),
+    "system-out": (set(), set(), []),
+}
+
+
+def fits_junit(element):
+    must, may, children = JUNIT[element.tag]
+    assert must <= set(element.attrib) <= must | may, element.attrib
+    places = [children.index(child.tag) for child in element]
+    assert places == sorted(places), [child.tag for child in element]
+    for number in {"tests", "failures", "errors", "skipped"} & set(element.attrib):
+        assert element.get(number).isdecimal()
+    if "time" in element.attrib:
+        assert float(element.get("time")) >= 0
+    if element.tag == "testsuite":
+        for number, tag in [("failures", "failure"), ("errors", "error"), ("skipped", "skipped")]:
+            assert int(element.get(number)) == len(element.findall(f"testcase/{tag}"))
+        assert int(element.get("tests")) == len(element.findall("testcase"))
+    for child in element:
+        fits_junit(child)
+
+
+@pytest.mark.parametrize("more, outcomes", [((), {"failure", "error"}), (("--max-cost", "0"), {"skipped"})])
+def test_the_report_fits_the_schema_of_jenkins(write, tmp_path, more, outcomes):
+    """S8: in two suites, with everything that a scenario can come to."""
+    files = write(WEATHER + WRONG), write(WEATHER, "other.yaml")
+    run("test", *files, "--rules", "--junit", tmp_path / "o.xml", *more)
+    root = xml.parse(tmp_path / "o.xml").getroot()
+    fits_junit(root)
+    assert len(root) == 2 and int(root.get("tests")) == 4
+    found = {child.tag for case in root.iter("testcase") for child in case} - {"system-out"}
+    assert found == outcomes
+
+
+JUDGED = WEATHER + """
+  - name: judged
+    input: What is the weather in Rome?
+    answer: {contains: sun, judge: it is polite}
+"""
+
+
+def test_a_judge_is_asked_and_its_word_counts(write, craton, model, tmp_path):
+    """S8: an answer that the judge refuses fails, in the scores of a model too; a judge without a verdict is an error."""
+    file = write(JUDGED)
+    play = ("test", file, "--endpoint", craton.url, "--judge", model.id)
+    model.turn(Say('{"pass": true, "why": "fine"}'), said="polite")
+    done = run(*play)
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = json.loads(model.requests[0]["messages"][-1]["content"])
+    assert asked["criterion"] == "it is polite" and "Rome" in asked["question"] and "sun" in asked["answer"]
+    model._turns.clear()
+    model.turn(Say('{"pass": false, "why": "it is curt"}'), said="polite")
+    done = run(*play)
+    assert done.returncode == 1 and "judged: it is curt" in done.stdout
+    done = run("bench", "models", file, "--endpoint", craton.url, "--judge", model.id, "--models", "craton.rules", "--json")
+    row, = json.loads(done.stdout)["models"]
+    assert (row["passed"], row["answerSuccess"]) == (1, 0.5)
+    model._turns.clear()
+    model.turn(Say("I would rather not say."), said="polite")
+    done = run(*play)
+    assert done.returncode == 1 and "gave no verdict" in done.stdout and "ERR" in done.stdout
+    done = run(*play[:-2])
+    assert done.returncode == 0 and "not judged: no --judge is named" in done.stdout
+
+
+def test_what_cannot_fail_is_noted(write):
+    done = run("test", write(WEATHER + "    never: [get_wether]\n"), "--rules")
+    assert done.returncode == 0 and "get_wether is no tool of this agent" in done.stdout
+
+
 @pytest.mark.parametrize("text, wrong", [
+    ("", "missing field `scenarios`"),
+    ("weather", "expected a mapping with `scenarios`"),
+    (WEATHER + "    calls: []\n", "duplicate field `calls` at line"),
+    (WEATHER + "  - {name: b, input: c, answer: {contain: x}}\n", "line 14: scenario \"b\": answer: unknown field `contain`"),
+    (WEATHER + "  - {name: b, input: c, fails: true}\n", "line 14: scenario \"b\": fails: true names no exception"),
+    (WEATHER + "  - name: b\n    input: c\n    answer: {matches: '('}\n", "line 16: scenario \"b\": answer:"),
+    (WEATHER + "  - {name: b}\n", "line 14: scenario \"b\": give either `input` or `turns`"),
     ("scenarios: []", "no scenarios"),
     (WEATHER + "    unknown: 1\n", "unknown"),
     (WEATHER.replace("city: Oslo}}]\n    answer", "city: {matches: '('}}}]\n    answer"), "no regular expression"),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::matcher::{Matcher, pattern};
+use super::members;
 use super::observed::short;
 
 #[derive(Debug, Clone)]
@@ -77,12 +78,19 @@ impl Texts {
 }
 
 impl Answer {
-    /// A text that must be in it, or all kinds of tests by their names.
+    /// A text that must be in it, a list of such texts, or all kinds of tests by their names.
     pub(crate) fn read(given: &Json) -> Result<Answer, String> {
-        if let Some(text) = given.as_str() {
-            return Ok(Answer { checks: vec![Check::Contains(text.to_owned())], judge: None });
+        if given.is_string() || given.is_array() {
+            let texts = Texts::deserialize(given);
+            let texts = texts.map_err(|_| format!("{given} is no list of texts"))?;
+            let checks: Vec<Check> =
+                Texts::all(Some(texts)).into_iter().map(Check::Contains).collect();
+            return match checks.is_empty() {
+                true => Err("it asks for nothing".to_owned()),
+                false => Ok(Answer { checks, judge: None }),
+            };
         }
-        let written = Written::deserialize(given).map_err(|e| e.to_string())?;
+        let written = members::<Written>(given)?;
         let judge = written.judge.clone();
         let checks = checks(written)?;
         match checks.is_empty() && judge.is_none() {
@@ -234,6 +242,14 @@ mod tests {
             ]],
         );
         check("{contains_any: [x, its]}", "on its way", expect![""]);
+        check("[its, on]", "on its way", expect![""]);
+        check(
+            "[its, off]",
+            "on its way",
+            expect![[r#"the answer "on its way" does not contain "off""#]],
+        );
+        check("[{contains: x}]", "", expect![[r#"[{"contains":"x"}] is no list of texts"#]]);
+        check("7", "", expect!["7 is no mapping"]);
         check("{equals: Done.}", "done.", expect![""]);
         check(
             "{matches: '\\d{4}', matches_not: 'A-'}",

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::matcher::Matcher;
+use super::members;
 use super::observed::{Call, short};
 
 /// The calls of a turn.
@@ -62,7 +63,7 @@ impl Wanted {
                 };
                 Written::of(tool, arguments)
             }
-            other => Written::deserialize(other).map_err(|e| e.to_string())?,
+            other => members::<Written>(other)?,
         };
         if written.times == Some(0) {
             return Err(format!("{}: zero times is what `never` says", written.tool));

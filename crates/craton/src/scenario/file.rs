@@ -11,8 +11,9 @@ use serde_json::{Map, Value as Json};
 
 use super::answer::Answer;
 use super::calls::{Expected, Wanted};
-use super::limits;
 use super::simulated::Simulated;
+use super::tools::Tools;
+use super::{limits, members};
 
 /// A file's scenarios with what they share filled in.
 pub(crate) struct Suite {
@@ -32,11 +33,13 @@ pub(crate) struct Scenario {
     pub(crate) turns: Vec<Turn>,
     pub(crate) budget: Budget,
     pub(crate) seconds: u64,
+    /// What may be a slip of the pen, and is none for sure.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Whom a scenario talks with.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping")]
 pub(crate) struct Agent {
     /// An agent's name or id; with `deploy` one of that file.
     pub(crate) name: Option<String>,
@@ -57,7 +60,7 @@ pub(crate) struct Agent {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "confirm is neither true, false nor {TOOL: true}")]
 pub(crate) enum Confirm {
     All(bool),
     Tools(BTreeMap<String, bool>),
@@ -73,7 +76,7 @@ impl Confirm {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "`attributes` and `prompt_attributes`")]
 pub(crate) struct Session {
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) prompt_attributes: BTreeMap<String, String>,
@@ -81,7 +84,7 @@ pub(crate) struct Session {
 
 /// What a scenario may use, all its turns together.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a mapping such as {tokens: 4000}")]
 pub(crate) struct Budget {
     pub(crate) tokens: Option<u64>,
     pub(crate) input_tokens: Option<u64>,
@@ -106,7 +109,7 @@ pub(crate) struct Turn {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `scenarios`")]
 struct File {
     #[serde(default)]
     agent: Option<Json>,
@@ -120,7 +123,7 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `name` and `input` or `turns`")]
 struct Written {
     name: String,
     agent: Option<Json>,
@@ -146,7 +149,7 @@ struct Written {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `input`")]
 struct WrittenTurn {
     input: String,
     calls: Option<Vec<Json>>,
@@ -182,16 +185,26 @@ impl Suite {
             return Err("it has no scenarios; give at least one".to_owned());
         }
         let (mut seen, mut scenarios) = (BTreeSet::new(), Vec::new());
-        for written in std::mem::take(&mut file.scenarios) {
+        for (place, written) in std::mem::take(&mut file.scenarios).into_iter().enumerate() {
             let called = written.name.clone();
-            if !seen.insert(called.clone()) {
-                return Err(format!("two scenarios are called {called:?}; name each otherwise"));
-            }
-            let read = scenario(&file, written);
-            scenarios.push(read.map_err(|why| format!("scenario {called:?}: {why}"))?);
+            let read = match seen.insert(called.clone()) {
+                true => scenario(&file, written),
+                false => Err("another one has this name; name each otherwise".to_owned()),
+            };
+            scenarios.push(read.map_err(|why| {
+                let line = line(text, place, &why).map(|line| format!("line {line}: "));
+                format!("{}scenario {called:?}: {why}", line.unwrap_or_default())
+            })?);
         }
+        Tools::default().look(&folder, &mut scenarios);
         Ok(Suite { name: name.to_owned(), folder, scenarios })
     }
+}
+
+/// Where a mistake in a scenario stands: at the key that the mistake begins with, else at the scenario.
+fn line(text: &str, place: usize, why: &str) -> Option<usize> {
+    let key = why.split([':', '.']).next().unwrap_or_default();
+    crate::cmd::deploy::line_of(text, &["scenarios", &place.to_string(), key])
 }
 
 fn scenario(file: &File, written: Written) -> Result<Scenario, String> {
@@ -218,6 +231,7 @@ fn scenario(file: &File, written: Written) -> Result<Scenario, String> {
         seconds: seconds.unwrap_or(limits::SCENARIO_SECONDS),
         name: written.name.clone(),
         turns: turns(written)?,
+        notes: Vec::new(),
     })
 }
 
@@ -260,6 +274,10 @@ fn turn(written: WrittenTurn) -> Result<Turn, String> {
         None => None,
         Some(calls) => Some(Expected { calls: read(calls, "calls")?, ordered, others }),
     };
+    // AWS: all exceptions of streams are called so (API reference, InvokeAgent).
+    if let Some(wrong) = fails.as_ref().filter(|name| !name.ends_with("Exception")) {
+        return Err(format!("fails: {wrong} names no exception such as ValidationException"));
+    }
     let answer = answer.as_ref().map(Answer::read).transpose();
     Ok(Turn {
         input,
@@ -276,7 +294,7 @@ impl Agent {
         if let Some(name) = given.as_str() {
             return Ok(Agent { name: Some(name.to_owned()), ..Agent::default() });
         }
-        let agent = Agent::deserialize(given).map_err(|e| e.to_string())?;
+        let agent: Agent = members(given)?;
         agent.check()?;
         Ok(agent)
     }

@@ -81,6 +81,15 @@ impl Matcher {
     pub(crate) fn against(&self, value: Option<&Json>) -> Result<(), String> {
         match self {
             Matcher::Equals(wanted) => equal(wanted, value, false),
+            Matcher::Object(members) if value.is_some_and(|value| !value.is_object()) => {
+                let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+                Err(format!(
+                    "{} is no object with {}; the tests are {}",
+                    shown(value),
+                    names.join(", "),
+                    WORDS.join(", ")
+                ))
+            }
             Matcher::Object(members) => members.iter().try_for_each(|(name, wanted)| {
                 let member = value.and_then(|value| value.get(name));
                 wanted.against(member).map_err(|why| format!("{name}: {why}"))

@@ -1,7 +1,7 @@
 //! Scenarios: what an agent is asked, which calls it should make, what it should answer, what that
 //! may cost. `craton test` plays them, `craton bench models` plays them on several models.
 //!
-//! `file` reads them, `cast` finds or makes their agents on a `stage`, `play` speaks with the agents,
+//! `file` reads them, `tools` looks for names that no tool has, `cast` finds or makes their agents on a `stage`, `play` speaks with the agents,
 //! `observed` reads what they did from their journals, `matcher`, `calls` and `answer` compare. All
 //! but `cassette`, `cast`, `judge`, `play` and `stage` is pure. `cassette` holds the same scenarios against
 //! recorded runs.
@@ -19,6 +19,7 @@ pub(crate) mod observed;
 pub(crate) mod play;
 mod simulated;
 pub(crate) mod stage;
+mod tools;
 
 use std::sync::Mutex;
 
@@ -29,6 +30,16 @@ use self::cast::Cast;
 use self::file::Suite;
 use self::play::{Outcome, Played, Player};
 use crate::telemetry::aside;
+
+/// What a mapping says. Any list would pass for the members of a struct in their order.
+fn members<T: serde::de::DeserializeOwned>(given: &serde_json::Value) -> Result<T, String> {
+    match given.is_object() {
+        true => {
+            serde::Deserialize::deserialize(given).map_err(|e: serde_json::Error| e.to_string())
+        }
+        false => Err(format!("{} is no mapping", observed::short(&given.to_string()))),
+    }
+}
 
 /// How scenarios are played.
 pub(crate) struct Plan<'a> {

@@ -50,7 +50,7 @@ impl Played {
             turns: Vec::new(),
             usage: Usage::default(),
             score: Score::default(),
-            notes: Vec::new(),
+            notes: scenario.notes.clone(),
         }
     }
 

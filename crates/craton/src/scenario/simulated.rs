@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::matcher::Matcher;
+use super::members;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Simulated {
@@ -42,7 +43,7 @@ struct Written {
 impl Simulated {
     /// `{responses: …}`.
     pub(crate) fn read(given: &Json) -> Result<Simulated, String> {
-        let tool = Tool::deserialize(given).map_err(|e| e.to_string())?;
+        let tool = members::<Tool>(given)?;
         Simulated::of(&tool.responses)
     }
 
@@ -84,7 +85,7 @@ impl Response {
         if !is_written {
             return Ok(Response { when: None, said: Said::Result(text(given)) });
         }
-        let written = Written::deserialize(given).map_err(|e| e.to_string())?;
+        let written = members::<Written>(given)?;
         let said = match (&written.response, written.error) {
             (Some(response), None) => Said::Result(text(response)),
             (None, Some(error)) => Said::Error(error),

@@ -217,7 +217,8 @@ fn records(path: &Path) -> Result<impl Iterator<Item = Result<Record, String>>, 
             match line(&mut reader).transpose()? {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => {
-                    let read = Record::read(&text, number);
+                    // Editors of Windows begin a file with a mark that is no part of its first line.
+                    let read = Record::read(text.trim_start_matches('\u{feff}'), number);
                     return Some(read.map_err(|why| format!("{name}: {why} (CR0045)")));
                 }
                 Err(why) => return Some(Err(format!("{name}: line {number}: {why} (CR0045)"))),

@@ -319,9 +319,9 @@ fn short(text: &str) -> Option<Parameter> {
     words.next().is_none().then_some(Parameter { kind, required, description })
 }
 
-/// The line at which a key stands, by the names that lead to it. The first document that has all
+/// The line at which a key stands, by the names that lead to it, or, in a list, the place from zero. The first document that has all
 /// of them is meant, else the longest part of the way that any has.
-pub(super) fn line_of(text: &str, way: &[&str]) -> Option<usize> {
+pub(crate) fn line_of(text: &str, way: &[&str]) -> Option<usize> {
     let documents = serde_yaml_ng::Deserializer::from_str(text).count();
     (1..=way.len()).rev().find_map(|steps| {
         (0..documents).find_map(|document| line_in(text, document, &way[..steps]))
@@ -364,8 +364,41 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Some((step, rest)) = self.0.split_first() else { return Ok(()) };
+        let Ok(place) = step.parse::<usize>() else { return Ok(()) };
+        for _ in 0..place {
+            if list.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(());
+            }
+        }
+        match rest.is_empty() {
+            true => list.next_element_seed(Here).map(|_| ()),
+            false => list.next_element_seed(Walk(rest)).map(|_| ()),
+        }
+    }
+
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
+    }
+}
+
+/// Whatever stands here is an error.
+struct Here;
+
+impl<'de> DeserializeSeed<'de> for Here {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Here {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("nothing")
     }
 }
 

@@ -28,6 +28,7 @@ use crate::endpoint::Endpoint;
 use crate::stream::Failure;
 use crate::telemetry::say;
 
+pub(crate) use self::file::line_of;
 pub(crate) use self::wish::Source;
 
 #[derive(Parser)]
