@@ -87,6 +87,8 @@ pub(crate) const EMBED_TEXTS: usize = 2048;
 /// A sentence-transformer's files. Models of the families read have up to 560 million weights of four
 /// bytes; vocabularies of 250,000 pieces take 17 MB.
 pub(crate) const WEIGHTS_BYTES: u64 = 4 << 30;
+/// What stands before the weights. The library reads 100 MB; models of hundreds of tensors have 50 KB.
+pub(crate) const WEIGHTS_HEADER_BYTES: u64 = 8 << 20;
 pub(crate) const VOCABULARY_BYTES: u64 = 64 << 20;
 pub(crate) const SETTINGS_BYTES: u64 = 1 << 20;
 

@@ -70,8 +70,8 @@ fn merge(into: &mut Json, piece: Json, member: &str) {
         }
         (Json::Array(into), Json::Array(pieces)) => {
             for piece in pieces {
-                match into.iter_mut().find(|known| same_index(known, &piece)) {
-                    Some(known) => merge(known, piece, member),
+                match place(into, &piece) {
+                    Some(at) => merge(&mut into[at], piece, member),
                     None => into.push(piece),
                 }
             }
@@ -83,6 +83,48 @@ fn merge(into: &mut Json, piece: Json, member: &str) {
     }
 }
 
+/// Elements that are looked at for one of the same index, the last. More are never under way at once,
+/// and a stream of new ones is not compared with all before it.
+const UNDER_WAY: usize = 128;
+
+/// The element that a piece goes on with: nearly always it stands where its index says.
+fn place(known: &[Json], piece: &Json) -> Option<usize> {
+    let index = usize::try_from(piece.get("index")?.as_u64()?).ok()?;
+    if known.get(index).is_some_and(|known| same_index(known, piece)) {
+        return Some(index);
+    }
+    let last = known.len().saturating_sub(UNDER_WAY)..known.len();
+    last.rev().find(|at| same_index(&known[*at], piece))
+}
+
 fn same_index(one: &Json, other: &Json) -> bool {
     one.get("index").is_some_and(|index| index.is_u64() && Some(index) == other.get("index"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Elements whose index is not their place, as hostile streams have them by the million.
+    fn strange(count: usize) -> Vec<Json> {
+        (0..count).map(|at| serde_json::json!({"index": count * 2 - at, "n": at})).collect()
+    }
+
+    #[test]
+    fn a_piece_is_laid_over_the_element_of_its_index_and_few_are_looked_at() {
+        let known = strange(10_000);
+        assert_eq!(place(&known, &known[9_999]), Some(9_999));
+        assert_eq!(place(&known, &known[10_000 - UNDER_WAY]), Some(10_000 - UNDER_WAY));
+        assert_eq!(place(&known, &known[0]), None, "as far back nothing is looked for");
+        let plain: Vec<Json> = (0..1_000).map(|at| serde_json::json!({"index": at})).collect();
+        assert_eq!(place(&plain, &plain[3]), Some(3), "where the index says, however far back");
+        let mut answer = Native { paths: Vec::new(), answer: Json::Null };
+        for (index, text) in [(1, "a"), (0, "b"), (1, "c"), (0, "d")] {
+            answer.merge(serde_json::json!({"choices": [{"index": index, "text": text}]}));
+        }
+        let told = serde_json::json!({"choices": [
+            {"index": 1, "text": "ac"}, {"index": 0, "text": "bd"},
+        ]});
+        assert_eq!(answer.answer, told);
+    }
 }

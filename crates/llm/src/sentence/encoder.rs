@@ -41,6 +41,11 @@ impl Encoder {
         weights::with(directory, |weights| Encoder::take(&Source::new(weights, shape), shape))
     }
 
+    /// Whether it could be loaded, by what the file says of itself.
+    pub(super) fn check(directory: &Path, shape: &Shape) -> Result<(), String> {
+        weights::check(directory, |weights| Encoder::take(&Source::new(weights, shape), shape))
+    }
+
     fn take(source: &Source<'_>, shape: &Shape) -> Result<Encoder, String> {
         let Shape { hidden, heads, buckets, kinds, .. } = *shape;
         let table = |name: &str, rows| {

@@ -120,7 +120,9 @@ impl Shape {
             positions: config.max_position_embeddings,
             first_position: match family {
                 Family::Bert | Family::DistilBert => 0,
-                Family::Roberta | Family::MpNet => config.pad_token_id.map_or(2, |pad| pad + 1),
+                Family::Roberta | Family::MpNet => {
+                    config.pad_token_id.map_or(2, |pad| pad.saturating_add(1))
+                }
             },
             kinds: match family {
                 Family::Bert | Family::Roberta => config.type_vocab_size.max(1),
@@ -141,7 +143,7 @@ impl Shape {
         if heads == 0 || hidden == 0 || hidden % heads != 0 {
             return Err(format!("config.json: {hidden} numbers do not divide into {heads} heads"));
         }
-        if positions <= first_position + LEAST_TOKENS {
+        if positions <= first_position.saturating_add(LEAST_TOKENS) {
             return Err(format!("config.json: {positions} positions are too few"));
         }
         if buckets % 4 != 0 {

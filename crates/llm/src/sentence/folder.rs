@@ -13,9 +13,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use super::encoder::Encoder;
 use super::family::Shape;
-use super::head::Step;
-use super::weights;
+use super::head::{Head, Step};
+use super::text;
 use crate::limits::SETTINGS_BYTES;
 
 /// Module paths end in these, whatever package they stood in when the model was saved.
@@ -55,7 +56,9 @@ impl Folder {
         };
         let config: Json = required(&transformer.join("config.json"))?;
         let shape = Shape::read(&config)?;
-        weights::check(&transformer)?;
+        Encoder::check(&transformer, &shape)?;
+        text::check(&transformer, shape.family)?;
+        Head::check(&steps, shape.hidden)?;
         let reading = reading(path, &transformer, &shape)?;
         Ok(Folder { transformer, shape, steps, reading })
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::encoder::linear;
 use super::folder::required;
-use super::weights;
+use super::weights::{self, Weights};
 use crate::embed::unit;
 
 /// A module that `modules.json` lists after the transformer.
@@ -34,16 +34,21 @@ pub(super) enum Pool {
     Mean,
     /// The sum over the root of the length.
     MeanByRoot,
+    /// Later tokens count for more, by their places from 1.
+    MeanByPlace,
     Last,
 }
 
+const MEAN: &str = "pooling_mode_mean_tokens";
+
 /// In the order in which their vectors are joined, under the names that switch them on and those of
 /// newer files.
-const POOLS: [(&str, &str, Pool); 5] = [
+const POOLS: [(&str, &str, Pool); 6] = [
     ("pooling_mode_cls_token", "cls", Pool::First),
     ("pooling_mode_max_tokens", "max", Pool::Largest),
-    ("pooling_mode_mean_tokens", "mean", Pool::Mean),
+    (MEAN, "mean", Pool::Mean),
     ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", Pool::MeanByRoot),
+    ("pooling_mode_weightedmean_tokens", "weightedmean", Pool::MeanByPlace),
     ("pooling_mode_lasttoken", "lasttoken", Pool::Last),
 ];
 
@@ -69,7 +74,10 @@ fn pooling(config: &Map<String, Json>) -> Result<Step, String> {
     let named = config.get("pooling_mode").and_then(Json::as_str);
     let switched = |switch: &str| config.get(switch) == Some(&Json::Bool(true));
     let switches = config.keys().filter(|key| key.starts_with("pooling_mode_") && switched(key));
-    let asked: Vec<&str> = switches.map(String::as_str).chain(named).collect();
+    // The mean is on unless the file says otherwise, as in sentence-transformers itself.
+    let unsaid = named.is_none() && !config.contains_key(MEAN);
+    let unsaid = unsaid.then_some(MEAN);
+    let asked: Vec<&str> = switches.map(String::as_str).chain(named).chain(unsaid).collect();
     let is = |pool: &(&str, &str, Pool), name: &str| pool.0 == name || pool.1 == name;
     if let Some(other) = asked.iter().find(|name| !POOLS.iter().any(|pool| is(pool, name))) {
         return Err(format!("the pooling {other:?} is not built"));
@@ -101,7 +109,6 @@ fn dense(path: &Path) -> Result<Step, String> {
         Some("Identity") => false,
         _ => return Err(format!("the activation {:?} is not built", config.activation_function)),
     };
-    weights::check(path)?;
     let (from, to) = (config.in_features, config.out_features);
     Ok(Step::Dense { path: path.to_owned(), from, to, bias: config.bias, tanh })
 }
@@ -119,8 +126,28 @@ enum Loaded {
 }
 
 impl Head {
-    /// Checks that each step takes what comes out of the one before.
+    /// Whether it could be loaded, by what files say of themselves.
+    pub(super) fn check(steps: &[Step], hidden: usize) -> Result<(), String> {
+        let check = |path: &Path, shape, bias| {
+            weights::check(path, |weights| matrix(weights, shape, bias))?;
+            // Nobody looks at them.
+            Ok((Array2::zeros((0, 0)), Array1::zeros(0)))
+        };
+        Head::joined(steps, hidden, check).map(drop)
+    }
+
     pub(super) fn load(steps: &[Step], hidden: usize) -> Result<Head, String> {
+        let load =
+            |path: &Path, shape, bias| weights::with(path, |weights| matrix(weights, shape, bias));
+        Head::joined(steps, hidden, load)
+    }
+
+    /// Checks that each step takes what comes out of the one before.
+    fn joined(
+        steps: &[Step],
+        hidden: usize,
+        read: impl Fn(&Path, (usize, usize), bool) -> Result<Matrix, String>,
+    ) -> Result<Head, String> {
         if !matches!(steps.first(), Some(Step::Pooling(_))) {
             return Err("modules.json has no pooling after the transformer".to_owned());
         }
@@ -138,7 +165,7 @@ impl Head {
                         return Err(format!("a dense module takes {from} numbers, not {found}"));
                     }
                     head.dimensions = *to;
-                    let (weight, bias) = matrix(path, (*to, *from), *bias)?;
+                    let (weight, bias) = read(path, (*to, *from), *bias)?;
                     Loaded::Dense { weight, bias, tanh: *tanh }
                 }
                 Step::Normalize => Loaded::Normalize,
@@ -177,17 +204,14 @@ impl Head {
     }
 }
 
-fn matrix(
-    path: &Path,
-    shape: (usize, usize),
-    bias: bool,
-) -> Result<(Array2<f32>, Array1<f32>), String> {
-    weights::with(path, |weights| {
-        let weight = weights.matrix("linear.weight", shape)?;
-        let none = || Ok(Array1::zeros(shape.0));
-        let bias = if bias { weights.row("linear.bias", shape.0) } else { none() };
-        Ok((weight, bias?))
-    })
+/// Of a dense module, with its bias.
+type Matrix = (Array2<f32>, Array1<f32>);
+
+fn matrix(weights: &Weights<'_>, shape: (usize, usize), bias: bool) -> Result<Matrix, String> {
+    let weight = weights.matrix("linear.weight", shape)?;
+    let none = || Ok(Array1::zeros(shape.0));
+    let bias = if bias { weights.row("linear.bias", shape.0) } else { none() };
+    Ok((weight, bias?))
 }
 
 impl Pool {
@@ -201,6 +225,10 @@ impl Pool {
             }),
             Pool::Mean => hidden.sum_axis(Axis(0)) / rows as f32,
             Pool::MeanByRoot => hidden.sum_axis(Axis(0)) / (rows as f32).sqrt(),
+            Pool::MeanByPlace => {
+                let places = Array1::from_iter((1..=rows).map(|place| place as f32));
+                places.dot(hidden) / places.sum()
+            }
         };
         row.to_vec()
     }

@@ -102,40 +102,51 @@ impl Sentence {
             )));
         }
         let (texts, wanted) = (model.clone(), call.clone());
-        let pieces = self.compute(move || texts.texts.pieces(&wanted)).await;
+        let pieces = self.compute(move || texts.texts.pieces(&wanted)).await?;
         let pieces = pieces.map_err(|why| {
             ModelError::new(ModelErrorKind::TooLong, format!("{}: {why}", self.name))
         })?;
         let input_tokens = pieces.iter().map(|text| text.len() as u64).sum();
         let groups = grouped(pieces).into_iter().map(|group| {
             let (model, normalize) = (model.clone(), call.normalize);
-            async move { Ok(self.compute(move || model.vectors(&group, normalize)).await) }
+            self.compute(move || model.vectors(&group, normalize))
         });
         let made = try_join_all(groups).await?;
-        Ok(Embedded { vectors: made.into_iter().flatten().collect(), input_tokens })
+        let vectors: Vec<Vec<f32>> = made.into_iter().flatten().collect();
+        match vectors.iter().flatten().all(|number| number.is_finite()) {
+            true => Ok(Embedded { vectors, input_tokens }),
+            // JSON has no such numbers, and a search among them finds anything.
+            false => Err(self.damaged("its weights make vectors that are no numbers")),
+        }
     }
 
     /// Loaded once; a failure is told and tried again by the next call.
     async fn model(&self) -> Result<Arc<Model>, ModelError> {
         let load = || async {
             let folder = self.folder.clone();
-            let loaded = self.compute(move || Model::load(&folder)).await;
-            loaded.map(Arc::new).map_err(|why| {
-                let place = self.folder.transformer.display();
-                ModelError::refused(format!("{}: the model in {place}: {why}", self.name))
-            })
+            let loaded = self.compute(move || Model::load(&folder)).await?;
+            loaded.map(Arc::new).map_err(|why| self.damaged(&why))
         };
         self.model.get_or_try_init(load).await.cloned()
     }
 
-    /// The permit goes with the work: a client that leaves does not end it.
-    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    /// The permit goes with the work: a client that leaves does not end it. Should the tokenizer or
+    /// the matrices panic over what a file holds, the call fails and nothing else.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ModelError> {
         let permit = self.cores.clone().acquire_owned().await.expect("nobody closes it");
         let computed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
         });
-        computed.await.expect("sizes were checked when the model was loaded, and nobody cancels it")
+        computed.await.map_err(|error| self.damaged(&format!("it cannot be computed: {error}")))
+    }
+
+    fn damaged(&self, why: &str) -> ModelError {
+        let place = self.folder.transformer.display();
+        ModelError::refused(format!("{}: the model in {place}: {why}", self.name))
     }
 
     fn unsupported(&self, why: &str) -> ModelError {

@@ -175,18 +175,20 @@ async fn what_is_not_built_or_not_there_is_refused_by_name() {
     .await;
     check(with("position_embedding_type", json!("relative_key")), expect![[r#"start: [providers.here] path = "HOME": position_embedding_type "relative_key" is not built, only "absolute" (CR0008)"#]]).await;
     check(with("num_attention_heads", json!(3)), expect![[r#"start: [providers.here] path = "HOME": config.json: 8 numbers do not divide into 3 heads (CR0008)"#]]).await;
-    check(with("vocab_size", json!(8)), expect!["call: here: the model in HOME: model.safetensors: embeddings.word_embeddings.weight is of [9, 8] and must be of [8, 8] (CR0011)"]).await;
+    check(with("vocab_size", json!(8)), expect![[r#"start: [providers.here] path = "HOME": model.safetensors: embeddings.word_embeddings.weight is of [9, 8] and must be of [8, 8] (CR0008)"#]]).await;
     check(|home| std::fs::remove_file(home.join("model.safetensors")).unwrap(), expect![[r#"start: [providers.here] path = "HOME": HOME has no model.safetensors; no other form of weights is read (CR0008)"#]])
         .await;
     check(
         |home| std::fs::write(home.join("model.safetensors"), "none").unwrap(),
-        expect!["call: here: the model in HOME: model.safetensors: header too small (CR0011)"],
+        expect![[
+            r#"start: [providers.here] path = "HOME": model.safetensors: header too small (CR0008)"#
+        ]],
     )
     .await;
-    check(|home| weights(home, &tensors()[..9]), expect!["call: here: the model in HOME: model.safetensors has no encoder.layer.0.attention.self.value.weight (CR0011)"]).await;
+    check(|home| weights(home, &tensors()[..9]), expect![[r#"start: [providers.here] path = "HOME": model.safetensors has no encoder.layer.0.attention.self.value.weight (CR0008)"#]]).await;
     check(
         |home| std::fs::remove_file(home.join("vocab.txt")).unwrap(),
-        expect!["call: here: the model in HOME: there is no tokenizer.json (CR0011)"],
+        expect![[r#"start: [providers.here] path = "HOME": HOME has no tokenizer.json (CR0008)"#]],
     )
     .await;
     let extra =
@@ -196,8 +198,99 @@ async fn what_is_not_built_or_not_there_is_refused_by_name() {
         write(home, "modules.json", json!([{ "type": "x.Transformer", "path": "../x" }]));
     };
     check(outside, expect![[r#"start: [providers.here] path = "HOME": modules.json names "../x", which is outside of it (CR0008)"#]]).await;
-    let pooling = |home: &Path| {
-        write(home, "1_Pooling/config.json", json!({ "pooling_mode_weightedmean_tokens": true }));
+    check(
+        |home| pooled(home, json!({ "pooling_mode_attention_tokens": true })),
+        expect![[r#"start: [providers.here] path = "HOME": the pooling "pooling_mode_attention_tokens" is not built (CR0008)"#]],
+    )
+    .await;
+    let far = |home: &Path| {
+        let mut config = config();
+        (config["model_type"], config["pad_token_id"]) = (json!("mpnet"), json!(u64::MAX));
+        write(home, "config.json", config);
     };
-    check(pooling, expect![[r#"start: [providers.here] path = "HOME": the pooling "pooling_mode_weightedmean_tokens" is not built (CR0008)"#]]).await;
+    check(far, expect![[r#"start: [providers.here] path = "HOME": config.json: 16 positions are too few (CR0008)"#]]).await;
+    check(
+        with("model_type", json!("roberta")),
+        expect![[r#"start: [providers.here] path = "HOME": HOME has no tokenizer.json (CR0008)"#]],
+    )
+    .await;
+    let cut = |home: &Path| {
+        let file = std::fs::File::options().write(true).open(home.join("model.safetensors"));
+        let file = file.unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    };
+    check(cut, expect![[r#"start: [providers.here] path = "HOME": model.safetensors has 2552 bytes, and by its header 5104 (CR0008)"#]]).await;
+    let header = |header: String| {
+        move |home: &Path| {
+            let length = (header.len() as u64).to_le_bytes();
+            let bytes = [&length[..], header.as_bytes()].concat();
+            std::fs::write(home.join("model.safetensors"), bytes).unwrap();
+        }
+    };
+    let huge = |side: u64, end: u64| {
+        let word = json!({ "dtype": "F32", "shape": [side, HIDDEN], "data_offsets": [0, end] });
+        header(json!({ "embeddings.word_embeddings.weight": word }).to_string())
+    };
+    check(huge(9, u64::MAX), expect![[r#"start: [providers.here] path = "HOME": model.safetensors: its header: invalid shape, data type, or offset for tensor (CR0008)"#]]).await;
+    let of_many = move |home: &Path| {
+        with("vocab_size", json!(1_u64 << 61))(home);
+        huge(1 << 61, 0)(home);
+    };
+    check(of_many, expect![[r#"start: [providers.here] path = "HOME": model.safetensors: its header: overflow computing buffer size from shape and/or element type (CR0008)"#]]).await;
+    let endless = |home: &Path| {
+        std::fs::write(home.join("model.safetensors"), [0xff; 64]).unwrap();
+    };
+    check(endless, expect![[r#"start: [providers.here] path = "HOME": model.safetensors: its header has 18446744073709551615 bytes, more than 8388608 (CR0008)"#]]).await;
+}
+
+/// One more module after the first, by its configuration.
+fn pooled(home: &Path, pooling: Json) {
+    write(home, "1_Pooling/config.json", pooling);
+}
+
+#[tokio::test]
+async fn tokens_become_one_vector_in_every_way_that_there_is() {
+    let home = tempfile::tempdir().unwrap();
+    tiny(home.path());
+    // The rows themselves, by the pooling of the first token of each.
+    let model = open(home.path()).unwrap();
+    let loaded = model.model().await.unwrap();
+    let pieces = loaded.texts.pieces(&call(&["sun rain"])).unwrap();
+    let rows = loaded.encoder.forward(&pieces).remove(0);
+    assert_eq!(rows.nrows(), 4);
+    let column = |at: usize| rows.column(at).to_vec();
+    type Of = fn(&[f32]) -> f32;
+    let ways: [(&str, Of); 6] = [
+        ("cls", |column| column[0]),
+        ("max", |column| column.iter().copied().fold(f32::MIN, f32::max)),
+        ("mean", |column| column.iter().sum::<f32>() / 4.0),
+        ("mean_sqrt_len_tokens", |column| column.iter().sum::<f32>() / 2.0),
+        ("weightedmean", |c| (c[0] + 2.0 * c[1] + 3.0 * c[2] + 4.0 * c[3]) / 10.0),
+        ("lasttoken", |column| column[3]),
+    ];
+    for (name, way) in ways {
+        pooled(home.path(), json!({ "pooling_mode": name }));
+        let vector = one(&open(home.path()).unwrap(), call(&["sun rain"])).await;
+        for (at, number) in vector.iter().enumerate() {
+            assert!((number - way(&column(at))).abs() < 1e-5, "{name}");
+        }
+    }
+    // By switches, the mean is on unless it is said to be off.
+    pooled(home.path(), json!({ "pooling_mode_cls_token": true }));
+    assert_eq!(one(&open(home.path()).unwrap(), call(&["sun rain"])).await.len(), 2 * HIDDEN);
+}
+
+#[tokio::test]
+async fn weights_that_are_no_numbers_make_no_vectors() {
+    let home = tempfile::tempdir().unwrap();
+    tiny(home.path());
+    let file = home.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&file, &bytes).unwrap();
+    let model = open(home.path()).unwrap();
+    let texts = ["sun", "rain", "wind", "snow", ""];
+    let error = model.embed(&call(&texts)).await.unwrap_err().to_string();
+    assert!(error.contains("vectors that are no numbers"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Texts to the numbers of their pieces, by the model's own `tokenizer.json`, or by the `vocab.txt`
 //! of a BERT that has none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -81,15 +81,33 @@ impl Texts {
 }
 
 fn tokenizer(path: &Path, family: Family) -> Result<Tokenizer, String> {
+    match vocabulary(path, family)? {
+        Vocabulary::Whole(file) => {
+            let read = bytes(&file, VOCABULARY_BYTES)?;
+            Tokenizer::from_bytes(read).map_err(|error| format!("tokenizer.json: {error}"))
+        }
+        Vocabulary::Pieces => word_pieces(path),
+    }
+}
+
+enum Vocabulary {
+    Whole(PathBuf),
+    Pieces,
+}
+
+fn vocabulary(path: &Path, family: Family) -> Result<Vocabulary, String> {
     let file = path.join("tokenizer.json");
-    if file.exists() {
-        let read = bytes(&file, VOCABULARY_BYTES)?;
-        return Tokenizer::from_bytes(read).map_err(|error| format!("tokenizer.json: {error}"));
-    }
+    let pieces = || path.join("vocab.txt").is_file();
     match family {
-        Family::Bert | Family::DistilBert if path.join("vocab.txt").exists() => word_pieces(path),
-        _ => Err("there is no tokenizer.json".to_owned()),
+        _ if file.is_file() => Ok(Vocabulary::Whole(file)),
+        Family::Bert | Family::DistilBert if pieces() => Ok(Vocabulary::Pieces),
+        _ => Err(format!("{} has no tokenizer.json", path.display())),
     }
+}
+
+/// Fails early where there is no vocabulary.
+pub(super) fn check(path: &Path, family: Family) -> Result<(), String> {
+    vocabulary(path, family).map(drop)
 }
 
 /// BERT's own way, from the list of its pieces.
