@@ -10,3 +10,4 @@ pub mod cost;
 pub mod limits;
 pub mod policy;
 pub mod route;
+pub mod yaml;

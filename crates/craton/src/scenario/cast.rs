@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use craton_core::yaml;
 use serde::Deserialize as _;
+use serde::de::Error as _;
 use serde_json::{Value as Json, json};
 use serde_yaml_ng::{Mapping, Value as Yaml};
 use sha2::{Digest as _, Sha256};
@@ -188,6 +190,9 @@ fn from_file(path: &Path, agent: &Agent, model: Option<&str>) -> Result<Made, St
 }
 
 fn documents(text: &str) -> Result<Vec<Yaml>, serde_yaml_ng::Error> {
+    if yaml::is_too_deep(text) {
+        return Err(serde_yaml_ng::Error::custom("its brackets are nested too deeply"));
+    }
     serde_yaml_ng::Deserializer::from_str(text).map(Yaml::deserialize).collect()
 }
 

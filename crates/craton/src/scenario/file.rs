@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use craton_core::yaml;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
@@ -180,6 +181,9 @@ impl Suite {
     }
 
     pub(crate) fn parse(name: &str, folder: PathBuf, text: &str) -> Result<Suite, String> {
+        if yaml::is_too_deep(text) {
+            return Err("its brackets are nested too deeply".to_owned());
+        }
         let mut file: File = serde_yaml_ng::from_str(text).map_err(|e| e.to_string())?;
         if file.scenarios.is_empty() {
             return Err("it has no scenarios; give at least one".to_owned());

@@ -7,10 +7,14 @@
 use std::cell::Cell;
 use std::fmt;
 
+use craton_core::yaml;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 
 pub(super) fn read(text: &str) -> Result<Json, serde_yaml_ng::Error> {
+    if yaml::is_too_deep(text) {
+        return Err(serde_yaml_ng::Error::custom("its brackets are nested too deeply"));
+    }
     // An escape of two bytes may stand for a character of three.
     let left = Cell::new(text.len().saturating_mul(2));
     Bounded(&left).deserialize(serde_yaml_ng::Deserializer::from_str(text))

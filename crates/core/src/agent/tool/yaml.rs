@@ -10,31 +10,14 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value as Json};
 
-use crate::limits;
-
-/// Brackets that may be open at once. The YAML crate refuses 128 levels, but only after its scanner has
-/// looked at all open ones with every token: 80 KB of brackets take it seconds.
-const OPEN_BRACKETS: usize = 1_000;
+use crate::{limits, yaml};
 
 pub(super) fn read(text: &str) -> Result<Json, serde_yaml_ng::Error> {
-    if open_brackets(text) > OPEN_BRACKETS {
+    if yaml::is_too_deep(text) {
         return Err(serde_yaml_ng::Error::custom("its brackets are nested too deeply"));
     }
     let left = Cell::new(limits::SCHEMA_DOCUMENT_NODES);
     Node { left: &left }.deserialize(serde_yaml_ng::Deserializer::from_str(text))
-}
-
-/// The most brackets that are open at once, those inside of texts and comments counted too.
-fn open_brackets(text: &str) -> usize {
-    let depths = text.bytes().scan(0_usize, |open, byte| {
-        match byte {
-            b'[' | b'{' => *open += 1,
-            b']' | b'}' => *open = open.saturating_sub(1),
-            _ => {}
-        }
-        Some(*open)
-    });
-    depths.max().unwrap_or(0)
 }
 
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use craton_core::yaml;
 use indexmap::IndexMap;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,10 @@ pub(super) struct Mistake {
 
 pub(super) fn parse(text: &str) -> Result<File, Mistake> {
     let mut file = File::default();
+    if yaml::is_too_deep(text) {
+        let what = "its brackets are nested too deeply".to_owned();
+        return Err(Mistake { line: None, what });
+    }
     for (index, document) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
         let document = Option::<Document>::deserialize(document).map_err(|e| mistake(&e))?;
         let Document { functions, agents } = document.unwrap_or_default();
