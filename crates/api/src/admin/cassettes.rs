@@ -2,7 +2,7 @@
 
 use engine::cassette::record::RecordError;
 use engine::dry::DryError;
-use engine::fork::{Changes, ForkError};
+use engine::fork::{Changes, ForkError, StepPlace};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use wire::fault::Fault;
@@ -43,7 +43,7 @@ fn unrecorded(error: RecordError) -> Fault {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fork {
-    step: usize,
+    step: StepPlace,
     #[serde(default)]
     set: Changes,
 }
@@ -52,11 +52,12 @@ pub(super) async fn fork(cx: &Cx, id: &str, body: &[u8]) -> Result<Json, Fault> 
     let fork: Fork = serde_json::from_slice(body).map_err(|cause| {
         Fault::validation(format!("the body is not {{\"step\": 3, \"set\": {{…}}}}: {cause}"))
     })?;
-    let forked = cx.engine.fork(&tenant(cx), id, fork.step, &fork.set).await;
+    let forked = cx.engine.fork(&tenant(cx), id, &fork.step, &fork.set).await;
     let forked = forked.map_err(|error| match error {
         ForkError::NoRun(id) => Fault::not_found("run, request or session", &id),
         ForkError::NoStep { .. }
         | ForkError::NoTool { .. }
+        | ForkError::NoChange(_)
         | ForkError::NoPolicy(_)
         | ForkError::Unfit(_) => Fault::validation(error.to_string()),
         ForkError::Open(..) | ForkError::NoConfig(_) => Fault::conflict(error.to_string()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
+use engine::fork::StepPlace;
 use serde_json::{Map, Value as Json, json};
 
 use super::Done;
@@ -34,6 +35,7 @@ Examples:
   craton fork RUN@3                                       step 3 and what follows once more
   craton fork RUN@3 --set model=anthropic.claude-haiku    by another model
   craton fork RUN@1 --set prompt=\"Answer in one sentence.\"
+  craton fork RUN@3.2                                     step 2 of the collaborator in step 3
   craton fork RUN@2 --set tool-result='lookup:{\"open\": false}'
   craton fork RUN@1 --set policy='refund:{\"hand_off\": [\"amount > 10\"]}'
   craton diff RUN FORK                                    where they part";
@@ -60,9 +62,9 @@ pub(crate) fn run(args: &Args) -> Done {
     })
 }
 
-fn at(text: &str) -> Result<(&str, u64), String> {
+fn at(text: &str) -> Result<(&str, StepPlace), String> {
     let parts = text.rsplit_once('@').and_then(|(run, step)| Some((run, step.parse().ok()?)));
-    parts.ok_or_else(|| format!("{text} is not RUN@STEP, such as 0190…@3 (CR0022)"))
+    parts.ok_or_else(|| format!("{text} is not RUN@STEP, such as 0190…@3 or 0190…@3.2 (CR0022)"))
 }
 
 fn changes(given: &[String]) -> Result<Json, String> {
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_place_is_a_run_and_a_step() {
-        assert_eq!(at("a@b@12"), Ok(("a@b", 12)));
+        assert_eq!(at("a@b@12"), Ok(("a@b", 12.into())));
         assert!(at("run").is_err());
         assert!(at("run@x").is_err());
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::{Cassette, CassetteError};
 
@@ -18,12 +18,15 @@ const SHORTEST: usize = 8;
 /// Secrets of one cassette at most. Ours.
 const MOST: usize = 1_000;
 
-/// Names of headers and members, without `-` and `_`, in lower case.
+/// What names of headers and members end in, without `-` and `_`, in lower case.
 const NAMES: &[&str] = &[
+    "accesskeyid",
     "accesstoken",
+    "accountkey",
     "apikey",
     "authorization",
     "authtoken",
+    "bearertoken",
     "clientsecret",
     "cookie",
     "idtoken",
@@ -31,42 +34,55 @@ const NAMES: &[&str] = &[
     "passwd",
     "password",
     "privatekey",
-    "proxyauthorization",
     "refreshtoken",
     "secret",
     "secretaccesskey",
     "secretkey",
     "sessiontoken",
-    "setcookie",
-    "xamzsecuritytoken",
-    "xapikey",
-    "xgoogapikey",
+    "sharedaccesskey",
+    "securitytoken",
 ];
 
 /// What has the form of a key; where there is a group, that alone is the secret. The forms are those
 /// that their makers document (AWS, GitHub, GitLab, Slack, Google, Stripe, Hugging Face, OpenAI,
-/// Anthropic), JSON Web Tokens, PEM, and credentials in headers and addresses.
+/// Anthropic, npm, PyPI, SendGrid), JSON Web Tokens, PEM, and credentials in addresses.
 const FORMS: &[&str] = &[
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    r"\bABSK[A-Za-z0-9+/]{20,}={0,2}",
+    r"\bbedrock-api-key-[A-Za-z0-9+/_-]{16,}={0,2}",
     r"\bsk-[A-Za-z0-9_-]{16,}",
     r"\b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}",
     r"\bgh[pousr]_[A-Za-z0-9]{20,}",
     r"\bgithub_pat_[A-Za-z0-9_]{20,}",
     r"\bglpat-[A-Za-z0-9_-]{16,}",
     r"\bxox[abeprs]-[A-Za-z0-9-]{10,}",
+    r"\bhooks\.slack\.com/services/([A-Za-z0-9/_-]{20,})",
     r"\bAIza[0-9A-Za-z_-]{30,}",
+    r"\bya29\.[0-9A-Za-z_-]{20,}",
+    r"\bGOCSPX-[0-9A-Za-z_-]{20,}",
     r"\bhf_[A-Za-z0-9]{30,}",
+    r"\bnpm_[A-Za-z0-9]{30,}",
+    r"\bpypi-[A-Za-z0-9_-]{40,}",
+    r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
     r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
     r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
-    r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})",
-    r"(?i)\bauthorization\W{1,6}(?:bearer\s+|basic\s+)?([^\s\x22',;}]{8,})",
-    r"(?i)\b(?:x-)?api[-_]key\W{1,6}([^\s\x22',;}]{8,})",
     r"://[^/\s:@]+:([^/\s@]{8,})@",
 ];
 
-static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let compiled = |form: &&str| Regex::new(form).expect("the forms above are regular expressions");
-    FORMS.iter().map(compiled).collect()
+/// What stands behind a word that says so. The words stand in ordinary text as well: what follows is
+/// a secret only if it does not look like a word itself.
+const SAID: &[&str] = &[
+    r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})",
+    r#"(?i)\bauthorization["'\\]*\s*[:=]\s*["'\\]*(?:[A-Za-z-]+\s+)?([^\s"'\\,;}]{8,})"#,
+    r#"(?i)(?:password|passwd|passphrase|secret|private[-_]?key|api[-_]?key|access[-_]?key|account[-_]?key|(?:access|auth|bearer|id|refresh|security|session)[-_]?token)["'\\]*\s*[:=]\s*["'\\]*([^\s"'\\,;&}]{8,})"#,
+    r#"(?i)[?&;](?:token|sig|signature|auth|x-amz-signature|x-amz-credential|x-goog-signature)=([^\s"'\\,;&#}]{8,})"#,
+    r"(?i)\bsignature=([0-9a-f]{32,})",
+];
+
+static PATTERNS: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
+    let compiled = |form: &str| Regex::new(form).expect("the forms above are regular expressions");
+    let forms = FORMS.iter().map(|form| (compiled(form), false));
+    forms.chain(SAID.iter().map(|form| (compiled(form), true))).collect()
 });
 
 /// The cassette without its secrets; `known` are values that are one wherever they stand.
@@ -109,19 +125,31 @@ impl Secrets {
                     }
                     self.look(value);
                 }
+                self.look_at_pair(members);
             }
             Json::Null | Json::Bool(_) | Json::Number(_) => {}
         }
     }
 
-    fn look_in(&mut self, text: &str) {
-        for pattern in PATTERNS.iter() {
-            for found in pattern.captures_iter(text) {
-                let secret = found.get(1).or_else(|| found.get(0));
-                self.add(secret.map_or("", |secret| secret.as_str()));
-            }
+    /// Headers and parameters often stand as `{"name": …, "value": …}`.
+    fn look_at_pair(&mut self, members: &Map<String, Json>) {
+        let text = |member: &str| members.get(member).and_then(Json::as_str);
+        let name = text("name").or_else(|| text("key"));
+        if let (Some(true), Some(secret)) = (name.map(is_secret), text("value"))
+            && secret.len() >= SHORTEST
+        {
+            self.add(secret);
         }
-        if text.starts_with(['{', '[']) {
+    }
+
+    fn look_in(&mut self, text: &str) {
+        for (pattern, said) in PATTERNS.iter() {
+            let found = pattern.captures_iter(text);
+            let found = found.filter_map(|found| found.get(1).or_else(|| found.get(0)));
+            let found = found.map(|found| found.as_str());
+            found.filter(|found| !said || !is_word(found)).for_each(|secret| self.add(secret));
+        }
+        if text.trim_start().starts_with(['{', '[']) {
             let inner: Json = serde_json::from_str(text).unwrap_or_default();
             self.look(&inner);
         }
@@ -130,7 +158,13 @@ impl Secrets {
 
 fn is_secret(name: &str) -> bool {
     let plain: String = name.chars().filter(|c| !matches!(c, '-' | '_')).collect();
-    NAMES.contains(&plain.to_lowercase().as_str())
+    let plain = plain.to_lowercase();
+    NAMES.iter().any(|end| plain.ends_with(end))
+}
+
+/// Letters alone, and no more of them than words have.
+fn is_word(text: &str) -> bool {
+    text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_.".contains(&byte))
 }
 
 fn is_mask(text: &str) -> bool {

@@ -90,7 +90,15 @@ impl Cassette {
     fn play(&self, tape: &RecordedRun) -> Result<Played, CassetteError> {
         let mut player = Player::new(self, tape)?;
         player.play();
-        Ok(player.done())
+        let status = tape.record.status.word();
+        match tape.record.ended_at {
+            Some(_) if player.parted.is_none() && player.run.turn.end.is_none() => {
+                let events = tape.events.len();
+                let why = format!("it was {status}, and its {events} events stop before that");
+                Err(unfit(tape, format!("{why}; the file was cut")))
+            }
+            _ => Ok(player.done()),
+        }
     }
 
     /// The same where the recorded keys of calls were made of other arguments: the keys of now take

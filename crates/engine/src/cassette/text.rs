@@ -1,9 +1,12 @@
 //! A cassette as text: YAML with texts of several lines as blocks, members always in the same order,
 //! so that two recordings can be compared line by line.
 
+use craton_core::agent::config::AgentConfig;
+use serde::Deserialize as _;
+use serde_json::Value as Json;
 use serde_yaml_ng::with::singleton_map_recursive;
 
-use super::{Cassette, CassetteError, FORM, MOST_BYTES, yaml};
+use super::{Cassette, CassetteError, FORM, MOST_BYTES, RecordedEvent, RecordedRun, yaml};
 
 /// What an editor shows first.
 const HEAD: &str = "\
@@ -32,7 +35,41 @@ impl Cassette {
         if form > u64::from(FORM) {
             return Err(CassetteError::Newer(form));
         }
-        serde_json::from_value(parsed).map_err(|cause| malformed(cause.to_string()))
+        Cassette::deserialize(&parsed).map_err(|cause| {
+            let why = misfit(&parsed).unwrap_or_else(|| cause.to_string());
+            malformed(format!("{why}{}", recorded_by(&parsed)))
+        })
+    }
+}
+
+/// The part that is not what a cassette has there, by its place.
+fn misfit(parsed: &Json) -> Option<String> {
+    let runs = parsed["runs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (run, events) in (1..).zip(runs.iter().map(|run| &run["events"])) {
+        for (event, recorded) in (1..).zip(events.as_array().into_iter().flatten()) {
+            if let Err(cause) = RecordedEvent::deserialize(recorded) {
+                return Some(format!("event {event} of run {run}: {cause}"));
+            }
+        }
+    }
+    let whole = |(run, parsed)| {
+        let error = RecordedRun::deserialize(parsed).err()?;
+        Some(format!("run {run}: {error}"))
+    };
+    let agents = parsed["agents"].as_object().into_iter().flatten();
+    let mut agents = agents.filter_map(|(digest, config)| {
+        let error = AgentConfig::deserialize(config).err()?;
+        Some(format!("agent {digest}: {error}"))
+    });
+    (1..).zip(runs).find_map(whole).or_else(|| agents.next())
+}
+
+/// Said where it is another version: what is unknown here may be known there.
+fn recorded_by(parsed: &Json) -> String {
+    let here = env!("CARGO_PKG_VERSION");
+    match parsed["craton"].as_str().filter(|version| *version != here) {
+        Some(version) => format!("; craton {version} recorded it, and this is craton {here}"),
+        None => String::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! id. The fork has a session of its own, which begins with what the other's held, and leaves no
 //! memory.
 
+mod place;
 mod prefix;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use store::{Batch, CommitError, StoreError, Tenant};
 
+pub use self::place::StepPlace;
 use self::prefix::Prefix;
 use crate::journal::{self, EVENTS, Stamped};
 use crate::record::{Pinned, RunRecord, RunStatus};
@@ -57,7 +59,7 @@ pub struct Forked {
     pub run: String,
     pub session_id: String,
     pub parent: String,
-    pub step: usize,
+    pub step: StepPlace,
     pub reused: Reused,
 }
 
@@ -77,7 +79,9 @@ pub enum ForkError {
     #[error("run {run} has {steps} steps; fork it at 1 to {steps} (`craton trace` numbers them)")]
     NoStep { run: String, steps: usize },
     #[error("no step of the run from {step} on is a call of {tool}")]
-    NoTool { tool: String, step: usize },
+    NoTool { tool: String, step: StepPlace },
+    #[error("step {0} is a collaborator's: only tool-result can be changed there")]
+    NoChange(StepPlace),
     #[error("the agent has no tool {0} that craton calls")]
     NoPolicy(String),
     #[error("{0} of run {1} was under way before that step and has no outcome; fork it earlier")]
@@ -110,13 +114,21 @@ struct Fork {
     model_calls: u32,
 }
 
+impl Changes {
+    /// What is the supervisor's, where a collaborator has tools, a model and words of its own.
+    fn is_of_the_agent(&self) -> bool {
+        let Changes { model, prompt, memory, tool_result: _, policies } = self;
+        model.is_some() || prompt.is_some() || memory.is_some() || !policies.is_empty()
+    }
+}
+
 impl Engine {
-    /// Begins a fork at a step, counted from 1 as views number them.
+    /// Begins a fork at a step.
     pub async fn fork(
         &self,
         tenant: &Tenant,
         id: &str,
-        step: usize,
+        step: &StepPlace,
         changes: &Changes,
     ) -> Result<Forked, ForkError> {
         let inner = &self.0;
@@ -150,7 +162,7 @@ impl Engine {
         inner.store.commit(batch).await?;
         lane::claim(self).await;
         let Fork { of, run, session_id, .. } = fork;
-        Ok(Forked { run, session_id, parent: of.run, step, reused })
+        Ok(Forked { run, session_id, parent: of.run, step: step.clone(), reused })
     }
 
     async fn planned(

@@ -37,7 +37,7 @@ const USED: Usage = Usage {
     cache_write_hour_input_tokens: 0,
 };
 
-async fn bench(script: &[&str], budgets: &str) -> Bench {
+pub(super) async fn bench(script: &[&str], budgets: &str) -> Bench {
     let bench = Bench::new(script).await.under(budgets).await;
     *bench.model.usage.lock().expect("no panic") = USED;
     bench
@@ -48,14 +48,14 @@ impl Bench {
         self.store.counter(&self.tenant, &format!("budget/{of}")).await.expect("a store")
     }
 
-    async fn replenish(&self, tokens: u64) -> Option<Replenishing> {
+    pub(super) async fn replenish(&self, tokens: u64) -> Option<Replenishing> {
         let raise = Raise { tokens, cost: Money::ZERO };
         self.engine.replenish(&self.tenant, "session", raise).await.expect("a store")
     }
 }
 
 /// The most tokens that leave room for so many calls of a script and not for one more.
-async fn room_for(calls: usize, script: &[&str]) -> u64 {
+pub(super) async fn room_for(calls: usize, script: &[&str]) -> u64 {
     let bench = bench(script, r#"{"tenant": {"tokens": 1000000000}}"#).await;
     let request = bench.request("book it");
     let run = request.request.clone();

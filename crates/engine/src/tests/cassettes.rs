@@ -19,7 +19,7 @@ use crate::request::{Input, InvokeError, TurnRequest};
 use crate::sim::world::{self, Mishap};
 use crate::{Engine, Parts};
 
-async fn record(bench: &Bench) -> Recorded {
+pub(super) async fn record(bench: &Bench) -> Recorded {
     bench.quiet().await;
     let session = bench.session().await;
     let run = session.runs.last().expect("a run");
@@ -324,7 +324,7 @@ async fn a_hostile_file_is_refused_or_played_within_bounds() {
     }
     expect![[r#"
         it is no cassette: b[7][19]: its aliases hold more than the file itself at line 1 column 46; `craton record` makes one (CR0039)
-        it is no cassette: recursion limit exceeded at line 1 column 138; `craton record` makes one (CR0039)
+        it is no cassette: its brackets are nested too deeply; `craton record` makes one (CR0039)
         it is no cassette: limits stands twice at line 3 column 1; `craton record` makes one (CR0039)
         it is no cassette: cassette: NaN is no number of JSON at line 1 column 11; `craton record` makes one (CR0039)
         it is no cassette: a: invalid type: enum, expected a value that JSON has at line 1 column 4; `craton record` makes one (CR0039)
@@ -375,7 +375,7 @@ async fn another_tenants_run_is_neither_recorded_nor_forked() {
         [Tenant::new("111111111111", "us-east-1"), Tenant::new("000000000000", "eu-west-1")]
     {
         assert!(bench.engine.record(&other, &run, true).await.expect("a store").is_none());
-        let forked = bench.engine.fork(&other, &run, 1, &Default::default()).await;
+        let forked = bench.engine.fork(&other, &run, &1.into(), &Default::default()).await;
         assert!(matches!(forked, Err(crate::fork::ForkError::NoRun(_))), "{forked:?}");
     }
 }

@@ -9,12 +9,14 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use store::Batch;
 
+use super::replays::team;
 use super::{Bench, told};
 use crate::dry::Source;
-use crate::fork::{Changes, ForkError, Forked, ToolResult};
+use crate::fork::{Changes, ForkError, Forked, StepPlace, ToolResult};
 use crate::inspect::Diff;
 use crate::model::InferenceProfile;
-use crate::request::TurnRequest;
+use crate::record::RunStatus;
+use crate::request::{Input, TurnRequest};
 use crate::sim::world::{Mishap, REPLICA, config};
 use crate::spend::{By, Wanted};
 
@@ -31,7 +33,7 @@ async fn forked(
     changes: &Changes,
 ) -> Result<(Forked, String, Diff), ForkError> {
     let run = latest(bench).await;
-    let forked = bench.engine.fork(&bench.tenant, &run, step, changes).await?;
+    let forked = bench.engine.fork(&bench.tenant, &run, &step.into(), changes).await?;
     let view = bench.engine.find_run(&bench.tenant, &forked.run).await.expect("a store");
     assert_eq!(view.expect("the fork").lineage.parent.expect("a parent").run, run);
     let outs = bench.engine.attach(&bench.tenant, &forked.run, &forked.run).await.expect("it runs");
@@ -267,4 +269,94 @@ async fn a_dry_run_follows_a_profile_and_what_it_cost_stands_in_the_sums() {
     let report = bench.engine.spent(&bench.tenant, wanted).await.expect("sums");
     let told: Vec<_> = report.rows.iter().map(|row| (&*row.of, row.spent.model_calls)).collect();
     assert_eq!(told, [("AGENT", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_begins_in_a_collaborators_turn() {
+    let script = ["use g__once 1", "use g__read 2", "<answer>billed</answer>"];
+    let bench = team(&script).await;
+    assert_eq!(bench.ask("go").await, "[all done]");
+    let at = |place: &str| place.parse::<StepPlace>().expect("a place");
+    let told = async |place: &str, changes: &Changes| {
+        let before = bench.world.calls().len();
+        let run = latest(&bench).await;
+        let forked = bench.engine.fork(&bench.tenant, &run, &at(place), changes).await;
+        let forked = match forked {
+            Err(error) => return format!("{error}\n").replace(&run, "RUN"),
+            Ok(forked) => forked,
+        };
+        let outs = bench.engine.attach(&bench.tenant, &forked.run, &forked.run).await;
+        let heard: Vec<String> = outs.expect("it runs").map(super::told).collect().await;
+        bench.quiet().await;
+        let (calls, reused) = (bench.world.calls(), forked.reused);
+        let calls = calls[before..].join(", ");
+        format!("{}+{}: {} [{calls}]\n", reused.model_calls, reused.tool_calls, heard.concat())
+    };
+    let mut all = String::new();
+    for place in ["2.1", "2.3", "2.4", "2.5", "3", "2.9", "1.1", "0", "2.0"] {
+        all.push_str(&format!("{place}: {}", told(place, &Changes::default()).await));
+    }
+    let result = ToolResult { tool: "once".to_owned(), result: json!("closed") };
+    let result = Changes { tool_result: Some(result), ..Changes::default() };
+    all.push_str(&format!("result: {}", told("1", &result).await));
+    all.push_str(&format!("too late: {}", told("2.3", &result).await));
+    let prompt = Changes { prompt: Some("other".to_owned()), ..Changes::default() };
+    all.push_str(&format!("prompt: {}", told("2.3", &prompt).await));
+    expect![[r#"
+        2.1: 1+0: [all done] [once 1 key 2, read 2 key 3]
+        2.3: 2+1: [all done] [read 2 key 4]
+        2.4: 3+1: [all done] [read 2 key 5]
+        2.5: 3+2: [all done] []
+        3: 4+2: [all done] []
+        2.9: run RUN has 3 steps; fork it at 1 to 3 (`craton trace` numbers them)
+        1.1: run RUN has 3 steps; fork it at 1 to 3 (`craton trace` numbers them)
+        0: run RUN has 3 steps; fork it at 1 to 3 (`craton trace` numbers them)
+        2.0: run RUN has 3 steps; fork it at 1 to 3 (`craton trace` numbers them)
+        result: 2+1: [all done] [read 2 key 6]
+        too late: no step of the run from 2.3 on is a call of once
+        prompt: step 2.3 is a collaborator's: only tool-result can be changed there
+    "#]]
+    .assert_eq(&all);
+    assert_eq!(bench.world.once().len(), 2, "the call that may be made once, and that of 2.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_of_a_run_that_waits_waits_for_its_own_client_or_tool() {
+    let bench = Bench::new(&["use client__ask 1", "done"]).await;
+    let results = bench.hand_off("go").await;
+    let (fork, heard, _) = forked(&bench, 2, &Changes::default()).await.expect("a fork");
+    assert_eq!(heard, "[hand-off]");
+    let Input::Results { results, .. } = results else { panic!("no hand-off") };
+    let view = bench.engine.view(&bench.tenant, &fork.run).await.expect("a store");
+    let wait = view.expect("the fork").steps.pop().expect("a step").input.expect("who waits");
+    let invocation_id = wait["invocationId"].as_str().expect("an id").to_owned();
+    let request = TurnRequest {
+        session_id: fork.session_id,
+        ..bench.request_of(Input::Results { invocation_id, results: results.clone() })
+    };
+    assert_eq!(bench.hear(request).await, "[done]");
+    assert_eq!(bench.statuses().await, [RunStatus::Parked, RunStatus::Answered]);
+    // Behind the hand-off, once it is over.
+    let parked = bench.session().await.parked.expect("it waits");
+    let input = Input::Results { invocation_id: parked.invocation_id, results };
+    assert_eq!(bench.hear(bench.request_of(input)).await, "[done]");
+    let (forked, ..) = forked(&bench, 3, &Changes::default()).await.expect("a fork");
+    let view = bench.engine.view(&bench.tenant, &forked.run).await.expect("a store");
+    assert_eq!(view.expect("the fork").answer, Some(json!({"text": "done"})));
+    // A call whose result is to come is made anew, or answered.
+    let bench = Bench::new(&["use g__once 1", "done"]).await;
+    bench.world.mishap(Mishap::Later(1, None));
+    drop(bench.engine.invoke(bench.request("go")).await.expect("a turn"));
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let result = ToolResult { tool: "once".to_owned(), result: json!("booked") };
+    let result = Changes { tool_result: Some(result), ..Changes::default() };
+    let calls = bench.world.calls().len();
+    assert_eq!(forked_text(&bench, 2, &result).await, "[done]");
+    assert_eq!(bench.world.calls().len(), calls);
+    assert_eq!(forked_text(&bench, 2, &Changes::default()).await, "[done]");
+    assert_eq!(bench.world.calls().len(), calls + 1);
+}
+
+async fn forked_text(bench: &Bench, step: usize, changes: &Changes) -> String {
+    forked(bench, step, changes).await.expect("a fork").1
 }

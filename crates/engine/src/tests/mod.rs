@@ -17,6 +17,7 @@ mod operators;
 mod pending;
 mod policies;
 mod repeats;
+mod replays;
 mod routes;
 mod sessions;
 mod spending;

@@ -19,13 +19,24 @@ pub(crate) fn lines(view: &Json, prompts: bool) -> Vec<String> {
     for (number, stamped) in (1_u64..).zip(view["events"].as_array().into_iter().flatten()) {
         let millis = stamped["at"].as_i64().unwrap_or(begun) - begun;
         let Some(text) = describe(&stamped["event"], &mut names) else { continue };
-        let place = steps.iter().position(|step| step["event"] == number);
-        let place = place.map(|at| format!("  (step {})", at + 1)).unwrap_or_default();
+        let place = place(steps, number).map(|place| format!("  (step {place})"));
+        let place = place.unwrap_or_default();
         lines.push(format!("{millis:>8} ms  {}{place}", tied(&text)));
         let step = sent.get(&number);
         lines.extend(step.map(|step| format!("             | {}", tied(&prompt(step)))));
     }
     lines
+}
+
+/// The step that an event began, such as `3`, or `3.2` for a collaborator's own.
+fn place(steps: &[Json], event: u64) -> Option<String> {
+    (1..).zip(steps).find_map(|(number, step)| {
+        if step["event"] == event {
+            return Some(number.to_string());
+        }
+        let below = place(step["steps"].as_array()?, event)?;
+        Some(format!("{number}.{below}"))
+    })
 }
 
 fn head(run: &Json) -> Vec<String> {
@@ -191,7 +202,7 @@ mod tests {
         expect![[r#"
             events
                    1 ms  task     for billing: refund A-1  (step 1)
-                   2 ms  billing > model    asked, step 1
+                   2 ms  billing > model    asked, step 1  (step 1.1)
                          | digest ok
                          | {
                          |   "system": [
