@@ -1,4 +1,4 @@
-"""InvokeModel with the bodies of Titan's and Cohere's embeddings.
+"""InvokeModel with the bodies of Titan's, Cohere's and Nova's embeddings.
 
 Without a provider `craton.hash` makes the vectors: it counts words, knows no meaning, and says its name
 in a header. With one, the provider makes them.
@@ -49,6 +49,10 @@ def test_a_vector_is_as_long_as_the_models_own(brt):
     assert len(invoke(brt, COHERE_3, asked)[0]["embeddings"][0]) == 1024
     assert len(invoke(brt, COHERE_4, asked)[0]["embeddings"][0]) == 1536
     assert len(invoke(brt, COHERE_4, asked | {"output_dimension": 256})[0]["embeddings"][0]) == 256
+    nova = {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": {
+        "embeddingPurpose": "GENERIC_INDEX", "text": {"truncationMode": "END", "value": "two words"}}}
+    [only] = invoke(brt, "amazon.nova-2-multimodal-embeddings-v1:0", nova)[0]["embeddings"]
+    assert (only["embeddingType"], len(only["embedding"])) == ("TEXT", 3072)
     with refused("ValidationException", "dimensions"):
         invoke(brt, TITAN_2, {"inputText": "x", "dimensions": 300})
 

@@ -23,6 +23,8 @@ FAMILIES = [
     ("openai.gpt-oss-", {"messages": HI}, ["choices", 0, "message", "content"], ["choices", 0, "delta", "content"]),
     ("amazon.titan-text-", {"inputText": "Hi"}, ["results", 0, "outputText"], ["outputText"]),
     ("cohere.command-r-", {"message": "Hi"}, ["text"], ["text"]),
+    ("cohere.command-text-", {"prompt": "Hi"}, ["generations", 0, "text"], ["text"]),
+    ("anthropic.claude-v2-", {"prompt": "\n\nHuman: Hi\n\nAssistant:", "max_tokens_to_sample": 9}, ["completion"], ["completion"]),
 ]
 
 
@@ -167,3 +169,18 @@ def test_asynchronous_invocations_are_refused_by_type(craton):
                                outputDataConfig={"s3OutputDataConfig": {"s3Uri": "s3://bucket/out"}})
     with refused("NotImplementedException", "ListAsyncInvokes"):
         brt.list_async_invokes()
+
+
+@pytest.mark.parametrize(("prefix", "body"), [
+    ("anthropic.", {**CLAUDE, "anthropic_version": "2026-10-21",
+                    "tools": [{"name": "look", "input_schema": {"type": "object"}}],
+                    "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}),
+    ("openai.gpt-oss-", {"messages": HI, "tools": [{"type": "function", "function": {"name": "look"}}],
+                         "parallel_tool_calls": False}),
+])
+def test_one_tool_use_at_a_time_reaches_the_provider(brt, named, prefix, body):
+    """The version is the one that Anthropic's client for JavaScript sends."""
+    model = named(prefix)
+    model.turn(Say("Hello!"))
+    invoke(brt, model, body)
+    assert model.requests[0]["parallel_tool_calls"] is False

@@ -432,13 +432,15 @@ fn is_hash_model(id: &str) -> bool {
 }
 
 /// AWS's embedding models in development, with vectors as long as theirs.
-/// AWS: Bedrock user guide, "Amazon Titan Embeddings Text", "Cohere Embed v4".
-const HASHING_FOR: [(&str, &str); 5] = [
+/// AWS: Bedrock user guide, "Amazon Titan Embeddings Text", "Cohere Embed v4"; Nova user guide, "Embeddings".
+const HASHING_FOR: [(&str, &str); 7] = [
     ("amazon.titan-embed-text-v1", "craton.hash:1536"),
     ("amazon.titan-embed-g1-text", "craton.hash:1536"),
     ("amazon.titan-embed-", HASH_MODEL),
     ("cohere.embed-v4", "craton.hash:1536"),
     ("cohere.embed-", HASH_MODEL),
+    ("amazon.nova-2-multimodal-embeddings", "craton.hash:3072"),
+    ("amazon.nova-multimodal-embeddings", "craton.hash:3072"),
 ];
 
 fn hashing_for(id: &str) -> Option<&'static str> {

@@ -3,8 +3,8 @@
 //! An option that a provider has no word for is refused by its name in Converse: who asks for a
 //! schema or a tier relies on it.
 
-use serde_json::Value as Json;
-use wire::converse::{Call, Options};
+use serde_json::{Value as Json, json};
+use wire::converse::{Call, Options, ToolChoice};
 
 /// `outputConfig.textFormat`.
 #[derive(Debug)]
@@ -50,6 +50,25 @@ pub(crate) fn check_latency(options: &Options) -> Result<(), String> {
         None | Some("standard") => Ok(()),
         Some(other) => Err(format!("performanceConfig.latency: it knows no {other:?}")),
     }
+}
+
+/// One tool at a time, where tools are on offer at all.
+pub(crate) fn one_tool_use(call: &Call) -> bool {
+    call.options.one_tool_use && !call.tools.is_empty()
+}
+
+/// Claude's `tool_choice`; to choose freely, and several at once, is what it does unasked.
+pub(crate) fn claude_choice(call: &Call) -> Option<Json> {
+    let mut choice = match &call.tool_choice {
+        ToolChoice::Auto if !one_tool_use(call) => return None,
+        ToolChoice::Auto => json!({ "type": "auto" }),
+        ToolChoice::Any => json!({ "type": "any" }),
+        ToolChoice::Tool(name) => json!({ "type": "tool", "name": name }),
+    };
+    if one_tool_use(call) {
+        choice["disable_parallel_tool_use"] = json!(true);
+    }
+    Some(choice)
 }
 
 /// The members of `additionalModelRequestFields`, none of which may replace the call itself.

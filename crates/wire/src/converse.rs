@@ -155,6 +155,9 @@ pub struct Options {
     /// `additionalModelResponseFieldPaths`: JSON Pointers into the provider's native answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub response_paths: Vec<String>,
+    /// The model may use one tool in a reply, not several side by side.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub one_tool_use: bool,
     /// `requestMetadata`. It stays here, and never reaches a provider.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value as Json, json};
 use wire::converse::{
-    Block, Call, Message, ResultBlock, Role, Tool, ToolChoice, ToolResult, ToolStatus, ToolUse,
+    Block, Call, Message, ResultBlock, Role, Tool, ToolResult, ToolStatus, ToolUse,
 };
 
 use super::citation;
@@ -71,13 +71,8 @@ fn body(call: &Call, marks: &Marks) -> Result<Map<String, Json>, String> {
     if !call.tools.is_empty() {
         put("tools", tools(call, marks));
     }
-    match &call.tool_choice {
-        // What the API does unasked.
-        ToolChoice::Auto => {}
-        ToolChoice::Any => drop(put("tool_choice", json!({ "type": "any" }))),
-        ToolChoice::Tool(name) => {
-            put("tool_choice", json!({ "type": "tool", "name": name }));
-        }
+    if let Some(choice) = options::claude_choice(call) {
+        put("tool_choice", choice);
     }
     let inference = &call.inference;
     if let Some(tokens) = inference.max_tokens {

@@ -98,6 +98,22 @@ fn what_may_be_cached_is_marked_where_the_points_stand() {
 }
 
 #[test]
+fn one_tool_use_at_a_time_is_part_of_the_choice_where_there_are_tools() {
+    let options = json!({ "oneToolUse": true });
+    let tools = json!([{ "name": "f", "description": "", "schema": { "type": "object" } }]);
+    check_request(
+        json!({ "tools": tools, "toolChoice": { "tool": "f" }, "options": options }),
+        expect![[
+            r#"{"max_tokens":7,"messages":[],"model":"claude-tiny","stream":true,"tool_choice":{"disable_parallel_tool_use":true,"name":"f","type":"tool"},"tools":[{"input_schema":{"type":"object"},"name":"f"}]}"#
+        ]],
+    );
+    check_request(
+        json!({ "options": options }),
+        expect![[r#"{"max_tokens":7,"messages":[],"model":"claude-tiny","stream":true}"#]],
+    );
+}
+
+#[test]
 fn native_fields_are_merged_but_never_the_call_itself() {
     check_request(
         json!({

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use wire::converse::{Block, Call, Message, Role, Tool, ToolChoice};
 
 use crate::cache::{CacheMode, Marks, Rules, plan};
+use crate::options;
 
 /// AWS: the place of a member (API model, ConverseRequest and ConverseTokensRequest).
 pub(super) fn body(call: &Call, cache: CacheMode) -> Result<Json, String> {
@@ -42,12 +43,21 @@ fn conversation(call: &Call, cache: CacheMode) -> Result<Map<String, Json>, Stri
         body.insert("system".to_owned(), Json::Array(system));
     }
     body.extend(tools(call, &marks).map(|tools| ("toolConfig".to_owned(), tools)));
-    match &call.additional {
-        Json::Null => {}
-        Json::Object(_) => {
-            body.insert("additionalModelRequestFields".to_owned(), call.additional.clone());
-        }
+    let mut additional = match &call.additional {
+        Json::Null => Map::new(),
+        Json::Object(members) => members.clone(),
         _ => return Err("additionalModelRequestFields must be an object".to_owned()),
+    };
+    if options::one_tool_use(call) {
+        if !call.model.contains("claude") {
+            return Err("disable_parallel_tool_use: only Claude knows it there".to_owned());
+        }
+        // The model's own member, in place of Converse's.
+        body["toolConfig"].as_object_mut().and_then(|config| config.remove("toolChoice"));
+        additional.extend(options::claude_choice(call).map(|it| ("tool_choice".to_owned(), it)));
+    }
+    if !additional.is_empty() || call.additional.is_object() {
+        body.insert("additionalModelRequestFields".to_owned(), Json::Object(additional));
     }
     Ok(body)
 }

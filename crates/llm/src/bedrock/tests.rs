@@ -16,6 +16,22 @@ fn tokens_are_counted_without_settings_or_points_that_nobody_asked_for() {
     expect![[r#"{"input":{"converse":{"additionalModelRequestFields":{"top_k":5},"messages":[{"content":[{"text":"hi"}],"role":"user"}],"system":[{"text":"…"}]}}}"#]].assert_eq(&counted.replace(&"x".repeat(9000), "…"));
 }
 
+#[test]
+fn one_tool_use_at_a_time_is_a_member_of_claude_and_refused_elsewhere() {
+    let said = |model: &str| {
+        let given = json!({
+            "model": model, "toolChoice": "any", "options": { "oneToolUse": true },
+            "tools": [{ "name": "f", "description": "", "schema": { "type": "object" } }],
+            "messages": [{ "role": "user", "content": [{ "text": "hi" }] }],
+        });
+        let call = serde_json::from_value(given).unwrap();
+        request::body(&call, CacheMode::Off).map_or_else(|refused| refused, |body| body.to_string())
+    };
+    expect![[r#"{"additionalModelRequestFields":{"tool_choice":{"disable_parallel_tool_use":true,"type":"any"}},"messages":[{"content":[{"text":"hi"}],"role":"user"}],"toolConfig":{"tools":[{"toolSpec":{"inputSchema":{"json":{"type":"object"}},"name":"f"}}]}}"#]].assert_eq(&said("us.anthropic.claude-sonnet-4-5-20250929-v1:0"));
+    expect!["disable_parallel_tool_use: only Claude knows it there"]
+        .assert_eq(&said("amazon.nova-pro-v1:0"));
+}
+
 fn check_embed(model: &str, answer: Json, expected: Expect) {
     let call = EmbedCall {
         model: model.to_owned(),

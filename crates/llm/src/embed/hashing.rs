@@ -22,7 +22,7 @@ use crate::provider::{BoxFuture, Deltas, ModelError, ModelErrorKind, Provider};
 /// How many numbers a vector may have: AWS's own models have one of these.
 /// AWS: Titan V2 1,024, 512, 256; Titan V1 1,536; Titan Multimodal 1,024, 384, 256; Cohere 1,024, 1,536
 /// (Bedrock user guide, "Amazon Titan Embeddings Text", "Cohere Embed v3", "Cohere Embed v4").
-const DIMENSIONS: [u32; 5] = [256, 384, 512, 1024, 1536];
+const DIMENSIONS: [u32; 6] = [256, 384, 512, 1024, 1536, 3072];
 const DEFAULT_DIMENSIONS: u32 = 1024;
 
 /// Characters of the parts of a word.
@@ -40,7 +40,7 @@ const AT_ONCE: usize = 32 << 10;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HashingConfig {
-    /// Of vectors whose call asks for no number of its own: 256, 384, 512, 1024 or 1536.
+    /// Of vectors whose call asks for no number of its own: 256, 384, 512, 1024, 1536 or 3072.
     pub dimensions: Option<u32>,
 }
 
@@ -234,7 +234,7 @@ mod tests {
         expect!["256 numbers of 2 words"].assert_eq(&asked("craton.hash:1536", Some(256)));
         expect!["1536 numbers of 2 words"].assert_eq(&asked("craton.hash:1536", None));
         expect!["512 numbers of 2 words"].assert_eq(&asked("any", None));
-        expect!["hashing: vectors of 7 numbers are not made; choose one of [256, 384, 512, 1024, 1536] (CR0037)"].assert_eq(&asked("any", Some(7)));
-        expect!["hashing: vectors of 0 numbers are not made; choose one of [256, 384, 512, 1024, 1536] (CR0037)"].assert_eq(&asked("craton.hash:x", None));
+        expect!["hashing: vectors of 7 numbers are not made; choose one of [256, 384, 512, 1024, 1536, 3072] (CR0037)"].assert_eq(&asked("any", Some(7)));
+        expect!["hashing: vectors of 0 numbers are not made; choose one of [256, 384, 512, 1024, 1536, 3072] (CR0037)"].assert_eq(&asked("craton.hash:x", None));
     }
 }

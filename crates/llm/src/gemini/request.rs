@@ -14,6 +14,7 @@ use wire::converse::{
 
 use super::place;
 use super::thoughts::Parts;
+use crate::options;
 
 /// Members that `additionalModelRequestFields` cannot replace: they are the call.
 const OURS: [&str; 5] = ["contents", "model", "systemInstruction", "toolConfig", "tools"];
@@ -111,6 +112,9 @@ fn settings(call: &Call, body: &mut Map<String, Json>) -> Result<Map<String, Jso
 }
 
 fn options(call: &Call, config: &mut Map<String, Json>) -> Result<(), String> {
+    if options::one_tool_use(call) {
+        return Err("disable_parallel_tool_use: it knows no such thing".to_owned());
+    }
     let options = &call.options;
     if let Some(tier) = options.service_tier.as_deref().filter(|tier| *tier != "default") {
         return Err(format!("serviceTier {tier:?}; it has the default tier"));

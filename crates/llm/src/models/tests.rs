@@ -250,7 +250,7 @@ fn in_development_awss_embedding_models_are_the_hashing_embedder() {
         own,
         "craton.hash",
         expect![
-            "configuration: [providers.h] hashing: vectors of 100 numbers are not made; choose one of [256, 384, 512, 1024, 1536] (CR0008)"
+            "configuration: [providers.h] hashing: vectors of 100 numbers are not made; choose one of [256, 384, 512, 1024, 1536, 3072] (CR0008)"
         ],
     );
     let nowhere = "[providers.s]\nkind = \"sentence-transformer\"\npath = \"/nowhere\"\n";

@@ -25,6 +25,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
@@ -77,6 +79,7 @@ pub(super) fn body(call: &Call, dialect: &Dialect, cache: CacheMode) -> Result<V
         messages: messages(call, dialect)?,
         tools: functions(call, dialect)?,
         tool_choice: tool_choice(&call.tool_choice, dialect),
+        parallel_tool_calls: options::one_tool_use(call).then_some(false),
         max_tokens: limit.filter(|_| dialect.max_tokens == MaxTokensField::MaxTokens),
         max_completion_tokens: limit
             .filter(|_| dialect.max_tokens == MaxTokensField::MaxCompletionTokens),

@@ -64,12 +64,13 @@ fn names_schemas_choices_and_native_fields_go_out_as_they_came() {
             "tools": [{ "name": "Ünïcode-tool.v1::x", "description": "", "schema": {
                 "type": "object", "$defs": { "a": { "const": "\u{7f}" } }, "x-odd": [null, 1.50] } }],
             "toolChoice": { "tool": "Ünïcode-tool.v1::x" },
+            "options": { "oneToolUse": true },
             "inference": { "maxTokens": 7, "stopSequences": ["END"] },
             "additional": { "seed": 3, "max_tokens": 9 },
             "stream": true,
         }),
         expect![[
-            r#"{"max_tokens":9,"messages":[{"content":"one\n\ntwo","role":"system"}],"model":"tiny","seed":3,"stop":["END"],"stream":true,"stream_options":{"include_usage":true},"tool_choice":{"function":{"name":"Ünïcode-tool.v1::x"},"type":"function"},"tools":[{"function":{"name":"Ünïcode-tool.v1::x","parameters":{"$defs":{"a":{"const":""}},"type":"object","x-odd":[null,1.5]}},"type":"function"}]}"#
+            r#"{"max_tokens":9,"messages":[{"content":"one\n\ntwo","role":"system"}],"model":"tiny","parallel_tool_calls":false,"seed":3,"stop":["END"],"stream":true,"stream_options":{"include_usage":true},"tool_choice":{"function":{"name":"Ünïcode-tool.v1::x"},"type":"function"},"tools":[{"function":{"name":"Ünïcode-tool.v1::x","parameters":{"$defs":{"a":{"const":""}},"type":"object","x-odd":[null,1.5]}},"type":"function"}]}"#
         ]],
     );
 }

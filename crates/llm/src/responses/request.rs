@@ -42,6 +42,7 @@ pub(super) fn body(call: &Call, cache: CacheMode) -> Result<Map<String, Json>, S
     put("instructions", (!call.system.is_empty()).then(|| json!(call.system.join("\n\n"))));
     put("tools", (!call.tools.is_empty()).then(|| call.tools.iter().map(tool).collect()));
     put("tool_choice", tool_choice(&call.tool_choice));
+    put("parallel_tool_calls", options::one_tool_use(call).then_some(json!(false)));
     put("max_output_tokens", inference.max_tokens.map(Json::from));
     put("temperature", inference.temperature.map(Json::from));
     put("top_p", inference.top_p.map(Json::from));

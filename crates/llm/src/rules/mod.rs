@@ -121,7 +121,8 @@ fn say(desk: &Desk<'_>, plan: &Plan) -> String {
 fn calling(call: &Call, desk: &Desk<'_>, calls: Vec<(usize, Map<String, Json>)>) -> Reply {
     let why = answer::rationale(desk, &calls);
     let mut content = vec![Block::Text(wrapped(&call.system, THINKING, &why))];
-    for (i, (tool, input)) in calls.into_iter().enumerate() {
+    let most = if call.options.one_tool_use { 1 } else { calls.len() };
+    for (i, (tool, input)) in calls.into_iter().take(most).enumerate() {
         content.push(Block::ToolUse(ToolUse {
             tool_use_id: format!("rules_{}_{i}", call.messages.len()),
             name: desk.box_.tools[tool].tool.name.clone(),

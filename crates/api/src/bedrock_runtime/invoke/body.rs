@@ -56,6 +56,11 @@ impl Body {
         self.members.remove(key).filter(|value| !value.is_null())
     }
 
+    /// A member as it is, which stays.
+    pub(super) fn peek(&self, key: &str) -> Json {
+        self.members.get(key).cloned().unwrap_or_default()
+    }
+
     pub(super) fn required(&mut self, key: &str) -> Result<Json, Fault> {
         self.take(key).ok_or_else(|| self.absent(key))
     }

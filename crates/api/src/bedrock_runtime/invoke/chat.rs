@@ -12,11 +12,10 @@ use super::{About, Native, Understood, call, push, words};
 use crate::bedrock_agent::feature::refused;
 
 /// Members that go to the provider as they are.
-const PASSED: [&str; 15] = [
+const PASSED: [&str; 14] = [
     "frequency_penalty",
     "logit_bias",
     "min_tokens",
-    "parallel_tool_calls",
     "presence_penalty",
     "random_seed",
     "reasoning_effort",
@@ -46,10 +45,12 @@ pub(super) fn read(mut body: Body, mistral: bool) -> Result<Understood, Fault> {
     };
     let tools = tools(&mut body)?;
     let (tools, choice) = chosen(&mut body, tools)?;
+    let one_tool_use = body.flag("parallel_tool_calls")? == Some(false);
     let additional = body.pass(&PASSED);
     body.done()?;
     let mut call = call(system, messages, inference);
     (call.tools, call.tool_choice, call.additional) = (tools.into(), choice, additional);
+    call.options.one_tool_use = one_tool_use;
     let native = Answer { mistral, thinking: false, calls: Vec::new() };
     Ok(Understood { call, native: Box::new(native) })
 }

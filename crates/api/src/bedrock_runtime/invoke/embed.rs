@@ -1,4 +1,4 @@
-//! Titan's and Cohere's embeddings: texts in, vectors out, in the number formats that follow from
+//! Titan's, Cohere's and Nova's embeddings: texts in, vectors out, in the number formats that follow from
 //! floats alone.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,11 @@ enum Form {
     /// `embeddingsByType` if it has types.
     Titan(Vec<String>),
     /// Plain floats without types.
-    Cohere { types: Vec<String>, texts: Option<Vec<String>> },
+    Cohere {
+        types: Vec<String>,
+        texts: Option<Vec<String>>,
+    },
+    Nova,
 }
 
 pub(super) fn read(family: Embedding, body: Body) -> Result<Asked, Fault> {
@@ -40,6 +44,7 @@ pub(super) fn read(family: Embedding, body: Body) -> Result<Asked, Fault> {
         Embedding::TitanV1 | Embedding::TitanV2 => titan(family, body),
         Embedding::TitanMultimodal => multimodal(body),
         Embedding::CohereV3 | Embedding::CohereV4 => cohere(family, body),
+        Embedding::Nova => nova(body),
     }
 }
 
@@ -87,10 +92,62 @@ fn multimodal(mut body: Body) -> Result<Asked, Fault> {
     Ok(Asked { call, form: Form::Titan(Vec::new()) })
 }
 
+// AWS: one text at a time, with what it is for (Nova user guide, "Embeddings request schema")
+fn nova(mut body: Body) -> Result<Asked, Fault> {
+    body.pass(&["schemaVersion"]);
+    let task = body.required_text("taskType")?;
+    if task != "SINGLE_EMBEDDING" {
+        return Err(refused("taskType", &task, "embeddings of long texts in segments"));
+    }
+    let place = body.place("singleEmbeddingParams");
+    let mut params = Body::at(place, body.required("singleEmbeddingParams")?)?;
+    body.done()?;
+    for medium in ["image", "video", "audio"] {
+        if params.take(medium).is_some() {
+            return Err(refused(medium, "", "embeddings of anything but text"));
+        }
+    }
+    let role = match params.required_text("embeddingPurpose")?.as_str() {
+        "GENERIC_INDEX" | "CLASSIFICATION" | "CLUSTERING" => EmbedRole::Document,
+        purpose if purpose.ends_with("_RETRIEVAL") => EmbedRole::Query,
+        other => {
+            let place = params.place("embeddingPurpose");
+            return Err(malformed(&format!("{place}: {other} is not a valid enum value")));
+        }
+    };
+    let dimensions = params.count("embeddingDimension")?;
+    let mut text = Body::at(params.place("text"), params.required("text")?)?;
+    params.done()?;
+    let truncate = match text.text("truncationMode")?.as_deref() {
+        Some("START") => Some(Truncate::Start),
+        Some("END") => Some(Truncate::End),
+        Some("NONE") => Some(Truncate::Never),
+        None => None,
+        Some(other) => {
+            let place = text.place("truncationMode");
+            return Err(malformed(&format!("{place}: {other} is not a valid enum value")));
+        }
+    };
+    let said = words(&mut text, "value")?;
+    text.done()?;
+    let call = EmbedCall { truncate, ..call(vec![said], dimensions, role, true) };
+    Ok(Asked { call, form: Form::Nova })
+}
+
+fn nova_answer(embedded: Embedded) -> Json {
+    let vectors = embedded.vectors.into_iter();
+    let told: Vec<Json> =
+        vectors.map(|vector| json!({"embeddingType": "TEXT", "embedding": vector})).collect();
+    json!({"embeddings": told})
+}
+
 fn words(body: &mut Body, member: &str) -> Result<String, Fault> {
     let text = body.required_text(member)?;
     match text.is_empty() {
-        true => Err(malformed(&format!("#/{member}: expected minLength: 1, actual: 0"))),
+        true => {
+            let place = body.place(member);
+            Err(malformed(&format!("{place}: expected minLength: 1, actual: 0")))
+        }
         false => Ok(text),
     }
 }
@@ -195,6 +252,7 @@ impl Asked {
         match self.form {
             Form::Titan(types) => titan_answer(&types, embedded),
             Form::Cohere { types, texts } => cohere_answer(&types, texts, embedded, about),
+            Form::Nova => nova_answer(embedded),
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Text {
     Mistral,
     /// A prompt or a chat.
     DeepSeek,
+    /// A prompt.
+    Command,
     CommandR,
     /// Chat completions.
     Chat,
@@ -34,10 +36,11 @@ pub(super) enum Embedding {
     TitanMultimodal,
     CohereV3,
     CohereV4,
+    Nova,
 }
 
 /// By what an id begins with; the first that fits.
-const FAMILIES: [(&str, Family); 25] = [
+const FAMILIES: [(&str, Family); 29] = [
     ("anthropic.", Family::Text(Text::Anthropic)),
     ("amazon.nova-micro", Family::Text(Text::Nova)),
     ("amazon.nova-lite", Family::Text(Text::Nova)),
@@ -45,6 +48,8 @@ const FAMILIES: [(&str, Family); 25] = [
     ("amazon.nova-premier", Family::Text(Text::Nova)),
     ("amazon.nova-2-lite", Family::Text(Text::Nova)),
     ("amazon.nova-2-pro", Family::Text(Text::Nova)),
+    ("amazon.nova-2-multimodal-embeddings", Family::Embedding(Embedding::Nova)),
+    ("amazon.nova-multimodal-embeddings", Family::Embedding(Embedding::Nova)),
     ("amazon.titan-text-", Family::Text(Text::Titan)),
     ("amazon.titan-tg1-", Family::Text(Text::Titan)),
     ("amazon.titan-embed-text-v2", Family::Embedding(Embedding::TitanV2)),
@@ -54,6 +59,8 @@ const FAMILIES: [(&str, Family); 25] = [
     ("mistral.", Family::Text(Text::Mistral)),
     ("deepseek.", Family::Text(Text::DeepSeek)),
     ("cohere.command-r", Family::Text(Text::CommandR)),
+    ("cohere.command-text", Family::Text(Text::Command)),
+    ("cohere.command-light", Family::Text(Text::Command)),
     ("cohere.embed-v4", Family::Embedding(Embedding::CohereV4)),
     ("cohere.embed-", Family::Embedding(Embedding::CohereV3)),
     ("openai.", Family::Text(Text::Chat)),
@@ -66,7 +73,7 @@ const FAMILIES: [(&str, Family); 25] = [
 ];
 
 const TAKEN: &str = "anthropic.*, amazon.nova-*, amazon.titan-text-*, amazon.titan-embed-*, meta.llama*, \
-                     mistral.*, deepseek.*, cohere.command-r*, cohere.embed-*, openai.*, qwen.*, \
+                     mistral.*, deepseek.*, cohere.command*, cohere.embed-*, openai.*, qwen.*, \
                      ai21.jamba*, moonshot*, minimax.*, google.gemma*, nvidia.*";
 
 impl Family {

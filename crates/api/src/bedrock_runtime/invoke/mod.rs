@@ -23,7 +23,9 @@ mod titan;
 pub(crate) mod whole;
 
 use serde_json::Value as Json;
-use wire::converse::{Block, Call, Delta, Inference, Message, Reply, Role, StopReason, Usage};
+use wire::converse::{
+    Block, Call, Delta, Inference, Message, Options, Reply, Role, StopReason, Usage,
+};
 use wire::fault::Fault;
 
 use body::Body;
@@ -64,6 +66,7 @@ struct Understood {
 /// The one text family's reading of a body.
 fn understand(family: Text, model: &str, body: Body) -> Result<Understood, Fault> {
     let Understood { mut call, native } = match family {
+        Text::Anthropic if body.has("prompt") => completion::claude(body)?,
         Text::Anthropic => anthropic::read(body)?,
         Text::Nova => nova::read(body)?,
         Text::Titan => titan::read(body)?,
@@ -72,10 +75,17 @@ fn understand(family: Text, model: &str, body: Body) -> Result<Understood, Fault
         Text::Mistral | Text::Chat => chat::read(body, family == Text::Mistral)?,
         Text::DeepSeek if body.has("prompt") => completion::deepseek(body)?,
         Text::DeepSeek => chat::read(body, false)?,
+        Text::Command => completion::command(body)?,
         Text::CommandR => command::read(body)?,
     };
     model.clone_into(&mut call.model);
     Ok(Understood { call, native })
+}
+
+/// The call with what the request's headers ask for, beside what its body says.
+fn with(call: Call, headers: Options) -> Call {
+    let one_tool_use = call.options.one_tool_use;
+    Call { options: Options { one_tool_use, ..headers }, ..call }
 }
 
 /// The call that says no more than this.

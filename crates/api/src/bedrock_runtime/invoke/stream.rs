@@ -10,7 +10,7 @@ use wire::bedrock_runtime::types::{
     InvokeModelWithResponseStreamRequest, InvokeModelWithResponseStreamResponse, PayloadPart,
     ResponseStream,
 };
-use wire::converse::{Delta, StopReason, Usage};
+use wire::converse::{Call, Delta, StopReason, Usage};
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 use wire::value::Value;
@@ -18,7 +18,7 @@ use wire::value::Value;
 use super::family::Family;
 use super::settings::settings;
 use super::whole::target;
-use super::{About, Native, Understood, understand};
+use super::{About, Native, Understood, understand, with};
 use crate::bedrock_runtime::converse::asking;
 use crate::cx::Cx;
 use crate::model_fault;
@@ -35,8 +35,8 @@ pub(crate) async fn invoke_model_with_response_stream(
         // AWS: embeddings come whole (Bedrock user guide, "Cohere Embed models")
         return Err(Fault::validation("The model is unsupported for streaming."));
     };
-    let Understood { mut call, native } = understand(family, &target.model, target.body)?;
-    (call.options, call.stream) = (options, true);
+    let Understood { call, native } = understand(family, &target.model, target.body)?;
+    let call = Call { stream: true, ..with(call, options) };
     let began = cx.engine.now();
     let answering = cx.engine.stream_model(asking(cx, call)).await;
     let answering = answering.map_err(|error| model_fault::of_converse(error, &target.model))?;

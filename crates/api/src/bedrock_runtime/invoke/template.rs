@@ -46,6 +46,7 @@ const HEADED: [Marks; 2] = [
 pub(super) fn talk(prompt: String) -> Talk {
     let parts = HEADED.iter().find_map(|marks| headed(&prompt, marks));
     let parts = parts.or_else(|| instructed(&prompt)).or_else(|| marked(&prompt));
+    let parts = parts.or_else(|| spoken(&prompt));
     parts.and_then(conversation).unwrap_or_else(|| Talk {
         system: Vec::new(),
         messages: vec![Message { role: Role::User, content: vec![Block::Text(prompt)] }],
@@ -123,6 +124,30 @@ fn marked(prompt: &str) -> Option<Vec<(Who, String)>> {
     Some(parts)
 }
 
+const HUMAN: &str = "\n\nHuman:";
+const CLAUDE: &str = "\n\nAssistant:";
+
+/// The first Claudes', where the system prompt is what comes before the first turn.
+fn spoken(prompt: &str) -> Option<Vec<(Who, String)>> {
+    let prompt = if prompt.starts_with("Human:") { &format!("\n\n{prompt}") } else { prompt };
+    let (system, mut rest) = prompt.split_at(prompt.find(HUMAN)?);
+    let mut parts = Vec::new();
+    if !system.trim().is_empty() {
+        parts.push((Who::System, system.trim().to_owned()));
+    }
+    while !rest.is_empty() {
+        let (who, after) = match rest.strip_prefix(HUMAN) {
+            Some(after) => (Who::User, after),
+            None => (Who::Assistant, rest.strip_prefix(CLAUDE)?),
+        };
+        let end = [HUMAN, CLAUDE].iter().filter_map(|mark| after.find(mark)).min();
+        let (text, after) = after.split_at(end.unwrap_or(after.len()));
+        parts.push((who, text.trim().to_owned()));
+        rest = after;
+    }
+    Some(parts)
+}
+
 /// A system prompt if any, then the user and the assistant in turns; what the assistant is to begin
 /// its answer with may come last.
 fn conversation(parts: Vec<(Who, String)>) -> Option<Talk> {
@@ -191,6 +216,11 @@ mod tests {
             "<｜begin▁of▁sentence｜>Be brief.<｜User｜>Hi<｜Assistant｜><think>\n",
             expect!["system: Be brief. | User: Hi"],
         );
+        check(
+            "Be brief.\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Who?\n\nAssistant:",
+            expect!["system: Be brief. | User: Hi | Assistant: Hello | User: Who?"],
+        );
+        check("Human: Hi\n\nAssistant: <answer>", expect!["User: Hi | Assistant: <answer>"]);
     }
 
     #[test]

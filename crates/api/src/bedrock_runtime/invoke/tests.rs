@@ -346,6 +346,60 @@ async fn what_a_header_asks_and_nobody_serves_is_refused_by_name() {
     assert!(fault.contains("unsupported for streaming"), "{fault}");
 }
 
+#[test]
+fn one_tool_use_at_a_time_is_asked_for_in_both_forms() {
+    let tool = json!({"name": "look", "input_schema": {"type": "object"}});
+    let hi = json!([{"role": "user", "content": "Hi"}]);
+    check(
+        CLAUDE,
+        json!({"anthropic_version": "2026-10-21", "max_tokens": 9, "messages": hi, "tools": [tool],
+               "tool_choice": {"type": "any", "disable_parallel_tool_use": true}}),
+        expect![[
+            r#"{"inference":{"maxTokens":9},"messages":[{"content":[{"text":"Hi"}],"role":"user"}],"options":{"oneToolUse":true},"toolChoice":"any","tools":[{"description":"","name":"look","schema":{"type":"object"}}]}"#
+        ]],
+    );
+    let function = json!({"name": "look"});
+    check(
+        "openai.gpt-oss-20b-1:0",
+        json!({"messages": hi, "tools": [{"type": "function", "function": function}],
+               "parallel_tool_calls": false}),
+        expect![[
+            r#"{"messages":[{"content":[{"text":"Hi"}],"role":"user"}],"options":{"oneToolUse":true},"tools":[{"description":"","name":"look","schema":{"properties":{},"type":"object"}}]}"#
+        ]],
+    );
+}
+
+#[test]
+fn a_version_that_is_neither_bedrocks_nor_a_date_is_refused() {
+    for version in ["latest", "2023-5-31", "bedrock-2023-05-31x", ""] {
+        let body = json!({"anthropic_version": version, "max_tokens": 9, "messages": []});
+        let refusal = understood(CLAUDE, &body).unwrap_err();
+        assert!(refusal.contains("#/anthropic_version"), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_claudes_and_command_complete_prompts() {
+    let cx = cx([thinking(), thinking(), thinking(), thinking()]).await;
+    let claude =
+        json!({"prompt": "\n\nHuman: Hi\n\nAssistant:", "max_tokens_to_sample": 9, "top_k": 2});
+    let command = json!({"prompt": "Hi", "max_tokens": 9, "p": 0.5, "k": 0, "temperature": 2});
+    let mut told = vec![
+        answer(&cx, "anthropic.claude-v2:1", &claude).await,
+        answer(&cx, "cohere.command-text-v14", &command).await,
+    ];
+    told.extend(chunks(&cx, "anthropic.claude-v2:1", &claude).await);
+    told.extend(chunks(&cx, "cohere.command-light-text-v14", &command).await);
+    let told: Vec<String> = told.iter().map(Json::to_string).collect();
+    expect![[r#"
+        {"completion":"Hello.","stop":"\n\nHuman:","stop_reason":"stop_sequence","type":"completion"}
+        {"generations":[{"finish_reason":"COMPLETE","id":"id-2","text":"Hello."}],"id":"id-2","prompt":"Hi"}
+        {"completion":"Hello.","stop":null,"stop_reason":null,"type":"completion"}
+        {"amazon-bedrock-invocationMetrics":{"firstByteLatency":5000,"inputTokenCount":3,"invocationLatency":8000,"outputTokenCount":4},"completion":"","stop":"\n\nHuman:","stop_reason":"stop_sequence","type":"completion"}
+        {"finish_reason":null,"is_finished":false,"text":"Hello."}
+        {"amazon-bedrock-invocationMetrics":{"firstByteLatency":5000,"inputTokenCount":3,"invocationLatency":8000,"outputTokenCount":4},"finish_reason":"COMPLETE","is_finished":true,"text":""}"#]].assert_eq(&told.join("\n"));
+}
+
 /// Counts by characters and makes vectors by lengths.
 struct Numbers(Scripted);
 
@@ -378,7 +432,7 @@ async fn numbers() -> Cx {
 }
 
 #[tokio::test]
-async fn embeddings_come_in_the_forms_of_titan_and_cohere() {
+async fn embeddings_come_in_the_forms_of_their_families() {
     let cx = numbers().await;
     let table = [
         (
@@ -401,6 +455,13 @@ async fn embeddings_come_in_the_forms_of_titan_and_cohere() {
             "cohere.embed-v4:0",
             json!({"texts": ["a"], "input_type": "search_document", "embedding_types": ["ubinary", "binary", "int8", "uint8"]}),
             json!({"embeddings": {"ubinary": [[160]], "binary": [[32]], "int8": [[64, -64, 127]], "uint8": [[192, 64, 255]]}, "id": "id", "response_type": "embeddings_by_type"}),
+        ),
+        (
+            "amazon.nova-2-multimodal-embeddings-v1:0",
+            json!({"schemaVersion": "nova-multimodal-embed-v1", "taskType": "SINGLE_EMBEDDING",
+                   "singleEmbeddingParams": {"embeddingPurpose": "TEXT_RETRIEVAL", "embeddingDimension": 1024,
+                                             "text": {"truncationMode": "END", "value": "ab"}}}),
+            json!({"embeddings": [{"embedding": [0.5, -0.5, 2.0], "embeddingType": "TEXT"}]}),
         ),
     ];
     for (model, body, expected) in table {

@@ -11,7 +11,7 @@ use wire::shape::Shape as _;
 use super::body::{Body, malformed};
 use super::family::{Embedding, Family, Text};
 use super::settings::settings;
-use super::{About, Understood, embed, understand};
+use super::{About, Understood, embed, understand, with};
 use crate::bedrock_agent::document::tenant;
 use crate::bedrock_agent::feature::refused;
 use crate::bedrock_runtime::converse::asking;
@@ -75,8 +75,8 @@ struct Told {
 }
 
 async fn converse(cx: &Cx, family: Text, target: Target, options: Options) -> Result<Told, Fault> {
-    let Understood { mut call, native } = understand(family, &target.model, target.body)?;
-    call.options = options;
+    let Understood { call, native } = understand(family, &target.model, target.body)?;
+    let call = with(call, options);
     let answer = cx.engine.ask_model(asking(cx, call)).await;
     let Answer { provider, reply, .. } =
         answer.map_err(|error| model_fault::of_converse(error, &target.model))?;

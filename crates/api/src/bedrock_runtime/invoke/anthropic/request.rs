@@ -15,8 +15,15 @@ use super::answer::Answer;
 use super::citation;
 use crate::bedrock_agent::feature::refused;
 
-// AWS: the one version of Messages on Bedrock (Bedrock user guide, "Anthropic Claude Messages API")
-const VERSION: &str = "bedrock-2023-05-31";
+// AWS: Bedrock's name of the version of Messages (Bedrock user guide, "Anthropic Claude Messages API").
+// Anthropic's own client for JavaScript sends the date of its API's version in its place, whichever that
+// is (@anthropic-ai/bedrock-sdk, `client.ts`).
+fn is_version(version: &str) -> bool {
+    let date = version.strip_prefix("bedrock-").unwrap_or(version);
+    let form =
+        |(byte, sign): (u8, u8)| if sign == b'-' { byte == b'-' } else { byte.is_ascii_digit() };
+    date.len() == 10 && date.bytes().zip(*b"0000-00-00").all(form)
+}
 
 /// Members that mean the same to whoever speaks Messages; other providers refuse or know them.
 const PASSED: [&str; 7] = [
@@ -31,9 +38,9 @@ const PASSED: [&str; 7] = [
 
 pub(in super::super) fn read(mut body: Body) -> Result<Understood, Fault> {
     let version = body.required_text("anthropic_version")?;
-    if version != VERSION {
+    if !is_version(&version) {
         return Err(malformed(&format!(
-            "#/anthropic_version: {version} is not a valid enum value, it is {VERSION}"
+            "#/anthropic_version: {version} is not a valid enum value, it is bedrock-2023-05-31"
         )));
     }
     let max_tokens = body.count("max_tokens")?.ok_or_else(|| body.absent("max_tokens"))?;
@@ -47,13 +54,14 @@ pub(in super::super) fn read(mut body: Body) -> Result<Understood, Fault> {
     let system = system(&mut body, &mut cache)?;
     let messages = messages(&mut body)?;
     let tools = tools(&mut body, &mut cache)?;
-    let (tools, tool_choice) = chosen(&mut body, tools, &messages)?;
+    let (tools, tool_choice, one_tool_use) = chosen(&mut body, tools, &messages)?;
     let additional = body.pass(&PASSED);
     body.done()?;
     let native = Box::new(Answer::new(&inference.stop_sequences));
     let mut call = call(system, messages, inference);
     (call.tools, call.tool_choice) = (tools.into(), tool_choice);
     (call.cache, call.additional) = (cache, additional);
+    call.options.one_tool_use = one_tool_use;
     Ok(Understood { call, native })
 }
 
@@ -315,23 +323,22 @@ fn chosen(
     body: &mut Body,
     tools: Vec<Tool>,
     messages: &[Message],
-) -> Result<(Vec<Tool>, ToolChoice), Fault> {
-    let Some(choice) = body.take("tool_choice") else { return Ok((tools, ToolChoice::Auto)) };
+) -> Result<(Vec<Tool>, ToolChoice, bool), Fault> {
+    let Some(choice) = body.take("tool_choice") else {
+        return Ok((tools, ToolChoice::Auto, false));
+    };
     let mut choice = Body::at("#/tool_choice", choice)?;
-    if choice.flag("disable_parallel_tool_use")? == Some(true) {
-        let feature = "one tool use at a time";
-        return Err(refused("tool_choice.disable_parallel_tool_use", "true", feature));
-    }
+    let one = choice.flag("disable_parallel_tool_use")?.unwrap_or(false);
     let kind = choice.required_text("type")?;
     let chosen = match kind.as_str() {
-        "auto" => (tools, ToolChoice::Auto),
-        "any" => (tools, ToolChoice::Any),
-        "tool" => (tools, ToolChoice::Tool(choice.required_text("name")?)),
+        "auto" => (tools, ToolChoice::Auto, one),
+        "any" => (tools, ToolChoice::Any, one),
+        "tool" => (tools, ToolChoice::Tool(choice.required_text("name")?), one),
         "none" if messages.iter().flat_map(|message| &message.content).any(is_of_a_tool) => {
             let feature = "forbidding tools after one was used";
             return Err(refused("tool_choice.type", "none", feature));
         }
-        "none" => (Vec::new(), ToolChoice::Auto),
+        "none" => (Vec::new(), ToolChoice::Auto, false),
         other => {
             let why = format!("#/tool_choice/type: {other} is not a valid enum value");
             return Err(malformed(&why));
