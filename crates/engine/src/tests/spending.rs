@@ -225,7 +225,7 @@ async fn a_fork_pays_for_what_it_does_itself() {
     let bench = priced(&["use g__once 1", "use g__read 2", "<answer>done</answer>"]).await;
     bench.ask("go").await;
     let run = bench.session().await.runs.pop().expect("a run");
-    let forked = bench.engine.fork(&bench.tenant, &run, 5, &Default::default()).await;
+    let forked = bench.engine.fork(&bench.tenant, &run, &5.into(), &Default::default()).await;
     let forked = forked.expect("it begins").run;
     bench.quiet().await;
     let told = bench.told_by(By::Run).await.replace(&run, "RUN").replace(&forked, "FORK");
