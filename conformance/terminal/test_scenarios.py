@@ -279,3 +279,12 @@ def test_models_are_compared_and_the_good_one_is_named(write):
     assert (good["model"], good["toolAccuracy"], good["argumentAccuracy"], good["answerSuccess"]) == ("craton.rules", 1, 1, 1)
     assert good["latencyMs"]["p95"] >= good["latencyMs"]["p50"] > 0 and good["usdPerSuccess"] is not None
     assert bad["passed"] == 0 and bad["usdPerSuccess"] is None and not bad["goodEnough"]
+
+
+def test_a_model_that_nobody_maps_is_not_compared_by_another_s_figures(write):
+    """J7: in development the rules answer for any id."""
+    done = run("bench", "models", write(WEATHER), "--models", "anthropic.claude-none", "--json")
+    table = json.loads(done.stdout)
+    assert table["recommended"] is None and table["models"][0]["answeredBy"] == "rules"
+    done = run("test", write(WEATHER), "--model", "anthropic.claude-none")
+    assert done.returncode == 0 and "anthropic.claude-none was not asked: craton.rules answered" in done.stderr

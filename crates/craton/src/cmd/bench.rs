@@ -113,6 +113,9 @@ async fn bench(
     played.map(|played| Row::of(model, &played)).ok_or_else(|| "interrupted".to_owned())
 }
 
+/// What the ids of the embedded models begin with.
+const OWN: &str = "craton.";
+
 /// What one model did.
 #[derive(Debug, Clone, Default)]
 struct Row {
@@ -126,6 +129,8 @@ struct Row {
     usage: Usage,
     p50: u64,
     p95: u64,
+    /// The embedded model that answered in its place: these are no figures of this model.
+    stand_in: Option<String>,
 }
 
 impl Row {
@@ -144,6 +149,10 @@ impl Row {
             if !matches!(one.outcome, Outcome::Skipped(_)) {
                 millis.push(one.usage.ms);
             }
+        }
+        if !model.starts_with(OWN) {
+            let turns = all.iter().flat_map(|one| &one.turns);
+            row.stand_in = turns.filter_map(|turn| turn.embedded.clone()).next();
         }
         millis.sort_unstable();
         (row.p50, row.p95) = (percentile(&millis, 50), percentile(&millis, 95));
@@ -176,7 +185,7 @@ impl Row {
     }
 
     fn is_good(&self, at_least: f64) -> bool {
-        self.success() >= at_least && self.schemas() >= at_least
+        self.success() >= at_least && self.schemas() >= at_least && self.stand_in.is_none()
     }
 
     /// Good ones first, those with a price before those without, the cheapest first.
@@ -202,6 +211,7 @@ impl Row {
             "scenarios": self.scenarios,
             "passed": self.passed,
             "goodEnough": self.is_good(at_least),
+            "answeredBy": self.stand_in,
             "success": self.success(),
             "toolAccuracy": self.tools(),
             "argumentAccuracy": self.arguments(),
@@ -275,6 +285,13 @@ fn table(all: &[Row], at_least: f64) -> Vec<String> {
             success
         ));
     }
+    lines.extend(all.iter().filter_map(|row| {
+        let stand_in = row.stand_in.as_ref()?;
+        Some(format!(
+            "{} was not asked: {OWN}{stand_in} answered for it; map it to a provider in craton.toml",
+            row.model
+        ))
+    }));
     let share = percent(at_least);
     lines.push(match all.first().filter(|row| row.is_good(at_least)) {
         Some(row) => format!(
@@ -298,7 +315,17 @@ mod tests {
         let score =
             Score { wanted: 10, named: 9, right: 8, beside: 0, answers: 4, answers_right: 3 };
         let model = model.to_owned();
-        Row { model, scenarios: 10, passed, score, asked: 10, refused: 0, usage, p50: 5, p95: 9 }
+        Row {
+            model,
+            scenarios: 10,
+            passed,
+            score,
+            asked: 10,
+            usage,
+            p50: 5,
+            p95: 9,
+            ..Row::default()
+        }
     }
 
     #[test]
@@ -319,6 +346,16 @@ mod tests {
             cheap is the cheapest that passes 90 % of the scenarios with 90 % of its calls by their schemas"#]].assert_eq(&table(&all, 0.9).join("\n"));
         assert_eq!(report(&all, 0.9)["recommended"], "cheap");
         assert_eq!(report(&all[3..], 0.9)["recommended"], Json::Null);
+    }
+
+    #[test]
+    fn a_model_for_which_another_answered_is_never_named() {
+        let absent = Row { stand_in: Some("rules".to_owned()), ..row("claude", 10, 0.0, 0) };
+        let lines = table(&[absent], 0.9);
+        expect![[r#"
+            claude was not asked: craton.rules answered for it; map it to a provider in craton.toml
+            none passes 90 % of the scenarios with 90 % of its calls by their schemas"#]]
+        .assert_eq(&lines[2..].join("\n"));
     }
 
     #[test]

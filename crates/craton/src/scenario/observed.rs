@@ -19,6 +19,8 @@ pub(crate) struct Observed {
     pub(crate) answer: String,
     /// The exception it ended with, and its message.
     pub(crate) failed: Option<(String, String)>,
+    /// The embedded model that answered, whatever model was asked for.
+    pub(crate) embedded: Option<String>,
     pub(crate) usage: Usage,
 }
 
@@ -116,6 +118,8 @@ impl Observed {
         let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         match event["type"].as_str().unwrap_or_default() {
             "modelSaid" => {
+                let provider = Some(text("provider")).filter(|name| llm::is_embedded(name));
+                self.embedded = provider.or(self.embedded.take());
                 let content = event["reply"]["content"].as_array().into_iter().flatten();
                 for used in content.map(|block| &block["toolUse"]).filter(|one| one.is_object()) {
                     self.begin(agent, &used["toolUseId"], &used["name"], &used["input"]);

@@ -102,13 +102,13 @@ mod tests {
 
     #[test]
     fn a_torn_line_is_cut_off_and_a_whole_one_gets_its_end() {
-        let whole = "{\"id\":\"a\"}\n";
+        let whole = "{\"id\":\"a\",\"output\":1}\n";
         let of = |ids: &[&str]| Ok(ids.iter().map(|id| (*id).to_owned()).collect());
         assert_eq!(
             check(&format!("{whole}{{\"id\":\"b\",\"out"), true),
             (of(&["a"]), whole.to_owned())
         );
-        let both = format!("{whole}{{\"id\":\"b\"}}");
+        let both = format!("{whole}{{\"id\":\"b\",\"error\":{{}}}}");
         assert_eq!(check(&both, true), (of(&["a", "b"]), format!("{both}\n")));
         assert_eq!(check("{\"id\":\"ü", true).1, "");
     }
@@ -118,6 +118,10 @@ mod tests {
         let (refused, text) = check("dear diary\n", true);
         assert!(refused.unwrap_err().contains("byte 0 begins no answer"));
         assert_eq!(text, "dear diary\n");
-        assert!(check("{\"id\":\"a\"}\n", false).0.unwrap_err().contains("give --resume"));
+        let requests = "{\"recordId\":\"a\",\"modelInput\":{}}\n";
+        assert!(check(requests, true).0.unwrap_err().contains("byte 0 begins no answer"));
+        assert!(
+            check("{\"id\":\"a\",\"output\":1}\n", false).0.unwrap_err().contains("give --resume")
+        );
     }
 }

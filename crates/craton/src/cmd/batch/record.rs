@@ -135,6 +135,8 @@ impl Record {
 pub(super) fn answered(line: &str) -> Option<String> {
     let json: Json = serde_json::from_str(line).ok()?;
     let id = json.get("recordId").or(json.get("id"))?.as_str()?;
+    // A request has an id too; what it has not is an answer.
+    ["modelOutput", "output", "error"].iter().find_map(|name| json.get(name))?;
     Some(id.to_owned())
 }
 

@@ -19,7 +19,7 @@ use crate::scenario::file::Suite;
 use crate::scenario::play::{Outcome, Played};
 use crate::scenario::stage::Stage;
 use crate::scenario::{Plan, limits, perform};
-use crate::telemetry::{complain, say};
+use crate::telemetry::{aside, complain, say};
 
 #[derive(Parser)]
 #[command(after_help = EXAMPLES)]
@@ -104,6 +104,13 @@ fn test(args: &Args) -> Result<Option<bool>, String> {
     let Some(all) = played(args, &stage, &suites)? else { return Ok(None) };
     let results = Results::of(&all);
     last_line(&results);
+    if let Some(model) = args.model.as_ref().filter(|model| !model.starts_with("craton."))
+        && let Some(by) = all.iter().flat_map(|one| &one.turns).find_map(|t| t.embedded.as_ref())
+    {
+        aside(&format!(
+            "{model} was not asked: craton.{by} answered for it; map it to a provider in craton.toml"
+        ));
+    }
     if let Some(file) = &args.junit {
         write(file, &junit::report(&all))?;
     }
