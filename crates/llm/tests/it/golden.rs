@@ -144,14 +144,17 @@ async fn say(models: &Models, call: &mut Call) -> Result<Vec<Delta>, ModelError>
 }
 
 fn models(case: &Json, address: &str) -> Models {
+    models_by(case, address, net::Client::new(net::Config::default()))
+}
+
+pub(crate) fn models_by(case: &Json, address: &str, client: net::Client) -> Models {
     let mut provider = case["provider"].as_object().unwrap().clone();
     let path = provider.remove("path").unwrap_or_else(|| json!("/v1"));
     let base_url = format!("{address}{}", path.as_str().unwrap());
     provider.insert("base_url".to_owned(), json!(base_url));
     let config = json!({ "providers": { "golden": provider },
                          "models": [{ "match": "*", "provider": "golden" }] });
-    let config = serde_json::from_value(config).unwrap();
-    Models::open(config, net::Client::new(net::Config::default())).unwrap()
+    Models::open(serde_json::from_value(config).unwrap(), client).unwrap()
 }
 
 /// A loopback server with one answer; what it was asked goes into `asked`.
@@ -183,7 +186,7 @@ async fn serve(case: &Json, answer: &Json, stream: bool, asked: Arc<Mutex<Json>>
     address
 }
 
-fn streamed(events: &[Json], provider: &Json) -> (&'static str, Vec<u8>) {
+pub(crate) fn streamed(events: &[Json], provider: &Json) -> (&'static str, Vec<u8>) {
     match provider["kind"].as_str().unwrap() {
         "bedrock" => {
             ("application/vnd.amazon.eventstream", events.iter().flat_map(frame).collect())

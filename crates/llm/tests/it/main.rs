@@ -6,10 +6,13 @@
 mod bad_peers;
 mod corpus;
 mod golden;
+mod http2;
 mod keys;
 mod prefix;
 mod server;
 mod suite;
+#[path = "../../../net/tests/it/tls.rs"]
+mod tls;
 
 use std::path::Path;
 

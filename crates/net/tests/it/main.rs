@@ -4,6 +4,7 @@
 
 mod canary;
 mod egress;
+mod peer;
 mod shared;
 mod tls;
 

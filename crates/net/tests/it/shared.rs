@@ -6,12 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use expect_test::{Expect, expect};
 use http::Request;
+use http::header::{AUTHORIZATION, HeaderMap};
+use net::sigv4::{Signer, Unsigned};
 use net::{Body, Client, Config, Error, KeepAlive, Patience};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::tls::{GOAWAY_AFTER, GOAWAY_BEFORE, NO_CONTENT, Peer, Signed, scripted};
+use crate::peer::{GOAWAY_AFTER, GOAWAY_BEFORE, NO_CONTENT, Peer, scripted};
+use crate::tls::Signed;
 use crate::{LONG, SOON, answer};
 
 fn client(signed: &Signed) -> Client {
@@ -237,6 +240,38 @@ async fn the_host_is_in_the_uri_and_what_belongs_to_a_connection_stays_here() {
         x-end: "2"
         content-length: "0""#]];
     expected.assert_eq(&String::from_utf8_lossy(&head));
+}
+
+#[tokio::test]
+async fn the_host_that_was_signed_is_the_host_that_the_peer_reads() {
+    let peer = Peer::allowing(100, 1).await;
+    let signer = Signer {
+        access_key: "AKIDEXAMPLE",
+        secret_key: "secret",
+        session_token: None,
+        region: "us-east-1",
+        service: "bedrock",
+    };
+    let signed = |host: &str| {
+        let unsigned = Unsigned {
+            method: "POST",
+            host,
+            path: "/head",
+            query: "",
+            headers: &HeaderMap::new(),
+            body: b"the end",
+        };
+        signer.sign(&unsigned, 1_700_000_000_000).unwrap()
+    };
+    let mut request = post(&peer.url("/head"), "the end");
+    request.headers_mut().extend(signed(&peer.address.to_string()));
+    let answer = client(&peer.signed).send(request, LONG).await.unwrap();
+    let read = answer.into_body().bytes(4096).await.unwrap();
+    let read = String::from_utf8(read.to_vec()).unwrap();
+    let host = read.strip_prefix("POST https://").and_then(|rest| rest.split('/').next()).unwrap();
+    let again = signed(host);
+    let again = again.iter().find(|(name, _)| **name == AUTHORIZATION).unwrap().1;
+    assert!(read.contains(again.to_str().unwrap()), "{read}");
 }
 
 #[tokio::test]
