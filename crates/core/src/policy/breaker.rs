@@ -184,7 +184,7 @@ impl Circuit {
         let longest = limits::BREAKER_COOLDOWN_SECONDS.max(set.cooldown_seconds);
         let doubled = set.cooldown_seconds.saturating_mul(1 << (times - 1).min(32));
         let millis = i64::try_from(doubled.min(longest)).unwrap_or(i64::MAX).saturating_mul(1000);
-        self.slices.clear();
+        // What was counted stays, for whoever asks why; it goes when a call has tried and went well.
         self.phase = Phase::Open { until: now.saturating_add(millis), times };
     }
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use store::{Batch, Record, StoreError, Tenant};
 
+use crate::model::ProviderView;
 use crate::record::digest;
 use crate::{Engine, Inner, note};
 
@@ -155,7 +156,7 @@ impl Alarm {
     }
 }
 
-/// Raises what only a look at the process tells: breakers that opened.
+/// Raises what only a look at the process tells: breakers of tools that opened.
 pub(crate) fn look_around(inner: &Inner) {
     for (tenant, view) in inner.desk.open(inner.clock.now()) {
         let facts = serde_json::to_value(&view).expect("it is plain data");
@@ -166,6 +167,21 @@ pub(crate) fn look_around(inner: &Inner) {
         );
         let key = format!("{function}/{tool}");
         Alarm { kind: "breaker.opened", key, message, facts }.raise(inner, &tenant);
+    }
+}
+
+/// A provider is left alone for a while. All accounts share its breaker.
+pub(crate) fn provider_opened(view: &ProviderView) -> Alarm {
+    let ProviderView { provider, calls, failures, .. } = view;
+    let why = match calls {
+        0 => "the call that tried whether it is back failed".to_owned(),
+        _ => format!("{failures} of its last {calls} calls failed"),
+    };
+    Alarm {
+        kind: "breaker.opened",
+        key: format!("provider/{provider}"),
+        message: format!("the breaker of provider {provider:?} is open: {why}"),
+        facts: serde_json::to_value(view).expect("it is plain data"),
     }
 }
 

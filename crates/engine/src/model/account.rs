@@ -22,9 +22,9 @@ use wire::converse::{Call, Delta, Usage};
 use super::doors::Pass;
 use super::gate::Room;
 use super::{Payer, retry};
-use crate::Inner;
 use crate::budget::direct;
 use crate::spend::Line;
+use crate::{Inner, alert};
 
 /// On whose account, and for which step.
 #[derive(Debug)]
@@ -57,6 +57,14 @@ pub(crate) struct Account {
     /// How many attempts are paid for; `None` where no budget says.
     attempts: Option<u32>,
     open: bool,
+}
+
+/// Tells a provider's breaker how a call went. If that opens it, a person hears of it, by the account
+/// whose call it was.
+pub(super) fn ended(inner: &Inner, tenant: &Tenant, pass: Pass, ending: Ending) {
+    if let Some(opened) = pass.ended(ending, inner.clock.now()) {
+        alert::provider_opened(&opened).raise(inner, tenant);
+    }
 }
 
 /// What became of an asking.
@@ -116,7 +124,7 @@ impl Account {
     pub(crate) fn went(&mut self, error: Option<&ModelError>) {
         if let Some(pass) = self.pass.take() {
             let ending = error.map_or(Ending::Well, retry::ending);
-            pass.ended(ending, self.inner.clock.now());
+            ended(&self.inner, &self.bearer.tenant, pass, ending);
         }
     }
 

@@ -11,7 +11,7 @@ use llm::{Deltas, EmbedCall, Embedded, ModelError, ModelErrorKind, Resolved};
 use serde_json::Value as Json;
 use wire::converse::{Call, Delta, Usage};
 
-use super::account::Account;
+use super::account::{self, Account};
 use super::doors::Pass;
 use super::{hedge, retry};
 use crate::{Inner, budget};
@@ -84,7 +84,7 @@ impl Chain {
         if another {
             account.waste(call, None, 0);
         }
-        account.pass = leave.told(begun.as_ref().err(), inner.clock.now());
+        account.pass = leave.told(account, begun.as_ref().err());
         if begun.as_ref().is_err_and(|error| budget::is_consumed(error.kind)) {
             account.waste(call, None, 0);
         }
@@ -102,7 +102,7 @@ impl Chain {
         let (resolved, leave) = self.step(inner, account, call).await?;
         wanted.model.clone_from(&resolved.model);
         let made = resolved.provider.embed(wanted).await;
-        account.pass = leave.told(made.as_ref().err(), inner.clock.now());
+        account.pass = leave.told(account, made.as_ref().err());
         account.went(made.as_ref().err());
         if made.as_ref().is_err_and(|error| budget::is_consumed(error.kind)) {
             account.waste(call, None, 0);
@@ -224,16 +224,18 @@ impl Chain {
 impl Leave {
     /// What the beginning of a reply, or its lack, says. The rest of a reply may still fail: the leave
     /// for it is given back, but for one that alone tries.
-    fn told(self, error: Option<&ModelError>, now: i64) -> Option<Pass> {
-        let Leave { provider, stand_in } = self;
+    fn told(self, account: &Account, error: Option<&ModelError>) -> Option<Pass> {
+        let (Leave { provider, stand_in }, inner) = (self, &account.inner);
         if let Some(pass) = stand_in {
-            pass.ended(error.map_or(Ending::Well, retry::ending_of_stand_in), now);
+            // Its provider's own breaker is the one that a person hears of.
+            pass.ended(error.map_or(Ending::Well, retry::ending_of_stand_in), inner.clock.now());
         }
         let provider = provider?;
         if error.is_none() && !provider.is_probe() {
             return Some(provider);
         }
-        provider.ended(error.map_or(Ending::Well, retry::ending), now);
+        let ending = error.map_or(Ending::Well, retry::ending);
+        account::ended(inner, &account.bearer.tenant, provider, ending);
         None
     }
 }

@@ -257,19 +257,26 @@ impl Pass {
         self.leave == Leave::Probe
     }
 
-    pub(crate) fn ended(mut self, ending: Ending, now: i64) {
+    /// Tells the breaker, and how it stands if that opened it.
+    pub(crate) fn ended(mut self, ending: Ending, now: i64) -> Option<ProviderView> {
         self.told = true;
         let set = self.door.set;
         let mut circuit = self.door.circuit();
-        circuit.told(&set, self.leave, ending, now);
+        let mut opened = false;
         if ending == Ending::Badly || self.is_probe() {
-            let closed = circuit.standing(&set, now).state == State::Closed;
-            self.door.closed.store(closed, Ordering::Release);
+            let before = circuit.standing(&set, now).state;
+            circuit.told(&set, self.leave, ending, now);
+            let after = circuit.standing(&set, now).state;
+            self.door.closed.store(after == State::Closed, Ordering::Release);
+            opened = ending == Ending::Badly && after == State::Open && before != State::Open;
+        } else {
+            circuit.told(&set, self.leave, ending, now);
         }
         drop(circuit);
         if ending == Ending::Well {
             self.door.spare.earn();
         }
+        opened.then(|| self.door.view(now))
     }
 }
 

@@ -11,7 +11,7 @@ use llm::{EmbedCall, Embedded, ModelError, Resolved, tokens};
 use store::Tenant;
 use wire::converse::{Block, Call, Inference, Message, Role, Usage};
 
-use super::account::{Account, Bearer, Ended, How};
+use super::account::{self, Account, Bearer, Ended, How};
 use super::chain::{self, Bounds, Chain};
 use super::gate::Room;
 use super::{Payer, doors, retry, route, stored};
@@ -139,7 +139,8 @@ impl<'a> Inquiry<'a> {
             paid.use_up();
             let counted = self.resolved.provider.count_tokens(call).await;
             if let Some(pass) = pass {
-                pass.ended(counted.as_ref().map_or_else(retry::ending, |_| Ending::Well), now());
+                let ending = counted.as_ref().map_or_else(retry::ending, |_| Ending::Well);
+                account::ended(inner, &bearer.tenant, pass, ending);
             }
             drop(room);
             let error = match counted {

@@ -18,6 +18,7 @@ use wire::converse::{
 };
 
 use super::*;
+use crate::alert::Alert;
 use crate::model::{Answer, Asking, Config, Embedding, Payer, PromptRouter};
 use crate::spend::{By, Wanted};
 
@@ -325,6 +326,39 @@ async fn a_provider_that_fails_is_left_alone_until_one_call_has_tried() {
     assert_eq!(desk.peer.asked().len(), 5);
     assert_eq!(view(), ("closed", 0));
     desk.ask(asking("any")).await.expect("it is back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_left_alone_is_told_once_an_hour() {
+    let gateway = rates(json!({"breaker": {"least_calls": 4}, "retry": {"attempts": 1}}));
+    let desk = Desk::new(json!([]), json!({}), gateway);
+    let fails = async |times: usize| {
+        for _ in 0..times {
+            desk.ask(asking("down")).await.expect_err("it is away");
+        }
+        let alerts = desk.engine.alerts(&asking("any").tenant, None, 10).await.expect("a store");
+        let told = |alert: &Alert| format!("{} {}\n  {}\n", alert.kind, alert.key, alert.message);
+        alerts.iter().map(told).collect::<String>()
+    };
+    let first = fails(4).await;
+    expect_test::expect![[r#"
+        breaker.opened provider/peer
+          the breaker of provider "peer" is open: 4 of its last 4 calls failed
+    "#]]
+    .assert_eq(&first);
+    // The call that tries fails as well, and those after it go nowhere.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(fails(3).await, first);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let again = fails(1).await;
+    expect_test::expect![[r#"
+        breaker.opened provider/peer
+          the breaker of provider "peer" is open: the call that tried whether it is back failed
+        breaker.opened provider/peer
+          the breaker of provider "peer" is open: 4 of its last 4 calls failed
+    "#]]
+    .assert_eq(&again);
+    assert_eq!(desk.peer.asked().len(), 6);
 }
 
 #[tokio::test(start_paused = true)]

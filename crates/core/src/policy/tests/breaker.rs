@@ -79,8 +79,8 @@ fn fifteen_of_a_hundred_stay_closed_and_sixteen_open() {
             ok*42: pass -> closed 0/42
             bad*7: pass -> closed 7/49
             ok*42: pass -> closed 7/91
-            bad*8: pass -> open for 29 s 0/0
-            bad: shut -> open for 28 s 0/0
+            bad*8: pass -> open for 29 s 15/99
+            bad: shut -> open for 28 s 15/99
         "#]],
     );
 }
@@ -91,7 +91,7 @@ fn few_calls_say_nothing() {
         "bad*19 bad",
         &expect![[r#"
             bad*19: pass -> closed 19/19
-            bad: pass -> open for 29 s 0/0
+            bad: pass -> open for 29 s 20/20
         "#]],
     );
 }
