@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use craton_core::agent::config::Executor;
-use craton_core::agent::event::{Ask, Event, Intent, Refusal};
+use craton_core::agent::event::{Ask, Call as ToolCall, Event, Intent, Refusal};
 use craton_core::agent::state::{self, Turn};
 use craton_core::agent::tool::Tool;
 use craton_core::agent::turn::{self, Agent, Facts};
@@ -152,7 +152,9 @@ impl Run {
     /// Decides until nothing more is to be decided now.
     pub(crate) fn decide(&mut self, inner: &Inner) {
         let standings = self.standings();
-        let budget = |call: &Call, others: &[String]| budget::hold(inner, &standings, call, others);
+        let model = |call: &Call, others: &[String]| budget::hold(inner, &standings, call, others);
+        let tool = |call: &ToolCall, attempts| budget::hold_tool(inner, &standings, call, attempts);
+        let budget = turn::Budget { model: &model, tool: &tool };
         loop {
             let fresh_id = || inner.ids.fresh();
             let policy = |tool: &Tool| self.policies.of(tool);
@@ -170,7 +172,7 @@ impl Run {
                     window: inner.models.any_window().then_some(&window),
                     provider: &provider,
                     route: Some(known),
-                    budget: (!self.book.is_free()).then_some(&budget),
+                    budget: (!self.book.is_free()).then_some(budget),
                     now: inner.clock.now(),
                 };
                 turn::decide(&self.turn, &facts)

@@ -389,6 +389,9 @@ pub struct Call {
     /// It is not sent after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_by: Option<i64>,
+    /// What is held back for it in budgets of dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Box<Reserved>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

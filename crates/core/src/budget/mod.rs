@@ -123,7 +123,7 @@ impl Reserved {
     }
 }
 
-/// A budget that has no room for the next call of a model.
+/// A budget that has no room for the next call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Exhausted {
@@ -137,6 +137,9 @@ pub struct Exhausted {
     pub needed: i64,
     /// The model that was to be asked.
     pub model: String,
+    /// Or the tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     /// A cap in dollars cannot be held, because nobody said what the model costs.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub unpriced: bool,
@@ -168,8 +171,9 @@ impl Exhausted {
             );
         }
         format!(
-            "the budget of this {scope}, {cap}, has no room for another model call: {} are spent \
+            "the budget of this {scope}, {cap}, has no room for another {}: {} are spent \
              or held back, and the call may need {needed}; raise {}",
+            self.tool.as_ref().map_or("model call".to_owned(), |tool| format!("call of {tool}")),
             show(self.spent),
             self.setting()
         )

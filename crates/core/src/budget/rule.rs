@@ -87,6 +87,30 @@ pub fn hold(standings: &[Standing], need: &Need<'_>) -> Ruling {
     Ruling::Held(reserved)
 }
 
+/// Holds back what a call of a tool costs at most, in budgets of dollars.
+pub fn hold_cost(standings: &[Standing], tool: &str, cost: Money) -> Ruling {
+    let in_dollars = |one: &&Standing| one.unit == Unit::Cost && one.scope != Scope::Call;
+    let over_calls: Vec<&Standing> = standings.iter().filter(in_dollars).collect();
+    if over_calls.is_empty() || cost == Money::ZERO {
+        return Ruling::Free;
+    }
+    let full = over_calls.iter().find(|one| one.spent.saturating_add(cost.0) > one.cap);
+    if let Some(full) = full {
+        return Ruling::Exhausted(Exhausted {
+            scope: full.scope,
+            unit: full.unit,
+            cap: full.cap,
+            spent: full.spent,
+            needed: cost.0,
+            model: String::new(),
+            tool: Some(tool.to_owned()),
+            unpriced: false,
+        });
+    }
+    let counters = over_calls.iter().filter_map(|one| one.counter.clone()).collect();
+    Ruling::Held(Reserved { cost, counters, ..Reserved::default() })
+}
+
 /// Room for as many attempts as the call may take, as far as none of them has to be cut for it. Whoever
 /// has no such room makes one, and asks no other model once that may have been billed.
 fn repeated(standings: &[&Standing], need: &Need<'_>, one: &Reserved) -> Option<Reserved> {
@@ -171,6 +195,7 @@ fn exhausted(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> E
         spent: standing.spent,
         needed: used(standing, need, bytes, output).unwrap_or_default(),
         model: need.call.model.clone(),
+        tool: None,
         unpriced: false,
     }
 }

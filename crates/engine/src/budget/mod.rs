@@ -17,11 +17,12 @@ pub use resume::Replenishing;
 
 use std::sync::Mutex;
 
-use craton_core::agent::event::{Ask, Event, Intent, ModelSaid};
-use craton_core::agent::state::{self, Turn};
+use craton_core::agent::event::{Ask, Call as ToolCall, Event, Intent, ModelSaid};
+use craton_core::agent::state::{self, Progress, Turn};
 use craton_core::budget::caps::{Budgets, Most, Period, lower};
 use craton_core::budget::rule::{self, Need, Ruling, Standing};
 use craton_core::budget::{Raise, Reserved, Scope, Unit, unit_of};
+use craton_core::cost::Money;
 use llm::ModelErrorKind;
 use store::{Batch, CommitError, Precondition, StoreError, Tenant};
 use wire::converse::Call;
@@ -141,8 +142,15 @@ impl Book {
         let (path, event) = innermost(event);
         let open = || turn.at(&path).filter(|turn| turn.asking.is_some())?.budget.reserved.as_ref();
         match event {
-            Event::Asked(Intent::AskModel(Ask { reserved: Some(reserved), .. })) => {
+            Event::Asked(Intent::AskModel(Ask { reserved: Some(reserved), .. }))
+            | Event::Asked(Intent::Call(ToolCall { reserved: Some(reserved), .. })) => {
                 self.hold_back(reserved);
+            }
+            Event::ToolReturned(returned) => {
+                self.settle_tool(turn.at(&path), &returned.tool_use_id, returned.cost);
+            }
+            Event::Deferred(deferred) => {
+                self.settle_tool(turn.at(&path), &deferred.tool_use_id, deferred.cost);
             }
             Event::ModelSaid(said) => {
                 if let Some(reserved) = open() {
@@ -176,6 +184,24 @@ impl Book {
             let ceiling = standing.map(|standing| standing.cap);
             let delta = reserved.amount(unit_of(counter));
             self.moves.push(Move { counter: counter.clone(), delta, ceiling });
+        }
+    }
+
+    /// A tool's outcome. What it is asked for after it said that it answers later was not held back.
+    fn settle_tool(&mut self, turn: Option<&Turn>, tool_use_id: &str, cost: Option<Money>) {
+        let used = turn.and_then(|turn| turn.used(tool_use_id));
+        let Some((used, call)) = used.and_then(|used| Some((used, used.call.as_ref()?))) else {
+            return;
+        };
+        let Some(reserved) = call.reserved.as_deref() else { return };
+        let spent = |cost| Raise { tokens: 0, cost };
+        match used.progress {
+            Progress::Asked => self.settle(reserved, spent(cost.unwrap_or(reserved.cost))),
+            Progress::Pending(_) => {
+                let settled = Reserved { cost: Money::ZERO, ..reserved.clone() };
+                self.settle(&settled, spent(cost.unwrap_or_default()));
+            }
+            Progress::New | Progress::Closed(..) => {}
         }
     }
 
@@ -283,11 +309,31 @@ pub(crate) fn hold(
     let attempts = attempts(inner, call, others);
     let ruling = rule::hold(&standings, &Need { call, price: &price, attempts, near_percent });
     if let Ruling::Held(reserved) = &ruling {
-        for standing in standings.iter_mut().filter(|one| one.scope != Scope::Call) {
-            standing.spent = standing.spent.saturating_add(reserved.amount(standing.unit));
-        }
+        count_in(&mut standings, reserved);
     }
     ruling
+}
+
+/// The same for a call of a tool, at the rate of so many attempts. What a function's work costs beside
+/// that is known afterwards.
+pub(crate) fn hold_tool(
+    inner: &Inner,
+    standings: &Mutex<Vec<Standing>>,
+    call: &ToolCall,
+    attempts: u32,
+) -> Ruling {
+    let mut standings = standings.lock().expect("no holder of this lock panics");
+    let ruling = rule::hold_cost(&standings, &call.tool, inner.prices.rates.tool(attempts, 0, 0));
+    if let Ruling::Held(reserved) = &ruling {
+        count_in(&mut standings, reserved);
+    }
+    ruling
+}
+
+fn count_in(standings: &mut [Standing], reserved: &Reserved) {
+    for standing in standings.iter_mut().filter(|one| one.scope != Scope::Call) {
+        standing.spent = standing.spent.saturating_add(reserved.amount(standing.unit));
+    }
 }
 
 /// How often one call may be made that a provider bills: once for each model that may answer, and once
@@ -323,6 +369,7 @@ fn answered(inner: &Inner, said: &ModelSaid, reserved: &Reserved) -> Raise {
 fn counts(event: &Event) -> bool {
     match innermost(event) {
         (_, Event::Asked(Intent::AskModel(ask))) => ask.reserved.is_some(),
+        (_, Event::Asked(Intent::Call(call))) => call.reserved.is_some(),
         (path, Event::Accepted(accepted)) => path.is_empty() && accepted.max_cost.is_some(),
         _ => false,
     }

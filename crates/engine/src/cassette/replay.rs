@@ -426,6 +426,7 @@ fn as_ruled(decided: Event, recorded: &Event) -> Event {
         }
         (Event::Asked(Call(mut now)), Event::Asked(Call(was))) => {
             (now.at, now.send_by) = (was.at, was.send_by);
+            now.reserved.clone_from(&was.reserved);
             Event::Asked(Call(now))
         }
         (Event::Parked(mut now), Event::Parked(was)) => {

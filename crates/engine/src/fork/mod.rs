@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use craton_core::agent::config::{AgentConfig, Stage};
-use craton_core::agent::event::{Accepted, Attributes, Event, Lineage, Parent, Recalled, Started};
+use craton_core::agent::event::{
+    Accepted, Attributes, Event, Intent, Lineage, Parent, Recalled, Started,
+};
 use craton_core::agent::prompt;
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::{Agent, Unfit};
@@ -222,6 +224,7 @@ fn unpaid(event: &mut Event) {
             failed.wasted.clear();
         }
         Event::ModelOverflowed(overflowed) => overflowed.wasted.clear(),
+        Event::Asked(Intent::Call(call)) => call.reserved = None,
         Event::ToolReturned(returned) => returned.cost = None,
         Event::Deferred(deferred) => deferred.cost = None,
         Event::Parsed(parsed) => parsed.cost = None,

@@ -260,6 +260,7 @@ impl<'a> Made<'a> {
             effect,
             at: now,
             send_by: None,
+            reserved: None,
         })
     }
 

@@ -156,6 +156,13 @@ impl Account {
         self.attempts.is_none_or(|most| wasted.saturating_add(more) <= most)
     }
 
+    /// Nobody waits any more while an attempt is under way.
+    pub(crate) fn abandon(&mut self, call: &Call) {
+        let asked = self.open && self.conduct.attempts > 0 && !self.provider.is_empty();
+        let cost = asked.then(|| self.cost(call, &Usage::default(), 0));
+        self.conclude(Ended { how: How::Dropped, usage: None, heard: 0 }, cost);
+    }
+
     /// The end; what it cost, where a price is known.
     pub(crate) fn settle(mut self, ended: Ended) -> Option<Money> {
         self.conclude(ended, None)

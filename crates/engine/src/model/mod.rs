@@ -270,7 +270,10 @@ pub(crate) async fn hear(
         return Ok(Answer { provider, model, reply, conduct, cost });
     }
     let mut heard = false;
-    let whole = whole(inner, &mut way, (listener, &mut heard)).await;
+    let mut waiting = Waiting { way: &mut way, over: false };
+    let whole = whole(inner, waiting.way, (listener, &mut heard)).await;
+    waiting.over = true;
+    drop(waiting);
     let Way { account, key, call, .. } = way;
     let (provider, model) = (account.provider.clone(), account.model.clone());
     match whole {
@@ -295,6 +298,21 @@ pub(crate) async fn hear(
             let wasted = account.conduct.wasted.clone();
             account.settle(Ended { how: How::Failed, usage: None, heard: 0 });
             Err(Unanswered { provider, error, heard, wasted })
+        }
+    }
+}
+
+/// Whoever waits for a reply; if he leaves before its end, what was asked may be billed all the same.
+struct Waiting<'a> {
+    way: &'a mut Way,
+    over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            let Way { account, call, .. } = &mut *self.way;
+            account.abandon(call);
         }
     }
 }

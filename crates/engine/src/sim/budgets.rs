@@ -38,6 +38,7 @@ pub(super) async fn check_counters(engine: &Engine, tenant: &Tenant, session: &S
         used += said.count() as i64 * 100;
         let asked = events.iter().filter_map(|stamped| match innermost(&stamped.event).1 {
             Event::Asked(Intent::AskModel(ask)) => Some(ask.reserved.is_some()),
+            Event::Asked(Intent::Call(call)) => Some(call.reserved.is_some()),
             _ => None,
         });
         let held_back: Vec<bool> = asked.collect();

@@ -158,9 +158,10 @@ impl Provider for Model {
     }
 }
 
-/// Ten dollars for a million tokens that are read, fifty for as many that are written.
+/// Ten dollars for a million tokens that are read, fifty for as many that are written, one for a call of a tool.
 pub(crate) fn prices() -> Prices {
-    let file = "as_of = \"2026-01-01\"\n[[models]]\nmatch = \"*\"\ninput = 10\noutput = 50\n";
+    let file = "as_of = \"2026-01-01\"\n[[models]]\nmatch = \"*\"\ninput = 10\noutput = 50\n\
+                [tool]\ncall = 1\n";
     Prices::none().over(file).expect("a price file")
 }
 

@@ -27,6 +27,7 @@ use crate::model::{Asking, Payer};
 use crate::record::{Pinned, RunStatus};
 use crate::request::{Input, TurnRequest};
 use crate::sim::world::{self, Model, config};
+use crate::spend::{By, Wanted};
 use crate::{Engine, Parts};
 
 const USED: Usage = Usage {
@@ -77,8 +78,9 @@ async fn a_turn_holds_back_before_each_call_and_counts_what_was_used() {
     assert_eq!(bench.ask("go").await, "[done]");
     let session = "session/session/AGENT/ALIAS/ever";
     assert_eq!(bench.counter(&format!("{session}/tokens")).await, 2_000);
-    // Twice 700 at ten and 300 at fifty dollars for a million.
-    assert_eq!(bench.counter(&format!("{session}/cost")).await, 2 * 22_000_000_000);
+    // Twice 700 at ten and 300 at fifty dollars for a million, and a call of a tool.
+    let cost = 2 * 22_000_000_000 + Money::DOLLAR.0;
+    assert_eq!(bench.counter(&format!("{session}/cost")).await, cost);
     assert_eq!(bench.counter("agent/AGENT/2023-11/tokens").await, 2_000);
     assert_eq!(bench.counter("all/2023-11-14/tokens").await, 2_000);
 }
@@ -124,6 +126,44 @@ async fn a_run_that_has_no_room_stops_with_its_state_and_goes_on_with_more() {
         .await;
     let view = bench.engine.view(&bench.tenant, "session").await.expect("a store").expect("a run");
     assert_eq!(view.answer, Some(json!({"text": "done"})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_dollars_have_no_room_for_is_not_called_until_they_have() {
+    let script = ["use g__read 1, use g__read 2", "<answer>done</answer>"];
+    // Three attempts of a dollar each are held back, and one is made.
+    let bench = bench(&script, r#"{"session": {"dollars": 4}}"#).await;
+    let said = bench.ask("go").await;
+    assert!(said.contains("the budget of this session ($4.00) has no room"), "{said}");
+    assert_eq!(bench.world.calls().len(), 1, "the first had room");
+    let cost = "session/session/AGENT/ALIAS/ever/cost";
+    assert_eq!(bench.counter(cost).await, 22_000_000_000 + Money::DOLLAR.0);
+    let alerts = bench.engine.alerts(&bench.tenant, None, 10).await.expect("a store");
+    let exceeded = alerts.iter().find(|alert| alert.kind == "budget.exceeded").expect("an alert");
+    assert!(exceeded.message.contains("no room for another call of g__read"), "{exceeded:?}");
+    let raise = Raise { tokens: 0, cost: Money::DOLLAR };
+    let resumed = bench.engine.replenish(&bench.tenant, "session", raise).await.expect("a store");
+    assert_eq!(resumed, Some(Replenishing::GoesOn));
+    bench.quiet().await;
+    assert_eq!(bench.statuses().await, [RunStatus::Answered]);
+    assert_eq!(bench.counter(cost).await, 2 * (22_000_000_000 + Money::DOLLAR.0));
+}
+
+/// A client that leaves before the answer.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_client_left_is_billed_as_far_as_it_got() {
+    let takes = std::time::Duration::from_secs(60);
+    let bench = Bench::with(&["hello"], takes, Limits::default()).await;
+    let bench = bench.under(r#"{"tenant": {"tokens": 50000}}"#).await;
+    let asked = bench.engine.ask_model(asking(&bench.tenant));
+    let left = tokio::time::timeout(std::time::Duration::from_secs(1), asked).await;
+    assert!(left.is_err(), "it waits");
+    let wanted = Wanted { by: By::Day, since: 0 };
+    let report = bench.engine.spent(&bench.tenant, wanted).await.expect("sums");
+    let spent = report.rows[0].spent;
+    let bytes = bench.counter("tenant/ever/tokens").await;
+    // The dearest way to read is a cache's, for an hour.
+    assert!(spent.model_calls == 1 && spent.stack.model >= Money(bytes * 20_000_000), "{spent:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,6 +47,7 @@ impl Caller {
             effect: crate::function::parse_effect(name).unwrap_or(Effect::Once),
             at: 0,
             send_by: None,
+            reserved: None,
         };
         let attributes = [("customer".to_owned(), self.customer.to_owned())].into();
         let context = EventContext {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Facts;
+use super::{Budget, Facts};
 use crate::agent::call;
 use crate::agent::event::{Ask, Event, Intent};
 use crate::agent::origin::Utterance;
@@ -16,9 +16,10 @@ use crate::budget::rule::Ruling;
 /// Bytes of a question that are told again.
 const QUESTION: usize = 200;
 
-/// Puts what is held back into the intent to ask a model.
+/// Puts what is held back into the intents to ask a model and to call tools.
 pub(super) fn hold(turn: &Turn, facts: &Facts<'_>, mut events: Vec<Event>) -> Vec<Event> {
     let Some(budget) = facts.budget else { return events };
+    hold_for_tools(turn, facts, budget, &mut events);
     let asked = |event: &Event| matches!(event, Event::Asked(Intent::AskModel(_)));
     let Some(at) = events.iter().position(asked) else { return events };
     // The call is made from the turn as it stands once it has asked.
@@ -29,12 +30,32 @@ pub(super) fn hold(turn: &Turn, facts: &Facts<'_>, mut events: Vec<Event>) -> Ve
         return events;
     };
     let others = route.as_ref().map_or(&[][..], |route| &route.fallbacks);
-    match budget(&call::model_call(&after, facts.agent, *purpose), others) {
+    match (budget.model)(&call::model_call(&after, facts.agent, *purpose), others) {
         Ruling::Free => {}
         Ruling::Held(held) => *reserved = Some(Box::new(held)),
         Ruling::Exhausted(exhausted) => return vec![stop(turn, exhausted)],
     }
     events
+}
+
+/// What comes after a call without room is decided once there is some.
+fn hold_for_tools(turn: &Turn, facts: &Facts<'_>, budget: Budget<'_>, events: &mut Vec<Event>) {
+    for at in 0..events.len() {
+        let Event::Asked(Intent::Call(call)) = &mut events[at] else { continue };
+        let policy = facts.agent.tool(&call.tool).map(facts.policy);
+        let attempts = policy.map_or(1, |policy| {
+            policy.retry.unwrap_or_default().attempts + u32::from(policy.fallback.is_some())
+        });
+        match (budget.tool)(call, attempts) {
+            Ruling::Free => {}
+            Ruling::Held(held) => call.reserved = Some(Box::new(held)),
+            Ruling::Exhausted(exhausted) => {
+                events.truncate(at);
+                events.push(stop(turn, exhausted));
+                return;
+            }
+        }
+    }
 }
 
 /// A summary has nobody who could raise its budget: it is given up.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agent::config::AgentConfig;
-use crate::agent::event::{Ask, Cause, Event, Intent, Purpose};
+use crate::agent::event::{Ask, Call, Cause, Event, Intent, Purpose};
 use crate::agent::limits::Limits;
 use crate::agent::state::{Member, Progress, Turn, Use};
 use crate::agent::team::Messenger;
@@ -121,8 +121,14 @@ pub struct Facts<'a> {
     pub now: i64,
 }
 
-/// Holds back what a call may use, whichever of the models answers that stand in for its own. Calls that are held back by one decision count for each other.
-pub type Budget<'a> = &'a (dyn Fn(&wire::converse::Call, &[String]) -> Ruling + Sync);
+/// Holds back what a call may use. Calls that are held back by one decision count for each other.
+#[derive(Clone, Copy)]
+pub struct Budget<'a> {
+    /// Of a model, whichever of those answers that stand in for it.
+    pub model: &'a (dyn Fn(&wire::converse::Call, &[String]) -> Ruling + Sync),
+    /// Of a tool that is asked so often at most.
+    pub tool: &'a (dyn Fn(&Call, u32) -> Ruling + Sync),
+}
 
 /// How many tokens the model of an id reads.
 pub type Window<'a> = &'a (dyn Fn(&str) -> Option<usize> + Sync);

@@ -100,6 +100,7 @@ fn examine(turn: &Turn, used: &Use, ordinal: usize, facts: &Facts<'_>) -> Verdic
         effect: permit::effect(tool, &policy),
         at: facts.now,
         send_by: policy.send_within_seconds.map(|seconds| send_by(facts.now, seconds)),
+        reserved: None,
     })
 }
 
