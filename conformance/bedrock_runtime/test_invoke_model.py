@@ -21,6 +21,7 @@ FAMILIES = [
     ("mistral.7b-", {"prompt": "<s>[INST] Hi [/INST]"}, ["outputs", 0, "text"], ["outputs", 0, "text"]),
     ("mistral.large-", {"messages": HI}, ["choices", 0, "message", "content"], ["choices", 0, "message", "content"]),
     ("openai.gpt-oss-", {"messages": HI}, ["choices", 0, "message", "content"], ["choices", 0, "delta", "content"]),
+    ("zai.glm-", {"messages": HI}, ["choices", 0, "message", "content"], ["choices", 0, "delta", "content"]),
     ("amazon.titan-text-", {"inputText": "Hi"}, ["results", 0, "outputText"], ["outputText"]),
     ("cohere.command-r-", {"message": "Hi"}, ["text"], ["text"]),
     ("cohere.command-text-", {"prompt": "Hi"}, ["generations", 0, "text"], ["text"]),

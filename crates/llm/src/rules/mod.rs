@@ -18,6 +18,7 @@ mod dates;
 mod each;
 mod fill;
 mod fit;
+mod insist;
 mod last;
 mod number;
 mod plan;

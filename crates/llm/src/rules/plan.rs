@@ -20,6 +20,7 @@ use super::choose::CLEAR;
 use super::convo::{Done, Turn, turns};
 use super::dates;
 use super::fill::{Filled, fill};
+use super::insist;
 use super::rank::{Known, Toolbox};
 use super::recall::{carry, facts};
 use super::repeat::{repeats, siblings};
@@ -185,6 +186,9 @@ impl<'a> Desk<'a> {
         self.recall(at, known, &mut filled);
         let forced = *self.choice == ToolChoice::Any || matches!(self.choice, ToolChoice::Tool(_));
         let insists = forced && turn.done.is_empty();
+        if insists {
+            insist::complete(known, &turn.request, &mut filled);
+        }
         if !filled.missing.is_empty() && !insists {
             let stuck = turn.done.iter().any(|d| d.tool == known.tool.name);
             if stuck {

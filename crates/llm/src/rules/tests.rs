@@ -495,6 +495,42 @@ fn limits_and_choices_of_the_client_are_kept() {
 }
 
 #[test]
+fn a_demanded_tool_takes_the_requests_own_words_where_nothing_better_fits() {
+    let text = |about: &str| json!({"type": "string", "description": about});
+    let joke = tool(
+        "Joke",
+        "Joke to tell user.",
+        json!({"setup": text("question to set up a joke"), "punchline": text("answer to resolve the joke")}),
+        &["setup", "punchline"],
+    );
+    let sum = json!({"input": {"type": "integer"}});
+    let magic = tool("magic_function", "Apply a magic function to an input.", sum, &["input"]);
+    let order = json!({"order_id": text("The number of the order, e.g. 4471")});
+    let order = tool("get_order", "Looks up an order", order, &["order_id"]);
+    let demand = |tool: Tool, said: &str| {
+        let message = Message { role: Role::User, content: vec![Block::Text(said.into())] };
+        let mut demanded = call(vec![tool], vec![message]);
+        demanded.tool_choice = ToolChoice::Any;
+        shown(&reply(&demanded))
+    };
+    expect![[r#"
+        → Joke {"punchline":"Tell me a joke about cats.","setup":"cats"}
+        → magic_function {}
+        → magic_function {"input":3}
+        → get_order {}
+    "#]]
+    .assert_eq(
+        &[
+            demand(joke, "Tell me a joke about cats."),
+            demand(magic.clone(), "Apply it to INV-7"),
+            demand(magic, "What is the value of magic_function(3)? Use the tool."),
+            demand(order, "Where is my order?"),
+        ]
+        .concat(),
+    );
+}
+
+#[test]
 fn an_answer_that_takes_the_request_back_completes_nothing() {
     check(
         shop(),

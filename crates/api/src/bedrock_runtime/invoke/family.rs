@@ -89,9 +89,14 @@ impl Family {
         if body.has("schemaVersion") {
             return Ok(Family::Text(Text::Nova));
         }
+        // AWS: what has come to Bedrock of late (GLM, Grok, Palmyra, …) takes chat completions
+        // (Bedrock user guide, "Inference request parameters and response fields")
+        if body.has("messages") {
+            return Ok(Family::Text(Text::Chat));
+        }
         Err(Fault::validation(format!(
             "craton knows no native body of model '{model}', only those of {TAKEN}, and bodies with \
-             anthropic_version or schemaVersion; ask by Converse"
+             anthropic_version, schemaVersion or messages; ask by Converse"
         )))
     }
 }
