@@ -163,3 +163,30 @@ def test_a_dry_run_calls_no_writer(craton, agent, model):
         ("shop__look", "read", "real"), ("pay__charge", "keyed", "nothing")]
     assert [call.event["function"] for call in one.calls()] == ["look"]
     assert craton.door("/effects?tool=pay__charge&session=dry-run")["effects"] == []
+
+
+def dry(client):
+    """The client with the header that asks for dry runs."""
+    client.meta.events.register(
+        "before-call", lambda params, **_: params["headers"].update({"x-craton-dry-run": "true"}))
+    return client
+
+
+def test_a_header_makes_invoke_agent_a_dry_run(craton, agent, model):
+    """S6: an unmodified client hears what the turn would say; what is no turn is refused."""
+    model.turn(Say(calls=[("shop__look", {})]), Say(calls=[("pay__charge", {"cents": 5})]), Say("<answer>Paid.</answer>"))
+    one = agent().serve(lambda e: e["function"] + " did")
+    one.group(function("look"), executor=READ)
+    one.group(function("charge", cents="integer required"), executor=KEYED, name="pay")
+    one.prepare()
+    rt = dry(craton.client("bedrock-agent-runtime"))
+    turn = hear(rt.invoke_agent(agentId=one.id, agentAliasId=DRAFT_ALIAS, sessionId="dry-header",
+                                inputText="Pay.", enableTrace=True))
+    headers = turn.answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-craton-dry-run"] == "true" and "x-craton-run-id" not in headers
+    assert b"".join(turn.chunks) == b"Paid." and turn.parts
+    assert [call.event["function"] for call in one.calls()] == ["look"]
+    assert craton.door("/effects?session=dry-header")["effects"] == []
+    with refused("ValidationException", "DeleteAgent was not done"):
+        dry(craton.client("bedrock-agent")).delete_agent(agentId=one.id)
+    assert craton.client("bedrock-agent").get_agent(agentId=one.id)["agent"]["agentStatus"] == "PREPARED"

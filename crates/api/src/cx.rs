@@ -23,6 +23,8 @@ pub struct RequestInfo {
     pub id: String,
     /// `amz-sdk-invocation-id`: the same on every attempt an SDK makes of one call.
     pub invocation_id: Option<String>,
+    /// `x-craton-dry-run`: a turn that is to change nothing.
+    pub dry_run: bool,
 }
 
 /// Says what a caller may do. Whoever admits requests knows.

@@ -98,7 +98,7 @@ pub(crate) async fn cx_of(models: Models) -> Cx {
         access_key: String::new(),
         arn: "arn:aws:iam::123456789012:root".to_owned(),
     };
-    let request = RequestInfo { id: "request".to_owned(), invocation_id: None };
+    let request = RequestInfo { id: "request".to_owned(), invocation_id: None, dry_run: false };
     Cx {
         caller: Arc::new(caller),
         request: Arc::new(request),
@@ -124,7 +124,7 @@ pub(crate) async fn call_with(
     let row = ops::ROWS.iter().find(is_meant).expect("a served operation");
     let mut cx = cx.clone();
     let (id, invocation_id) = (cx.engine.fresh_id(), None);
-    cx.request = Arc::new(RequestInfo { id, invocation_id });
+    cx.request = Arc::new(RequestInfo { id, invocation_id, dry_run: false });
     let reply = (row.handler)(cx, input).await.map_err(|fault| fault.to_string())?;
     let mut events = Vec::new();
     if let Some(mut stream) = reply.events {

@@ -21,6 +21,7 @@ use wire::fault::Fault;
 use crate::answer::{self, Place, REQUEST_ID};
 use crate::auth::{Auth, Proof};
 use crate::body::{self, Body, Room};
+use crate::dry;
 use crate::foreign::{self, Foreign};
 use crate::forward::{self, Forwards, Route};
 use crate::onward::Onward;
@@ -223,6 +224,7 @@ async fn pass_on(
     let (head, place) = (head(parts), foreign.place());
     let mut account = String::new();
     let answer = async {
+        dry::refuse(head.headers, "what is passed on")?;
         if forward::is_loop(head.headers) {
             return Err(forward::looped());
         }
@@ -328,7 +330,7 @@ async fn show(
     };
     front.auth.authorize(&caller, api::admin::ADMIN, &"*")?;
     let asked = api::page::Asked { path, query: parts.uri.query().unwrap_or_default(), nonce };
-    api::page::render(&cx(front, parts, caller, id), &asked).await
+    api::page::render(&cx(front, parts, caller, (id, false)), &asked).await
 }
 
 /// Opens a link: its secret becomes a cookie.
@@ -346,6 +348,7 @@ async fn enter(
     id: &str,
 ) -> Result<api::admin::Answer, Fault> {
     let place = Place::default();
+    dry::refuse(&parts.headers, path)?;
     expect_covered(parts)?;
     let pass = front.passes.caller(&parts.headers, front.engine.now());
     let (caller, body, _room) = match pass.filter(|_| admin::takes_passes(parts, path)) {
@@ -362,7 +365,7 @@ async fn enter(
     if (parts.method.as_str(), path) == admin::LINKS {
         return admin::link(front, caller, parts.uri.query().unwrap_or_default());
     }
-    let cx = cx(front, parts, caller, id);
+    let cx = cx(front, parts, caller, (id, false));
     api::admin::route(&cx, &admin::asked(parts, path, &body)).await
 }
 
@@ -436,7 +439,8 @@ async fn perform(
         return Err(fault);
     }
     let (service, operation) = (routed.service, routed.operation);
-    if front.engine.plays() && !api::admin::is_on_a_cassette(operation.name) {
+    let dry_run = dry::asked(&parts.headers, operation.name)?;
+    if front.engine.plays() && (dry_run || !api::admin::is_on_a_cassette(operation.name)) {
         let why =
             "it answers from a cassette, which holds runs of agents and nothing else (CR0039)";
         return Err(Fault::not_implemented(service.name, operation.name, why));
@@ -452,13 +456,13 @@ async fn perform(
     };
     let input = decode::request(service, operation, &request)?;
     drop((body, room));
-    handler(cx(front, parts, caller, id), input).await
+    handler(cx(front, parts, caller, (id, dry_run)), input).await
 }
 
-fn cx(front: &Front, parts: &request::Parts, caller: Caller, id: &str) -> Cx {
+fn cx(front: &Front, parts: &request::Parts, caller: Caller, (id, dry_run): (&str, bool)) -> Cx {
     let invocation = parts.headers.get("amz-sdk-invocation-id");
     let invocation_id = invocation.and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let request = RequestInfo { id: id.to_owned(), invocation_id };
+    let request = RequestInfo { id: id.to_owned(), invocation_id, dry_run };
     Cx {
         caller: Arc::new(caller),
         request: Arc::new(request),

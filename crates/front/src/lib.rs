@@ -14,6 +14,7 @@ mod body;
 mod call;
 mod chunked;
 mod config;
+mod dry;
 mod foreign;
 mod forward;
 mod limits;

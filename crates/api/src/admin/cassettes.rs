@@ -1,7 +1,6 @@
 //! Runs as files that can be played again, forks of runs, and runs that change nothing.
 
 use engine::cassette::record::RecordError;
-use engine::dry::DryError;
 use engine::fork::{Changes, ForkError, StepPlace};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -72,11 +71,6 @@ pub(super) async fn fork(cx: &Cx, id: &str, body: &[u8]) -> Result<Json, Fault> 
 /// What InvokeAgent takes, and what would come of it.
 pub(super) async fn dry_run(cx: &Cx, body: &[u8]) -> Result<Json, Fault> {
     let request = invoke_agent::request(cx, invocations::input(cx, body)?).await?;
-    let dry = cx.engine.dry_run(request).await.map_err(|error| match error {
-        DryError::Invoke(error) => invoke_agent::fault(error),
-        DryError::TooLong => Fault::new("ModelTimeoutException", 408, error.to_string()),
-        DryError::Store(error) => Fault::internal(error),
-        DryError::Commit(error) => Fault::internal(error),
-    })?;
+    let dry = cx.engine.dry_run(request).await.map_err(invoke_agent::dry_fault)?;
     serde_json::to_value(dry).map_err(Fault::internal)
 }

@@ -1,24 +1,40 @@
 //! InvokeAgent: from an alias to a pinned configuration, and from a request to a turn.
 
 use craton_core::agent::recall::Recall;
+use engine::dry::DryError;
+use engine::live::Out;
 use engine::request::{Hearing, Input, InvokeError, TurnRequest};
+use futures_core::stream::BoxStream;
 use wire::bedrock_agent_runtime::types::{
     InvokeAgentRequest, InvokeAgentResponse, PerformanceConfigLatency, PerformanceConfiguration,
     PromptCreationConfigurations,
 };
 use wire::fault::Fault;
 use wire::shape::Shape as _;
+use wire::value::Value;
 
 use super::{file, response_stream, session_state, team};
 use crate::bedrock_agent::document::{self, AgentAlias, missing, tenant};
 use crate::bedrock_agent::feature::refused;
 use crate::cx::Cx;
 use crate::model_fault;
-use crate::reply::Reply;
+use crate::reply::{Events, Reply};
 
 pub(crate) async fn invoke(cx: &Cx, input: InvokeAgentRequest) -> Result<Reply, Fault> {
     let (session_id, memory_id) = (input.session_id.clone(), input.memory_id.clone());
-    Ok(reply(session_id, memory_id, begin(cx, input).await?))
+    let request = request(cx, input).await?;
+    let hearing = hear(cx, request).await?;
+    let head = InvokeAgentResponse { content_type: CONTENT_TYPE.to_owned(), memory_id, session_id };
+    let events = response_stream::events;
+    Ok(reply(cx, head.into_value(), hearing, events))
+}
+
+/// The turn as its client hears it; a dry one where the request says so.
+pub(super) async fn hear(cx: &Cx, request: TurnRequest) -> Result<Hearing, Fault> {
+    match cx.request.dry_run {
+        true => cx.engine.dry_hear(request).await.map_err(dry_fault),
+        false => cx.engine.invoke(request).await.map_err(fault),
+    }
 }
 
 /// Begins the turn that is asked for, or goes on with one.
@@ -62,12 +78,18 @@ pub(crate) async fn request(cx: &Cx, input: InvokeAgentRequest) -> Result<TurnRe
 // severity1/custom-amazon-bedrock-agent-action issue 16).
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
-fn reply(session_id: String, memory_id: Option<String>, hearing: Hearing) -> Reply {
-    let content_type = CONTENT_TYPE.to_owned();
-    let head = InvokeAgentResponse { content_type, memory_id, session_id };
-    let events = response_stream::events(hearing.outs);
-    let reply = Reply::stream(head.into_value(), events).header("x-craton-run-id", hearing.run);
-    reply.by(&hearing.provider)
+/// A dry run is marked as one; no list has it, so its id leads nowhere.
+pub(super) fn reply(
+    cx: &Cx,
+    head: Value,
+    hearing: Hearing,
+    events: fn(BoxStream<'static, Out>) -> Events,
+) -> Reply {
+    let reply = Reply::stream(head, events(hearing.outs)).by(&hearing.provider);
+    match cx.request.dry_run {
+        true => reply.header("x-craton-dry-run", "true"),
+        false => reply.header("x-craton-run-id", hearing.run),
+    }
 }
 
 /// Fields whose feature has not landed stand at their defaults. `applyGuardrailInterval` may have
@@ -156,6 +178,15 @@ fn check_running(alias: &AgentAlias) -> Result<(), Fault> {
         )));
     }
     Ok(())
+}
+
+pub(crate) fn dry_fault(error: DryError) -> Fault {
+    match error {
+        DryError::Invoke(error) => fault(error),
+        DryError::TooLong => Fault::new("ModelTimeoutException", 408, error.to_string()),
+        DryError::Store(error) => Fault::internal(error),
+        DryError::Commit(error) => Fault::internal(error),
+    }
 }
 
 pub(crate) fn fault(error: InvokeError) -> Fault {

@@ -4,14 +4,14 @@
 //! a hand-off has to describe its agent as well, as on AWS, but the turn goes on with what it
 //! began with.
 
-use engine::request::{Hearing, TurnRequest};
+use engine::request::TurnRequest;
 use wire::bedrock_agent_runtime::types::{
     InlineSessionState, InvokeInlineAgentRequest, InvokeInlineAgentResponse, SessionState,
 };
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 
-use super::invoke_agent::{CONTENT_TYPE, asked, check_performance, fault, recall};
+use super::invoke_agent::{CONTENT_TYPE, asked, check_performance, hear, recall, reply};
 use super::{file, inline_team, response_stream, session_state};
 use crate::bedrock_agent::document::{TEST_ALIAS, tenant};
 use crate::cx::Cx;
@@ -46,8 +46,10 @@ pub(crate) async fn invoke(cx: &Cx, input: InvokeInlineAgentRequest) -> Result<R
         trace: input.enable_trace.unwrap_or(false),
         provisioned: None,
     };
-    let hearing = cx.engine.invoke(request).await.map_err(fault)?;
-    Ok(reply(input.session_id, hearing))
+    let hearing = hear(cx, request).await?;
+    let content_type = CONTENT_TYPE.to_owned();
+    let head = InvokeInlineAgentResponse { content_type, session_id: input.session_id };
+    Ok(reply(cx, head.into_value(), hearing, response_stream::inline_events))
 }
 
 fn check(input: &InvokeInlineAgentRequest) -> Result<(), Fault> {
@@ -65,11 +67,4 @@ fn state_of(given: InlineSessionState) -> SessionState {
         return_control_invocation_results: given.return_control_invocation_results,
         session_attributes: given.session_attributes,
     }
-}
-
-fn reply(session_id: String, hearing: Hearing) -> Reply {
-    let head = InvokeInlineAgentResponse { content_type: CONTENT_TYPE.to_owned(), session_id };
-    let events = response_stream::inline_events(hearing.outs);
-    let reply = Reply::stream(head.into_value(), events).header("x-craton-run-id", hearing.run);
-    reply.by(&hearing.provider)
 }

@@ -12,23 +12,27 @@ use std::time::Duration;
 
 use craton_core::agent::event::Event;
 use craton_core::cost::Money;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde::Serialize;
 use serde_json::Value as Json;
 use store::{Batch, CommitError, Store, StoreError, Tenant};
+use tokio::sync::mpsc;
 use wire::converse::Usage;
 
 use self::tools::DryTools;
 pub use self::tools::{DryEffect, Source};
+use crate::live::Out;
 use crate::memory::Summary;
 use crate::record::{Pinned, RunStatus, Session};
-use crate::request::{InvokeError, TurnRequest};
+use crate::request::{Hearing, InvokeError, TurnRequest};
 use crate::run::innermost;
 use crate::steps::Step;
 use crate::{Engine, Inner, Parts, memory, model, past, session, spend};
 
 /// How long a dry run takes at most; its client waits as long. Ours.
 const LONGEST: Duration = Duration::from_secs(300);
+/// What a listener may lag behind. Ours.
+const AHEAD: usize = 64;
 /// Summaries of a memory that are copied. As many as an agent may be told of is far less.
 const SUMMARIES: usize = 256;
 
@@ -66,9 +70,57 @@ pub enum DryError {
     TooLong,
 }
 
+/// A dry run that has begun, in an engine of its own.
+struct Begun {
+    engine: Engine,
+    tools: Arc<DryTools>,
+    tenant: Tenant,
+    hearing: Hearing,
+}
+
 impl Engine {
-    /// Plays a turn without changing anything.
-    pub async fn dry_run(&self, mut request: TurnRequest) -> Result<DryRun, DryError> {
+    /// Plays a turn without changing anything, and says what came of it.
+    pub async fn dry_run(&self, request: TurnRequest) -> Result<DryRun, DryError> {
+        let Begun { engine, tools, tenant, hearing } = self.begin_dry(request).await?;
+        let run = hearing.run.clone();
+        let heard = hearing.outs.for_each(|_| async {});
+        if tokio::time::timeout(LONGEST, heard).await.is_err() {
+            engine.cancel(&tenant, &run).await?;
+            return Err(DryError::TooLong);
+        }
+        let dry = engine.told(&tenant, &run, tools.effects()).await?;
+        self.pay(&engine, &tenant, &run).await?;
+        Ok(dry)
+    }
+
+    /// The same as a client of InvokeAgent hears it, while it goes on. It ends as it would if nobody
+    /// listened, and is paid for.
+    pub async fn dry_hear(&self, request: TurnRequest) -> Result<Hearing, DryError> {
+        let Begun { engine, tools: _, tenant, hearing } = self.begin_dry(request).await?;
+        let Hearing { run, provider, outs } = hearing;
+        let (sender, mut receiver) = mpsc::channel(AHEAD);
+        let (live, id) = (self.clone(), run.clone());
+        tokio::spawn(async move {
+            // Whoever does not listen any more is sent nothing.
+            let heard = outs.for_each(|out| sender.send(out).map(drop));
+            let ended = match tokio::time::timeout(LONGEST, heard).await {
+                Ok(()) => live.pay(&engine, &tenant, &id).await,
+                Err(_) => {
+                    let too_long = Out::internal(&DryError::TooLong.to_string());
+                    // A full channel is one that nobody reads.
+                    let _ = sender.try_send(too_long);
+                    engine.cancel(&tenant, &id).await.map(drop).map_err(DryError::from)
+                }
+            };
+            if let Err(error) = ended {
+                tracing::warn!(run = id, %error, "a dry run has no place in the sums of the day");
+            }
+        });
+        let outs = stream::poll_fn(move |cx| receiver.poll_recv(cx)).boxed();
+        Ok(Hearing { run, provider, outs })
+    }
+
+    async fn begin_dry(&self, mut request: TurnRequest) -> Result<Begun, DryError> {
         let inner = &self.0;
         // An SDK's repeat is a dry run of its own.
         request.repeat = None;
@@ -96,15 +148,7 @@ impl Engine {
         self.copy_into(&engine, &request).await?;
         let tenant = request.tenant.clone();
         let hearing = engine.invoke(request).await?;
-        let run = hearing.run.clone();
-        let heard = hearing.outs.for_each(|_| async {});
-        if tokio::time::timeout(LONGEST, heard).await.is_err() {
-            engine.cancel(&tenant, &run).await?;
-            return Err(DryError::TooLong);
-        }
-        let dry = engine.told(&tenant, &run, tools.effects()).await?;
-        self.pay(&engine, &tenant, &run).await?;
-        Ok(dry)
+        Ok(Begun { engine, tools, tenant, hearing })
     }
 
     /// What models cost was really spent, and stands in the sums of the day.

@@ -24,7 +24,7 @@ const EARLIER: usize = 20;
 /// Calls of one dry run that are told. A turn makes far fewer.
 const TOLD: usize = 10_000;
 
-/// A call of a tool in a dry run.
+/// A call of a tool, or of a parser function, in a dry run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DryEffect {
@@ -74,7 +74,10 @@ impl DryTools {
 
     fn note(&self, asked: &Asked, source: Source, run: Option<String>) {
         let (tool, class) = (asked.call.tool.clone(), asked.call.effect);
-        let effect = DryEffect { tool, class, arguments: asked.call.input.clone(), source, run };
+        self.push(DryEffect { tool, class, arguments: asked.call.input.clone(), source, run });
+    }
+
+    fn push(&self, effect: DryEffect) {
         let mut effects = self.effects.lock().expect("no holder of this lock panics");
         if effects.len() < TOLD {
             effects.push(effect);
@@ -160,9 +163,19 @@ impl Tools for DryTools {
     fn call(&self, call: ToolCall) -> BoxFuture<'_, Result<Invoked, ToolError>> {
         Box::pin(async move {
             let Some(asked) = call.asked.clone() else {
-                // Parser functions are no tools, have no keys, and read.
+                // Parser functions are no tools and have no keys. What they are asked they may be asked
+                // again at any time, so they read.
                 return match call.key {
-                    None => self.live.tools().call(call).await,
+                    None => {
+                        self.push(DryEffect {
+                            tool: call.function.clone(),
+                            class: Effect::Read,
+                            arguments: serde_json::from_slice(&call.payload).unwrap_or_default(),
+                            source: Source::Real,
+                            run: None,
+                        });
+                        self.live.tools().call(call).await
+                    }
                     Some(_) => Err(ToolError::NoFunction(call.function)),
                 };
             };

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use craton_core::agent::config::AgentConfig;
+use craton_core::agent::config::{AgentConfig, Stage, StageConfig};
 use craton_core::policy::ToolPolicy;
 use expect_test::{Expect, expect};
 use futures_util::StreamExt as _;
@@ -359,4 +359,40 @@ async fn a_fork_of_a_run_that_waits_waits_for_its_own_client_or_tool() {
 
 async fn forked_text(bench: &Bench, step: usize, changes: &Changes) -> String {
     forked(bench, step, changes).await.expect("a fork").1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_is_heard_as_the_turn_would_be_and_says_which_parsers_it_asked() {
+    let mut bench = Bench::new(&["use g__read 1, use g__once 2", "done"]).await;
+    let stage = StageConfig {
+        stage: Stage::Orchestration,
+        enabled: true,
+        template: None,
+        inference: None,
+        model: None,
+        additional: serde_json::Value::Null,
+        parser: true,
+    };
+    let parser = Some("arn:aws:lambda:us-east-1:1:function:parser".to_owned());
+    let config = AgentConfig { parser, stages: vec![stage], ..config() };
+    bench.config = bench.other_config(config).await;
+    let dry = bench.engine.dry_run(bench.request("go")).await.expect("a dry run");
+    let told: Vec<_> = dry.effects.iter().map(|e| (&*e.tool, e.class.word(), e.source)).collect();
+    let parser = ("arn:aws:lambda:us-east-1:1:function:parser", "read", Source::Real);
+    let tools = [("g__read", "read", Source::Real), ("g__once", "once", Source::Nothing)];
+    assert_eq!(told, [parser, tools[0], tools[1], parser]);
+    let live = ["parser", "read 1 key 0", "parser"];
+    assert_eq!(bench.world.calls(), live);
+    let hearing = bench.engine.dry_hear(bench.request("go")).await.expect("a dry run");
+    assert_eq!(super::heard(Ok(hearing)).await, "[done]");
+    let gone = bench.engine.dry_hear(bench.request("go")).await.expect("a dry run");
+    drop(gone);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(bench.world.calls().len(), 3 * live.len(), "it goes on to its end");
+    assert!(!bench.world.calls().iter().any(|call| call.starts_with("once")));
+    assert!(bench.engine.runs(&bench.tenant, None, 10).await.expect("a store").is_empty());
+    let wanted = Wanted { by: By::Agent, since: 0 };
+    let report = bench.engine.spent(&bench.tenant, wanted).await.expect("sums");
+    let told: Vec<_> = report.rows.iter().map(|row| row.spent.model_calls).collect();
+    assert_eq!(told, [6], "all three are paid for");
 }
