@@ -194,10 +194,8 @@ impl Client {
             return alone(peer, socket).await;
         }
         let (socket, keep_alive) = (TokioIo::new(socket), self.0.config.keep_alive);
-        let opened = Shared::open(Arc::clone(peer), socket, dialing, keep_alive).await;
-        let (shared, lease) = opened.map_err(|cause| Error::not_sent(&peer.to_string(), &cause))?;
-        door.add(shared);
-        Ok(Link::Shared(lease))
+        let lease = Shared::open(Arc::clone(peer), socket, dialing, keep_alive).await;
+        lease.map(Link::Shared).map_err(|cause| Error::not_sent(&peer.to_string(), &cause))
     }
 
     async fn dial(&self, peer: &Arc<Peer>) -> Result<Socket, Error> {

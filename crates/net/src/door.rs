@@ -42,18 +42,18 @@ pub(crate) enum Turn {
 impl Door {
     /// Waits for a place on a connection, or for the word to open one.
     pub(crate) async fn enter(self: &Arc<Self>) -> Turn {
-        let waiting = Waiting::at(self);
+        let _waiting = Waiting::at(self);
         loop {
             let mut moved = std::pin::pin!(self.moved.notified());
             moved.as_mut().enable();
-            if let Some(turn) = self.turn(&waiting) {
+            if let Some(turn) = self.turn() {
                 return turn;
             }
             moved.await;
         }
     }
 
-    fn turn(self: &Arc<Self>, _who: &Waiting) -> Option<Turn> {
+    fn turn(self: &Arc<Self>) -> Option<Turn> {
         let mut state = self.lock();
         state.links.retain(|link| link.is_open());
         if let Some(lease) = state.links.iter().find_map(Shared::lease) {
@@ -64,13 +64,6 @@ impl Door {
         }
         state.dialing += 1;
         Some(Turn::Dial(Dialing { door: Arc::clone(self) }))
-    }
-
-    /// The connection that a dial has opened.
-    pub(crate) fn add(&self, link: Arc<Shared>) {
-        let mut state = self.lock();
-        state.alone = None;
-        state.links.push(link);
     }
 
     /// The peer chose HTTP/1.1: its connections are nobody else's.
@@ -129,6 +122,13 @@ impl Dialing {
         Arc::clone(&self.door.moved)
     }
 
+    /// The connection is there, for its dialler first.
+    pub(crate) fn opened(&self, link: &Arc<Shared>) {
+        let mut state = self.door.lock();
+        state.alone = None;
+        state.links.push(Arc::clone(link));
+    }
+
     /// The peer allows so many streams.
     pub(crate) fn settled(self, streams: usize) {
         self.door.lock().streams = Some(streams.max(1));
@@ -169,10 +169,7 @@ mod tests {
         let authority = "peer.example".parse().unwrap();
         let peer = Arc::new(Peer { tls: true, authority });
         let dialing = dial(door).await;
-        let opened = Shared::open(peer, here, dialing, KeepAlive::default()).await;
-        let (shared, lease) = opened.unwrap();
-        door.add(shared);
-        (lease, there)
+        (Shared::open(peer, here, dialing, KeepAlive::default()).await.unwrap(), there)
     }
 
     #[tokio::test]

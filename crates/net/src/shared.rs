@@ -67,14 +67,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Opens a connection over `socket`. `dialing` ends when the peer has said how many streams it
-    /// allows. The lease is the dialler's own.
+    /// Opens a connection over `socket` and gives it to those at the door. `dialing` ends when the
+    /// peer has said how many streams it allows. The lease is the dialler's own.
     pub(crate) async fn open<S>(
         peer: Arc<Peer>,
         socket: S,
         dialing: Dialing,
         keep_alive: KeepAlive,
-    ) -> Result<(Arc<Shared>, Lease), h2::Error>
+    ) -> Result<Lease, h2::Error>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -91,9 +91,9 @@ impl Shared {
             heard: Mutex::new(Instant::now()),
             freed: dialing.freed(),
         });
-        let lease = Lease { shared: Arc::clone(&shared), upload: None };
+        dialing.opened(&shared);
         tokio::spawn(run(connection, watch(pings, Arc::downgrade(&shared), keep_alive, dialing)));
-        Ok((shared, lease))
+        Ok(Lease { shared, upload: None })
     }
 
     /// A place for one more stream, if the peer allows one.
@@ -217,11 +217,15 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Sends what the peer has room for.
+    /// Sends what the peer has room for. That it makes room is a sign of life.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(upload) = &mut self.upload
-            && upload.poll(cx).is_ready()
-        {
+        let Some(upload) = &mut self.upload else { return };
+        let before = upload.left.len();
+        let done = upload.poll(cx).is_ready();
+        if upload.left.len() < before {
+            self.shared.touch();
+        }
+        if done {
             self.upload = None;
         }
     }
