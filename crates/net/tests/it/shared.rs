@@ -61,7 +61,7 @@ async fn held(client: &Client, peer: &Peer) -> Body {
     body
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_at_once_share_a_connection() {
     let peer = Peer::allowing(100, 40).await;
     let client = client(&peer.signed);
@@ -77,7 +77,7 @@ async fn requests_at_once_share_a_connection() {
     assert_eq!(peer.connections(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn there_are_as_many_connections_as_the_streams_need() {
     let peer = Peer::allowing(10, 100).await;
     let client = client(&peer.signed);
