@@ -249,6 +249,7 @@ async fn finish(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     let mut batch = run.append(inner);
     batch.put_until(&run.id, &record, now + inner.text_millis(&run.agent.config));
     spend::tally(&mut batch, &record, now);
+    inner.alarms.spenders.note(&run.tenant);
     batch.dequeue(&run.id, run.epoch);
     session::commit(inner, &run.tenant, batch, &run.closing(None)).await?;
     run.tell();

@@ -4,10 +4,12 @@
 //! of its own. Each has an id that is the same however often it is delivered: at least once, up to a
 //! day long ([`deliver`]). What would be said again within an hour is not.
 
+mod dear;
 mod deliver;
 mod events;
 mod meter;
 
+use dear::Spenders;
 pub(crate) use deliver::deliver_due;
 pub(crate) use events::{near, of_events};
 pub(crate) use meter::Meters;
@@ -50,6 +52,7 @@ pub(crate) struct Alarms {
     /// The window in which something was last said, by tenant and what it is about.
     said: Mutex<HashMap<(Tenant, String), i64>>,
     pub(crate) meters: Meters,
+    pub(crate) spenders: Spenders,
     delivering: AtomicBool,
 }
 
@@ -57,7 +60,8 @@ impl Alarms {
     pub(crate) fn new(settings: Settings) -> Alarms {
         let meters = Meters::new(&settings);
         let (said, delivering) = (Mutex::default(), AtomicBool::new(false));
-        Alarms { webhook: settings.webhook, said, meters, delivering }
+        let spenders = Spenders::default();
+        Alarms { webhook: settings.webhook, said, meters, spenders, delivering }
     }
 
     /// Whether something is news, which it is not any more from here on.
@@ -201,5 +205,6 @@ impl Engine {
 /// Upkeep's part: what became known, and what is to be delivered.
 pub(crate) async fn tend(engine: &Engine) {
     look_around(&engine.0);
+    note("looking at the day's cost", dear::look(engine).await);
     note("delivering alerts", deliver_due(engine).await);
 }

@@ -145,6 +145,26 @@ async fn a_clients_own_calls_are_counted_for_whoever_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dear_day_reaches_somebody() {
+    let bench = priced(&["hello"]).await;
+    let now = bench.engine.now();
+    let mut batch = store::Batch::new(&bench.tenant, now);
+    for (days, dollars) in [(0, 4), (1, 1), (2, 1), (3, 2)] {
+        let day = crate::spend::day(now - days * crate::spend::DAY_MILLIS);
+        let sums = [dollars * 1_000_000_000_000i64];
+        batch.tally(&format!("spend/day/{day}/"), &sums, i64::MAX);
+    }
+    bench.store.commit(batch).await.expect("sums");
+    bench.converse(None).await;
+    // Upkeep writes it down, and looks.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let alerts = bench.engine.alerts(&bench.tenant, None, 10).await.expect("a store");
+    let told: Vec<_> = alerts.iter().map(|alert| (&*alert.kind, &*alert.message)).collect();
+    let message = "$4.00315 were spent today, where $1.00 are usual";
+    assert_eq!(told, [("anomaly.cost", message)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_without_a_price_is_said_to_have_none() {
     let bench = Bench::new(&["<answer>hi</answer>"]).await;
     bench.ask("hello").await;
