@@ -35,9 +35,11 @@ mod verbs;
 mod words;
 
 use serde_json::{Map, Value as Json};
-use wire::converse::{Block, Call, Reply, StopReason, ToolUse, Usage};
+use wire::converse::{Block, Call, Reply, StopReason, Tool, ToolChoice, ToolUse, Usage};
 
 use plan::{Desk, Plan};
+
+use crate::options;
 
 /// Characters for one token in the counts below. These are estimates: nothing is tokenised.
 const CHARS_PER_TOKEN: usize = 4;
@@ -46,7 +48,7 @@ const CHARS_PER_TOKEN: usize = 4;
 pub(crate) fn reply(call: &Call) -> Reply {
     let mut reply = match team::route(call).or_else(|| stage::word(call)) {
         Some(word) => speaking(word),
-        None => acting(call),
+        None => formed(call).unwrap_or_else(|| acting(call)),
     };
     stop_at(call, &mut reply);
     limit(call, &mut reply);
@@ -56,6 +58,29 @@ pub(crate) fn reply(call: &Call) -> Reply {
         ..Usage::default()
     };
     reply
+}
+
+/// An answer in the schema that the client wants it in: what a demanded tool with that schema would
+/// get. One that lacks something required would be a broken promise, so words come in its place.
+fn formed(call: &Call) -> Option<Reply> {
+    let form = options::schema(&call.options).ok().flatten()?;
+    if !call.tools.is_empty() {
+        return None;
+    }
+    let description = form.description.unwrap_or_default().to_owned();
+    let tool = Tool { name: form.name.to_owned(), description, schema: form.schema, strict: false };
+    let required: Vec<String> = schema::params(&tool.schema)
+        .into_iter()
+        .filter(|param| param.required)
+        .map(|param| param.name)
+        .collect();
+    let demanded = Call { tools: [tool].into(), tool_choice: ToolChoice::Any, ..call.clone() };
+    let input = acting(&demanded).content.into_iter().find_map(|block| match block {
+        Block::ToolUse(asked) => Some(asked.input),
+        _ => None,
+    })?;
+    let whole = required.iter().all(|name| input.get(name).is_some());
+    whole.then(|| speaking(input.to_string()))
 }
 
 /// Own tools go before collaborators, and what came back from them before another look.

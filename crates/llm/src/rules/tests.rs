@@ -531,6 +531,37 @@ fn a_demanded_tool_takes_the_requests_own_words_where_nothing_better_fits() {
 }
 
 #[test]
+fn an_answer_comes_in_the_schema_that_the_client_wants() {
+    let answer = |schema: serde_json::Value| {
+        let said = "How big is the cat? I have 2 of them.";
+        let message = Message { role: Role::User, content: vec![Block::Text(said.into())] };
+        let mut asked = call(Vec::new(), vec![message]);
+        let form = json!({"name": "animal", "schema": schema.to_string()});
+        asked.options.output =
+            Some(json!({"textFormat": {"type": "json_schema", "structure": {"jsonSchema": form}}}));
+        shown(&reply(&asked))
+    };
+    let animal = json!({"type": "string", "enum": ["dog", "cat"]});
+    let of = |properties: serde_json::Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required});
+    expect![[r#"
+        = {"animal":"cat","count":2}
+        = I am Craton's rule-based stand-in, not a language model; without tools I cannot answer this.
+    "#]].assert_eq(
+        &[
+            answer(of(
+                json!({"animal": animal, "count": {"type": "integer"}}),
+                &["animal", "count"],
+            )),
+            answer(of(
+                json!({"animal": animal, "born": {"type": "string", "format": "date"}}),
+                &["animal", "born"],
+            )),
+        ]
+        .concat(),
+    );
+}
+
+#[test]
 fn an_answer_that_takes_the_request_back_completes_nothing() {
     check(
         shop(),
