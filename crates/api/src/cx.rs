@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engine::Engine;
+use store::Tenant;
 use wire::fault::Fault;
 
 /// The authenticated sender. Account and region are the tenant of everything the call touches.
@@ -53,4 +54,9 @@ impl Cx {
     pub(crate) fn authorize_object(&self, bucket: &str, key: &str) -> Result<(), Fault> {
         self.authorize("s3:GetObject", &format!("arn:aws:s3:::{bucket}/{key}"))
     }
+}
+
+/// Whose everything is that a call touches; IAM's resources know no regions and have their own.
+pub(crate) fn tenant(cx: &Cx) -> Tenant {
+    Tenant::new(&cx.caller.account, &cx.caller.region)
 }

@@ -17,10 +17,11 @@ pub(crate) use self::query::{Query, decoded, escaped, wrong};
 use engine::record::RunRecord;
 use futures_core::stream::BoxStream;
 use serde_json::Value as Json;
-use store::{StoreError, Tenant};
+use store::StoreError;
 use wire::fault::Fault;
 
 use crate::cx::Cx;
+pub(crate) use crate::cx::tenant;
 
 /// Every path of the door that is answered here, as the OpenAPI document names it.
 pub const ROUTES: &[(&str, &str)] = &[
@@ -147,10 +148,6 @@ pub async fn route(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
 async fn found(cx: &Cx, id: &str) -> Result<RunRecord, Fault> {
     let found = cx.engine.find_run(&tenant(cx), id).await.map_err(internal)?;
     found.ok_or_else(|| Fault::not_found("run, request or session", id))
-}
-
-pub(crate) fn tenant(cx: &Cx) -> Tenant {
-    Tenant::new(&cx.caller.account, &cx.caller.region)
 }
 
 pub(crate) fn internal(error: StoreError) -> Fault {

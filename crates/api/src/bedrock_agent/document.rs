@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use craton_core::agent::config::{Collaboration, Executor, McpListing, MemoryConfig, Schema};
 use serde::{Deserialize, Serialize};
 pub(crate) use store::Versioned;
-use store::{Record, StoreError, Tenant};
+use store::{Record, StoreError};
 use wire::fault::Fault;
 
 use super::agent_alias;
 use super::prompt_override::Prompts;
 use crate::cx::Cx;
+pub(crate) use crate::cx::tenant;
 
 /// The working draft's version, and the built-in alias that runs it.
 pub(crate) const DRAFT: &str = "DRAFT";
@@ -240,10 +241,6 @@ impl AliasName {
     pub(crate) fn key(agent_id: &str, name: &str) -> String {
         format!("{agent_id}/{name}")
     }
-}
-
-pub(crate) fn tenant(cx: &Cx) -> Tenant {
-    Tenant::new(&cx.caller.account, &cx.caller.region)
 }
 
 pub(crate) async fn agent(cx: &Cx, id: &str) -> Result<Versioned<Agent>, Fault> {

@@ -4,18 +4,15 @@
 //! with a version or alias behind it or in `Qualifier` (Invoke, "FunctionName").
 
 use engine::function::{FunctionRecord, find, function_name, qualifier};
-use store::{Tenant, Versioned};
+use store::Versioned;
 use wire::arn::Arn;
 use wire::fault::Fault;
 
 use super::fault::{invalid, not_found};
 use crate::cx::Cx;
+pub(super) use crate::cx::tenant;
 
 pub(super) const LATEST: &str = "$LATEST";
-
-pub(super) fn tenant(cx: &Cx) -> Tenant {
-    Tenant::new(&cx.caller.account, &cx.caller.region)
-}
 
 /// One function, or one published version of it, in the caller's account and region.
 #[derive(Debug, Clone, PartialEq, Eq)]
