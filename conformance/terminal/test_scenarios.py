@@ -163,6 +163,8 @@ def test_what_cannot_fail_is_noted(write):
     (WEATHER + "    unknown: 1\n", "unknown"),
     (WEATHER.replace("city: Oslo}}]\n    answer", "city: {matches: '('}}}]\n    answer"), "no regular expression"),
     (WEATHER.replace("agent:", "agent: nobody\nx:"), "unknown field"),
+    ("agent: {inline: {foundationModel: craton.rules, actionGroup: []}}\nscenarios: [{name: a, input: b}]",
+     "inline.actionGroup is no member; those are"),
     ("agent: nobody\nscenarios: [{name: a, input: b}]", "there is no agent nobody"),
     ("agent: {deploy: none.yaml}\nscenarios: [{name: a, input: b}]", "none.yaml"),
 ])

@@ -10,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::events::Event;
 use serde_json::{Map, Value as Json, json};
-use wire::model::{self, Kind, Location, Operation, Protocol, Service};
+use wire::model::{self, Kind, Location, Operation, Protocol, Service, ShapeId};
 
 use crate::client::{self, Client};
 use crate::stream::Failure;
@@ -45,6 +45,39 @@ pub(crate) fn check(service: &str, name: &str, input: &Json) -> Result<(), Strin
     let value = wire::decode::json_text(service, shape, input.to_string().as_bytes());
     let checked = value.and_then(|value| wire::validate::check(service, shape, &value));
     checked.map_err(|fault| fault.message().to_owned())
+}
+
+/// The first member of a request's body that AWS's model does not have, by its path, with those that it
+/// has there. Servers pass over such members, so only a person who wrote the request is told.
+pub(crate) fn unknown_member(service: &str, name: &str, input: &Json) -> Option<String> {
+    let (service, operation) = operation(service, name);
+    unknown_in(service, operation.input?, input, "")
+}
+
+fn unknown_in(service: &Service, shape: ShapeId, value: &Json, at: &str) -> Option<String> {
+    match (&service.shape(shape).kind, value) {
+        (Kind::Structure(structure), Json::Object(given)) => {
+            let body = || structure.members.iter().filter(|one| one.location == Location::Body);
+            given.iter().find_map(|(name, value)| {
+                let at = format!("{at}.{name}");
+                match body().find(|one| one.wire_name == name) {
+                    Some(member) => unknown_in(service, member.shape, value, &at),
+                    None => {
+                        let known: Vec<&str> = body().map(|one| one.wire_name).collect();
+                        Some(format!("{at} is no member; those are {}", known.join(", ")))
+                    }
+                }
+            })
+        }
+        (Kind::List { item, .. }, Json::Array(items)) => items
+            .iter()
+            .enumerate()
+            .find_map(|(n, value)| unknown_in(service, *item, value, &format!("{at}[{n}]"))),
+        (Kind::Map { value: shape, .. }, Json::Object(given)) => given
+            .iter()
+            .find_map(|(name, value)| unknown_in(service, *shape, value, &format!("{at}.{name}"))),
+        _ => None,
+    }
 }
 
 impl Client {
@@ -294,6 +327,21 @@ mod tests {
         let input = json!({"RoleName": "no spaces here", "AssumeRolePolicyDocument": "{}"});
         assert!(check("iam", "CreateRole", &input).unwrap_err().contains("'roleName'"));
         assert_eq!(check("iam", "GetRole", &json!({"RoleName": "fine"})), Ok(()));
+    }
+
+    #[test]
+    fn a_member_that_aws_does_not_know_is_named_by_its_path() {
+        let check =
+            |input: Json| unknown_member("bedrock-agent-runtime", "InvokeInlineAgent", &input);
+        let functions =
+            json!({"functions": [{"name": "f", "parameters": {"a": {"typ": "string"}}}]});
+        expect![[
+            ".actionGroups[0].functionSchema.functions[0].parameters.a.typ is no member; those are description, required, type"
+        ]]
+        .assert_eq(&check(json!({"actionGroups": [{"functionSchema": functions}]})).unwrap());
+        // It travels in the path, and is no part of what a person writes down.
+        assert!(check(json!({"sessionId": "s"})).unwrap().starts_with(".sessionId is no member"));
+        assert_eq!(check(json!({"instruction": "Help.", "inputText": "hi"})), None);
     }
 
     #[test]

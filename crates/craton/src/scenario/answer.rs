@@ -61,7 +61,7 @@ struct Written {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `to` and `at_least`")]
 struct Similar {
     to: String,
     at_least: f64,

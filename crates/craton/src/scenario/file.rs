@@ -15,6 +15,7 @@ use super::calls::{Expected, Wanted};
 use super::simulated::Simulated;
 use super::tools::Tools;
 use super::{limits, members};
+use crate::aws;
 
 /// A file's scenarios with what they share filled in.
 pub(crate) struct Suite {
@@ -325,8 +326,12 @@ impl Agent {
         if self.model.is_some() && self.inline.is_some() {
             return Err("an inline agent's model is its `foundationModel`".to_owned());
         }
-        if self.inline.as_ref().is_some_and(|inline| !inline.is_object()) {
-            return Err("`inline` is an object".to_owned());
+        if let Some(inline) = &self.inline {
+            if !inline.is_object() {
+                return Err("`inline` is an object".to_owned());
+            }
+            let unknown = aws::unknown_member("bedrock-agent-runtime", "InvokeInlineAgent", inline);
+            unknown.map_or(Ok(()), |why| Err(format!("inline{why}")))?;
         }
         Ok(())
     }
