@@ -1,6 +1,7 @@
 //! Runs as lists and one by one, and an operator's orders to them.
 
 use craton_core::budget;
+use craton_core::budget::caps::Most;
 use craton_core::cost::Money;
 use craton_core::limits;
 use engine::budget::Replenishing;
@@ -11,6 +12,8 @@ use wire::fault::Fault;
 
 use super::query::{Query, wrong};
 use super::{found, internal, tenant};
+use crate::bedrock_agent::budget as tags;
+use crate::bedrock_agent::document::Agent;
 use crate::cx::Cx;
 
 /// Runs of one page, unless fewer are asked for.
@@ -92,8 +95,10 @@ struct Raise {
 /// Lets a run go on that a budget stopped, or that an operator holds.
 pub(super) async fn resume(cx: &Cx, id: &str, body: &[u8]) -> Result<Json, Fault> {
     let raise = raise(body)?;
-    let run = found(cx, id).await?.run;
-    let went_on = cx.engine.replenish(&tenant(cx), &run, raise).await.map_err(Fault::internal)?;
+    let record = found(cx, id).await?;
+    let (run, own) = (record.run, caps_now(cx, &record.agent_id).await?);
+    let went_on = cx.engine.replenish(&tenant(cx), &run, raise, own).await;
+    let went_on = went_on.map_err(Fault::internal)?;
     match went_on {
         Some(Replenishing::GoesOn) => Ok(json!({ "run": run, "paused": false })),
         Some(Replenishing::NotHalted) if raise != budget::Raise::default() => {
@@ -106,6 +111,13 @@ pub(super) async fn resume(cx: &Cx, id: &str, body: &[u8]) -> Result<Json, Fault
         }
         None => Err(Fault::not_found("run, request or session", id)),
     }
+}
+
+/// What the tags of a run's agent say now; `None` of an agent that came with its request, or is gone.
+async fn caps_now(cx: &Cx, agent_id: &str) -> Result<Option<Vec<Most>>, Fault> {
+    let found = cx.engine.store().get::<Agent>(&tenant(cx), agent_id).await;
+    let found = found.map_err(Fault::internal)?;
+    found.map(|agent| tags::of(&agent.value.tags)).transpose()
 }
 
 fn raise(body: &[u8]) -> Result<budget::Raise, Fault> {

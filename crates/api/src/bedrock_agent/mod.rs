@@ -10,7 +10,7 @@ pub(crate) mod agent_alias;
 pub(crate) mod agent_collaborator;
 pub(crate) mod agent_knowledge_base;
 pub(crate) mod agent_version;
-mod budget;
+pub(crate) mod budget;
 mod built_in;
 pub(crate) mod document;
 pub(crate) mod feature;

@@ -12,6 +12,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::event::Wasted;
+use crate::budget::caps::Most;
 use crate::cost::Money;
 
 /// What is held back for one call, in each budget that it counts in.
@@ -211,4 +212,8 @@ pub struct Replenished {
     /// What this run may spend above its caps, besides what it was given before.
     #[serde(default)]
     pub raise: Raise,
+    /// The caps that its agent's tags set by then, in place of those that it began with; `None` where
+    /// nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Vec<Most>>,
 }

@@ -169,10 +169,14 @@ impl Book {
                 }
             }
             Event::Accepted(accepted) if path.is_empty() => {
-                let most = accepted.max_cost.map(Most::of_run);
-                self.caps = lower(&self.caps, most.as_slice());
+                self.caps = lower(&self.caps, accepted.max_cost.map(Most::of_run).as_slice());
             }
-            Event::Replenished(replenished) => self.raise = self.raise.and(replenished.raise),
+            Event::Replenished(replenished) => {
+                self.raise = self.raise.and(replenished.raise);
+                if let Some(own) = &replenished.own {
+                    self.caps = lower(&lower(&inner.budgets.caps, own), client(turn).as_slice());
+                }
+            }
             _ => {}
         }
     }
@@ -272,6 +276,11 @@ impl Book {
         self.standings = standings;
         Ok(())
     }
+}
+
+/// The cap that the turn's client set.
+fn client(turn: &Turn) -> Option<Most> {
+    turn.accepted.as_ref().and_then(|accepted| accepted.max_cost).map(Most::of_run)
 }
 
 /// Each cap that a spender counts in.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use craton_core::agent::event::Event;
 use craton_core::agent::state::Turn;
+use craton_core::budget::caps::Most;
 use craton_core::budget::{Raise, Replenished};
 use store::{CommitError, Tenant};
 
@@ -26,13 +27,14 @@ pub enum Replenishing {
 }
 
 impl Engine {
-    /// Lets a run go on that a budget stopped, with so much on top of its caps. `None` if there is no
-    /// such run.
+    /// Lets a run go on that a budget stopped, with so much on top of its caps; `own` are those that its
+    /// agent sets now. `None` if there is no such run.
     pub async fn replenish(
         &self,
         tenant: &Tenant,
         id: &str,
         raise: Raise,
+        own: Option<Vec<Most>>,
     ) -> Result<Option<Replenishing>, CommitError> {
         let found = self.find_run(tenant, id).await.map_err(CommitError::Store)?;
         let Some(run) = found.map(|record| record.run) else { return Ok(None) };
@@ -43,7 +45,8 @@ impl Engine {
             if turn.budget.halted.is_none() || turn.end.is_some() {
                 return Ok(Some(Replenishing::NotHalted));
             }
-            let event = Event::Replenished(Replenished { request: request.clone(), raise });
+            let (request, own) = (request.clone(), own.clone());
+            let event = Event::Replenished(Replenished { request, raise, own });
             match pending::wake(self, tenant, &run, Some((Vec::new(), event))).await? {
                 Woken::Up => return Ok(Some(Replenishing::GoesOn)),
                 Woken::Busy | Woken::Gone(_) => tokio::time::sleep(TRY_AGAIN).await,

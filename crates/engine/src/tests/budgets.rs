@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use craton_core::agent::config::Retention;
+use craton_core::agent::config::{AgentConfig, Retention};
 use craton_core::agent::event::{Event, Intent};
 use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::budget::Raise;
+use craton_core::budget::caps::of_tag;
 use craton_core::cost::Money;
 use craton_core::limits::LEAST_OUTPUT_TOKENS;
 use craton_core::route::StepKind;
@@ -51,7 +52,7 @@ impl Bench {
 
     pub(super) async fn replenish(&self, tokens: u64) -> Option<Replenishing> {
         let raise = Raise { tokens, cost: Money::ZERO };
-        self.engine.replenish(&self.tenant, "session", raise).await.expect("a store")
+        self.engine.replenish(&self.tenant, "session", raise, None).await.expect("a store")
     }
 }
 
@@ -142,7 +143,8 @@ async fn a_tool_that_dollars_have_no_room_for_is_not_called_until_they_have() {
     let exceeded = alerts.iter().find(|alert| alert.kind == "budget.exceeded").expect("an alert");
     assert!(exceeded.message.contains("no room for another call of g__read"), "{exceeded:?}");
     let raise = Raise { tokens: 0, cost: Money::DOLLAR };
-    let resumed = bench.engine.replenish(&bench.tenant, "session", raise).await.expect("a store");
+    let resumed =
+        bench.engine.replenish(&bench.tenant, "session", raise, None).await.expect("a store");
     assert_eq!(resumed, Some(Replenishing::GoesOn));
     bench.quiet().await;
     assert_eq!(bench.statuses().await, [RunStatus::Answered]);
@@ -164,6 +166,22 @@ async fn a_call_whose_client_left_is_billed_as_far_as_it_got() {
     let bytes = bench.counter("tenant/ever/tokens").await;
     // The dearest way to read is a cache's, for an hour.
     assert!(spent.model_calls == 1 && spent.stack.model >= Money(bytes * 20_000_000), "{spent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_goes_on_under_the_caps_that_its_agent_has_by_then() {
+    let run = |tokens: &str| of_tag("run-tokens", tokens).expect("a cap");
+    let own = vec![run("500")];
+    let mut bench = bench(&["<answer>done</answer>"], r#"{"run": {"tokens": 90000}}"#).await;
+    bench.config = bench.other_config(AgentConfig { budgets: own, ..config() }).await;
+    assert!(bench.ask("go").await.contains("the budget of this run (500 tokens)"));
+    let goes_on = |own| bench.engine.replenish(&bench.tenant, "session", Raise::default(), own);
+    assert_eq!(goes_on(None).await.expect("a store"), Some(Replenishing::GoesOn));
+    bench.quiet().await;
+    assert_eq!(bench.statuses().await, [RunStatus::Parked], "nothing is otherwise");
+    goes_on(Some(vec![run("80000")])).await.expect("a store");
+    bench.quiet().await;
+    assert_eq!(bench.statuses().await, [RunStatus::Answered]);
 }
 
 #[tokio::test(start_paused = true)]
