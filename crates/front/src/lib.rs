@@ -18,7 +18,6 @@ mod dry;
 mod foreign;
 mod forward;
 mod limits;
-mod onward;
 mod origin;
 mod page;
 mod pass;

@@ -43,22 +43,18 @@ pub fn candidates(
     method: &str,
     target: &str,
 ) -> Option<(&'static Service, &'static Operation, Labels)> {
-    let at = |target: &str| -> Vec<_> {
-        let each = services.iter().filter_map(|service| {
+    let at = |target: &str| {
+        let mut hits = services.iter().filter_map(|service| {
             find(service, method, target).map(|(op, labels)| (*service, op, labels))
         });
-        each.collect()
+        let first = hits.next()?;
+        let owner = first.2.get("resourceArn").and_then(|arn| tagged_by(arn));
+        let Some(owner) = owner.filter(|owner| !std::ptr::eq(first.0, *owner)) else {
+            return Some(first);
+        };
+        Some(hits.find(|hit| std::ptr::eq(hit.0, owner)).unwrap_or(first))
     };
-    let mut found = at(target);
-    if found.is_empty() {
-        found = at(&other_slash(target));
-    }
-    if found.len() > 1
-        && let Some(owner) = found[0].2.get("resourceArn").and_then(|arn| tagged_by(arn))
-    {
-        found.retain(|(service, _, _)| std::ptr::eq(*service, owner));
-    }
-    (!found.is_empty()).then(|| found.swap_remove(0))
+    at(target).or_else(|| at(&other_slash(target)))
 }
 
 /// The target without its path's last slash, or with one if it has none.
