@@ -111,6 +111,9 @@ def test_a_turns_lines_are_in_its_run_and_in_the_sums_of_its_agent(priced, model
                      ("session", ran["run"]["sessionId"])):
         row, = [row for row in asked(priced, f"cost?by={by}")["rows"] if row["of"] == name]
         close(row["cost"]["total"], lines["total"])
+    told = run("trace", ran["run"]["run"], url=priced.url).stdout
+    assert f"cost     ${lines['total']:.6f}: model ${2 * REPLY:.6f}, tools $0.0001\n" in told
+    assert told.count(f", ${REPLY:.6f})") == 2 and told.count(", $0.0001)") == 1
     assert one.id in run("cost", "--by", "agent", url=priced.url).stdout
     explained = run("cost", "explain", one.id, url=priced.url).stdout
     assert "the largest lever is: " in explained and "tool cache" in explained

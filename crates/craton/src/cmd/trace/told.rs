@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use craton_core::cost::{Money, Stack};
 use serde_json::Value as Json;
 
 pub(crate) fn lines(view: &Json, prompts: bool) -> Vec<String> {
     let mut lines = head(&view["run"]);
+    lines.extend(bill(&view["cost"]));
+    lines.push(String::new());
     let begun = view["run"]["begunAt"].as_i64().unwrap_or(0);
     let mut sent = BTreeMap::new();
     if prompts {
@@ -58,8 +61,33 @@ fn head(run: &Json) -> Vec<String> {
             "usage    {} model calls, {} input and {} output tokens",
             run["modelCalls"], run["usage"]["inputTokens"], run["usage"]["outputTokens"]
         ),
-        String::new(),
     ]
+}
+
+/// What the run cost so far, and for what.
+fn bill(cost: &Json) -> Option<String> {
+    let total = Money::of_dollars(cost["total"].as_f64()?);
+    let parts: Vec<String> = Stack::default()
+        .lines()
+        .into_iter()
+        .map(|(name, _)| (name, Money::of_dollars(cost[name].as_f64().unwrap_or_default())))
+        .filter(|(_, sum)| *sum > Money::ZERO)
+        .map(|(name, sum)| format!("{name} {sum}"))
+        .collect();
+    let unpriced = match cost["unpriced"].as_u64() {
+        Some(1..) => ", without replies of models that have no price",
+        _ => "",
+    };
+    let of = if parts.is_empty() { "" } else { ": " };
+    Some(format!("cost     {total}{of}{}{unpriced}", parts.join(", ")))
+}
+
+/// How long a step took, and what it cost if that is known.
+fn spent(event: &Json) -> String {
+    match event["cost"].as_i64() {
+        Some(cost) if cost > 0 => format!("({} ms, {})", event["millis"], Money(cost)),
+        _ => format!("({} ms)", event["millis"]),
+    }
 }
 
 fn tied(text: &str) -> String {
@@ -102,7 +130,7 @@ fn describe(event: &Json, names: &mut BTreeMap<String, String>) -> Option<String
             format!("call     {} {} ({})", text("tool"), event["input"], text("effect"))
         }
         "asked" if event["intent"] == "askModel" => {
-            format!("model    asked{}, step {}", aim(event), event["step"])
+            format!("model    asked{}", aim(event))
         }
         "asked" if event["intent"] == "parse" => format!("parser   asked, {}", text("target")),
         "parsed" => format!("read as  {}", event["verdict"]),
@@ -113,7 +141,7 @@ fn describe(event: &Json, names: &mut BTreeMap<String, String>) -> Option<String
             let outcome = &event["outcome"];
             let body = outcome["body"].as_str().or_else(|| outcome["message"].as_str());
             let kind = outcome["outcome"].as_str().unwrap_or_default();
-            format!("{kind:<8} {} ({} ms)", body.unwrap_or_default(), event["millis"])
+            format!("{kind:<8} {} {}", body.unwrap_or_default(), spent(event))
         }
         "refused" => format!("refused  {}", text("message")),
         "parked" => format!("handed   to the client, invocation {}", text("invocationId")),
@@ -165,7 +193,7 @@ fn said(event: &Json) -> String {
         })
         .collect();
     let provider = event["provider"].as_str().unwrap_or_default();
-    format!("{provider:<8} {} ({} ms)", parts.join(" "), event["millis"])
+    format!("{provider:<8} {} {}", parts.join(" "), spent(event))
 }
 
 #[cfg(test)]
@@ -186,6 +214,25 @@ mod tests {
     }
 
     #[test]
+    fn each_step_says_what_it_cost_and_the_head_what_for() {
+        let said = json!({"type": "modelSaid", "provider": "peer", "millis": 3, "cost": 4_000_000_000_i64,
+                          "reply": {"content": [{"text": "hello"}]}});
+        let returned = json!({"type": "toolReturned", "millis": 1, "cost": 100_000_000,
+                              "outcome": {"outcome": "ok", "body": "{}"}});
+        let view = json!({
+            "run": {"begunAt": 0},
+            "cost": {"total": 0.0041, "model": 0.004, "tools": 0.0001, "memory": 0.0, "unpriced": 1},
+            "events": [{"at": 1, "event": said}, {"at": 2, "event": returned}],
+        });
+        expect![[r#"
+            cost     $0.0041: model $0.004, tools $0.0001, without replies of models that have no price
+
+                   1 ms  peer     hello (3 ms, $0.004)
+                   2 ms  ok       {} (1 ms, $0.0001)"#]]
+        .assert_eq(&lines(&view, false)[6..].join("\n"));
+    }
+
+    #[test]
     fn a_collaborators_events_stand_under_its_name_with_its_prompts() {
         let asked = json!({"type": "asked", "intent": "askModel", "purpose": "plan", "step": 1});
         let accepted = json!({"inputText": "refund A-1"});
@@ -202,7 +249,7 @@ mod tests {
         expect![[r#"
             events
                    1 ms  task     for billing: refund A-1  (step 1)
-                   2 ms  billing > model    asked, step 1  (step 1.1)
+                   2 ms  billing > model    asked  (step 1.1)
                          | digest ok
                          | {
                          |   "system": [
