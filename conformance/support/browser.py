@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 
+from .agents import until
 from .server import free_port
 
 # Debian's Chromium looks its maker up in the network unless it is told not to.
@@ -15,6 +16,8 @@ ARGUMENTS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--window-size=1200,900",
 ]
+# How ChromeDriver says that the page was loaded anew while it looked.
+CHANGED = ("stale element", "aborted by navigation", "with given id")
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
@@ -82,16 +85,22 @@ class Browser:
         return [one[ELEMENT] for one in found]
 
     def text(self, selector):
-        """The texts of all elements, as a person sees them; a page that changes meanwhile is read again."""
-        while True:
-            try:
-                return [self._send("GET", f"{self._session}/element/{one}/text") for one in self.all(selector)]
-            except AssertionError as error:
-                if "stale element" not in str(error):
-                    raise
+        """The texts of all elements, as a person sees them."""
+        return self._settled(lambda: [self._send("GET", f"{self._session}/element/{one}/text") for one in self.all(selector)])
 
     def click(self, selector):
-        self._send("POST", f"{self._session}/element/{self.all(selector)[0]}/click")
+        """The first of them; a page that is still being loaded may not have it yet."""
+        until(lambda: self._settled(lambda: self.all(selector)))
+        self._settled(lambda: self._send("POST", f"{self._session}/element/{self.all(selector)[0]}/click"))
+
+    def _settled(self, act):
+        """A page that changes meanwhile is looked at again."""
+        while True:
+            try:
+                return act()
+            except AssertionError as error:
+                if not any(sign in str(error) for sign in CHANGED):
+                    raise
 
     def cookies(self):
         return self._send("GET", f"{self._session}/cookie")
