@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import threading
 import xml.etree.ElementTree as xml
 
 import pytest
@@ -229,13 +230,29 @@ def test_agents_of_a_test_that_could_not_begin_are_deleted_too(write, plain):
     assert left(plain) == []
 
 
-def test_an_interrupt_ends_with_130_and_leaves_no_agent(write, plain):
+@pytest.mark.parametrize("text, wrong", [
+    (WEATHER.replace("agent:\n", "agent:\n  alias: nope\n"), "has no alias nope"),
+    (TEAM.replace("simulate: true", "simulate: true, alias: nope"), "has no alias nope"),
+    (TEAM, "could not be created"),
+])
+def test_agents_are_deleted_where_making_them_failed_half_way(write, plain, text, wrong):
+    """S8: whether it is the alias that is not there, or the server that refuses the second agent of a file."""
+    group = "action_groups: {g: {executor: return_control, openapi: 's3://nowhere/api.json'}}"
+    refused = AGENTS.replace("two: {", "two: {%s, " % group)
+    write(refused if wrong == "could not be created" else AGENTS, "agents.yaml")
+    done = run("test", write(text), "--endpoint", plain.url)
+    assert done.returncode == 2 and wrong in done.stderr, done.stderr
+    assert left(plain) == []
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_with_130_and_leaves_no_agent(write, plain, sign):
     many = WEATHER + "".join(
         f"  - {{name: q{n}, input: 'What is the weather in Oslo?'}}\n" for n in range(2000))
     going = subprocess.Popen([binary(), "test", str(write(many)), "--endpoint", plain.url], text=True,
                              env=environment(plain.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert going.stdout.readline().startswith("ok")
-    going.send_signal(signal.SIGINT)
+    going.send_signal(sign)
     _, said = going.communicate(timeout=20)
     assert going.returncode == 130 and "interrupted" in said, said
     assert left(plain) == []
@@ -254,6 +271,20 @@ def test_no_scenario_begins_past_what_may_be_spent(write):
 def test_a_scenario_that_takes_too_long_is_broken_off(write, plain, tmp_path):
     done = run("test", write(WEATHER + "    time_limit_seconds: 0\n"), "--rules")
     assert done.returncode == 1 and "longer than its 0 seconds" in done.stdout
+
+
+def test_what_a_turn_did_that_broke_off_is_shown_and_paid_for(write, craton, model, tmp_path):
+    """S8: over its time within a model call that does not come back; the first call of the turn was answered."""
+    go_on = threading.Event()
+    model.turn(Say(calls=[("tools__get_weather", {"city": "Oslo"})]), Say("It snows.", before=lambda: go_on.wait(20)))
+    results = tmp_path / "r.json"
+    file = write(WEATHER + "    time_limit_seconds: 2\n")
+    done = run("test", file, "--endpoint", craton.url, "--model", model.id, "--results", results)
+    go_on.set()
+    assert done.returncode == 1 and "longer than its 2 seconds" in done.stdout, done.stdout + done.stderr
+    played, = json.loads(results.read_text())["scenarios"]
+    assert played["outcome"] == "broke" and len(played["runs"]) == 1, played
+    assert "get_weather" in played["did"][0] and "1 steps, 18 tokens" in done.stdout, done.stdout
 
 
 def test_a_recorded_conversation_is_held_against_a_scenario_without_a_server(write, plain, tmp_path):

@@ -24,6 +24,8 @@ pub(crate) mod top;
 pub(crate) mod trace;
 pub(crate) mod up;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 pub(crate) type Done = Result<(), String>;
 
 /// An id as it stands in an address.
@@ -38,4 +40,17 @@ pub(crate) fn wait_for<T>(verb: impl Future<Output = Result<T, String>>) -> Resu
         .build()
         .map_err(|e| format!("the runtime did not start: {e} (CR0023)"))?
         .block_on(verb)
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+pub(crate) async fn interrupted() {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
 }

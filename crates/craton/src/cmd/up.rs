@@ -13,7 +13,6 @@ use engine::tool::{Executors, SharedTools};
 use exec::{AwsLambda, Functions, HttpTool, McpServers};
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::Done;
 use crate::config::Config;
@@ -236,16 +235,7 @@ fn greeting(address: SocketAddr, data_dir: &Path, dev: bool, config: &Config) ->
     lines
 }
 
-/// Resolves at SIGTERM or Ctrl-C.
 async fn stopped() {
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    super::interrupted().await;
     say("stopping: no new requests, turns under way may finish");
 }

@@ -1,8 +1,9 @@
 //! Finds, or makes, the agents that scenarios talk with.
 //!
 //! What a scenario brings is deployed as `craton deploy` would, under a name of its own where the
-//! scenario changes it. Agents made so on somebody's running server are deleted at the end; an agent
-//! that was there before is never changed.
+//! scenario changes it. Agents made so on somebody's running server are deleted at the end, however far
+//! making them came: their names are known before the first request. An agent that was there before
+//! under a name of somebody else's is never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -39,7 +40,8 @@ pub(crate) enum Target {
 #[derive(Default)]
 pub(crate) struct Cast {
     targets: BTreeMap<String, Target>,
-    made: BTreeSet<String>,
+    /// Names of agents that are the scenarios' alone.
+    own: BTreeSet<String>,
 }
 
 /// What an agent is made from.
@@ -47,12 +49,13 @@ struct Made {
     name: String,
     text: String,
     agent: String,
-    is_own: bool,
+    /// The names of its agents, where those are the scenario's alone.
+    own: Vec<String>,
 }
 
 impl Cast {
     /// All agents of these files, on `model` if one is named instead of their own. What was made is
-    /// in the cast also where a later one could not be.
+    /// in the cast also where this fails, or is dropped before its end.
     pub(crate) async fn gather(
         &mut self,
         client: &Client,
@@ -80,11 +83,28 @@ impl Cast {
 
     /// Deletes what was made for the scenarios alone, and says of each agent that stays why.
     pub(crate) async fn leave(self, client: &Client) -> Vec<String> {
+        if self.own.is_empty() {
+            return Vec::new();
+        }
+        let agents = match client.list("ListAgents", json!({}), "agentSummaries").await {
+            Ok(agents) => agents,
+            Err(failure) => {
+                let names: Vec<String> = self.own.into_iter().collect();
+                let (names, why) = (names.join(", "), failure.coded());
+                return vec![format!(
+                    "agents of the test may stay, which are named {names}: {why}"
+                )];
+            }
+        };
         let mut stay = Vec::new();
-        for id in self.made {
-            let input = json!({"agentId": id, "skipResourceInUseCheck": true});
+        for agent in agents {
+            let name = agent["agentName"].as_str().unwrap_or_default();
+            if !self.own.contains(name) {
+                continue;
+            }
+            let input = json!({"agentId": agent["agentId"], "skipResourceInUseCheck": true});
             if let Err(failure) = client.call(AGENT, "DeleteAgent", input).await {
-                stay.push(format!("the agent {id} of the test stays: {}", failure.coded()));
+                stay.push(format!("the agent {name} of the test stays: {}", failure.coded()));
             }
         }
         stay
@@ -143,6 +163,8 @@ impl Cast {
         let file = agent.deploy.as_ref().map(|file| suite.folder.join(file));
         let folder = file.as_deref().and_then(Path::parent).unwrap_or(&suite.folder);
         let source = Source { name: &made.name, text: &made.text, folder, variable: &variable };
+        // Whatever comes now may fail or be broken off half-way.
+        self.own.extend(made.own.iter().cloned());
         let deployed = deploy::apply(client, &source, &|_| {}).await?;
         let found = deployed.iter().find(|one| one.name == made.agent);
         let found = found.ok_or_else(|| format!("{} has no agent {}", made.name, made.agent))?;
@@ -154,9 +176,6 @@ impl Cast {
                 known.ok_or_else(|| format!("{} has no alias {name}", made.name))?
             }
         };
-        if made.is_own {
-            self.made.extend(deployed.iter().map(|one| one.id.clone()));
-        }
         Ok(Target::Agent { id: found.id.clone(), alias })
     }
 }
@@ -175,7 +194,7 @@ fn from_file(path: &Path, agent: &Agent, model: Option<&str>) -> Result<Made, St
         chosen(&documents, agent.name.as_deref()).map_err(|why| format!("{name} {why}"))?;
     let model = model.or(agent.model.as_deref());
     if model.is_none() && !agent.simulate {
-        return Ok(Made { name, text, agent: chosen, is_own: false });
+        return Ok(Made { name, text, agent: chosen, own: Vec::new() });
     }
     let suffix = digest(&format!("{name} {model:?} {}", agent.simulate));
     for document in &mut documents {
@@ -186,7 +205,8 @@ fn from_file(path: &Path, agent: &Agent, model: Option<&str>) -> Result<Made, St
         .map(|one| serde_yaml_ng::to_string(one).expect("what was read can be written"))
         .collect();
     let agent = format!("{chosen}-{suffix}");
-    Ok(Made { name, text: texts.join("---\n"), agent, is_own: true })
+    let own = names(&documents).into_iter().map(str::to_owned).collect();
+    Ok(Made { name, text: texts.join("---\n"), agent, own })
 }
 
 fn documents(text: &str) -> Result<Vec<Yaml>, serde_yaml_ng::Error> {
@@ -197,15 +217,18 @@ fn documents(text: &str) -> Result<Vec<Yaml>, serde_yaml_ng::Error> {
 }
 
 fn chosen(documents: &[Yaml], name: Option<&str>) -> Result<String, String> {
-    let agents = documents.iter().filter_map(|one| one.get("agents")?.as_mapping());
-    let names: Vec<&str> = agents.flat_map(Mapping::keys).filter_map(Yaml::as_str).collect();
-    match (name, names.as_slice()) {
+    match (name, names(documents).as_slice()) {
         (Some(name), all) if all.contains(&name) => Ok(name.to_owned()),
         (Some(name), all) => Err(format!("has no agent {name}, it has: {}", all.join(", "))),
         (None, [one]) => Ok((*one).to_owned()),
         (None, []) => Err("has no agents".to_owned()),
         (None, all) => Err(format!("has several agents: {}; give `name`", all.join(", "))),
     }
+}
+
+fn names(documents: &[Yaml]) -> Vec<&str> {
+    let agents = documents.iter().filter_map(|one| one.get("agents")?.as_mapping());
+    agents.flat_map(Mapping::keys).filter_map(Yaml::as_str).collect()
 }
 
 /// Agents get names of their own; with `simulate` no function is left.
@@ -253,7 +276,7 @@ fn own(agent: &Agent, model: Option<&str>) -> Made {
     }
     let name = format!("{}-{}", agent.name.as_deref().unwrap_or("test"), digest(&wish.to_string()));
     let text = json!({ "agents": { &name: wish } }).to_string();
-    Made { name: "the scenario's agent".to_owned(), text, agent: name, is_own: true }
+    Made { name: "the scenario's agent".to_owned(), text, own: vec![name.clone()], agent: name }
 }
 
 /// Enough to tell two definitions apart in a name.

@@ -69,7 +69,7 @@ pub(crate) async fn perform(
         };
         tokio::select! {
             played = playing => played.map(Some),
-            _ = tokio::signal::ctrl_c() => Ok(None),
+            () = crate::cmd::interrupted() => Ok(None),
         }
     };
     if plan.leave {

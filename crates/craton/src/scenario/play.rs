@@ -1,6 +1,7 @@
 //! Plays a scenario against a server, turn by turn, and says what was wrong.
 //!
-//! It speaks HTTP as a client does. Nothing in it waits for longer than the scenario's time.
+//! It speaks HTTP as a client does. Nothing in it waits for longer than the scenario's time, but for the
+//! look at what a turn did: one that broke off is shown and paid for too.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use super::file::{Budget, Scenario, Turn};
 use super::observed::{Observed, Usage};
 use super::{cast::Target, hand_off, judge, limits};
 use crate::client::{Client, Opened};
-use crate::stream::{Event, Failure};
+use crate::stream::{Event, Events, Failure};
 
 /// How a scenario ended, with all that it showed.
 #[derive(Debug, Clone)]
@@ -70,12 +71,7 @@ pub(crate) struct Player<'a> {
 impl Player<'_> {
     pub(crate) async fn play(&self, file: &str, scenario: &Scenario, target: &Target) -> Played {
         let mut played = Played::new(file, scenario, Outcome::Passed);
-        let limit = Duration::from_secs(scenario.seconds);
-        let turns = self.turns(scenario, target, &mut played);
-        let ended = tokio::time::timeout(limit, turns).await;
-        let ended = ended.unwrap_or_else(|_| {
-            Err(format!("it took longer than its {} seconds (time_limit_seconds)", limit.as_secs()))
-        });
+        let ended = self.turns(scenario, target, &mut played).await;
         for turn in &played.turns {
             played.usage.add(&turn.usage);
         }
@@ -96,18 +92,19 @@ impl Player<'_> {
         played: &mut Played,
     ) -> Result<Vec<String>, String> {
         let session = format!("test-{}", System::default().fresh());
+        let time = Time { begun: Instant::now(), seconds: scenario.seconds };
         let mut before = BTreeMap::new();
         let mut wrong = Vec::new();
         for (number, turn) in (1..).zip(&scenario.turns) {
             let at =
                 if scenario.turns.len() > 1 { format!("turn {number}: ") } else { String::new() };
-            let talk = Talk { client: self.client, scenario, target, session: &session };
+            let talk = Talk { client: self.client, scenario, target, session: &session, time };
             let (observed, ended) = talk.turn(turn, number == 1, &mut before).await;
-            // What a turn that broke off did is shown and paid for too.
             played.turns.push(observed.clone());
             ended.map_err(|why| format!("{at}{why}"))?;
             let (mut found, mut score) = against(turn, &observed);
-            match self.judged(turn, &observed).await.map_err(|why| format!("{at}{why}"))? {
+            let judged = time.within(self.judged(turn, &observed)).await;
+            match judged.map_err(|why| format!("{at}{why}"))? {
                 Verdict::Right => {}
                 Verdict::Wrong(why) => {
                     // The other checks of the answer may have found nothing wrong with it.
@@ -134,6 +131,24 @@ impl Player<'_> {
         let asked = judge::Asked { criterion, input: &turn.input, answer: &observed.answer };
         let word = judge::ask(self.client, model, &asked).await?;
         Ok(word.map_or(Verdict::Right, Verdict::Wrong))
+    }
+}
+
+/// A scenario's time.
+#[derive(Clone, Copy)]
+struct Time {
+    begun: Instant,
+    seconds: u64,
+}
+
+impl Time {
+    /// The work, broken off when the time is over.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+        let left = Duration::from_secs(self.seconds).saturating_sub(self.begun.elapsed());
+        tokio::time::timeout(left, work).await.unwrap_or_else(|_| {
+            let seconds = self.seconds;
+            Err(format!("it took longer than its {seconds} seconds (time_limit_seconds)"))
+        })
     }
 }
 
@@ -200,6 +215,7 @@ struct Talk<'a> {
     scenario: &'a Scenario,
     target: &'a Target,
     session: &'a str,
+    time: Time,
 }
 
 /// What one request's stream told.
@@ -207,7 +223,6 @@ struct Talk<'a> {
 struct Heard {
     text: String,
     control: Option<Json>,
-    run: Option<String>,
     failed: Option<(String, String)>,
 }
 
@@ -223,7 +238,8 @@ impl Talk<'_> {
         let (mut observed, mut run) = (Observed::default(), None);
         let mut body = json!({ "inputText": turn.input });
         self.put_state(&mut body, self.state(is_first));
-        let ended = self.speak(body, before, &mut observed, &mut run).await;
+        let spoken = self.speak(body, before, &mut observed, &mut run);
+        let ended = self.time.within(spoken).await;
         observed.usage.ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let looked = self.look(&mut observed, run.as_deref()).await;
         (observed, ended.and(looked))
@@ -237,8 +253,7 @@ impl Talk<'_> {
         run: &mut Option<String>,
     ) -> Result<(), String> {
         for _ in 0..limits::HAND_OFFS {
-            let heard = self.say(&body).await?;
-            *run = run.take().or(heard.run);
+            let heard = self.say(&body, run).await?;
             observed.answer.push_str(&heard.text);
             observed.failed = heard.failed;
             let Some(control) = heard.control else { return Ok(()) };
@@ -276,7 +291,8 @@ impl Talk<'_> {
         body[member] = state;
     }
 
-    async fn say(&self, body: &Json) -> Result<Heard, String> {
+    /// `run` is known as soon as the answer begins, whatever becomes of it.
+    async fn say(&self, body: &Json, run: &mut Option<String>) -> Result<Heard, String> {
         let session = crate::cmd::escaped(self.session);
         let (path, body) = match self.target {
             Target::Agent { id, alias } => {
@@ -294,7 +310,11 @@ impl Talk<'_> {
         let within =
             Duration::from_secs(self.scenario.seconds.saturating_add(limits::GRACE_SECONDS));
         match self.client.stream("bedrock", &path, &body, within).await {
-            Ok(opened) => hear(opened).await,
+            Ok(Opened { headers, events }) => {
+                let header = headers.get("x-craton-run-id").and_then(|value| value.to_str().ok());
+                *run = run.take().or(header.map(str::to_owned));
+                hear(events).await
+            }
             Err(Failure::Refused { code, message }) => {
                 Ok(Heard { failed: Some((code, message)), ..Heard::default() })
             }
@@ -312,10 +332,8 @@ impl Talk<'_> {
     }
 }
 
-async fn hear(opened: Opened) -> Result<Heard, String> {
-    let Opened { headers, mut events } = opened;
-    let run = headers.get("x-craton-run-id").and_then(|value| value.to_str().ok());
-    let mut heard = Heard { run: run.map(str::to_owned), ..Heard::default() };
+async fn hear(mut events: Events) -> Result<Heard, String> {
+    let mut heard = Heard::default();
     let mut bytes = Vec::new();
     loop {
         match events.next().await {
