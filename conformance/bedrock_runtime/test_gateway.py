@@ -224,6 +224,53 @@ def test_a_prompt_router_chooses_for_converse_and_for_native_bodies(brt, router,
         assert answer["content"][0]["text"] == name
 
 
+def heard_by(answer):
+    """What the header says of who answered, `None` without one."""
+    told = answer["ResponseMetadata"]["HTTPHeaders"].get("x-craton-route")
+    return told and json.loads(told)
+
+
+def test_a_prompt_router_says_whom_it_invoked(brt, router, cloud):
+    """AWS: in `trace.promptRouter` of the answer and of a stream's metadata, asked for or not."""
+    arn = lambda name: f"arn:aws:bedrock:us-east-1::foundation-model/{name}"
+    small, large = "anthropic.claude-3-haiku-told-v1:0", "anthropic.claude-3-sonnet-told-v1:0"
+    cloud.model(arn(small)).turn(Say("small"))
+    cloud.model(arn(large)).turn(Say("large"))
+    asked = {"modelId": router(small, large), "messages": [{"role": "user", "content": [{"text": "hello"}]}]}
+    for system, name in ((None, small), (LARGE, large)):
+        fields = asked | ({"system": [{"text": system}]} if system else {})
+        answer = brt.converse(**fields)
+        assert answer["trace"] == {"promptRouter": {"invokedModelId": arn(name)}}
+        told = heard_by(answer)
+        assert (told["model"], told["rci"] > 70) == (arn(name), name == large) and "prompt router" in told["reason"]
+        stream = brt.converse_stream(**fields)
+        metadata = [event["metadata"] for event in stream["stream"] if "metadata" in event]
+        assert [one["trace"] for one in metadata] == [{"promptRouter": {"invokedModelId": arn(name)}}]
+        assert heard_by(stream) == told
+
+
+def test_a_direct_call_that_was_led_elsewhere_says_who_answered_and_why(brt, cloud):
+    """By the table, by a wish, by restricted data, by a fallback; a model that is asked as it was named needs no word."""
+    def answered(model, operation="converse", **metadata):
+        said = {"requestMetadata": metadata} if metadata else {}
+        answer = getattr(brt, operation)(modelId=model, messages=[{"role": "user", "content": [{"text": "hello"}]}],
+                                         system=[{"text": MORE}], **said)
+        assert "trace" not in answer
+        return heard_by(answer)
+
+    told = answered("craton.auto")
+    assert (told["model"], told["rci"], told["inputs"]["dependentSteps"]) == ("gw.large", 78, 7)
+    assert told["kind"] == "planning" and "index 78" in told["reason"]
+    assert answered("craton.auto", "converse_stream") == told
+    assert answered("gw.plain", **{"craton:step": "retrieval-text"})["model"] == "gw.cheapest"
+    local = answered("gw.plain", **{"craton:data-class": "restricted"})
+    assert local["model"] == "home.small" and "local" in local["reason"]
+    storm = answered("gw.storm")
+    assert storm["model"] == "gw.small" and "rci" not in storm
+    assert storm["passed"][0]["model"] == "gw.storm" and "slow down" in storm["passed"][0]["reason"]
+    assert answered("gw.plain") is None
+
+
 def test_data_asked_by_a_tagged_router_is_restricted(brt, router, cloud):
     """J6: InvokeModel and CountTokens too, which have no other word for it."""
     heard = sum(len(model.requests) for model in cloud.models.values())

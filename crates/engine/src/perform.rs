@@ -29,7 +29,7 @@ pub(crate) async fn ask_model(inner: &Arc<Inner>, ask: ModelCall) -> Event {
     let (step, prompt_digest) = (ask.step, Some(digest::of_call(&ask.asking.call)));
     let mut voice = Voice::new(ask.live);
     match model::hear(inner, ask.asking, &mut voice).await {
-        Ok(Answer { provider, model, reply, conduct, cost }) => {
+        Ok(Answer { provider, model, reply, conduct, cost, .. }) => {
             voice.finish(&reply);
             let millis = u64::try_from(inner.clock.now() - begun).unwrap_or(0);
             let cuts = voice.cuts;

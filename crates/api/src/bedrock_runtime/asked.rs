@@ -169,7 +169,7 @@ impl Asked {
     }
 }
 
-fn model_arn(cx: &Cx, model_id: &str) -> String {
+pub(super) fn model_arn(cx: &Cx, model_id: &str) -> String {
     match model_id.starts_with("arn:") {
         true => model_id.to_owned(),
         false => format!("arn:aws:bedrock:{}::foundation-model/{model_id}", cx.caller.region),

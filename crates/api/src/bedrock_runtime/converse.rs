@@ -7,14 +7,14 @@ use engine::model::{Answer, Asking, Payer};
 use engine::spend;
 use wire::bedrock_runtime::types::{
     self as wire_types, CacheDetail, CacheTTL, ConversationRole, ConverseMetrics, ConverseOutput,
-    ConverseRequest, ConverseResponse, StopReason, TokenUsage,
+    ConverseRequest, ConverseResponse, ConverseTrace, StopReason, TokenUsage,
 };
 use wire::converse::{self, Block, Call, Reply as ModelReply, Usage};
 use wire::fault::Fault;
 use wire::shape::Shape as _;
 
 use super::asked::{Understood, asked};
-use super::message;
+use super::{choice, message};
 use crate::bedrock_agent::document::tenant;
 use crate::cx::Cx;
 use crate::model_fault;
@@ -26,7 +26,7 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
     let model_id = call.model.clone();
     let began = cx.engine.now();
     let answer = cx.engine.ask_model(asking(cx, call)).await;
-    let Answer { provider, mut reply, .. } =
+    let Answer { provider, choice, mut reply, .. } =
         answer.map_err(|error| model_fault::of_converse(error, &model_id))?;
     let latency_ms = cx.engine.now() - began;
     let response = ConverseResponse {
@@ -35,11 +35,14 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
         additional_model_response_fields: native.of(reply.stop_reason, reply.native.take()),
         output: ConverseOutput::Message(said(reply)?),
         metrics: ConverseMetrics { latency_ms },
-        trace: None,
+        trace: choice::trace(cx, &choice).map(|router| ConverseTrace {
+            prompt_router: Some(router),
+            ..ConverseTrace::default()
+        }),
         performance_config: echo.performance,
         service_tier: echo.tier,
     };
-    Ok(Reply::value(response.into_value()).by(&provider))
+    Ok(Reply::value(response.into_value()).by(&provider).chosen(&choice))
 }
 
 /// A client's own call of a model.

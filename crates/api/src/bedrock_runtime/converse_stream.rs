@@ -9,8 +9,8 @@ use wire::bedrock_runtime::types::{
     CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
     ContentBlockStartEvent, ContentBlockStopEvent, ConversationRole, ConverseStreamMetadataEvent,
     ConverseStreamMetrics, ConverseStreamOutput, ConverseStreamRequest, ConverseStreamResponse,
-    MessageStartEvent, MessageStopEvent, ReasoningContentBlockDelta, ToolUseBlockDelta,
-    ToolUseBlockStart,
+    ConverseStreamTrace, MessageStartEvent, MessageStopEvent, ReasoningContentBlockDelta,
+    ToolUseBlockDelta, ToolUseBlockStart,
 };
 use wire::converse::{Delta, Usage};
 use wire::fault::Fault;
@@ -19,8 +19,8 @@ use wire::value::Value;
 
 use super::asked::{Echo, Understood, asked};
 use super::converse::{asking, stop_reason, usage};
-use super::message;
 use super::native::NativeFields;
+use super::{choice, message};
 use crate::cx::Cx;
 use crate::model_fault;
 use crate::reply::{Events, Reply};
@@ -33,9 +33,14 @@ pub(crate) async fn converse_stream(cx: &Cx, input: ConverseStreamRequest) -> Re
     let model_id = call.model.clone();
     let answering = cx.engine.stream_model(asking(cx, call)).await;
     let answering = answering.map_err(|error| model_fault::of_converse(error, &model_id))?;
-    let answer = Answer::begun(answering.deltas, native, echo);
+    let trace = choice::trace(cx, &answering.choice).map(|router| ConverseStreamTrace {
+        prompt_router: Some(router),
+        ..ConverseStreamTrace::default()
+    });
+    let answer = Answer { trace, ..Answer::begun(answering.deltas, native, echo) };
     let head = ConverseStreamResponse {}.into_value();
-    Ok(Reply::stream(head, events(cx.clone(), began, answer)).by(&answering.provider))
+    let reply = Reply::stream(head, events(cx.clone(), began, answer));
+    Ok(reply.by(&answering.provider).chosen(&answering.choice))
 }
 
 /// One answer under way.
@@ -45,6 +50,7 @@ struct Answer {
     /// What the provider found of them.
     found: Json,
     echo: Echo,
+    trace: Option<ConverseStreamTrace>,
     /// Events that are ready.
     ready: VecDeque<Value>,
     usage: Usage,
@@ -70,6 +76,7 @@ impl Answer {
             native,
             found: Json::Null,
             echo,
+            trace: None,
             ready: VecDeque::from([start.into_value()]),
             usage: Usage::default(),
             stopped: false,
@@ -124,7 +131,7 @@ impl Answer {
         let metadata = ConverseStreamMetadataEvent {
             usage: usage(self.usage),
             metrics: ConverseStreamMetrics { latency_ms },
-            trace: None,
+            trace: self.trace.take(),
             performance_config: self.echo.performance.take(),
             service_tier: self.echo.tier.take(),
         };

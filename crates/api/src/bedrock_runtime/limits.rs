@@ -1,4 +1,4 @@
-//! Caps of Converse's requests.
+//! Caps of Converse's requests and answers.
 
 /// AWS: images of one message (API reference, `Message`).
 pub(super) const IMAGES: usize = 20;
@@ -17,3 +17,7 @@ pub(super) const RECORDING_BYTES: usize = 25_000_000;
 /// What one request may have fetched from buckets: a request of a few kilobytes can name thousands
 /// of objects, and all of them go to the provider in one body. Twenty images of the largest size.
 pub(super) const FETCHED_BYTES: usize = IMAGES * IMAGE_BYTES;
+/// Models that did not answer, as a header tells them, and the characters of each reason: many
+/// servers between here and the client take headers of 8 KB in all.
+pub(super) const PASSED: usize = 8;
+pub(super) const REASON_CHARS: usize = 300;

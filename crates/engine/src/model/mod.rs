@@ -10,6 +10,7 @@ pub mod config;
 pub(crate) mod account;
 mod cache;
 mod chain;
+mod choice;
 mod doors;
 mod gate;
 mod hedge;
@@ -36,9 +37,11 @@ use crate::{Engine, Inner};
 use account::{Account, Bearer, Ended, How};
 use cache::{Answers, Kept};
 use chain::{Bounds, Chain};
+use choice::Chosen;
 use doors::Doors;
 use stored::What;
 
+pub use choice::Choice;
 pub use config::Config;
 pub use doors::ProviderView;
 pub use other::{Counted, Embedding};
@@ -101,6 +104,7 @@ pub struct Payer {
 pub struct Answer {
     pub provider: String,
     pub model: String,
+    pub choice: Choice,
     pub reply: Reply,
     pub conduct: ModelConduct,
     /// By the price file; `None` where no price is known.
@@ -111,8 +115,8 @@ pub struct Answer {
 pub struct Answering {
     pub provider: String,
     pub model: String,
+    pub choice: Choice,
     pub deltas: Deltas,
-    pub conduct: ModelConduct,
 }
 
 /// Why there is no reply.
@@ -140,18 +144,18 @@ impl Engine {
         if let Some(kept) = way.kept(inner) {
             let Kept { provider, model, reply } = kept;
             let deltas = stream::iter(llm::deltas(reply, 0).into_iter().map(Ok)).boxed();
-            let conduct = way.account.conduct.clone();
+            let choice = way.choice();
             way.account.settle(Ended { how: How::Answered, usage: None, heard: 0 });
-            return Ok(Answering { provider, model, deltas, conduct });
+            return Ok(Answering { provider, model, choice, deltas });
         }
-        let Way { mut account, mut chain, mut call, .. } = way;
+        let Way { mut account, mut chain, mut call, mut chosen, .. } = way;
         loop {
             let error = match chain.open(inner, &mut account, &mut call).await {
                 Ok((delta, deltas)) => {
                     let (provider, model) = (account.provider.clone(), account.model.clone());
-                    let conduct = account.conduct.clone();
+                    let choice = choice(&account, &mut chosen);
                     let deltas = account.follow(call, delta, deltas);
-                    return Ok(Answering { provider, model, deltas, conduct });
+                    return Ok(Answering { provider, model, choice, deltas });
                 }
                 Err(error) => error,
             };
@@ -170,6 +174,8 @@ struct Way {
     call: Call,
     /// What its answer is kept under, if answers are.
     key: Option<cache::Key>,
+    /// Where it was routed here and not by the turn that it is of.
+    chosen: Option<Chosen>,
 }
 
 impl Way {
@@ -180,19 +186,22 @@ impl Way {
         if made.as_ref().is_some_and(|made| made.restricted) {
             call.options.metadata.insert(DATA_CLASS.to_owned(), RESTRICTED.to_owned());
         }
-        let route = match (route, made.map(|made| made.what)) {
-            (Some(route), _) => Some(*route),
+        let chosen = match (&route, made.map(|made| made.what)) {
+            (Some(_), _) => None,
             (None, Some(What::Router(router))) => {
-                Some(route::by_router(inner, &router, kind, &call))
+                let route = Box::new(route::by_router(inner, &router, kind, &call));
+                Some(Chosen { route, by_router: true })
             }
             (None, made) => {
                 if let Some(What::Model(model)) = made {
                     call.model = model;
                 }
                 let direct = payer.run.is_none();
-                if direct { route::direct(inner, kind, &payer, &call) } else { None }
+                let route = direct.then(|| route::direct(inner, kind, &payer, &call)).flatten();
+                route.map(|route| Chosen { route: Box::new(route), by_router: false })
             }
         };
+        let route = route.as_deref().or(chosen.as_ref().map(|chosen| &*chosen.route));
         let (first, stand_ins) = links(inner, &tenant, &mut call, route).await?;
         let restricted = route::restricted(&call);
         let key = inner.gateway.answers.key(&tenant, restricted, &call);
@@ -201,7 +210,11 @@ impl Way {
         let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
         let account = Account::admit(inner, bearer, &mut call, &stand_ins, paid).await?;
         let chain = Chain::new(first, stand_ins, Bounds { restricted, provisioned }, &call);
-        Ok(Way { account, chain, call, key })
+        Ok(Way { account, chain, call, key, chosen })
+    }
+
+    fn choice(&mut self) -> Choice {
+        choice(&self.account, &mut self.chosen)
     }
 
     /// The answer of an earlier, equal call.
@@ -212,20 +225,25 @@ impl Way {
     }
 }
 
+fn choice(account: &Account, chosen: &mut Option<Chosen>) -> Choice {
+    Choice::new(chosen.take(), account.id.clone(), account.conduct.passed.clone())
+}
+
 /// Makes the call one of the model to ask, says who that is if it is known here, and who stands in.
 async fn links(
     inner: &Inner,
     tenant: &Tenant,
     call: &mut Call,
-    route: Option<Route>,
+    route: Option<&Route>,
 ) -> Result<(Option<Resolved>, Vec<String>), ModelError> {
-    let Some(Route { model, mut fallbacks, .. }) = route else {
+    let Some(route) = route else {
         let resolved = inner.models.resolve(&call.model).ok();
         let rule = resolved.as_ref().and_then(|resolved| resolved.rule.as_ref());
         let stand_ins = rule.map(|(_, rule)| rule.fallback.clone()).unwrap_or_default();
         return Ok((resolved, stand_ins));
     };
-    call.model = model;
+    call.model.clone_from(&route.model);
+    let mut fallbacks = route.fallbacks.clone();
     for link in std::iter::once(&mut call.model).chain(&mut fallbacks) {
         if let Some(model) = stored::behind(&inner.store, tenant, link).await? {
             *link = model;
@@ -265,16 +283,16 @@ pub(crate) async fn hear(
         for delta in llm::deltas(reply.clone(), 0) {
             listener.hear(&delta);
         }
-        let conduct = way.account.conduct.clone();
+        let (choice, conduct) = (way.choice(), way.account.conduct.clone());
         let cost = way.account.settle(Ended { how: How::Answered, usage: None, heard: 0 });
-        return Ok(Answer { provider, model, reply, conduct, cost });
+        return Ok(Answer { provider, model, choice, reply, conduct, cost });
     }
     let mut heard = false;
     let mut waiting = Waiting { way: &mut way, over: false };
     let whole = whole(inner, waiting.way, (listener, &mut heard)).await;
     waiting.over = true;
     drop(waiting);
-    let Way { account, key, call, .. } = way;
+    let Way { account, key, call, mut chosen, .. } = way;
     let (provider, model) = (account.provider.clone(), account.model.clone());
     match whole {
         Ok(reply) => {
@@ -284,6 +302,7 @@ pub(crate) async fn hear(
                     Kept { provider: provider.clone(), model: model.clone(), reply: reply.clone() };
                 inner.gateway.answers.keep(key, kept, inner.clock.now());
             }
+            let choice = choice(&account, &mut chosen);
             let conduct = account.conduct.clone();
             let cost = match reply.usage.all_input() {
                 0 => account.settle_uncounted(&call, size(&reply)),
@@ -292,7 +311,7 @@ pub(crate) async fn hear(
                     account.settle(Ended { how: How::Answered, usage, heard: 0 })
                 }
             };
-            Ok(Answer { provider, model, reply, conduct, cost })
+            Ok(Answer { provider, model, choice, reply, conduct, cost })
         }
         Err(error) => {
             let wasted = account.conduct.wasted.clone();

@@ -47,7 +47,7 @@ pub(crate) async fn invoke_model_with_response_stream(
     };
     let spoken = Spoken { deltas: answering.deltas, native, about: target.about, began };
     let reply = Reply::stream(head.into_value(), events(cx.clone(), spoken));
-    Ok(reply.by(&answering.provider))
+    Ok(reply.by(&answering.provider).chosen(&answering.choice))
 }
 
 /// An answer whose first delta has come.

@@ -1,7 +1,7 @@
 //! InvokeModel: a native body in, the native answer out.
 
 use bytes::Bytes;
-use engine::model::Answer;
+use engine::model::{Answer, Choice};
 use serde_json::Value as Json;
 use wire::bedrock_runtime::types::{InvokeModelRequest, InvokeModelResponse};
 use wire::converse::{Call, Options, Usage};
@@ -37,6 +37,10 @@ pub(crate) async fn invoke_model(cx: &Cx, input: InvokeModelRequest) -> Result<R
         service_tier: tier,
     };
     let reply = Reply::value(response.into_value()).by(&told.provider);
+    let reply = match &told.choice {
+        Some(choice) => reply.chosen(choice),
+        None => reply,
+    };
     Ok(counted(reply, told.usage, latency_ms))
 }
 
@@ -70,6 +74,8 @@ pub(super) async fn target(
 
 struct Told {
     provider: String,
+    /// Of vectors there is none.
+    choice: Option<Choice>,
     answer: Json,
     usage: Usage,
 }
@@ -78,10 +84,11 @@ async fn converse(cx: &Cx, family: Text, target: Target, options: Options) -> Re
     let Understood { call, native } = understand(family, &target.model, target.body)?;
     let call = with(call, options);
     let answer = cx.engine.ask_model(asking(cx, call)).await;
-    let Answer { provider, reply, .. } =
+    let Answer { provider, choice, reply, .. } =
         answer.map_err(|error| model_fault::of_converse(error, &target.model))?;
     let usage = reply.usage;
-    Ok(Told { provider, answer: native.whole(reply, &target.about), usage })
+    let choice = Some(choice);
+    Ok(Told { provider, choice, answer: native.whole(reply, &target.about), usage })
 }
 
 async fn vectors(
@@ -95,7 +102,7 @@ async fn vectors(
     let (provider, embedded) =
         embedded.map_err(|error| model_fault::of_converse(error, &target.model))?;
     let usage = Usage { input_tokens: embedded.input_tokens, ..Usage::default() };
-    Ok(Told { provider, answer: asked.answer(embedded, &target.about), usage })
+    Ok(Told { provider, choice: None, answer: asked.answer(embedded, &target.about), usage })
 }
 
 // AWS: counts and latency stand in headers beside the native answer (observed by clients that read
