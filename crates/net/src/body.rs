@@ -89,7 +89,7 @@ impl Body {
                     return Poll::Ready(Some(Err(error)));
                 }
                 Poll::Ready(None) => {
-                    self.finish(cx);
+                    self.finish();
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
@@ -106,10 +106,10 @@ impl Body {
         Poll::Ready(Some(Err(error)))
     }
 
-    fn finish(&mut self, cx: &mut Context<'_>) {
+    fn finish(&mut self) {
         let Some(held) = self.held.take() else { return };
         if let Link::Alone(mut link) = held.link
-            && link.is_usable(cx)
+            && link.is_usable()
         {
             held.pool.rest(link, held.trust, held.idle_per_peer);
         }

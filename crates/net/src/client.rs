@@ -118,7 +118,7 @@ impl Client {
         let mut refused = false;
         // Ends: a turn uses up an idle connection, or a new one, or the one refusal of a shared one.
         loop {
-            let (mut link, fresh) = match self.0.pool.take(&peer).await {
+            let (mut link, fresh) = match self.0.pool.take(&peer) {
                 Some(link) => (Link::Alone(link), false),
                 None => (limit.bound(self.connect(&peer), false).await??, true),
             };

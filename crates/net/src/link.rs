@@ -14,7 +14,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -85,20 +85,25 @@ impl Alone {
     }
 
     /// Whether the peer still holds its end and the connection can take a request.
-    pub(crate) fn is_usable(&mut self, cx: &mut Context<'_>) -> bool {
-        drive(&mut self.driver, cx) && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
+    pub(crate) fn is_usable(&mut self) -> bool {
+        drive(&mut self.driver, &mut nobody())
+            && matches!(self.sender.poll_ready(&mut nobody()), Poll::Ready(Ok(())))
     }
 
     async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<hyper::body::Incoming>, Failure> {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        // Its channel counts against the task's turn, and at the end of that would wake nobody.
+        let answer = tokio::task::unconstrained(self.sender.try_send_request(request));
+        let mut answer = std::pin::pin!(answer);
         let driver = &mut self.driver;
         std::future::poll_fn(|cx| {
             // A connection that ended leaves the verdict (answer, unsent or lost) with `answer`.
             drive(driver, cx);
-            answer.as_mut().poll(cx).map_err(Failure::from)
+            let answer = std::task::ready!(answer.as_mut().poll(&mut nobody()));
+            drive(driver, &mut nobody());
+            Poll::Ready(answer.map_err(Failure::from))
         })
         .await
     }
@@ -115,7 +120,7 @@ impl Incoming {
             Incoming::Shared(received) => return received.poll_data(cx),
         };
         loop {
-            match std::task::ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            match std::task::ready!(Pin::new(&mut *incoming).poll_frame(&mut nobody())) {
                 None => return Poll::Ready(None),
                 Some(Err(cause)) => return Poll::Ready(Some(Err(cause.into()))),
                 Some(Ok(frame)) => {
@@ -126,6 +131,13 @@ impl Incoming {
             }
         }
     }
+}
+
+/// The halves of a connection of one's own tell each other what they did within one task, which looks
+/// at them anyway: only the socket has somebody to wake. With the task's own waker in between, the
+/// runtime polls it once more for nothing, and wakes another worker for that.
+fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// Moves bytes; false once the connection has ended.

@@ -9,9 +9,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -52,10 +50,10 @@ struct Resting {
 
 impl Pool {
     /// The connection to `peer` that rested the shortest and still lives.
-    pub(crate) async fn take(&self, peer: &Peer) -> Option<Box<Alone>> {
+    pub(crate) fn take(&self, peer: &Peer) -> Option<Box<Alone>> {
         loop {
             let mut resting = self.lock().pop(peer)?;
-            if resting.until > Instant::now() && is_usable(&mut resting.link).await {
+            if resting.until > Instant::now() && resting.link.is_usable() {
                 return Some(resting.link);
             }
         }
@@ -139,10 +137,6 @@ impl Idle {
     fn close_doors(&mut self, now: Instant, idle: Duration) {
         self.doors.retain(|_, door| door.sweep(now, idle) || Arc::strong_count(door) > 1);
     }
-}
-
-async fn is_usable(link: &mut Alone) -> bool {
-    poll_fn(|cx| Poll::Ready(link.is_usable(cx))).await
 }
 
 /// Runs while something is kept and the client exists.

@@ -8,7 +8,11 @@ mod peer;
 mod shared;
 mod tls;
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -156,6 +160,30 @@ async fn silence_before_and_inside_the_answer_ends_at_the_limit() {
     "#]],
     )
     .await;
+}
+
+/// Counts how often a task would have been polled once more.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_request_on_a_kept_connection_goes_out_in_one_poll() {
+    let at = peer(&[&[A, B]]).await;
+    let (client, url) = (Client::new(Config::default()), format!("http://{at}/"));
+    post(&client, &url, LONG).await.unwrap();
+    let wakes = Arc::new(Wakes::default());
+    let mut second = std::pin::pin!(post(&client, &url, LONG));
+    let waker = Waker::from(Arc::clone(&wakes));
+    // The peer runs on this thread too, so nothing can have come back yet.
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    assert_eq!(second.await.unwrap(), "two");
 }
 
 #[tokio::test]
