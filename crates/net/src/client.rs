@@ -68,6 +68,8 @@ pub struct Client(Arc<Inner>, Patience);
 struct Inner {
     config: Config,
     connector: HttpsConnector<Dial>,
+    /// Offers HTTP/1.1 alone.
+    http1: HttpsConnector<Dial>,
     /// Asked before each request, also of one that a kept connection serves.
     guard: Option<Egress>,
     pool: Arc<Pool>,
@@ -94,12 +96,16 @@ impl Client {
     }
 
     fn over(config: Config, dial: Dial, guard: Option<Egress>) -> Client {
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config.roots.tls())
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(dial);
-        let inner = Inner { config, connector, guard, pool: Arc::default() };
+        let tls = config.roots.tls();
+        let connector =
+            || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let inner = Inner {
+            connector: connector().enable_all_versions().wrap_connector(dial.clone()),
+            http1: connector().enable_http1().wrap_connector(dial),
+            config,
+            guard,
+            pool: Arc::default(),
+        };
         Client(Arc::new(inner), Patience::default())
     }
 
@@ -129,7 +135,11 @@ impl Client {
             match limit.bound(link.exchange(request), true).await? {
                 Ok(response) => return Ok(self.receive(response, link, limit)),
                 Err(Failure::Unsent(back, _)) if again => request = *back,
-                Err(Failure::Unsent(_, cause)) => {
+                Err(Failure::Http1(back, _)) if again => {
+                    self.0.pool.door(&peer).set_wants_http1();
+                    request = *back;
+                }
+                Err(Failure::Unsent(_, cause) | Failure::Http1(_, cause)) => {
                     return Err(Error::not_sent(&peer.to_string(), cause.as_ref()));
                 }
                 Err(Failure::Lost(cause)) => {
@@ -180,14 +190,15 @@ impl Client {
     /// A connection of one's own or a place on a shared one.
     async fn reach(&self, peer: &Arc<Peer>) -> Result<Link, Error> {
         if !peer.tls {
-            return alone(peer, self.dial(peer).await?).await;
+            return alone(peer, dial(&self.0.http1, peer).await?).await;
         }
         let door = self.0.pool.door(peer);
         let dialing = match door.enter().await {
             Turn::Go(lease) => return Ok(Link::Shared(lease)),
             Turn::Dial(dialing) => dialing,
+            Turn::DialHttp1 => return alone(peer, dial(&self.0.http1, peer).await?).await,
         };
-        let socket = self.dial(peer).await?;
+        let socket = dial(&self.0.connector, peer).await?;
         if !chose_http2(&socket) {
             door.set_alone();
             drop(dialing);
@@ -196,17 +207,6 @@ impl Client {
         let (socket, keep_alive) = (TokioIo::new(socket), self.0.config.keep_alive);
         let lease = Shared::open(Arc::clone(peer), socket, dialing, keep_alive).await;
         lease.map(Link::Shared).map_err(|cause| Error::not_sent(&peer.to_string(), &cause))
-    }
-
-    async fn dial(&self, peer: &Arc<Peer>) -> Result<Socket, Error> {
-        let uri = Uri::builder()
-            .scheme(if peer.tls { "https" } else { "http" })
-            .authority(peer.authority.clone())
-            .path_and_query("/")
-            .build()
-            .expect("its parts come from a valid URI");
-        let socket = self.0.connector.clone().call(uri).await;
-        socket.map_err(|cause| undialled(peer, cause))
     }
 
     fn receive(
@@ -221,6 +221,17 @@ impl Client {
         response
             .map(|incoming| Body::new(Held { incoming, link, pool, trust, idle_per_peer }, limit))
     }
+}
+
+async fn dial(connector: &HttpsConnector<Dial>, peer: &Peer) -> Result<Socket, Error> {
+    let uri = Uri::builder()
+        .scheme(if peer.tls { "https" } else { "http" })
+        .authority(peer.authority.clone())
+        .path_and_query("/")
+        .build()
+        .expect("its parts come from a valid URI");
+    let socket = connector.clone().call(uri).await;
+    socket.map_err(|cause| undialled(peer, cause))
 }
 
 async fn alone(peer: &Arc<Peer>, socket: Socket) -> Result<Link, Error> {
@@ -256,13 +267,25 @@ fn astray(request: &Request<Bytes>, why: &str) -> Error {
 fn outgoing(request: Request<Bytes>) -> Result<(Arc<Peer>, Request<Full<Bytes>>), Error> {
     let peer = peer_of(request.uri())?;
     let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().cloned();
-    parts.uri = path.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+    parts.uri = rooted(&parts.uri).into();
     if !parts.headers.contains_key(header::HOST) {
         let host = HeaderValue::from_str(peer.authority.as_str());
         parts.headers.insert(header::HOST, host.expect("an authority is visible ASCII"));
     }
     Ok((Arc::new(peer), Request::from_parts(parts, Full::new(body))))
+}
+
+/// What is asked for. A path may be missing before a query in a URL, and over the wire it may not
+/// (RFC 9110, 4.2.3; RFC 9113, 8.3.1).
+fn rooted(uri: &Uri) -> PathAndQuery {
+    match uri.path_and_query() {
+        None => PathAndQuery::from_static("/"),
+        Some(asked) if asked.as_str().starts_with('?') => {
+            PathAndQuery::try_from(format!("/{}", asked.as_str()))
+                .expect("a path before a valid query")
+        }
+        Some(asked) => asked.clone(),
+    }
 }
 
 fn peer_of(uri: &Uri) -> Result<Peer, Error> {

@@ -3,7 +3,8 @@
 //! Before the first handshake nobody knows whether the peer shares connections, so one request goes
 //! ahead and the others wait for what it finds. A peer of HTTP/1.1 is then dialled by each on its
 //! own. One of HTTP/2 gets a further connection only when those there are, and those under way,
-//! cannot carry all who wait.
+//! cannot carry all who wait. A peer that refuses a request over HTTP/2 because it wants HTTP/1.1 gets
+//! that from everybody for a while.
 //!
 //! How long anybody waits here is the caller's to bound; whoever gives up leaves nothing behind.
 
@@ -31,12 +32,16 @@ struct State {
     streams: Option<usize>,
     /// When the peer chose HTTP/1.1.
     alone: Option<Instant>,
+    /// When the peer asked for HTTP/1.1 on a connection of HTTP/2.
+    wants_http1: Option<Instant>,
 }
 
 /// What a request does next.
 pub(crate) enum Turn {
     Go(Lease),
     Dial(Dialing),
+    /// A connection of HTTP/1.1, of one's own.
+    DialHttp1,
 }
 
 impl Door {
@@ -55,6 +60,9 @@ impl Door {
 
     fn turn(self: &Arc<Self>) -> Option<Turn> {
         let mut state = self.lock();
+        if state.wants_http1.is_some() {
+            return Some(Turn::DialHttp1);
+        }
         state.links.retain(|link| link.is_open());
         if let Some(lease) = state.links.iter().find_map(Shared::lease) {
             return Some(Turn::Go(lease));
@@ -71,12 +79,19 @@ impl Door {
         self.lock().alone = Some(Instant::now());
     }
 
+    /// The peer wants HTTP/1.1, although it has chosen HTTP/2.
+    pub(crate) fn set_wants_http1(&self) {
+        self.lock().wants_http1 = Some(Instant::now());
+        self.moved.notify_waiters();
+    }
+
     /// Lets go of connections that nobody has used for `idle`; false when nothing is left to know.
     pub(crate) fn sweep(&self, now: Instant, idle: Duration) -> bool {
         let mut state = self.lock();
         let old = |since: Instant| since + idle <= now;
         state.links.retain(|link| link.is_open() && !link.idle_since().is_some_and(old));
-        let known = state.alone.is_some_and(|since| !old(since));
+        state.wants_http1 = state.wants_http1.filter(|since| !old(*since));
+        let known = state.wants_http1.is_some() || state.alone.is_some_and(|since| !old(since));
         known || !state.links.is_empty() || state.dialing + state.waiting > 0
     }
 
@@ -160,7 +175,7 @@ mod tests {
     async fn dial(door: &Arc<Door>) -> Dialing {
         match door.enter().await {
             Turn::Dial(dialing) => dialing,
-            Turn::Go(_) => panic!("there is a connection"),
+            Turn::Go(_) | Turn::DialHttp1 => panic!("there is a connection"),
         }
     }
 
@@ -205,5 +220,17 @@ mod tests {
         drop((dial(&door).await, second));
         assert!(door.sweep(Instant::now(), IDLE), "what it speaks is known");
         assert!(!door.sweep(Instant::now() + 2 * IDLE, IDLE));
+    }
+
+    #[tokio::test]
+    async fn that_a_peer_wants_http_1_1_is_known_for_a_while() {
+        let door = Arc::new(Door::default());
+        let _dialing = dial(&door).await;
+        door.set_wants_http1();
+        assert!(matches!(door.enter().await, Turn::DialHttp1));
+        assert!(door.sweep(Instant::now() + IDLE / 2, IDLE));
+        assert!(matches!(door.enter().await, Turn::DialHttp1));
+        door.sweep(Instant::now() + 2 * IDLE, IDLE);
+        assert!(door.turn().is_none(), "it waits for the dial again");
     }
 }

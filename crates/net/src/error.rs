@@ -9,7 +9,8 @@ use crate::egress::Denied;
 /// One variant per reaction. Messages name the peer, never the query or a header.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No byte of the request was written: safe to try again, whatever the request does.
+    /// No byte of the request was written, or the peer says by HTTP/2 that it did not look at it:
+    /// safe to try again, whatever the request does.
     #[error("{0}")]
     NotSent(String),
     /// The rules do not let it leave, now or later. Nothing was written.

@@ -6,7 +6,8 @@
 //! effect that must happen once may be tried again; everything after that point is [`Error::Lost`].
 //! When in doubt it is Lost.
 //!
-//! A peer that speaks TLS chooses HTTP/2 or HTTP/1.1 (ALPN); without TLS it is HTTP/1.1.
+//! A peer that speaks TLS chooses HTTP/2 or HTTP/1.1 (ALPN), or HTTP/1.1 after all when it refuses a
+//! request over HTTP/2 for that; without TLS it is HTTP/1.1.
 //!
 //! No proxy variables are read, no redirect is followed unless the caller asks for it, no failed
 //! request is repeated unless it provably never left. Where a URL comes from somebody else, a guard

@@ -29,9 +29,13 @@ pub(crate) const PING_ANSWER: Duration = Duration::from_secs(15);
 /// 2.5 MB/s, a hundred times what a model writes.
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// As above of all answers on one connection: as much as 128 streams that nobody reads, so that they
-/// stop no other (AWS's load balancers allow 128 streams, most peers 100).
-pub(crate) const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
+/// Streams at once on one connection, however many more its peer allows: AWS's load balancers allow
+/// 128, most peers 100.
+pub(crate) const STREAMS: usize = 128;
+
+/// As above of all answers on one connection: room for all its streams, so that those that nobody
+/// reads stop no other.
+pub(crate) const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
 
 /// Headers of one answer; ours, four times what Node and nginx take.
 pub(crate) const HEADER_BYTES: u32 = 64 * 1024;

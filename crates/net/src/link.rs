@@ -49,6 +49,8 @@ type Driver = http1::Connection<Socket, Full<Bytes>>;
 pub(crate) enum Failure {
     /// It comes back: nothing of it was written, or the peer says that it did not look at it.
     Unsent(Box<Request<Full<Bytes>>>, BoxError),
+    /// It comes back: the peer did not take it by HTTP/2 and would by HTTP/1.1.
+    Http1(Box<Request<Full<Bytes>>>, BoxError),
     Lost(BoxError),
 }
 

@@ -6,8 +6,9 @@
 //! and the others' streams stay.
 //!
 //! What the peer says about a stream decides what may be said of its request. A stream refused, or
-//! above the last one of a GOAWAY, was not looked at (RFC 9113, 8.7 and 6.8) and is *unsent*; every
-//! other end before the answer leaves the request *lost*.
+//! above the last one of a GOAWAY, was not looked at (RFC 9113, 8.7 and 6.8) and is *unsent*; so is
+//! one that the peer wants to have by HTTP/1.1 (7). Every other end before the answer leaves the
+//! request *lost*.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -104,9 +105,9 @@ impl Shared {
         Some(Lease { shared: Arc::clone(self), upload: None })
     }
 
-    /// How many streams the peer allows at once.
+    /// How many streams there are at once at most: what the peer allows, and the window has room for.
     pub(crate) fn most(&self) -> usize {
-        self.sender.current_max_send_streams()
+        self.sender.current_max_send_streams().min(limits::STREAMS)
     }
 
     /// Whether a further request may come here at all.
@@ -184,6 +185,10 @@ async fn watch(mut pings: PingPong, shared: Weak<Shared>, keep_alive: KeepAlive,
             shared.settled.store(true, Ordering::Release);
             dialing.settled(shared.most());
         }
+        // An answer is a sign of life like any other, and the next question as far away.
+        if let Some(shared) = shared.upgrade() {
+            shared.touch();
+        }
         if !silence(&shared, keep_alive.after).await {
             // Nobody uses it any more: it says goodbye, for which it has as long as for a ping.
             return sleep(keep_alive.answer).await;
@@ -249,6 +254,9 @@ impl Lease {
                 let shared = Arc::clone(&self.shared);
                 Ok(response.map(|stream| Incoming::Shared(Received { stream, shared })))
             }
+            Err(cause) if wants_http1(&cause) => {
+                Err(Failure::Http1(Box::new(request), self.shared.explain(cause)))
+            }
             Err(cause) if is_untouched(&cause) => Err(self.unsent(request, cause)),
             Err(cause) => Err(Failure::Lost(self.shared.explain(cause))),
         }
@@ -285,6 +293,12 @@ impl Drop for Lease {
 fn is_untouched(cause: &h2::Error) -> bool {
     let refused = cause.is_reset() && cause.reason() == Some(Reason::REFUSED_STREAM);
     cause.is_remote() && (refused || cause.is_go_away())
+}
+
+/// Whether the peer refuses the request over HTTP/2 and would take it over HTTP/1.1. Of a GOAWAY as
+/// above; curl and Chrome send the request again on either.
+fn wants_http1(cause: &h2::Error) -> bool {
+    cause.is_remote() && cause.reason() == Some(Reason::HTTP_1_1_REQUIRED)
 }
 
 /// A body as it comes, and room for more of it.
@@ -384,3 +398,6 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let kept = headers.iter().filter(|(name, value)| goes(name, value));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::tls::Signed;
 
+/// What it says to those who do not ask for HTTP/2.
+const OLD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nold";
+
 /// A peer of HTTP/2, and what it has seen.
 pub(crate) struct Peer {
     pub(crate) signed: Signed,
@@ -56,7 +59,10 @@ impl Peer {
                 let (acceptor, seen) = (acceptor.clone(), Arc::clone(&all));
                 tokio::spawn(async move {
                     let socket = acceptor.accept(socket).await.unwrap();
-                    serve(socket, streams, seen).await;
+                    match socket.get_ref().1.alpn_protocol() {
+                        Some(_) => serve(socket, streams, seen).await,
+                        None => crate::answer(socket, &[OLD, OLD]).await,
+                    }
                 });
             }
         });
@@ -128,11 +134,15 @@ async fn answer(
             respond.send_reset(Reason::REFUSED_STREAM);
             return Ok(());
         }
+        "/http1" => {
+            respond.send_reset(Reason::HTTP_1_1_REQUIRED);
+            return Ok(());
+        }
         "/broken" => {
             respond.send_reset(Reason::INTERNAL_ERROR);
             return Ok(());
         }
-        "/head" => return say(&mut respond, head(&request).into()).await,
+        "/head" | "/" => return say(&mut respond, head(&request).into()).await,
         "/early" => {
             let early = Response::builder().status(413).body(()).unwrap();
             respond
@@ -193,7 +203,11 @@ async fn say(respond: &mut SendResponse<Bytes>, mut body: Bytes) -> Result<(), h
 }
 
 fn head(request: &Request<RecvStream>) -> String {
-    let mut lines = vec![format!("{} {}", request.method(), request.uri())];
+    let (method, uri) = (request.method(), request.uri());
+    let (scheme, host) = (uri.scheme_str().unwrap(), uri.authority().unwrap());
+    // As it came: a whole URI would be written with a path that it does not have.
+    let path = uri.path_and_query().unwrap().as_str();
+    let mut lines = vec![format!("{method} {scheme}://{host}{path}")];
     lines.extend(request.headers().iter().map(|(name, value)| format!("{name}: {value:?}")));
     lines.join("\n")
 }

@@ -172,6 +172,25 @@ async fn a_request_that_a_goodbye_left_out_goes_again_and_one_it_took_does_not()
 }
 
 #[tokio::test]
+async fn what_a_peer_wants_by_http_1_1_goes_again_so() {
+    check(
+        &["/echo", "/http1", "/echo"],
+        expect![[r#"
+            /echo: 200 the end [1 connections]
+            /http1: 200 old [2 connections]
+            /echo: 200 old [2 connections]
+        "#]],
+    )
+    .await;
+    let peer = Peer::allowing(100, 1).await;
+    let client = client(&peer.signed);
+    let mut before = held(&client, &peer).await;
+    assert_eq!(told(&client, &peer.url("/http1")).await, "200 old");
+    peer.seen.gate.notify_waiters();
+    assert_eq!(before.chunk().await.unwrap().unwrap(), "last", "the others go on");
+}
+
+#[tokio::test]
 async fn a_dead_peer_is_found_out_and_dialled_anew() {
     let peer = Peer::allowing(100, 1).await;
     let keep_alive = KeepAlive { after: SOON, answer: 5 * SOON };
@@ -220,6 +239,22 @@ async fn a_reader_that_stops_does_not_stop_the_others_and_bodies_pass_whole() {
     assert_eq!(peer.connections(), 1);
 }
 
+/// As many unread answers as fill the window of a connection: the next has another one.
+#[tokio::test]
+async fn answers_that_nobody_reads_never_fill_a_connection() {
+    let peer = Peer::allowing(1_000, 1).await;
+    let client = client(&peer.signed);
+    let large = Bytes::from(vec![7; 300_000]);
+    let mut unread = Vec::new();
+    for _ in 0..130 {
+        unread.push(client.send(post(&peer.url("/echo"), large.clone()), LONG).await.unwrap());
+    }
+    let read = client.send(post(&peer.url("/echo"), large.clone()), LONG).await.unwrap();
+    assert!(read.into_body().bytes(large.len()).await.unwrap() == large);
+    assert_eq!(peer.connections(), 2);
+    assert!(unread.pop().unwrap().into_body().bytes(large.len()).await.unwrap() == large);
+}
+
 #[tokio::test]
 async fn the_host_is_in_the_uri_and_what_belongs_to_a_connection_stays_here() {
     let peer = Peer::allowing(100, 1).await;
@@ -240,6 +275,16 @@ async fn the_host_is_in_the_uri_and_what_belongs_to_a_connection_stays_here() {
         x-end: "2"
         content-length: "0""#]];
     expected.assert_eq(&String::from_utf8_lossy(&head));
+}
+
+#[tokio::test]
+async fn a_query_without_a_path_is_asked_of_the_root() {
+    let peer = Peer::allowing(100, 1).await;
+    let client = client(&peer.signed);
+    let asked = |url: &str| client.send(Request::get(url).body(Bytes::new()).unwrap(), LONG);
+    let answer = asked(&peer.url("?head")).await.unwrap();
+    let head = answer.into_body().bytes(1024).await.unwrap();
+    assert_eq!(head, format!("GET https://{}/?head", peer.address));
 }
 
 #[tokio::test]
