@@ -74,6 +74,21 @@ impl ModelErrorKind {
             ModelErrorKind::Malformed => "(CR0015)",
         }
     }
+
+    /// Whether a provider may bill a call that failed so, where nothing more is known of it. A refusal,
+    /// a throttle and a provider that is away cost nothing; of the rest nobody knows.
+    fn may_be_billed(self) -> bool {
+        match self {
+            ModelErrorKind::TimedOut | ModelErrorKind::Malformed => true,
+            ModelErrorKind::NotMapped
+            | ModelErrorKind::Refused
+            | ModelErrorKind::Unsupported
+            | ModelErrorKind::OverBudget
+            | ModelErrorKind::TooLong
+            | ModelErrorKind::Throttled
+            | ModelErrorKind::Unavailable => false,
+        }
+    }
 }
 
 /// `message` is public: it names provider and variable, and never holds a key.
@@ -85,6 +100,8 @@ pub struct ModelError {
     pub status: Option<u16>,
     /// How long the provider asked to be left alone.
     pub retry_after: Option<Duration>,
+    /// Whether the provider may bill the attempt: it may have had the request, and refused nothing.
+    pub may_be_billed: bool,
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -95,7 +112,8 @@ impl ModelError {
         let mut message: String = message.into();
         message.push_str(if message.contains('\n') { "\n# " } else { " " });
         message.push_str(kind.number());
-        ModelError { kind, message, status: None, retry_after: None, cause: None }
+        let may_be_billed = kind.may_be_billed();
+        ModelError { kind, message, status: None, retry_after: None, may_be_billed, cause: None }
     }
 
     #[must_use]

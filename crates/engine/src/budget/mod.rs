@@ -23,7 +23,6 @@ use craton_core::budget::caps::{Budgets, Most, Period, lower};
 use craton_core::budget::rule::{self, Need, Ruling, Standing};
 use craton_core::budget::{Raise, Reserved, Scope, Unit, unit_of};
 use craton_core::cost::Money;
-use llm::ModelErrorKind;
 use store::{Batch, CommitError, Precondition, StoreError, Tenant};
 use wire::converse::Call;
 
@@ -456,20 +455,5 @@ impl Run {
             self.record(inner, at, event);
         }
         Ok(())
-    }
-}
-
-/// Whether a provider may have counted tokens of a call that failed so. A refusal, a throttle and a
-/// provider that is away cost nothing; of the rest nobody knows.
-pub(crate) fn is_consumed(kind: ModelErrorKind) -> bool {
-    match kind {
-        ModelErrorKind::TimedOut | ModelErrorKind::Malformed => true,
-        ModelErrorKind::NotMapped
-        | ModelErrorKind::Refused
-        | ModelErrorKind::Unsupported
-        | ModelErrorKind::OverBudget
-        | ModelErrorKind::TooLong
-        | ModelErrorKind::Throttled
-        | ModelErrorKind::Unavailable => false,
     }
 }

@@ -14,7 +14,7 @@ use wire::converse::{Call, Delta, Usage};
 use super::account::{self, Account};
 use super::doors::Pass;
 use super::{hedge, retry};
-use crate::{Inner, budget};
+use crate::Inner;
 
 /// The first delta of a reply, and those after it.
 pub(super) type Begun = (Option<Delta>, Deltas);
@@ -85,7 +85,7 @@ impl Chain {
             account.waste(call, None, 0);
         }
         account.pass = leave.told(account, begun.as_ref().err());
-        if begun.as_ref().is_err_and(|error| budget::is_consumed(error.kind)) {
+        if begun.as_ref().is_err_and(|error| error.may_be_billed) {
             account.waste(call, None, 0);
         }
         self.resolved = Some(resolved);
@@ -104,7 +104,7 @@ impl Chain {
         let made = resolved.provider.embed(wanted).await;
         account.pass = leave.told(account, made.as_ref().err());
         account.went(made.as_ref().err());
-        if made.as_ref().is_err_and(|error| budget::is_consumed(error.kind)) {
+        if made.as_ref().is_err_and(|error| error.may_be_billed) {
             account.waste(call, None, 0);
         }
         self.resolved = Some(resolved);

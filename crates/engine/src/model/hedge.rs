@@ -13,7 +13,7 @@ use wire::converse::Call;
 use super::account::Account;
 use super::chain::{self, Begun};
 use super::gate::Room;
-use crate::{Inner, budget};
+use crate::Inner;
 
 /// The reply that began first, and whether another attempt was made that may be billed too.
 pub(super) async fn begin(
@@ -42,12 +42,11 @@ pub(super) async fn begin(
     account.conduct.attempts += 1;
     account.conduct.hedged = true;
     let second = pin!(chain::begin(resolved, &mut copy));
-    let billed = |error: &ModelError| budget::is_consumed(error.kind);
     let begun = match future::select(first, second).await {
         // The other is cut off where it is.
         Either::Left((Ok(begun), _)) | Either::Right((Ok(begun), _)) => (Ok(begun), true),
-        Either::Left((Err(error), second)) => (second.await, billed(&error)),
-        Either::Right((Err(error), first)) => (first.await, billed(&error)),
+        Either::Left((Err(error), second)) => (second.await, error.may_be_billed),
+        Either::Right((Err(error), first)) => (first.await, error.may_be_billed),
     };
     // One of the two is over: its place is free, what it drew of the minute is used.
     room.stand_back();

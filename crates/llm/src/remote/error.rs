@@ -62,7 +62,9 @@ impl Origin {
                 ModelErrorKind::Unavailable
             }
         };
-        ModelError::new(kind, format!("{self}: {error}")).because(error)
+        let failed = ModelError::new(kind, format!("{self}: {error}"));
+        // A kind says what may help, and not whether the request had left.
+        ModelError { may_be_billed: error.sent(), ..failed }.because(error)
     }
 
     /// How long the provider asks to be left alone, in words for whoever reads the error.

@@ -33,6 +33,11 @@ enum Kind {
 
 impl Kind {
     fn models(self, address: &str) -> Models {
+        self.models_within(address, 60)
+    }
+
+    /// With so many seconds for a whole call.
+    fn models_within(self, address: &str, seconds: u64) -> Models {
         let (kind, more) = match self {
             Kind::OpenAi => ("openai", ""),
             Kind::Responses => ("responses", ""),
@@ -41,7 +46,7 @@ impl Kind {
             Kind::Bedrock => ("bedrock", "region = \"r\"\napi_key = \"env:PATH\"\n"),
         };
         models(&format!(
-            "[providers.bad]\nkind = {kind:?}\nbase_url = \"{address}\"\n{more}timeout_seconds = 60\n\
+            "[providers.bad]\nkind = {kind:?}\nbase_url = \"{address}\"\n{more}timeout_seconds = {seconds}\n\
              first_byte_timeout_seconds = 10\nidle_timeout_seconds = 5\n\
              [[models]]\nmatch = \"*\"\nprovider = \"bad\"\nmodel = \"m\"\n"
         ))
@@ -443,10 +448,13 @@ fn told(outcome: Result<Reply, ModelError>) -> String {
             let counted = if tokens == 0 { String::new() } else { format!(", {tokens} in") };
             format!("{said} {:?}{counted}", reply.stop_reason)
         }
-        Err(error) => match error.retry_after {
-            Some(wait) => format!("{:?}, wait {wait:?}", error.kind),
-            None => format!("{:?}", error.kind),
-        },
+        Err(error) => {
+            let billed = if error.may_be_billed { ", may be billed" } else { "" };
+            match error.retry_after {
+                Some(wait) => format!("{:?}, wait {wait:?}{billed}", error.kind),
+                None => format!("{:?}{billed}", error.kind),
+            }
+        }
     }
 }
 
@@ -488,15 +496,15 @@ async fn every_misbehaviour_of_a_provider_ends_as_defined_and_the_next_call_work
         }
     }
     expect![[r#"
-        hangs before its head: TimedOut after 10 s
-        hangs after its head: TimedOut after 5 s
-        hangs after words: TimedOut after 5 s
-        drips: TimedOut after 60 s
-        closes at once: Unavailable
-        closes within its head: Unavailable
-        is cut between events: Malformed
-        is cut within an event: Malformed
-        breaks a chunk off: Unavailable
+        hangs before its head: TimedOut, may be billed after 10 s
+        hangs after its head: TimedOut, may be billed after 5 s
+        hangs after words: TimedOut, may be billed after 5 s
+        drips: TimedOut, may be billed after 60 s
+        closes at once: Unavailable, may be billed
+        closes within its head: Unavailable, may be billed
+        is cut between events: Malformed, may be billed
+        is cut within an event: Malformed, may be billed
+        breaks a chunk off: Unavailable, may be billed
         says 429: Throttled
         says 429 and for how long: Throttled, wait 7s
         says 500: Unavailable
@@ -505,28 +513,28 @@ async fn every_misbehaviour_of_a_provider_ends_as_defined_and_the_next_call_work
         says 529: Unavailable
         says 404: Refused
         redirects: Refused
-        sends garbage: Malformed
-        sends a page: Malformed
+        sends garbage: Malformed, may be billed
+        sends a page: Malformed, may be billed
         reports an error with 200: Unavailable [OpenAi, Responses, Gemini]
-        reports an error with 200: Malformed [Anthropic, Bedrock]
-        has the wrong content type: Malformed
-        sends nothing: Malformed
-        sends null: Malformed
-        sends a list: Malformed
-        sends null members: Malformed
-        streams nothing: Malformed
-        streams bytes that are no text: Malformed
+        reports an error with 200: Malformed, may be billed [Anthropic, Bedrock]
+        has the wrong content type: Malformed, may be billed
+        sends nothing: Malformed, may be billed
+        sends null: Malformed, may be billed
+        sends a list: Malformed, may be billed
+        sends null members: Malformed, may be billed
+        streams nothing: Malformed, may be billed
+        streams bytes that are no text: Malformed, may be billed
         streams NUL in its words: [{"text":"a\u0000b"}] EndTurn
         asks with input that is no JSON: [{"toolUse":{"toolUseId":"id","name":"t","input":"{bro"}},{"toolUse":{"toolUseId":"tooluse_0","name":"t","input":"{bro"}}] ToolUse
         asks without ids: [{"toolUse":{"toolUseId":"tooluse_0","name":"t","input":{}}},{"toolUse":{"toolUseId":"tooluse_1","name":"t","input":{}}}] ToolUse
         ends for an unknown reason: [{"text":"Hello"}] EndTurn
         counts absurdly: [{"text":"Hello"}] EndTurn, 1000000000 in
-        counts below zero: Malformed [OpenAi, Responses]
+        counts below zero: Malformed, may be billed [OpenAi, Responses]
         counts below zero: [{"text":"Hi"}] EndTurn [Anthropic, Gemini, Bedrock]
         breaks off with an error: Throttled
-        sends a giant document: Malformed
-        sends a giant event: Malformed
-        never comes to an end: Malformed
+        sends a giant document: Malformed, may be billed
+        sends a giant event: Malformed, may be billed
+        never comes to an end: Malformed, may be billed
         speaks in the user's role: [{"text":"Hello"}] EndTurn
         says everything twice: [{"text":"HelloHello"}] EndTurn [OpenAi, Gemini]
         says everything twice: [{"text":"Hello"}] EndTurn [Responses, Anthropic, Bedrock]
@@ -543,6 +551,20 @@ async fn nobody_at_the_address_and_tls_to_a_plain_port_are_said_at_once() {
             (told(refused).as_str(), told(garbled).as_str()),
             ("Unavailable", "Unavailable")
         );
+    }
+}
+
+/// A connection that does not come about within the time that the answer may take.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_was_never_reached_bills_nothing() {
+    for kind in KINDS {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        let models = kind.models_within(&address, 2);
+        let began = Instant::now();
+        // The greeting waits in the listener's queue.
+        assert_eq!(told(ask(&models).await), "TimedOut");
+        assert_eq!(began.elapsed().as_secs(), 2);
     }
 }
 
