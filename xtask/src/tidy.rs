@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("hyper-rustls", &["net"]),
-    ("jsonschema", &["core"]),
+    ("jsonschema", &["core", "llm"]),
     ("clap", &["craton"]),
     ("clap_complete", &["craton"]),
     ("tracing-subscriber", &["craton"]),

@@ -15,7 +15,7 @@ use crate::scenario::file::Suite;
 use crate::scenario::observed::{Fate, Usage};
 use crate::scenario::play::{Outcome, Played};
 use crate::scenario::stage::Stage;
-use crate::scenario::{Plan, limits, perform};
+use crate::scenario::{Plan, limits, not_asked, perform, stand_in};
 use crate::telemetry::{aside, say};
 
 #[derive(Parser)]
@@ -113,9 +113,6 @@ async fn bench(
     played.map(|played| Row::of(model, &played)).ok_or_else(|| "interrupted".to_owned())
 }
 
-/// What the ids of the embedded models begin with.
-const OWN: &str = "craton.";
-
 /// What one model did.
 #[derive(Debug, Clone, Default)]
 struct Row {
@@ -150,10 +147,7 @@ impl Row {
                 millis.push(one.usage.ms);
             }
         }
-        if !model.starts_with(OWN) {
-            let turns = all.iter().flat_map(|one| &one.turns);
-            row.stand_in = turns.filter_map(|turn| turn.embedded.clone()).next();
-        }
+        row.stand_in = stand_in(model, all);
         millis.sort_unstable();
         (row.p50, row.p95) = (percentile(&millis, 50), percentile(&millis, 95));
         row
@@ -285,13 +279,8 @@ fn table(all: &[Row], at_least: f64) -> Vec<String> {
             success
         ));
     }
-    lines.extend(all.iter().filter_map(|row| {
-        let stand_in = row.stand_in.as_ref()?;
-        Some(format!(
-            "{} was not asked: {OWN}{stand_in} answered for it; map it to a provider in craton.toml",
-            row.model
-        ))
-    }));
+    let absent = |row: &Row| row.stand_in.as_ref().map(|by| not_asked(&row.model, by));
+    lines.extend(all.iter().filter_map(absent));
     let share = percent(at_least);
     lines.push(match all.first().filter(|row| row.is_good(at_least)) {
         Some(row) => format!(

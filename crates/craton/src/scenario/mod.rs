@@ -41,6 +41,22 @@ fn members<T: serde::de::DeserializeOwned>(given: &serde_json::Value) -> Result<
     }
 }
 
+/// What the ids of the embedded models begin with.
+const OWN: &str = "craton.";
+
+/// The embedded model that answered in the place of another, as in development for any id.
+pub(crate) fn stand_in(model: &str, all: &[Played]) -> Option<String> {
+    let mut turns = all.iter().flat_map(|one| &one.turns);
+    if model.starts_with(OWN) { None } else { turns.find_map(|turn| turn.embedded.clone()) }
+}
+
+/// For the person at the terminal.
+pub(crate) fn not_asked(model: &str, stand_in: &str) -> String {
+    format!(
+        "{model} was not asked: {OWN}{stand_in} answered for it; map it to a provider in craton.toml"
+    )
+}
+
 /// How scenarios are played.
 pub(crate) struct Plan<'a> {
     pub(crate) judge: Option<&'a str>,

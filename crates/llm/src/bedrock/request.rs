@@ -50,7 +50,10 @@ fn conversation(call: &Call, cache: CacheMode) -> Result<Map<String, Json>, Stri
     };
     if options::one_tool_use(call) {
         if !call.model.contains("claude") {
-            return Err("disable_parallel_tool_use: only Claude knows it there".to_owned());
+            return Err(
+                "disable_parallel_tool_use, or parallel_tool_calls: only Claude knows it there"
+                    .to_owned(),
+            );
         }
         // The model's own member, in place of Converse's.
         body["toolConfig"].as_object_mut().and_then(|config| config.remove("toolChoice"));

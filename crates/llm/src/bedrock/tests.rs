@@ -28,7 +28,7 @@ fn one_tool_use_at_a_time_is_a_member_of_claude_and_refused_elsewhere() {
         request::body(&call, CacheMode::Off).map_or_else(|refused| refused, |body| body.to_string())
     };
     expect![[r#"{"additionalModelRequestFields":{"tool_choice":{"disable_parallel_tool_use":true,"type":"any"}},"messages":[{"content":[{"text":"hi"}],"role":"user"}],"toolConfig":{"tools":[{"toolSpec":{"inputSchema":{"json":{"type":"object"}},"name":"f"}}]}}"#]].assert_eq(&said("us.anthropic.claude-sonnet-4-5-20250929-v1:0"));
-    expect!["disable_parallel_tool_use: only Claude knows it there"]
+    expect!["disable_parallel_tool_use, or parallel_tool_calls: only Claude knows it there"]
         .assert_eq(&said("amazon.nova-pro-v1:0"));
 }
 

@@ -113,7 +113,9 @@ fn settings(call: &Call, body: &mut Map<String, Json>) -> Result<Map<String, Jso
 
 fn options(call: &Call, config: &mut Map<String, Json>) -> Result<(), String> {
     if options::one_tool_use(call) {
-        return Err("disable_parallel_tool_use: it knows no such thing".to_owned());
+        return Err(
+            "disable_parallel_tool_use, or parallel_tool_calls: it knows no such thing".to_owned()
+        );
     }
     let options = &call.options;
     if let Some(tier) = options.service_tier.as_deref().filter(|tier| *tier != "default") {

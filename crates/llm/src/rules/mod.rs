@@ -34,6 +34,7 @@ mod tests;
 mod verbs;
 mod words;
 
+use jsonschema::Draft;
 use serde_json::{Map, Value as Json};
 use wire::converse::{Block, Call, Reply, StopReason, Tool, ToolChoice, ToolUse, Usage};
 
@@ -61,26 +62,25 @@ pub(crate) fn reply(call: &Call) -> Reply {
 }
 
 /// An answer in the schema that the client wants it in: what a demanded tool with that schema would
-/// get. One that lacks something required would be a broken promise, so words come in its place.
+/// get. One that does not fit it would be a broken promise, so words come in its place.
 fn formed(call: &Call) -> Option<Reply> {
     let form = options::schema(&call.options).ok().flatten()?;
     if !call.tools.is_empty() {
         return None;
     }
+    let validator = jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .build(&form.schema)
+        .ok()?;
     let description = form.description.unwrap_or_default().to_owned();
     let tool = Tool { name: form.name.to_owned(), description, schema: form.schema, strict: false };
-    let required: Vec<String> = schema::params(&tool.schema)
-        .into_iter()
-        .filter(|param| param.required)
-        .map(|param| param.name)
-        .collect();
     let demanded = Call { tools: [tool].into(), tool_choice: ToolChoice::Any, ..call.clone() };
     let input = acting(&demanded).content.into_iter().find_map(|block| match block {
         Block::ToolUse(asked) => Some(asked.input),
         _ => None,
     })?;
-    let whole = required.iter().all(|name| input.get(name).is_some());
-    whole.then(|| speaking(input.to_string()))
+    validator.is_valid(&input).then(|| speaking(input.to_string()))
 }
 
 /// Own tools go before collaborators, and what came back from them before another look.

@@ -559,6 +559,20 @@ fn an_answer_comes_in_the_schema_that_the_client_wants() {
         ]
         .concat(),
     );
+    let count = |bound: serde_json::Value| of(json!({"count": bound}), &["count"]);
+    let broken = [
+        count(json!({"type": "integer", "minimum": 3})),
+        count(json!({"type": "integer", "maximum": 1})),
+        count(json!({"type": "integer", "enum": [1, 7]})),
+        of(json!({"words": {"type": "string", "maxLength": 2}}), &["words"]),
+        of(json!({"words": {"type": "string", "not": {"pattern": "cat"}}}), &["words"]),
+        json!({"type": "array", "items": animal}),
+        json!({"type": "object", "required": ["animal"], "allOf": [{"$ref": "https://elsewhere/"}]}),
+    ];
+    for schema in broken {
+        let said = answer(schema.clone());
+        assert!(said.contains("I am Craton's rule-based stand-in"), "{schema}: {said}");
+    }
 }
 
 #[test]

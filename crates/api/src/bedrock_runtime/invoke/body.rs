@@ -42,8 +42,9 @@ impl Body {
         }
     }
 
+    /// `null` is nothing here as well.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.members.contains_key(key)
+        self.members.get(key).is_some_and(|value| !value.is_null())
     }
 
     /// A member's place.

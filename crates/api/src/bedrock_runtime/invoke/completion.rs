@@ -7,7 +7,7 @@ use wire::converse::{Block, Delta, Inference, Reply, StopReason, Usage};
 use wire::fault::Fault;
 
 use super::body::{Body, malformed};
-use super::template::talk;
+use super::template::{Template, talk};
 use super::{About, Native, Understood, call, words};
 use crate::bedrock_agent::feature::refused;
 
@@ -83,7 +83,7 @@ fn read(mut body: Body, max_tokens: Option<u32>, form: Form) -> Result<Understoo
         Form::Llama { .. } | Form::DeepSeek => Json::Null,
     };
     body.done()?;
-    let talk = talk(prompt);
+    let talk = talk(prompt, form.template());
     let mut call = call(talk.system, talk.messages, inference);
     call.additional = additional;
     Ok(Understood { call, native: Box::new(form) })
@@ -108,6 +108,16 @@ enum Form {
 }
 
 impl Form {
+    fn template(&self) -> Template {
+        match self {
+            Form::Claude => Template::Claude,
+            Form::Command { .. } => Template::Plain,
+            Form::DeepSeek => Template::DeepSeek,
+            Form::Llama { .. } => Template::Llama,
+            Form::Mistral => Template::Mistral,
+        }
+    }
+
     fn told(&self, text: &str, reason: Option<StopReason>, usage: Option<Usage>) -> Json {
         let why = reason.map(self::reason);
         match self {

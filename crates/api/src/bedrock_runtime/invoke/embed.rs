@@ -92,7 +92,8 @@ fn multimodal(mut body: Body) -> Result<Asked, Fault> {
     Ok(Asked { call, form: Form::Titan(Vec::new()) })
 }
 
-// AWS: one text at a time, with what it is for (Nova user guide, "Embeddings request schema")
+// AWS: one text at a time, with what it is for, out of these purposes (Nova user guide, "Complete
+// embeddings request and response schema")
 fn nova(mut body: Body) -> Result<Asked, Fault> {
     body.pass(&["schemaVersion"]);
     let task = body.required_text("taskType")?;
@@ -109,7 +110,8 @@ fn nova(mut body: Body) -> Result<Asked, Fault> {
     }
     let role = match params.required_text("embeddingPurpose")?.as_str() {
         "GENERIC_INDEX" | "CLASSIFICATION" | "CLUSTERING" => EmbedRole::Document,
-        purpose if purpose.ends_with("_RETRIEVAL") => EmbedRole::Query,
+        "GENERIC_RETRIEVAL" | "TEXT_RETRIEVAL" | "IMAGE_RETRIEVAL" | "VIDEO_RETRIEVAL"
+        | "DOCUMENT_RETRIEVAL" | "AUDIO_RETRIEVAL" => EmbedRole::Query,
         other => {
             let place = params.place("embeddingPurpose");
             return Err(malformed(&format!("{place}: {other} is not a valid enum value")));

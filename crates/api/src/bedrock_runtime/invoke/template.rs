@@ -1,9 +1,23 @@
 //! Prompts that a client has put into its model's own template, taken apart into messages.
 //!
 //! A model behind another provider has a template of its own, so the markers of this one would be
-//! noise to it. A prompt that is in no template, or not wholly, goes as one message as it stands.
+//! noise to it. A prompt that is not wholly in its own model's template goes as one message as it stands:
+//! what another vendor's models take for a marker is nothing but words to this one.
 
 use wire::converse::{Block, Message, Role};
+
+/// Whose template a prompt may be in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Template {
+    /// The first Claudes'.
+    Claude,
+    DeepSeek,
+    /// That of the second Llama, of the third and of the fourth.
+    Llama,
+    Mistral,
+    /// The model has none.
+    Plain,
+}
 
 /// A prompt as a conversation.
 #[derive(Debug, PartialEq)]
@@ -43,10 +57,16 @@ const HEADED: [Marks; 2] = [
     },
 ];
 
-pub(super) fn talk(prompt: String) -> Talk {
-    let parts = HEADED.iter().find_map(|marks| headed(&prompt, marks));
-    let parts = parts.or_else(|| instructed(&prompt)).or_else(|| marked(&prompt));
-    let parts = parts.or_else(|| spoken(&prompt));
+pub(super) fn talk(prompt: String, template: Template) -> Talk {
+    let parts = match template {
+        Template::Claude => spoken(&prompt),
+        Template::DeepSeek => marked(&prompt),
+        Template::Llama => {
+            HEADED.iter().find_map(|marks| headed(&prompt, marks)).or_else(|| instructed(&prompt))
+        }
+        Template::Mistral => instructed(&prompt),
+        Template::Plain => None,
+    };
     parts.and_then(conversation).unwrap_or_else(|| Talk {
         system: Vec::new(),
         messages: vec![Message { role: Role::User, content: vec![Block::Text(prompt)] }],
@@ -181,8 +201,8 @@ mod tests {
     use super::*;
 
     #[expect(clippy::needless_pass_by_value, reason = "how an inline snapshot is written")]
-    fn check(prompt: &str, expected: Expect) {
-        let talk = talk(prompt.to_owned());
+    fn check(template: Template, prompt: &str, expected: Expect) {
+        let talk = talk(prompt.to_owned(), template);
         let mut told: Vec<String> =
             talk.system.iter().map(|text| format!("system: {text}")).collect();
         for message in &talk.messages {
@@ -195,6 +215,7 @@ mod tests {
     #[test]
     fn a_prompt_in_a_template_is_taken_apart() {
         check(
+            Template::Llama,
             "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>\
              <|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\
              <|start_header_id|>assistant<|end_header_id|>\n\nHello<|eot_id|>\
@@ -203,36 +224,62 @@ mod tests {
             expect!["system: Be brief. | User: Hi | Assistant: Hello | User: Who?"],
         );
         check(
+            Template::Llama,
             "<|begin_of_text|><|header_start|>user<|header_end|>\n\nHi<|eot|>\
              <|header_start|>assistant<|header_end|>\n\nWell,",
             expect!["User: Hi | Assistant: Well,"],
         );
-        check("<s>[INST] Hi [/INST]", expect!["User: Hi"]);
+        check(Template::Mistral, "<s>[INST] Hi [/INST]", expect!["User: Hi"]);
         check(
+            Template::Llama,
             "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello </s><s>[INST] Who? [/INST]",
             expect!["system: Be brief. | User: Hi | Assistant: Hello | User: Who?"],
         );
         check(
+            Template::DeepSeek,
             "<｜begin▁of▁sentence｜>Be brief.<｜User｜>Hi<｜Assistant｜><think>\n",
             expect!["system: Be brief. | User: Hi"],
         );
         check(
+            Template::Claude,
             "Be brief.\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Who?\n\nAssistant:",
             expect!["system: Be brief. | User: Hi | Assistant: Hello | User: Who?"],
         );
-        check("Human: Hi\n\nAssistant: <answer>", expect!["User: Hi | Assistant: <answer>"]);
+        check(
+            Template::Claude,
+            "Human: Hi\n\nAssistant: <answer>",
+            expect!["User: Hi | Assistant: <answer>"],
+        );
     }
 
     #[test]
     fn a_prompt_in_no_template_or_not_wholly_in_one_goes_as_it_stands() {
-        check("Say [INST] twice.", expect!["User: Say [INST] twice."]);
+        check(Template::Mistral, "Say [INST] twice.", expect!["User: Say [INST] twice."]);
         check(
+            Template::Llama,
             "<|start_header_id|>tool<|end_header_id|>x<|eot_id|>",
             expect!["User: <|start_header_id|>tool<|end_header_id|>x<|eot_id|>"],
         );
-        check("[INST] a [/INST] b [/INST]", expect!["User: a | Assistant: b [/INST]"]);
-        check("[INST] <<SYS>> open [/INST]", expect!["User: [INST] <<SYS>> open [/INST]"]);
-        check("[INST][/INST]", expect!["User: [INST][/INST]"]);
-        check("plain words", expect!["User: plain words"]);
+        let (llama, mistral) = (Template::Llama, Template::Mistral);
+        check(mistral, "[INST] a [/INST] b [/INST]", expect!["User: a | Assistant: b [/INST]"]);
+        check(llama, "[INST] <<SYS>> open [/INST]", expect!["User: [INST] <<SYS>> open [/INST]"]);
+        check(mistral, "[INST][/INST]", expect!["User: [INST][/INST]"]);
+        check(Template::Claude, "plain words", expect!["User: plain words"]);
+    }
+
+    #[test]
+    fn another_vendors_marks_are_words() {
+        let quoted = "Sum up:\n\nHuman: hi\n\nAssistant: hello";
+        for template in [Template::DeepSeek, Template::Llama, Template::Mistral, Template::Plain] {
+            let expected = expect![[r"
+                User: Sum up:
+
+                Human: hi
+
+                Assistant: hello"]];
+            check(template, quoted, expected);
+        }
+        check(Template::Claude, "[INST] Hi [/INST]", expect!["User: [INST] Hi [/INST]"]);
+        check(Template::Plain, "[INST] Hi [/INST]", expect!["User: [INST] Hi [/INST]"]);
     }
 }

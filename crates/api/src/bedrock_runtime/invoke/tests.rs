@@ -371,10 +371,25 @@ fn one_tool_use_at_a_time_is_asked_for_in_both_forms() {
 
 #[test]
 fn a_version_that_is_neither_bedrocks_nor_a_date_is_refused() {
-    for version in ["latest", "2023-5-31", "bedrock-2023-05-31x", ""] {
+    for version in ["latest", "2023-5-31", "bedrock-2023-05-31x", "bedrock-2026-10-21", ""] {
         let body = json!({"anthropic_version": version, "max_tokens": 9, "messages": []});
         let refusal = understood(CLAUDE, &body).unwrap_err();
-        assert!(refusal.contains("#/anthropic_version"), "{refusal}");
+        assert_eq!(refusal, format!("Invalid API version: {version}"));
+    }
+}
+
+#[test]
+fn a_prompt_of_null_is_none() {
+    let hi = json!([{"role": "user", "content": "Hi"}]);
+    let version = "bedrock-2023-05-31";
+    for (model, body) in [
+        (CLAUDE, json!({"anthropic_version": version, "max_tokens": 9, "messages": hi})),
+        ("mistral.mistral-large-2407-v1:0", json!({"messages": hi})),
+        ("deepseek.v3-v1:0", json!({"messages": hi})),
+    ] {
+        let mut with = body.clone();
+        with["prompt"] = Json::Null;
+        assert_eq!(understood(model, &with).unwrap(), understood(model, &body).unwrap());
     }
 }
 

@@ -18,7 +18,7 @@ use crate::scenario::cassette;
 use crate::scenario::file::Suite;
 use crate::scenario::play::{Outcome, Played};
 use crate::scenario::stage::Stage;
-use crate::scenario::{Plan, limits, perform};
+use crate::scenario::{Plan, limits, not_asked, perform, stand_in};
 use crate::telemetry::{aside, complain, say};
 
 #[derive(Parser)]
@@ -104,12 +104,10 @@ fn test(args: &Args) -> Result<Option<bool>, String> {
     let Some(all) = played(args, &stage, &suites)? else { return Ok(None) };
     let results = Results::of(&all);
     last_line(&results);
-    if let Some(model) = args.model.as_ref().filter(|model| !model.starts_with("craton."))
-        && let Some(by) = all.iter().flat_map(|one| &one.turns).find_map(|t| t.embedded.as_ref())
+    if let Some(model) = &args.model
+        && let Some(by) = stand_in(model, &all)
     {
-        aside(&format!(
-            "{model} was not asked: craton.{by} answered for it; map it to a provider in craton.toml"
-        ));
+        aside(&not_asked(model, &by));
     }
     if let Some(file) = &args.junit {
         write(file, &junit::report(&all))?;

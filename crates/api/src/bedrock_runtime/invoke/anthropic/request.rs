@@ -15,14 +15,15 @@ use super::answer::Answer;
 use super::citation;
 use crate::bedrock_agent::feature::refused;
 
-// AWS: Bedrock's name of the version of Messages (Bedrock user guide, "Anthropic Claude Messages API").
-// Anthropic's own client for JavaScript sends the date of its API's version in its place, whichever that
-// is (@anthropic-ai/bedrock-sdk, `client.ts`).
+// AWS: Bedrock's name of the version of Messages (Bedrock user guide, "Anthropic Claude Messages API"),
+// which Anthropic's clients send as well: those for Python, and up to 0.x for JavaScript. From 1.x on
+// the latter puts its header `anthropic-version` in the body, which is a bare date: 2026-10-21, or
+// whatever its user sets (`client.js` of @anthropic-ai/bedrock-sdk 1.1.2 and @anthropic-ai/sdk 1.11.0).
 fn is_version(version: &str) -> bool {
-    let date = version.strip_prefix("bedrock-").unwrap_or(version);
     let form =
         |(byte, sign): (u8, u8)| if sign == b'-' { byte == b'-' } else { byte.is_ascii_digit() };
-    date.len() == 10 && date.bytes().zip(*b"0000-00-00").all(form)
+    let is_date = version.len() == 10 && version.bytes().zip(*b"0000-00-00").all(form);
+    is_date || version == "bedrock-2023-05-31"
 }
 
 /// Members that mean the same to whoever speaks Messages; other providers refuse or know them.
@@ -39,9 +40,8 @@ const PASSED: [&str; 7] = [
 pub(in super::super) fn read(mut body: Body) -> Result<Understood, Fault> {
     let version = body.required_text("anthropic_version")?;
     if !is_version(&version) {
-        return Err(malformed(&format!(
-            "#/anthropic_version: {version} is not a valid enum value, it is bedrock-2023-05-31"
-        )));
+        // AWS: these words (boto/boto3 issue 4218)
+        return Err(Fault::validation(format!("Invalid API version: {version}")));
     }
     let max_tokens = body.count("max_tokens")?.ok_or_else(|| body.absent("max_tokens"))?;
     let inference = Inference {
