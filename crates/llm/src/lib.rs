@@ -10,6 +10,7 @@
 mod anthropic;
 mod bedrock;
 mod cache;
+mod ceiling;
 mod clumsy;
 mod collect;
 mod embed;

@@ -40,6 +40,14 @@ pub(crate) const SCRIPT_BYTES: u64 = 4 << 20;
 /// the model's name says nothing. Every model of Anthropic's and common local ones can do as much.
 pub(crate) const OUTPUT_TOKENS: u32 = 4096;
 
+/// The least budget for thinking: of Claude's models (Claude documentation, "Extended thinking") and of
+/// those that take Gemini's where it is no 0 (Gemini API, "Thinking": 512 of Flash-Lite is the most).
+pub(crate) const LEAST_THINKING: u32 = 1024;
+pub(crate) const LEAST_THINKING_OF_GEMINI: u32 = 512;
+
+/// What of a capped answer is left for words at least, where a budget for thinking leaves less (ours).
+pub(crate) const LEAST_ANSWER: u32 = 256;
+
 /// The most output tokens of a model by a part of its name; the first that fits. Anthropic's models
 /// overview ("Max output"), with the newest families at what their smallest members allow.
 pub(crate) const ANTHROPIC_OUTPUT_TOKENS: [(&str, u32); 5] = [

@@ -26,6 +26,7 @@ use wire::converse::Call;
 use crate::anthropic::{self, Anthropic};
 use crate::bedrock::{self, Bedrock};
 use crate::cache::CacheMode;
+use crate::ceiling;
 use crate::embed::hashing::{Hashing, HashingConfig};
 use crate::embedded::{
     CLUMSY, CLUMSY_MODEL, Clumsy, ClumsyConfig, HASH_MODEL, HASHING, RULES, RULES_MODEL, Rules,
@@ -325,6 +326,18 @@ impl Models {
         }
     }
 
+    /// The output that a call asks for, if it names any, in Converse's words or in those of whoever
+    /// answers; else `default`, and a budget for thinking on top that does not fit in it.
+    pub fn output_asked(&self, call: &Call, default: u32) -> u32 {
+        let rule = self.resolve(&call.model).ok().and_then(|resolved| resolved.rule);
+        match rule {
+            Some((_, rule)) if !rule.request_fields.is_empty() => {
+                ceiling::asked(call, &beneath(&rule.request_fields, &call.additional), default)
+            }
+            _ => ceiling::asked(call, &call.additional, default),
+        }
+    }
+
     fn without_rule(&self, id: &str, names: &[&str]) -> Result<Resolved, ModelError> {
         if let Some(name) = names.iter().find(|name| name.starts_with(CLUMSY_MODEL)) {
             return self.resolved(CLUMSY, clumsy_model(name)?);
@@ -474,13 +487,15 @@ pub struct Resolved {
 
 impl Resolved {
     /// Sends the call under the provider's own name of the model, which the call has from then on,
-    /// as it has the map's native fields that it does not set itself.
+    /// as it has the map's native fields that it does not set itself. INVARIANT: what goes out asks for
+    /// no more output than the call's ceiling.
     pub async fn converse(&self, call: &mut Call) -> Result<Deltas, ModelError> {
         call.model.clone_from(&self.model);
         let fields = self.rule.as_ref().map(|(_, rule)| &rule.request_fields);
         if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
             call.additional = beneath(fields, &call.additional);
         }
+        ceiling::keep(call);
         self.provider.converse(call).await
     }
 }

@@ -158,6 +158,10 @@ pub struct Options {
     /// The model may use one tool in a reply, not several side by side.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub one_tool_use: bool,
+    /// The most tokens that the answer may have, whatever [`Call::additional`] says: what a budget
+    /// holds back for it. None where no budget applies.
+    #[serde(skip)]
+    pub ceiling: Option<u32>,
     /// `requestMetadata`. It stays here, and never reaches a provider.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,

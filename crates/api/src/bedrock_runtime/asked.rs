@@ -141,7 +141,7 @@ impl Asked {
             output: self.output.map(output).transpose()?.flatten(),
             response_paths: self.paths,
             metadata: self.metadata,
-            one_tool_use: false,
+            ..Options::default()
         };
         let mut cache = CachePoints::default();
         let (tools, tool_choice) = match self.tools {

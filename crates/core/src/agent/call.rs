@@ -56,6 +56,7 @@ pub fn model_call(turn: &Turn, agent: &Agent, purpose: Purpose) -> Call {
 /// history: what comes before it stays the same at every step.
 pub fn within(call: &mut Call, reserved: &Reserved) {
     call.inference.max_tokens = Some(reserved.output);
+    call.options.ceiling = Some(reserved.output);
     let last = call.messages.last_mut().filter(|message| message.role == Role::User);
     let Some(last) = last.filter(|_| reserved.wrap_up) else { return };
     match last.content.last_mut() {

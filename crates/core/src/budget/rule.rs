@@ -32,6 +32,8 @@ impl Standing {
 /// A call that asks for room.
 pub struct Need<'a> {
     pub call: &'a Call,
+    /// The output that it asks for, wherever it says so.
+    pub output: u32,
     /// The most that it can cost: by the bytes of its input and the cap of its output. `None` where
     /// nobody knows the price of a model that it may go to.
     pub price: &'a dyn Fn(u64, u32) -> Option<Money>,
@@ -57,13 +59,12 @@ pub fn hold(standings: &[Standing], need: &Need<'_>) -> Ruling {
         return Ruling::Free;
     }
     let bytes = input_bound(need.call);
-    let asked = need.call.inference.max_tokens.unwrap_or(limits::OUTPUT_TOKENS);
     let (of_call, over_calls): (Vec<_>, Vec<_>) =
         standings.iter().partition(|standing| standing.scope == Scope::Call);
     let cut = |output, standings: &[&Standing]| {
         standings.iter().try_fold(output, |output, one| cut_to(one, need, bytes, output))
     };
-    let wanted = match cut(asked, &of_call) {
+    let wanted = match cut(need.output, &of_call) {
         Ok(output) => output,
         Err(exhausted) => return Ruling::Exhausted(exhausted),
     };

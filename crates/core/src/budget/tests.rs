@@ -19,6 +19,10 @@ fn call(words: &str, max_tokens: Option<u32>) -> Call {
     call
 }
 
+fn output(call: &Call) -> u32 {
+    call.inference.max_tokens.unwrap_or(limits::OUTPUT_TOKENS)
+}
+
 /// A microdollar for a token that is read, five for one that is written.
 fn price(bytes: u64, output: u32) -> Option<Money> {
     Some(Money((bytes as i64 + 5 * i64::from(output)) * 1_000_000))
@@ -31,7 +35,10 @@ fn standing(scope: Scope, unit: Unit, cap: i64, spent: i64) -> Standing {
 
 #[track_caller]
 fn check(standings: &[Standing], call: &Call, expected: &Expect) {
-    let told = match hold(standings, &Need { call, price: &price, attempts: 1, near_percent: 80 }) {
+    let told = match hold(
+        standings,
+        &Need { call, output: output(call), price: &price, attempts: 1, near_percent: 80 },
+    ) {
         Ruling::Free => "free".to_owned(),
         Ruling::Held(held) => {
             let note = if held.wrap_up { ", told to wrap up" } else { "" };
@@ -92,7 +99,13 @@ fn room_is_held_for_each_attempt_that_may_be_billed_as_far_as_there_is_any() {
     let asked = call("hello", Some(1_000));
     let held = |cap: i64, attempts: u32| {
         let caps = [standing(Scope::Day, Unit::Tokens, cap, 0)];
-        let need = Need { call: &asked, price: &price, attempts, near_percent: 80 };
+        let need = Need {
+            call: &asked,
+            output: output(&asked),
+            price: &price,
+            attempts,
+            near_percent: 80,
+        };
         match hold(&caps, &need) {
             Ruling::Held(held) => (held.tokens, held.attempts, held.output),
             other => panic!("{other:?}"),
@@ -122,7 +135,13 @@ fn one_call_is_judged_by_an_estimate_of_its_input_and_says_nothing_of_wrapping_u
 fn a_cap_in_dollars_refuses_a_model_without_a_price() {
     let asked = call("hello", None);
     let standings = [standing(Scope::Session, Unit::Cost, Money::DOLLAR.0 * 10, 0)];
-    let need = Need { call: &asked, price: &|_, _| None, attempts: 1, near_percent: 80 };
+    let need = Need {
+        call: &asked,
+        output: output(&asked),
+        price: &|_, _| None,
+        attempts: 1,
+        near_percent: 80,
+    };
     let Ruling::Exhausted(exhausted) = hold(&standings, &need) else { panic!("it is refused") };
     expect!["the budget of this session, $10.00, cannot be held: the price of model m is unknown; add it to the file that `prices` names, or mark the model as local"].assert_eq(&exhausted.told());
     // Tokens need no price.
@@ -151,7 +170,13 @@ fn what_is_held_back_never_exceeds_a_cap() {
         let cost =
             standing(Scope::Day, Unit::Cost, 20_000_000_000, draw(25_000) as i64 * 1_000_000);
         let all = [tokens, cost];
-        let need = Need { call: &asked, price: &price, attempts: 1, near_percent: 80 };
+        let need = Need {
+            call: &asked,
+            output: output(&asked),
+            price: &price,
+            attempts: 1,
+            near_percent: 80,
+        };
         match hold(&all, &need) {
             Ruling::Held(held) => {
                 assert!(all.iter().all(|one| one.spent + held.amount(one.unit) <= one.cap));

@@ -23,6 +23,7 @@ use craton_core::budget::caps::{Budgets, Most, Period, lower};
 use craton_core::budget::rule::{self, Need, Ruling, Standing};
 use craton_core::budget::{Raise, Reserved, Scope, Unit, unit_of};
 use craton_core::cost::Money;
+use craton_core::limits;
 use store::{Batch, CommitError, Precondition, StoreError, Tenant};
 use wire::converse::Call;
 
@@ -315,7 +316,9 @@ pub(crate) fn hold(
     let price = |bytes, output| price::at_most(inner, (&call.model, others), bytes, output);
     let near_percent = inner.budgets.near_percent;
     let attempts = attempts(inner, call, others);
-    let ruling = rule::hold(&standings, &Need { call, price: &price, attempts, near_percent });
+    let output = inner.models.output_asked(call, limits::OUTPUT_TOKENS);
+    let need = Need { call, output, price: &price, attempts, near_percent };
+    let ruling = rule::hold(&standings, &need);
     if let Ruling::Held(reserved) = &ruling {
         count_in(&mut standings, reserved);
     }

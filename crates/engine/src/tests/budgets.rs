@@ -1,12 +1,10 @@
 //! Budgets: what is held back before a call, what comes back after it, and a run that stops for lack
 //! of room and goes on once it has more.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use craton_core::agent::config::{AgentConfig, Retention};
+use craton_core::agent::config::AgentConfig;
 use craton_core::agent::event::{Event, Intent};
-use craton_core::agent::limits::Limits as TurnLimits;
 use craton_core::budget::Raise;
 use craton_core::budget::caps::of_tag;
 use craton_core::cost::Money;
@@ -14,24 +12,21 @@ use craton_core::limits::LEAST_OUTPUT_TOKENS;
 use craton_core::route::StepKind;
 use expect_test::expect;
 use futures_util::StreamExt as _;
-use llm::{ModelErrorKind, Models, Provider};
+use llm::ModelErrorKind;
 use serde_json::json;
-use store::{Batch, Store, Tenant};
+use store::Tenant;
 use wire::converse::{Block, Call, Message, Role, Usage};
 
 use super::{Bench, heard};
 use crate::budget::Replenishing;
-use crate::env::System;
 use crate::limits::Limits;
-use crate::live::Out;
 use crate::model::{Asking, Payer};
-use crate::record::{Pinned, RunStatus};
-use crate::request::{Input, TurnRequest};
-use crate::sim::world::{self, Model, config};
+use crate::record::RunStatus;
+use crate::request::TurnRequest;
+use crate::sim::world::config;
 use crate::spend::{By, Wanted};
-use crate::{Engine, Parts};
 
-const USED: Usage = Usage {
+pub(super) const USED: Usage = Usage {
     input_tokens: 700,
     output_tokens: 300,
     cache_read_input_tokens: 0,
@@ -266,105 +261,6 @@ async fn a_call_lost_with_its_process_counts_as_spent_and_is_made_again() {
     assert_eq!(bench.counter("tenant/ever/tokens").await, held + 1_000);
 }
 
-/// What became of many sessions' runs and clients that ask directly, all at once on all cores, under one
-/// budget that has no room for all of them.
-struct Crowd {
-    done: u32,
-    /// The most that the counter said, and what it says in the end.
-    most: i64,
-    spent: i64,
-}
-
-async fn crowd(models: Models, cap: i64) -> Crowd {
-    let store = Store::memory().expect("a store");
-    let tenant = Tenant::new("000000000000", "us-east-1");
-    let pinned = Pinned { config: config() };
-    let mut batch = Batch::new(&tenant, 0);
-    batch.put(&pinned.digest(), &pinned);
-    store.commit(batch).await.expect("the configuration");
-    let world: Arc<world::World> = Arc::default();
-    let engine = Engine::start(Parts {
-        store: store.clone(),
-        models,
-        tools: Arc::new(world),
-        buckets: exec::Buckets::default(),
-        clock: Arc::new(System::default()),
-        ids: Arc::new(System::default()),
-        turn: TurnLimits::default(),
-        limits: Limits::default(),
-        sessions: Retention::default(),
-        budgets: serde_json::from_value(json!({"tenant": {"tokens": cap}})).expect("budgets"),
-        prices: world::prices(),
-        alerts: Default::default(),
-        gateway: crate::model::Config::default(),
-    })
-    .await
-    .expect("the engine starts");
-    let mut clients = tokio::task::JoinSet::new();
-    for n in 0..40 {
-        let (own, of, config) = (engine.clone(), tenant.clone(), pinned.digest());
-        clients.spawn(async move {
-            let input = Input::Text("go".to_owned());
-            let request = world::request(&own, &of, &config, input);
-            let request = TurnRequest { session_id: format!("session-{n}"), ..request };
-            let outs: Vec<Out> = own.invoke(request).await.expect("a turn").outs.collect().await;
-            matches!(outs.last(), Some(Out::Chunk(text)) if text == "done")
-        });
-        let (engine, tenant) = (engine.clone(), tenant.clone());
-        clients.spawn(async move { engine.ask_model(asking(&tenant)).await.is_ok() });
-    }
-    let counter = || store.counter(&tenant, "budget/tenant/ever/tokens");
-    let (mut done, mut most) = (0, 0);
-    while let Some(answered) = clients.join_next().await {
-        done += u32::from(answered.expect("no panic"));
-        most = most.max(counter().await.expect("a store"));
-    }
-    Crowd { done, most, spent: counter().await.expect("a store") }
-}
-
-fn three_steps(usage: Usage) -> Arc<Model> {
-    let steps = ["use g__read 1", "use g__read 2", "<answer>done</answer>"];
-    let script = steps.iter().enumerate().map(|(at, text)| super::parse(at, text)).collect();
-    let model = Arc::new(Model::new(script));
-    *model.usage.lock().expect("no panic") = usage;
-    model
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_budget_is_exceeded_by_whatever_runs_at_once() {
-    let model = three_steps(USED);
-    let cap = 60_000;
-    let Crowd { done, most, spent } = crowd(Models::single(model.clone()), cap).await;
-    let calls = model.calls.load(Ordering::SeqCst) as i64;
-    assert_eq!(spent, calls * 1_000, "what was held back came back");
-    assert!(most <= cap && spent <= cap, "{most}, {spent}");
-    assert!(done > 0 && done < 80, "{done} came through");
-}
-
-/// Each attempt may be billed, whoever answers in the end.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_budget_is_exceeded_by_attempts_that_fail_and_models_that_stand_in() {
-    // Less than a call holds back in any case: a provider that counts more may pass a cap by that.
-    let used = Usage { input_tokens: 70, output_tokens: 30, ..Usage::default() };
-    let model = three_steps(used);
-    let kinds = [ModelErrorKind::TimedOut, ModelErrorKind::Malformed, ModelErrorKind::Unavailable];
-    (0..12).for_each(|nth| model.fail(kinds[nth % 3], nth % 2 == 0));
-    let rule = |rule: serde_json::Value| serde_json::from_value(rule).expect("a rule");
-    let rules = vec![
-        rule(json!({"match": "stand-in*", "provider": "peer"})),
-        rule(json!({"match": "*", "provider": "peer", "fallback": ["stand-in-1", "stand-in-2"]})),
-    ];
-    let peer = ("peer".to_owned(), Default::default(), model.clone() as Arc<dyn Provider>);
-    // The eight failures that count cannot use up half of it, whoever meets them.
-    let cap = 120_000;
-    let Crowd { done, most, spent } = crowd(Models::of([peer], rules), cap).await;
-    // Of twelve failures the four refused before they began cost nothing; the others count for more.
-    let calls = model.calls.load(Ordering::SeqCst) as i64;
-    assert!(spent >= (calls - 4) * 100, "{spent} of {calls} calls");
-    assert!(most <= cap && spent <= cap, "{most}, {spent}");
-    assert!(done > 0, "nobody came through");
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_count_beyond_all_bounds_fills_the_budget_and_stops_nothing_else() {
     let bench =
@@ -395,7 +291,7 @@ async fn a_client_says_what_its_turn_may_cost_at_most() {
     assert_eq!(bench.statuses().await, [RunStatus::Cancelled, RunStatus::Answered]);
 }
 
-fn asking(tenant: &Tenant) -> Asking {
+pub(super) fn asking(tenant: &Tenant) -> Asking {
     let content = vec![Block::Text("hello".to_owned())];
     let mut call: Call =
         serde_json::from_value(json!({"model": "m", "messages": []})).expect("a call");

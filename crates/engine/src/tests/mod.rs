@@ -5,6 +5,7 @@ mod attempts;
 mod budgets;
 mod cassettes;
 mod clumsy;
+mod crowds;
 mod effects;
 mod events;
 mod forks;

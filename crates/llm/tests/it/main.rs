@@ -4,6 +4,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "`json!` reads best in place")]
 
 mod bad_peers;
+mod ceilings;
 mod corpus;
 mod golden;
 mod http2;
