@@ -4,7 +4,7 @@
 //! pieces in any order, some without ids, some with arguments as objects; then they come out whole.
 
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use wire::converse::{Delta, StopReason, Usage};
 
 use crate::collect::consistent;
@@ -32,6 +32,8 @@ struct Choice {
     finish_reason: Option<String>,
     /// vLLM: the stop sequence that ended the text, or a token's number.
     stop_reason: Option<Json>,
+    /// OpenRouter: what went wrong at whoever answers behind it.
+    error: Option<Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -187,6 +189,9 @@ impl Assembler {
     }
 
     fn choice(&mut self, choice: Choice, out: &mut Vec<Delta>) -> Result<(), Fault> {
+        if let Some(failed) = failure(choice.finish_reason.as_deref(), choice.error) {
+            return Err(Fault::Provider(failed));
+        }
         let said = choice.message.unwrap_or_default();
         if let Some(text) = reasoning(&said) {
             self.piece(Kind::Reasoning, text, out);
@@ -333,6 +338,19 @@ fn as_message(json: &[u8]) -> Json {
 fn reasoning(said: &Said) -> Option<String> {
     let other = || said.reasoning.as_ref()?.as_str().map(str::to_owned);
     said.reasoning_content.clone().or_else(other)
+}
+
+/// An answer that its server gave up, however much of it came.
+fn failure(finish: Option<&str>, error: Option<Json>) -> Option<Json> {
+    let (status, why) = match finish {
+        // Mistral (API reference, "Chat Completion") and OpenRouter ("Errors and Debugging").
+        Some("error") => (500, "it ended with an error"),
+        // DeepSeek (API documentation, "Create Chat Completion").
+        Some("insufficient_system_resource") => (503, "it ran out of resources midway"),
+        _ => return error.filter(|error| !error.is_null()),
+    };
+    let told = error.filter(Json::is_object);
+    Some(told.unwrap_or_else(|| json!({ "code": status, "message": why })))
 }
 
 fn stop_reason(reason: &str, matched: Option<&Json>) -> StopReason {

@@ -139,6 +139,13 @@ fn kind(status: StatusCode, body: &Json) -> ModelErrorKind {
         429 => ModelErrorKind::Throttled,
         // llama.cpp and servers before it call an input that is too long a defect of theirs.
         500 if is_too_long(body) => ModelErrorKind::TooLong,
+        // Groq: no room in the tier `flex` (GroqCloud documentation, "API Error Codes and Responses").
+        498 => ModelErrorKind::Throttled,
+        // Groq: the model wrote a call or an answer that is not of its schema (GroqCloud
+        // documentation, "Local Tool Calling" and "Structured Outputs").
+        400 if SPOILED.iter().any(|code| error_of(body)["code"] == *code) => {
+            ModelErrorKind::Malformed
+        }
         408 | 504 => ModelErrorKind::TimedOut,
         500.. => ModelErrorKind::Unavailable,
         201..300 => ModelErrorKind::Malformed,
@@ -149,6 +156,8 @@ fn kind(status: StatusCode, body: &Json) -> ModelErrorKind {
         _ => ModelErrorKind::Refused,
     }
 }
+
+const SPOILED: [&str; 2] = ["tool_use_failed", "json_validate_failed"];
 
 /// OpenAI has a code for it and llama.cpp a type; of the others the words tell. Each was seen in the
 /// answers of its server (public issues of vLLM, llama.cpp and their users; Claude API documentation).

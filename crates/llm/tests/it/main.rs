@@ -44,41 +44,81 @@ async fn the_scripted_provider_passes_the_suite() {
 }
 
 /// Everything of a provider that is a server at `address`.
-async fn remote(kind: &str, address: &str) {
+async fn remote(kind: &str, more: &str, address: &str) {
     let toml = format!(
-        "[providers.fake]\nkind = {kind:?}\nbase_url = \"{address}/v1\"\n\
+        "[providers.fake]\nkind = {kind:?}\nbase_url = \"{address}/v1\"\n{more}\n\
          [[models]]\nmatch = \"*\"\nprovider = \"fake\"\nmodel = \"tiny\"\n"
     );
     suite(&models(&toml), Expectations { parallel: true, errors: true }).await;
 }
 
-async fn chat(pairs: &'static str) {
-    let server = Server { path: "/v1/chat/completions", pairs, streams: Streams::Chat };
-    remote("openai", &server.serve().await).await;
+/// A server of chat completions, asked as the dialect that it is.
+async fn chat(dialect: &str, pairs: &'static str) {
+    let asks_usage = dialect != "mistral";
+    let streams = if asks_usage { Streams::Chat } else { Streams::UsageUnasked };
+    let server = Server { path: "/v1/chat/completions", pairs, streams };
+    remote("openai", &format!("dialect = {dialect:?}"), &server.serve().await).await;
+}
+
+/// Whoever says no more of itself: arguments come as objects, without ids, and the answer stops for
+/// no tool.
+#[tokio::test]
+async fn a_compatible_server_passes_the_suite() {
+    chat("compatible", include_str!("compatible.json")).await;
 }
 
 #[tokio::test]
 async fn openai_passes_the_suite() {
-    chat(include_str!("openai.json")).await;
+    chat("openai", include_str!("openai.json")).await;
+}
+
+/// A stream begins with what the filters say of the prompt, and has no choice there.
+#[tokio::test]
+async fn azure_passes_the_suite() {
+    chat("azure", include_str!("azure.json")).await;
+}
+
+/// Thoughts are parts, calls come whole, usage comes unasked, refusals are lists.
+#[tokio::test]
+async fn mistral_passes_the_suite() {
+    chat("mistral", include_str!("mistral.json")).await;
+}
+
+/// Usage stands in two places, calls come whole, a full tier is a 498, a spoiled call a 400.
+#[tokio::test]
+async fn groq_passes_the_suite() {
+    chat("groq", include_str!("groq.json")).await;
+}
+
+/// Thoughts of a tool loop go back; an answer that ran out of resources is no answer.
+#[tokio::test]
+async fn deepseek_passes_the_suite() {
+    chat("deepseek", include_str!("deepseek.json")).await;
+}
+
+/// The last chunk has usage and a choice, and a choice may have failed by itself.
+#[tokio::test]
+async fn openrouter_passes_the_suite() {
+    chat("openrouter", include_str!("openrouter.json")).await;
 }
 
 /// Every call is at index 0, and the answer stops for no tool: ollama/ollama pull request 7963,
 /// BerriAI/litellm pull request 37792.
 #[tokio::test]
 async fn ollama_passes_the_suite() {
-    chat(include_str!("ollama.json")).await;
+    chat("ollama", include_str!("ollama.json")).await;
 }
 
 /// Ids are empty, and tokens are counted in a place of its own.
 #[tokio::test]
 async fn llama_cpp_passes_the_suite() {
-    chat(include_str!("llama_cpp.json")).await;
+    chat("llamacpp", include_str!("llama_cpp.json")).await;
 }
 
 /// Each piece of a call has an id of its own.
 #[tokio::test]
 async fn vllm_passes_the_suite() {
-    chat(include_str!("vllm.json")).await;
+    chat("vllm", include_str!("vllm.json")).await;
 }
 
 #[tokio::test]
@@ -86,8 +126,16 @@ async fn anthropic_passes_the_suite() {
     for streams in [Streams::Messages, Streams::Never] {
         let pairs = include_str!("messages.json");
         let server = Server { path: "/v1/messages", pairs, streams };
-        remote("anthropic", &server.serve().await).await;
+        remote("anthropic", "", &server.serve().await).await;
     }
+}
+
+/// Encrypted thoughts go round with the calls that they belong to.
+#[tokio::test]
+async fn responses_passes_the_suite() {
+    let pairs = include_str!("responses.json");
+    let server = Server { path: "/v1/responses", pairs, streams: Streams::Responses };
+    remote("responses", "", &server.serve().await).await;
 }
 
 /// Thoughts and signatures go round with the tool uses that they belong to.
@@ -95,7 +143,7 @@ async fn anthropic_passes_the_suite() {
 async fn gemini_passes_the_suite() {
     let pairs = include_str!("gemini.json");
     let server = Server { path: "/v1/models/tiny", pairs, streams: Streams::Gemini };
-    remote("gemini", &server.serve().await).await;
+    remote("gemini", "", &server.serve().await).await;
 }
 
 #[tokio::test]

@@ -29,6 +29,10 @@ pub(crate) struct Server {
 pub(crate) enum Streams {
     /// As it is asked, with `[DONE]` at the end.
     Chat,
+    /// The same, where nobody asks for usage.
+    UsageUnasked,
+    /// As it is asked; each event has a name, and the last says so.
+    Responses,
     /// It is always asked to; each event has a name.
     Messages,
     /// It is always asked to, and never does.
@@ -71,7 +75,9 @@ impl Server {
                 assert!(stream && options.is_none());
                 assert_eq!(head.headers["anthropic-version"], "2023-06-01");
             }
-            Streams::Gemini => assert!(options.is_none()),
+            Streams::Gemini | Streams::UsageUnasked | Streams::Responses => {
+                assert!(options.is_none());
+            }
             Streams::Frames => signed(&head.headers),
         }
         Ok(self.find(&asked, stream))
@@ -81,7 +87,11 @@ impl Server {
     fn asked(self, uri: &http::Uri) -> bool {
         let asked = uri.path_and_query().unwrap().as_str();
         let (plain, streamed) = match self.streams {
-            Streams::Chat | Streams::Messages | Streams::Never => (String::new(), String::new()),
+            Streams::Chat
+            | Streams::UsageUnasked
+            | Streams::Responses
+            | Streams::Messages
+            | Streams::Never => (String::new(), String::new()),
             Streams::Gemini => (":generateContent".into(), ":streamGenerateContent?alt=sse".into()),
             Streams::Frames => ("/converse".into(), "/converse-stream".into()),
         };
@@ -119,8 +129,12 @@ impl Server {
             text += &format!("data: {event}\n\n");
         }
         match self.streams {
-            Streams::Chat => text + "data: [DONE]\n\n",
-            Streams::Messages | Streams::Never | Streams::Gemini | Streams::Frames => text,
+            Streams::Chat | Streams::UsageUnasked => text + "data: [DONE]\n\n",
+            Streams::Responses
+            | Streams::Messages
+            | Streams::Never
+            | Streams::Gemini
+            | Streams::Frames => text,
         }
     }
 }
