@@ -26,6 +26,24 @@ pub(crate) const PLACE_PATIENCE: std::time::Duration =
 pub(crate) const SPENDING_DAYS: i64 = 400;
 /// Turns from whose journals the next are foreseen (ours).
 pub(crate) const TURNS_FORESEEN: usize = 200;
+/// Bytes of a question that is foreseen and not given (ours: a page of text).
+pub(crate) const QUESTION_FORESEEN: u64 = 4_000;
+/// What a model reads in one call where its entry has no `context_tokens`: the most that any of the
+/// price file is sold with (Gemini API, "Models": 1,048,576), and a call of more is refused unpaid.
+pub(crate) const READ_TOKENS: u64 = 1_048_576;
+/// What a reply holds where nobody set a cap: the most of any model of the price file (OpenAI,
+/// "Models": 128,000 of the GPT-5 family).
+pub(crate) const REPLY_TOKENS: u64 = 128_000;
+/// Bytes of a token in the mean of a whole text, at most (ours: long words of English have eight).
+pub(crate) const LONG_TOKEN_BYTES: u64 = 8;
+/// The longest that a function runs. AWS: 15 minutes (Lambda quotas, "Function timeout").
+pub(crate) const FUNCTION_SECONDS: u64 = 900;
+/// How fast a model is taken to be where time is foreseen: until it begins, and tokens a second after
+/// that (ours: about what hosted models of the middle class do).
+pub(crate) const FIRST_TOKEN_MILLIS: u64 = 1_000;
+pub(crate) const TOKENS_PER_SECOND: u64 = 60;
+/// What a tool is taken to need (ours).
+pub(crate) const TOOL_MILLIS: u64 = 500;
 /// Rows that one report of spending looks at (ours).
 pub(crate) const SPENDING_ROWS: usize = 200_000;
 

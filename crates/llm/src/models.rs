@@ -33,7 +33,7 @@ use crate::embedded::{
     is_embedded,
 };
 use crate::gemini::{self, Gemini};
-use crate::limits::IDLE_TIMEOUT;
+use crate::limits::{CALL_TIMEOUT, IDLE_TIMEOUT};
 use crate::openai::{self, OpenAi};
 use crate::provider::{Deltas, ModelError, ModelErrorKind, Provider};
 use crate::responses::{self, Responses};
@@ -83,9 +83,17 @@ pub struct Common {
     /// Whether the beginning of a prompt is marked for the provider's cache where a client marks
     /// none.
     pub cache: CacheMode,
+    /// The kind's own `timeout_seconds`, for whoever foresees how long a call may take.
+    #[serde(skip)]
+    timeout_seconds: Option<u64>,
 }
 
 impl Common {
+    /// How long one request takes at most, from its sending to the end of its answer.
+    pub fn timeout(&self) -> Duration {
+        self.timeout_seconds.map_or(CALL_TIMEOUT, Duration::from_secs)
+    }
+
     fn patience(&self) -> net::Patience {
         net::Patience {
             head: self.first_byte_timeout_seconds.map(Duration::from_secs),
@@ -110,7 +118,9 @@ impl TryFrom<serde_json::Map<String, Json>> for ProviderEntry {
 
     fn try_from(mut own: serde_json::Map<String, Json>) -> Result<Self, Self::Error> {
         let common = COMMON.iter().filter_map(|key| own.remove_entry(*key)).collect();
-        let common = serde_json::from_value(Json::Object(common))?;
+        let common: Common = serde_json::from_value(Json::Object(common))?;
+        let timeout_seconds = own.get("timeout_seconds").and_then(Json::as_u64);
+        let common = Common { timeout_seconds, ..common };
         Ok(ProviderEntry { kind: serde_json::from_value(Json::Object(own))?, common })
     }
 }

@@ -152,6 +152,7 @@ fn foreseen(one: &Forecast, times: u64) -> Json {
         "interactions": times,
         "tokens": one.tokens.map(|tokens| tokens.saturating_mul(times)),
         "cost": one.cost.map(|cost| cost.map(|sum| sum.times(times).dollars())),
-        "millis": one.millis.map(|each| each.map(|each| each.saturating_mul(i64::try_from(times).unwrap_or(i64::MAX)))),
+        "millis": one.millis.map(|each| each.saturating_mul(i64::try_from(times).unwrap_or(i64::MAX))),
+        "assumed": one.assumed,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure arithmetic over prices; whoever asks brings the shape, from a plan or from history.
 
-use super::{ModelPrice, Money, Rates, Stack};
+use super::{ModelPrice, Rates, Stack};
 use wire::converse::Usage;
 
 /// One interaction, as planned.
@@ -48,18 +48,6 @@ pub fn interval<T: Copy + Ord + Default>(mut seen: Vec<T>) -> [T; 3] {
     })
 }
 
-/// What a turn of so many steps costs at most: each reads all that was said before it, a token being
-/// no shorter than a byte.
-pub fn turn_at_most(
-    price: &ModelPrice,
-    steps: u32,
-    prompt: u64,
-    (adds, says): (u64, u64),
-) -> Money {
-    let steps = u64::from(steps);
-    (0..steps).map(|step| price.at_most(prompt.saturating_add(step * adds), says)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,14 +80,5 @@ mod tests {
         assert_eq!(interval((1..=100).collect::<Vec<u32>>()), [6, 51, 95]);
         assert_eq!(interval(vec![7]), [7, 7, 7]);
         assert_eq!(interval::<u32>(Vec::new()), [0, 0, 0]);
-    }
-
-    #[test]
-    fn no_turn_costs_more_than_its_bound() {
-        let prices = Prices::default();
-        let price = prices.model("claude-sonnet-4-5").expect("priced");
-        let most = turn_at_most(price, 3, 1_000, (5_000, 400));
-        let step = |read: u64| price.at_most(read, 400);
-        assert_eq!(most, step(1_000) + step(6_000) + step(11_000));
     }
 }

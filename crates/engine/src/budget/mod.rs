@@ -45,6 +45,11 @@ impl Settings {
         !self.caps.is_empty()
     }
 
+    /// Every cap that is set for the server.
+    pub(crate) fn caps(&self) -> &[Most] {
+        &self.caps
+    }
+
     pub(crate) fn new(budgets: &Budgets) -> Settings {
         Settings { caps: budgets.caps(), near_percent: budgets.near_percent() }
     }

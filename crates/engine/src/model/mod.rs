@@ -15,7 +15,7 @@ mod doors;
 mod gate;
 mod hedge;
 mod other;
-mod retry;
+pub(crate) mod retry;
 pub(crate) mod route;
 mod stored;
 

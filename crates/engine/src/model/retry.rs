@@ -16,7 +16,7 @@ use super::doors::Door;
 use crate::Inner;
 
 /// The longest that a call waits because a provider asks it to; the client waits as long.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(20);
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(20);
 
 /// Repeats that a provider has in store, and what a call that went well adds.
 const STORED: f64 = 10.0;

@@ -5,23 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use craton_core::agent::call;
-use craton_core::agent::digest;
-use craton_core::agent::event::{Accepted, Event, Intent, Purpose, Started, Task};
-use craton_core::agent::state::Turn;
+use craton_core::agent::event::{Event, Intent, Task};
 use craton_core::agent::tool::Effect;
-use craton_core::agent::turn::Agent;
 use craton_core::cost::lever::{Observed, ObservedTurn};
 use craton_core::cost::{Money, plan};
 use serde::Serialize;
 use store::{StoreError, Tenant};
-use wire::converse::{Call, Usage};
+use wire::converse::Usage;
 
 use super::Spread;
+use super::configured::{Foreseen, foresee};
 use crate::journal::{self, Stamped};
 use crate::record::RunRecord;
 use crate::run::{Path, innermost};
-use crate::{Engine, Inner, limits};
+use crate::{Engine, limits};
 
 /// One turn of an agent, foreseen: the lowest, the middle and the highest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,8 +32,9 @@ pub struct Forecast {
     pub tokens: [u64; 3],
     /// `None` where the model has no price.
     pub cost: Option<[Money; 3]>,
-    /// `None` where no turn was seen.
-    pub millis: Option<[i64; 3]>,
+    pub millis: [i64; 3],
+    /// What was taken as given, in words.
+    pub assumed: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,10 +46,6 @@ pub enum Basis {
 
 /// Fewer turns than these say nothing of the next.
 const FEWEST_TURNS: usize = 5;
-/// A token of a language has about so many bytes; for estimates, never for bounds.
-const BYTES_PER_TOKEN: u64 = 4;
-/// What a reply holds where its agent sets no cap: the least that models are set to (ours).
-const REPLY_TOKENS: u64 = 4_096;
 
 impl Engine {
     /// `None` if the configuration is not there.
@@ -63,10 +57,11 @@ impl Engine {
     ) -> Result<Option<Forecast>, StoreError> {
         let Some(agent) = self.0.agent(tenant, config).await? else { return Ok(None) };
         let seen = self.turns_of(tenant, agent_id, limits::TURNS_FORESEEN).await?;
-        let call = first_call(&agent, input);
+        let model = self.0.models.resolve(&agent.config.model);
+        let model = model.map_or_else(|_| agent.config.model.clone(), |resolved| resolved.model);
         Ok(Some(match seen.runs.len() < FEWEST_TURNS {
-            true => self.0.by_configuration(&call),
-            false => by_history(&call.model, &seen),
+            true => by_configuration(&model, foresee(&self.0, tenant, &agent, input).await?),
+            false => by_history(&model, &seen),
         }))
     }
 
@@ -99,18 +94,6 @@ impl Engine {
     }
 }
 
-/// The call with which a turn begins, as it would be sent.
-fn first_call(agent: &Agent, input: &str) -> Call {
-    let system =
-        craton_core::agent::prompt::system(&agent.config, &BTreeMap::new(), &Vec::<String>::new());
-    let accepted = Accepted { input_text: input.to_owned(), ..Accepted::default() };
-    let begun = [
-        Event::Accepted(Box::new(accepted)),
-        Event::Started(Box::new(Started { system, ..Started::default() })),
-    ];
-    call::model_call(&Turn::replay(&begun), agent, Purpose::Plan)
-}
-
 fn by_history(model: &str, seen: &Spread) -> Forecast {
     let of = |number: &dyn Fn(&RunRecord) -> i64| -> [i64; 3] {
         plan::interval(seen.runs.iter().map(number).collect())
@@ -123,51 +106,37 @@ fn by_history(model: &str, seen: &Spread) -> Forecast {
         turns: seen.runs.len(),
         tokens: of(&|run| tokens(&run.usage)).map(|tokens| u64::try_from(tokens).unwrap_or(0)),
         cost: (!unpriced).then(|| of(&|run| run.bill.stack.total().0).map(Money)),
-        millis: Some(of(&|run| run.ended_at.unwrap_or(run.begun_at) - run.begun_at)),
+        millis: of(&|run| run.ended_at.unwrap_or(run.begun_at) - run.begun_at),
+        assumed: vec!["turns as the last ones: nine in ten of them lie in between".to_owned()],
     }
 }
 
-impl Inner {
-    /// One step at the least, two as a rule, and at the most as many as are allowed, each with a
-    /// whole reply and a whole answer of a tool.
-    fn by_configuration(&self, call: &Call) -> Forecast {
-        let resolved = self.models.resolve(&call.model);
-        let (provider, model) = resolved
-            .map(|resolved| (resolved.provider_name, resolved.model))
-            .unwrap_or_else(|_| (String::new(), call.model.clone()));
-        let prompt = digest::shown(call).to_string().len() as u64;
-        let says = call.inference.max_tokens.map_or(REPLY_TOKENS, u64::from);
-        let steps = self.turn.model_calls;
-        let adds = self.turn.tool_answer_bytes as u64 + says * BYTES_PER_TOKEN;
-        let tokens = |steps: u32, adds: u64, says: u64| -> u64 {
-            let step = |step: u64| (prompt + step * adds) / BYTES_PER_TOKEN + says;
-            (0..u64::from(steps)).map(step).sum()
-        };
-        let likely = |steps| tokens(steps, says, says / 8);
-        let price = self.price((&provider, &model));
-        let cost = price.map(|price| {
-            let likely = |steps: u64| {
-                let input_tokens = (0..steps).map(|step| (prompt + step * says) / BYTES_PER_TOKEN);
-                let usage = Usage {
-                    input_tokens: input_tokens.sum(),
-                    output_tokens: steps * (says / 8),
-                    ..Usage::default()
-                };
-                price.cost(&usage) + self.prices.rates.tool(u32::from(steps > 1), 0, 0)
-            };
-            let tools = self.prices.rates.tool(steps.saturating_sub(1), 0, 0);
-            let most = plan::turn_at_most(price, steps, prompt, (adds, says)) + tools;
-            [likely(1), likely(2), most]
-        });
-        Forecast {
-            model,
-            basis: Basis::Configuration,
-            turns: 0,
-            tokens: [likely(1), likely(2), tokens(steps, adds, says)],
-            cost,
-            millis: None,
-        }
+/// From configuration alone.
+fn by_configuration(model: &str, foreseen: Foreseen) -> Forecast {
+    let Foreseen { least, likely, most, assumed } = foreseen;
+    let all = [least, likely, most];
+    let [low, middle, high] = all.map(|work| work.tokens);
+    let cost = all.map(|work| work.cost());
+    let cost = match cost {
+        [Some(low), Some(middle), Some(high)] => Some(ordered(low, middle, high)),
+        _ => None,
+    };
+    let time = all.map(|work| i64::try_from(work.millis).unwrap_or(i64::MAX));
+    Forecast {
+        model: model.to_owned(),
+        basis: Basis::Configuration,
+        turns: 0,
+        tokens: ordered(low, middle, high),
+        cost,
+        millis: ordered(time[0], time[1], time[2]),
+        assumed,
     }
+}
+
+/// A cap may lie below what is likely, or even below the least.
+fn ordered<T: Copy + Ord>(low: T, middle: T, high: T) -> [T; 3] {
+    let low = low.min(high);
+    [low, middle.clamp(low, high), high]
 }
 
 /// A run as turns: its own, and those nested in it, each with its own sequence of replies.

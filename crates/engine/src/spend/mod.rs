@@ -5,9 +5,12 @@
 //! a second and at the stop ([`flush`]), so that no call waits for a disk. Nothing here refuses
 //! anything.
 
+mod configured;
 mod foresee;
 mod gathered;
+mod offers;
 mod report;
+mod work;
 
 use craton_core::agent::state::Turn;
 use craton_core::cost::{Bill, ModelPrice, Money, Paid, Share, Stack};

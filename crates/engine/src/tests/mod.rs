@@ -8,6 +8,7 @@ mod clumsy;
 mod crowds;
 mod effects;
 mod events;
+mod foreseen;
 mod forks;
 mod gateway;
 mod hand_offs;

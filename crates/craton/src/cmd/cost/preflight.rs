@@ -91,6 +91,8 @@ fn lines(answer: &Json) -> Vec<String> {
     let rows = [heads, row("tokens", &number), row("cost", &money), row("millis", &number)];
     let mut lines = vec![format!("{} turns with {model}, {basis}", answer["interactions"])];
     lines.extend(aligned(&rows));
+    let assumed = answer["assumed"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    lines.extend(assumed.map(|what| format!("- {what}")));
     lines
 }
 
@@ -104,22 +106,24 @@ mod tests {
     #[test]
     fn a_forecast_is_an_interval_and_says_what_it_does_not_know() {
         let known = json!({"model": "m", "basis": "history", "turns": 9, "interactions": 2,
-            "tokens": [10, 20, 30], "cost": [0.001, 0.002, 0.5], "millis": [5, 6, 7]});
+            "tokens": [10, 20, 30], "cost": [0.001, 0.002, 0.5], "millis": [5, 6, 7],
+            "assumed": ["turns as the last ones"]});
         expect![[r#"
             2 turns with m, from the last 9 turns
                        LOW  LIKELY   HIGH
             tokens      10      20     30
             cost    $0.001  $0.002  $0.50
-            millis       5       6      7"#]]
+            millis       5       6      7
+            - turns as the last ones"#]]
         .assert_eq(&lines(&known).join("\n"));
         let unknown = json!({"model": "m", "basis": "configuration", "turns": 0, "interactions": 1,
-            "tokens": [10, 20, 30], "cost": null, "millis": null});
+            "tokens": [10, 20, 30], "cost": null, "millis": [0, 9, 99]});
         expect![[r#"
             1 turns with m, from its configuration, because too few turns were seen
                         LOW   LIKELY     HIGH
             tokens       10       20       30
             cost    unknown  unknown  unknown
-            millis  unknown  unknown  unknown"#]]
+            millis        0        9       99"#]]
         .assert_eq(&lines(&unknown).join("\n"));
     }
 
