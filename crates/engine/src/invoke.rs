@@ -2,7 +2,6 @@
 //! under way because the client's SDK has sent the request again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use craton_core::agent::event::{Accepted, Event, Lineage, Task};
@@ -35,13 +34,7 @@ impl Engine {
         if let Some(hearing) = self.repeated(&request).await? {
             return Ok(hearing);
         }
-        if inner.draining.load(Ordering::SeqCst) {
-            return Err(InvokeError::Throttled("the server is stopping".to_owned()));
-        }
-        if self.running() >= inner.limits.runs {
-            let message = format!("{} turns are under way, which is the limit", self.running());
-            return Err(InvokeError::Throttled(message));
-        }
+        self.has_room()?;
         let Some(agent) = inner.agent(&request.tenant, &request.config).await? else {
             return Err(InvokeError::NoConfig(request.config));
         };

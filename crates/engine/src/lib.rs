@@ -134,6 +134,8 @@ pub(crate) struct Inner {
     pub(crate) secrets: std::sync::OnceLock<Vec<String>>,
     /// The cassette that clients are answered from, instead of by runs.
     pub(crate) stage: Option<cassette::stage::Stage>,
+    /// The dry runs that this process sees to.
+    pub(crate) dry: dry::Places,
     /// Turned on when the process is about to stop: no new run is taken.
     pub(crate) draining: std::sync::atomic::AtomicBool,
 }
@@ -180,6 +182,7 @@ impl Engine {
             undoing: ledger::Undoing::default(),
             secrets: std::sync::OnceLock::new(),
             stage: None,
+            dry: dry::Places::default(),
             draining: std::sync::atomic::AtomicBool::new(false),
         }))
     }
@@ -234,16 +237,24 @@ impl Engine {
     }
 
     /// Takes no new runs and waits for those under way; what is not done in time stays in the
-    /// journal and goes on when the next process starts. Returns how many were left.
+    /// journal and goes on when the next process starts; a dry run has no next process, and is called
+    /// off and paid for. Returns how many were left.
     pub async fn drain(&self, patience: Duration) -> usize {
         self.0.draining.store(true, std::sync::atomic::Ordering::SeqCst);
         let deadline = tokio::time::Instant::now() + patience;
-        let under_way = || self.0.live.moving() + self.0.events.flying();
-        while under_way() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let (live, dry) = (&self.0.live, &self.0.dry);
+        let under_way = || live.moving() + self.0.events.flying() + dry.taken();
+        wait_until(deadline, || under_way() == 0).await;
+        dry.call_off();
+        wait_until(tokio::time::Instant::now() + dry::LAST_WORDS, || dry.taken() == 0).await;
         note("writing down what was spent", spend::flush(&self.0).await);
         self.running()
+    }
+}
+
+async fn wait_until(deadline: tokio::time::Instant, done: impl Fn() -> bool) {
+    while !done() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

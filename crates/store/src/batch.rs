@@ -230,6 +230,24 @@ impl Batch {
         self
     }
 
+    /// What it adds to counters, out of it into a batch of its own; `None` if it adds nothing.
+    pub(crate) fn take_counters(&mut self) -> Option<Batch> {
+        let is_add = |op: &mut Op| matches!(op, Op::Add(_));
+        let ops: Vec<Op> = self.ops.extract_if(.., is_add).collect();
+        (!ops.is_empty()).then(|| Batch { ops, ..Batch::new(&self.tenant, self.at) })
+    }
+
+    /// What takes back all that this one adds to counters.
+    pub(crate) fn reversed(&self) -> Batch {
+        let mut back = Batch::new(&self.tenant, self.at);
+        for op in &self.ops {
+            if let Op::Add(add) = op {
+                back.add(&add.key, add.delta.saturating_neg(), None, None);
+            }
+        }
+        back
+    }
+
     /// Every payload in the batch, for the sealer.
     pub(crate) fn payloads(&mut self) -> impl Iterator<Item = &mut Bytes> {
         self.ops.iter_mut().filter_map(|op| match op {

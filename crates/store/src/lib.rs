@@ -9,10 +9,11 @@
 //! milliseconds since the epoch; ids come in as text.
 //!
 //! In reading order: the handle (`store`), what goes in (`batch`), what comes out (`row`, `record`,
-//! `error`), the seam between (`backend`), and the SQLite behind it (`sqlite`).
+//! `error`), the seam between (`backend`), and the SQLite behind it (`sqlite`). `beside` spreads one batch over two stores.
 
 mod backend;
 mod batch;
+mod beside;
 mod error;
 mod limits;
 mod record;

@@ -15,6 +15,7 @@ use crate::backend::{
     Backend, Claim, Crash, Done, Outcome, Sealed, SealedDocument, Span, Submitted, Work,
 };
 use crate::batch::Batch;
+use crate::beside;
 use crate::error::{CommitError, StoreError};
 use crate::limits;
 use crate::record::{Document, Record, Versioned};
@@ -29,6 +30,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     backend: Box<dyn Backend>,
     sealer: Box<dyn Sealer>,
+    /// Where counters stand, if not here.
+    counters: Option<Store>,
 }
 
 /// A page of documents: id and value.
@@ -52,6 +55,14 @@ impl Store {
         Ok(Store::over(Box::new(sqlite::Sqlite::memory()?)))
     }
 
+    /// A memory store whose counters are another's. What a batch adds to them goes there first, under
+    /// their ceilings, and is taken back should the rest of the batch fail. Needs a runtime.
+    pub fn memory_counting_in(counters: &Store) -> Result<Store, StoreError> {
+        let backend = Box::new(sqlite::Sqlite::memory()?);
+        let (sealer, counters) = (Box::new(Plain), Some(counters.clone()));
+        Ok(Store(Arc::new(Inner { backend, sealer, counters })))
+    }
+
     /// A memory store that stops after `commits` changes: see [`Store::crash_after`].
     pub fn memory_crashing_after(commits: u64) -> Result<Store, StoreError> {
         let store = Store::memory()?;
@@ -60,7 +71,7 @@ impl Store {
     }
 
     fn over(backend: Box<dyn Backend>) -> Store {
-        Store(Arc::new(Inner { backend, sealer: Box::new(Plain) }))
+        Store(Arc::new(Inner { backend, sealer: Box::new(Plain), counters: None }))
     }
 
     /// Lets `commits` more changes (commits, claims, renewals, purges that succeed) through; after
@@ -91,6 +102,11 @@ impl Store {
     pub fn submit(&self, mut batch: Batch) -> Pending {
         if let Some(broken) = batch.broken.take() {
             return Pending(Submitted::Now(Some(Err(broken.into()))));
+        }
+        if let Some(counters) = &self.0.counters
+            && let Some(added) = batch.take_counters()
+        {
+            return Pending(beside::submit(counters, added, (self.clone(), batch)));
         }
         self.seal(&mut batch);
         Pending(self.0.backend.submit(Work::Commit(batch)))
@@ -224,7 +240,10 @@ impl Store {
 
     /// 0 for a counter never used.
     pub async fn counter(&self, t: &Tenant, key: &str) -> Result<i64, StoreError> {
-        self.0.backend.counter(t, key).await
+        match &self.0.counters {
+            Some(counters) => counters.0.backend.counter(t, key).await,
+            None => self.0.backend.counter(t, key).await,
+        }
     }
 
     /// Keys between `after` and `below`, neither included, with the sums under them, in order of key.

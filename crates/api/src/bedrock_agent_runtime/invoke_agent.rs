@@ -184,6 +184,7 @@ pub(crate) fn dry_fault(error: DryError) -> Fault {
     match error {
         DryError::Invoke(error) => fault(error),
         DryError::TooLong => Fault::new("ModelTimeoutException", 408, error.to_string()),
+        DryError::Stopping => Fault::throttling(error.to_string()),
         DryError::Store(error) => Fault::internal(error),
         DryError::Commit(error) => Fault::internal(error),
     }

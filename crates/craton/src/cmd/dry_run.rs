@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
+use engine::env::{Ids as _, System};
 use serde_json::{Value as Json, json};
 
 use super::Done;
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     /// One of its aliases, by name or id. Default: its prepared draft.
     #[arg(long, value_name = "ALIAS")]
     alias: Option<String>,
-    /// A session whose conversation it is to know; nothing is added to it.
+    /// A session whose conversation it is to know; nothing is added to it, and its budget pays.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// All of it as JSON.
@@ -48,7 +49,9 @@ pub(crate) fn run(args: &Args) -> Done {
         let build = args.endpoint.client("bedrock-agent")?;
         let partner = partner::find(&build, &args.agent, args.alias.as_deref()).await?;
         let client = args.endpoint.client("bedrock-agent-runtime")?.patient(PATIENCE);
-        let session = args.session.as_deref().unwrap_or("dry-run");
+        // Of its own, so that its budget is too.
+        let fresh = || format!("dry-run-{}", System::default().fresh());
+        let session = args.session.clone().unwrap_or_else(fresh);
         let body = json!({
             "agentId": partner.agent_id,
             "agentAliasId": partner.alias_id,

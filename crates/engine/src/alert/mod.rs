@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
+use craton_core::budget::Scope;
 use exec::Webhook;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -158,6 +159,32 @@ impl Alarm {
             drop(inner.store.submit(batch));
         }
     }
+}
+
+/// The alerts of a dry run that may be about more than itself: it spends from budgets that others share.
+const OF_BUDGETS: [&str; 2] = ["budget.near", "budget.exceeded"];
+/// Budgets that one run spends from, each near or at its end.
+const MOST_OF_A_RUN: usize = 32;
+
+/// Raises in the live engine what a dry run raised in its own.
+pub(crate) async fn of_dry_run(
+    live: &Engine,
+    dry: &Engine,
+    tenant: &Tenant,
+) -> Result<(), StoreError> {
+    for alert in dry.alerts(tenant, None, MOST_OF_A_RUN).await? {
+        let own = alert.key.starts_with(Scope::Run.word());
+        let kind = OF_BUDGETS.into_iter().find(|kind| *kind == alert.kind && !own);
+        let Some(kind) = kind else { continue };
+        let Alert { key, message, mut facts, .. } = alert;
+        if let Some(facts) = facts.as_object_mut() {
+            // Nobody finds the run, so nobody can let it go on.
+            facts.remove("resume");
+            facts.insert("dry".to_owned(), Json::Bool(true));
+        }
+        Alarm { kind, key, message, facts }.raise(&live.0, tenant);
+    }
+    Ok(())
 }
 
 /// Raises what only a look at the process tells: breakers of tools that opened.

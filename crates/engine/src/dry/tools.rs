@@ -209,6 +209,15 @@ impl Tools for DryTools {
         self.live.tools().is_mapped(function)
     }
 
+    fn memory_mb<'a>(&'a self, tenant: &'a Tenant, function: &'a str) -> BoxFuture<'a, u32> {
+        self.live.tools().memory_mb(tenant, function)
+    }
+
+    /// What is answered here costs nothing.
+    fn is_billed(&self, call: &ToolCall) -> bool {
+        call.asked.as_ref().is_none_or(|asked| asked.call.effect == Effect::Read)
+    }
+
     fn mcp_server(&self, function: &str) -> Option<&str> {
         self.live.tools().mcp_server(function)
     }

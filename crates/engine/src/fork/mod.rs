@@ -9,7 +9,6 @@ mod place;
 mod prefix;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use craton_core::agent::config::{AgentConfig, Stage};
 use craton_core::agent::event::{
@@ -134,8 +133,8 @@ impl Engine {
         changes: &Changes,
     ) -> Result<Forked, ForkError> {
         let inner = &self.0;
-        if inner.draining.load(Ordering::SeqCst) || self.running() >= inner.limits.runs {
-            return Err(ForkError::Busy(self.running()));
+        if self.has_room().is_err() {
+            return Err(ForkError::Busy(self.under_way()));
         }
         let of = self.find_run(tenant, id).await?.ok_or_else(|| ForkError::NoRun(id.to_owned()))?;
         let no_config = || ForkError::NoConfig(of.config.clone());

@@ -174,7 +174,7 @@ impl Inner {
 
     /// What attempts of a call cost that worked for so long in all.
     pub(crate) async fn tool_cost(&self, call: &ToolCall, attempts: u32, millis: u64) -> Money {
-        if attempts == 0 {
+        if attempts == 0 || !self.tools.is_billed(call) {
             return Money::ZERO;
         }
         let memory = self.tools.memory_mb(&call.tenant, &call.function).await;

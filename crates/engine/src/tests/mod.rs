@@ -6,6 +6,7 @@ mod budgets;
 mod cassettes;
 mod clumsy;
 mod crowds;
+mod dry_runs;
 mod effects;
 mod events;
 mod foreseen;

@@ -118,6 +118,11 @@ pub trait Tools: Send + Sync {
         Box::pin(std::future::ready(0))
     }
 
+    /// Whether an attempt of a call costs what the price file says.
+    fn is_billed(&self, _call: &ToolCall) -> bool {
+        true
+    }
+
     /// The MCP server that performs the tools of a function, by its name in the configuration.
     fn mcp_server(&self, _function: &str) -> Option<&str> {
         None

@@ -197,3 +197,29 @@ fn tenants_with_slashes_in_their_names_stay_apart() {
     assert_eq!(Tenant::from_key(two.key()), two);
     assert_eq!((two.account(), two.region()), ("a", "b/c"));
 }
+
+/// A store whose counters are another's adds under their ceilings, and takes back what it added in vain.
+#[tokio::test]
+async fn counters_that_stand_elsewhere_change_with_the_rest_of_a_batch_or_not_at_all() {
+    let counters = Store::memory().unwrap();
+    let store = Store::memory_counting_in(&counters).unwrap();
+    let put = |text: &str, delta: i64| {
+        let mut batch = Batch::new(&tenant(), 0);
+        batch.put("note", &note(text)).add("n", delta, None, Some(10));
+        batch
+    };
+    store.commit(put("first", 7)).await.unwrap();
+    let full = store.commit(put("too much", 4)).await.unwrap_err().to_string();
+    assert!(full.contains("expected a sum of at most 10, found 7 +4"), "{full}");
+    let mut twice = put("once more", 3);
+    twice.expect_version::<Note>("note", 9);
+    assert!(matches!(store.commit(twice).await, Err(CommitError::Conflict(_))));
+    // Whether or not anybody waits.
+    drop(store.submit(put("last", 2)));
+    while store.get::<Note>(&tenant(), "note").await.unwrap().unwrap().value != note("last") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.counter(&tenant(), "n").await, Ok(9));
+    assert_eq!(counters.counter(&tenant(), "n").await, Ok(9));
+    assert_eq!(counters.get::<Note>(&tenant(), "note").await, Ok(None));
+}
