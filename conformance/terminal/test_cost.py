@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from support.agents import Agent, function
+from support.agents import Agent, function, unique
 from support.model import Say
 from support.server import Craton
 from support.terminal import run
@@ -24,6 +24,7 @@ match = "*"
 input = 3.0
 output = 15.0
 """
+READ_KINDS = ("input", "cacheRead", "cacheWrite")
 REPLY = (11 * 3.0 + 7 * 15.0) / 1e6
 
 
@@ -63,6 +64,48 @@ def test_a_direct_call_is_on_its_users_bill_also_after_a_restart(priced, model):
     priced.stop()
     priced.start()
     assert asked(priced, "cost?by=user") == before
+
+
+def test_a_loop_that_a_client_drives_has_the_budget_of_a_session(tmp_path, settings, model):
+    """H7, L9: direct calls that name a session count for it, whoever makes them."""
+    home = tmp_path / "craton"
+    home.mkdir()
+    server = Craton(home, settings + "[budgets]\nsession = { tokens = 900 }\n").start()
+    try:
+        client = server.client("bedrock-runtime")
+        messages = [{"role": "user", "content": [{"text": "And then?"}]}]
+        model.turn(Say("on and on"))
+        with pytest.raises(client.exceptions.ServiceQuotaExceededException, match="this session"):
+            for _ in range(60):
+                client.converse(modelId=model.id, messages=messages, inferenceConfig={"maxTokens": 50},
+                                requestMetadata={"sessionId": "loop"})
+        asks = [{"type": "text", "text": "And then? " * 20}]
+        said = {"messages": [{"role": "user", "content": asks}], "max_tokens": 50}
+        with pytest.raises(client.exceptions.ServiceQuotaExceededException, match="this session"):
+            client.invoke_model(modelId=model.id, body=json.dumps(said),
+                                requestMetadata=json.dumps({"craton:session": "loop"}))
+        for metadata in ({"session": "another"}, {"team": "till"}):
+            client.converse(modelId=model.id, messages=messages, requestMetadata=metadata)
+        sums = {row["of"]: row["modelCalls"] for row in asked(server, "cost?by=session")["rows"]}
+        assert set(sums) == {"loop", "another"} and 1 < sums["loop"] < 60 and sums["another"] == 1
+    finally:
+        server.stop()
+
+
+def test_the_hit_rate_of_caches_stands_beside_what_they_saved(priced, claude):
+    """S16: the mock reads 11 tokens, 3 more from its cache, and writes 2."""
+    model = claude.model(unique("claude.model"))
+    model.turn(Say("42."))
+    client = priced.client("bedrock-runtime")
+    client.converse(modelId=model.id, messages=[{"role": "user", "content": [{"text": "6 times 7?"}]}])
+    row, = asked(priced, "cost?by=model")["rows"]
+    counted = row["tokens"]
+    close(row["cacheHitRate"], counted["cacheRead"] / sum(counted[kind] for kind in READ_KINDS))
+    # Read at a tenth of the input's price, written at a quarter more.
+    close(row["saved"], (counted["cacheRead"] * 0.9 - counted["cacheWrite"] * 0.25) * 3.0 / 1e6)
+    assert counted["cacheRead"] == 3
+    told = run("cost", "--by", "model", url=priced.url).stdout
+    assert "SAVED  CACHED" in told and f"{row['cacheHitRate'] * 100:.0f} %" in told
 
 
 @pytest.mark.parametrize(("query", "words"), [

@@ -24,6 +24,8 @@ pub(crate) const PLACE_PATIENCE: std::time::Duration =
 
 /// How long sums of spending are kept. AWS: Cost Explorer shows thirteen months.
 pub(crate) const SPENDING_DAYS: i64 = 400;
+/// The same of a session whose turns are its client's own (requirement G4: sessions are kept 30 days).
+pub(crate) const SESSION_SPENDING_DAYS: i64 = 30;
 /// Turns from whose journals the next are foreseen (ours).
 pub(crate) const TURNS_FORESEEN: usize = 200;
 /// Bytes of a question that is foreseen and not given (ours: a page of text).

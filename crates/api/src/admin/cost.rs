@@ -71,6 +71,7 @@ fn shown(spent: &Spent) -> Json {
     json!({
         "cost": stack(&spent.stack),
         "saved": spent.saved.dollars(),
+        "cacheHitRate": spent.cache_hit_rate(),
         "tokens": {
             "input": usage.input_tokens,
             "output": usage.output_tokens,

@@ -53,9 +53,13 @@ pub(crate) fn asking(cx: &Cx, call: Call) -> Asking {
 
 /// Who pays, as the metadata of a request says it.
 pub(crate) fn payer(said: &BTreeMap<String, String>) -> Payer {
+    if said.is_empty() {
+        return Payer::default();
+    }
     let named = |names: &[&str]| names.iter().find_map(|name| said.get(*name)).cloned();
     let (user, customer) = (named(spend::USER), named(spend::CUSTOMER));
-    Payer { user, customer, ..Payer::default() }
+    let session = named(spend::SESSION).filter(|name| !name.is_empty());
+    Payer { user, customer, session, ..Payer::default() }
 }
 
 fn said(reply: ModelReply) -> Result<wire_types::Message, Fault> {

@@ -72,20 +72,25 @@ fn warn(inner: &Inner, bearer: &Bearer, standings: &[Standing], reserved: &Reser
     let Bearer { tenant, payer, .. } = bearer;
     let past = |one: &&Standing| one.is_past(inner.budgets.near_percent);
     for standing in standings.iter().filter(past).filter(|one| one.scope != Scope::Call) {
-        let who = match standing.scope {
-            Scope::Call | Scope::Run | Scope::Session => &payer.session,
-            Scope::Agent => &payer.agent,
-            Scope::User => &payer.user,
-            Scope::Tenant | Scope::Day => &Some(tenant.to_string()),
-        };
-        let who = who.clone().unwrap_or_default();
+        let who = whose(standing.scope, payer).unwrap_or_else(|| tenant.to_string());
         let facts = json!({"user": payer.user, "agent": payer.agent, "heldBack": reserved});
         alert::near(standing, &who, facts).raise(inner, tenant);
     }
 }
 
+/// Whose budget of a scope a call spends from; nobody's but the account's where there is no name.
+fn whose(scope: Scope, payer: &Payer) -> Option<String> {
+    match scope {
+        Scope::Session => payer.session.clone(),
+        Scope::Agent => payer.agent.clone(),
+        Scope::User => payer.user.clone(),
+        Scope::Call | Scope::Run => payer.user.clone().or_else(|| payer.agent.clone()),
+        Scope::Tenant | Scope::Day => None,
+    }
+}
+
 fn exceeded(exhausted: &Exhausted, payer: &Payer) -> Alarm {
-    let who = payer.user.as_ref().or(payer.agent.as_ref()).cloned().unwrap_or_default();
+    let who = whose(exhausted.scope, payer).unwrap_or_default();
     Alarm {
         kind: "budget.exceeded",
         key: format!("{}/{who}", exhausted.scope.word()),

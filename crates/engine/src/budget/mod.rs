@@ -57,14 +57,24 @@ impl Settings {
 
 /// Who spends, for the names of counters.
 pub(crate) struct Spender<'a> {
-    pub(crate) session: Option<&'a str>,
+    pub(crate) session: Option<Session<'a>>,
     pub(crate) agent: Option<&'a str>,
     pub(crate) user: Option<&'a str>,
+}
+
+/// Whose conversation it is. The two never share a counter, whatever a client calls its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Session<'a> {
+    /// An agent's, by its key.
+    Kept(&'a str),
+    /// One that a client holds itself, as it names it.
+    Named(&'a str),
 }
 
 impl<'a> Spender<'a> {
     fn of(payer: &'a Payer) -> Self {
         let (session, agent) = (payer.session.as_deref(), payer.agent.as_deref());
+        let session = session.map(Session::Named);
         Spender { session, agent, user: payer.user.as_deref() }
     }
 
@@ -72,7 +82,10 @@ impl<'a> Spender<'a> {
     fn counter(&self, most: &Most, now: i64) -> Option<String> {
         let of = match most.scope {
             Scope::Call | Scope::Run => return None,
-            Scope::Session => format!("session/{}", self.session?),
+            Scope::Session => match self.session? {
+                Session::Kept(key) => format!("session/{key}"),
+                Session::Named(name) => format!("client-session/{name}"),
+            },
             Scope::Agent => format!("agent/{}", self.agent?),
             Scope::User => format!("user/{}", self.user?),
             Scope::Tenant => "tenant".to_owned(),
@@ -405,7 +418,7 @@ impl Run {
         let key = self.session_key();
         let user = self.user();
         let agent = Some(self.record.agent_id.as_str());
-        let spender = Spender { session: Some(&key), agent, user: user.as_deref() };
+        let spender = Spender { session: Some(Session::Kept(&key)), agent, user: user.as_deref() };
         self.book.look(inner, &self.tenant, &spender).await
     }
 

@@ -84,7 +84,7 @@ pub(super) fn direct(inner: &Inner, kind: StepKind, payer: &Payer, call: &Call) 
     if !listed && wishes.is_none() && step.is_none() {
         return None;
     }
-    let session = payer.session.as_deref().or_else(|| said.get(SESSION).map(String::as_str));
+    let session = payer.session.as_deref();
     let question = Question {
         kind: step.unwrap_or(kind),
         own: &call.model,
@@ -111,9 +111,6 @@ pub(super) fn by_router(
     let chooser = Chooser { inner, restricted: false, named: &Named::default() };
     chooser.with_known(|known| route::of_router(&among(router), &question, &known))
 }
-
-/// What the calls of one conversation have in common, where a client says it.
-const SESSION: &str = "craton:session";
 
 /// Whether a call's data stays with local providers.
 pub(super) fn restricted(call: &Call) -> bool {

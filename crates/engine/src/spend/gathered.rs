@@ -11,6 +11,7 @@ use store::{Batch, CommitError, Tenant};
 
 use super::{DAY_MILLIS, Spent, expires_at, key};
 use crate::Inner;
+use crate::limits::SESSION_SPENDING_DAYS;
 use crate::model::account::Bearer;
 
 /// By tenant and day (days since 1970).
@@ -23,6 +24,7 @@ struct Gathered {
     customers: HashMap<String, Spent>,
     agents: HashMap<String, Spent>,
     users: HashMap<String, Spent>,
+    sessions: HashMap<String, Spent>,
     models: HashMap<String, Spent>,
 }
 
@@ -40,6 +42,7 @@ impl Spending {
             (&mut gathered.customers, &payer.customer),
             (&mut gathered.agents, &payer.agent),
             (&mut gathered.users, &payer.user),
+            (&mut gathered.sessions, &payer.session),
         ] {
             if let Some(who) = who {
                 put(map, who, &spent);
@@ -59,6 +62,7 @@ impl Spending {
             (&mut gathered.customers, back.customers),
             (&mut gathered.agents, back.agents),
             (&mut gathered.users, back.users),
+            (&mut gathered.sessions, back.sessions),
             (&mut gathered.models, back.models),
         ] {
             back.iter().for_each(|(who, spent)| put(map, who, spent));
@@ -109,6 +113,10 @@ impl Gathered {
             ("model", &self.models),
         ] {
             map.iter().for_each(|(who, spent)| row(dimension, who, spent));
+        }
+        for (session, spent) in &self.sessions {
+            let expires_at = at + SESSION_SPENDING_DAYS * DAY_MILLIS;
+            batch.tally(&key("session", at, session), &spent.sums(), expires_at);
         }
     }
 

@@ -32,6 +32,8 @@ use crate::tool::ToolCall;
 /// alone, and gives no name to a user in it.
 pub const USER: &[&str] = &["craton:user", "userId", "user"];
 pub const CUSTOMER: &[&str] = &["craton:tenant", "tenantId", "tenant"];
+/// What the calls of one conversation that clients hold themselves have in common.
+pub const SESSION: &[&str] = &["craton:session", "sessionId", "session"];
 
 /// The attribute by which a client says what a turn may cost at most, in dollars.
 pub const MAX_COST: &str = "craton:max-cost";
@@ -91,6 +93,12 @@ impl Spent {
             unpriced: i64::from(share.unpriced),
             ..Spent::default()
         }
+    }
+
+    /// The share of all input that was read from caches; `None` where nothing was read at all.
+    pub fn cache_hit_rate(&self) -> Option<f64> {
+        let all = self.usage.all_input();
+        (all > 0).then(|| self.usage.cache_read_input_tokens as f64 / all as f64)
     }
 
     pub fn add(&mut self, more: &Spent) {

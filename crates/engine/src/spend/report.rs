@@ -1,5 +1,5 @@
 //! Reads what was spent: sums by day, agent, user, model and tenant; single runs and sessions from
-//! the records of runs, as long as those are kept.
+//! the records of runs, as long as those are kept, and sessions of clients' own from sums.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +91,12 @@ impl Engine {
         note("writing down what was spent", flush(&self.0).await);
         let mut found = Found::default();
         match wanted.by {
-            By::Run | By::Session => self.of_runs(tenant, wanted, &mut found).await?,
+            By::Run => self.of_runs(tenant, wanted, &mut found).await?,
+            // Those of agents are in the records of runs, those that clients hold themselves in sums.
+            By::Session => {
+                self.of_runs(tenant, wanted, &mut found).await?;
+                of_tallies(&self.0, tenant, wanted, &mut found).await?;
+            }
             By::Agent | By::Tenant | By::User | By::Model | By::Day => {
                 of_tallies(&self.0, tenant, wanted, &mut found).await?;
             }

@@ -325,6 +325,30 @@ async fn a_direct_call_is_refused_with_the_numbers_and_a_stream_counts_what_was_
     assert!(refused.message.contains("the budget of this day, 1200 tokens"), "{refused}");
 }
 
+/// H7: a loop of calls that a client drives itself is a session, if it says so.
+#[tokio::test(start_paused = true)]
+async fn the_calls_of_a_clients_own_session_have_its_budget_and_its_line_of_the_bill() {
+    let bench = bench(&[], r#"{"session": {"tokens": 2300}}"#).await;
+    let of = |session: Option<&str>| {
+        let payer = Payer { session: session.map(str::to_owned), ..Payer::default() };
+        Asking { payer, ..asking(&bench.tenant) }
+    };
+    bench.engine.ask_model(of(Some("loop"))).await.expect("it fits");
+    bench.engine.ask_model(of(Some("loop"))).await.expect("it fits");
+    assert_eq!(bench.counter("client-session/loop/ever/tokens").await, 2_000);
+    let refused = bench.engine.ask_model(of(Some("loop"))).await.expect_err("no room");
+    assert_eq!(refused.kind, ModelErrorKind::OverBudget);
+    assert!(refused.message.contains("the budget of this session, 2300 tokens"), "{refused}");
+    bench.engine.ask_model(of(Some("another"))).await.expect("it has its own");
+    bench.engine.ask_model(of(None)).await.expect("it belongs to none");
+    let wanted = Wanted { by: By::Session, since: 0 };
+    let rows = bench.engine.spent(&bench.tenant, wanted).await.expect("sums").rows;
+    let told: Vec<_> = rows.iter().map(|row| (row.of.as_str(), row.spent.model_calls)).collect();
+    assert_eq!(told, [("loop", 2), ("another", 1)]);
+    let alerts = bench.engine.alerts(&bench.tenant, None, 10).await.expect("a store");
+    assert!(alerts.iter().any(|one| one.kind == "budget.exceeded"), "{alerts:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_budgets_a_turn_holds_nothing_back() {
     let bench = bench(&["<answer>done</answer>"], "{}").await;

@@ -63,9 +63,25 @@ fn json(member: &str, named: Option<&str>) -> Result<(), Fault> {
     }
 }
 
+/// Characters of a name or a value of the metadata.
+const METADATA_CHARS: usize = 256;
+
 fn metadata(text: &str) -> Result<BTreeMap<String, String>, Fault> {
-    serde_json::from_str(text).map_err(|error| {
+    let said: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
         let text = "requestMetadata must be a JSON object whose values are strings";
         Fault::validation(text).because(error)
-    })
+    })?;
+    // AWS: the names and values of Converse's member (API model, `RequestMetadata`).
+    let long = said
+        .iter()
+        .find(|(name, value)| name.chars().count().max(value.chars().count()) > METADATA_CHARS);
+    match long {
+        Some((name, _)) => {
+            let name: String = name.chars().take(METADATA_CHARS).collect();
+            Err(Fault::validation(format!(
+                "requestMetadata: {name} and its value may have {METADATA_CHARS} characters each"
+            )))
+        }
+        None => Ok(said),
+    }
 }

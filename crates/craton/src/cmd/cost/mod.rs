@@ -134,7 +134,7 @@ fn lines(answer: &Json) -> Vec<String> {
     let by = answer["by"].as_str().unwrap_or_default().to_uppercase();
     let mut heads = vec![by];
     heads.extend(LINES.iter().map(|line| line.to_uppercase()));
-    heads.extend(["TOTAL", "SAVED", "TOKENS", "RUNS"].map(str::to_owned));
+    heads.extend(["TOTAL", "SAVED", "CACHED", "TOKENS", "RUNS"].map(str::to_owned));
     let rows = answer["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut cells: Vec<Vec<String>> = vec![heads];
     cells.extend(rows.iter().map(|row| row_of(row["of"].as_str().unwrap_or("-"), row)));
@@ -146,6 +146,9 @@ fn row_of(name: &str, row: &Json) -> Vec<String> {
     let mut cells = vec![name.replace(['\n', '\r'], " ")];
     cells.extend(LINES.iter().map(|line| dollars(&row["cost"][line])));
     cells.extend([dollars(&row["cost"]["total"]), dollars(&row["saved"])]);
+    // Of what was read, not of what was said.
+    let rate = row["cacheHitRate"].as_f64();
+    cells.push(rate.map_or("-".to_owned(), |rate| format!("{:.0} %", rate * 100.0)));
     let tokens = ["input", "cacheRead", "cacheWrite", "output"];
     let tokens: u64 = tokens.iter().filter_map(|kind| row["tokens"][kind].as_u64()).sum();
     cells.extend([tokens.to_string(), row["runs"].to_string()]);
@@ -252,15 +255,16 @@ mod tests {
     fn a_report_has_a_line_for_each_and_their_sum() {
         let row = |of: &str, model: f64| {
             json!({"of": of, "cost": {"model": model, "tools": 0.0001, "knowledge": 0.0, "memory": 0.0,
-                "guardrails": 0.0, "transitions": 0.0, "total": model + 0.0001}, "saved": 0.0,
-                "tokens": {"input": 500, "output": 200, "cacheRead": 0, "cacheWrite": 0},
+                "guardrails": 0.0, "transitions": 0.0, "total": model + 0.0001}, "saved": 0.00027,
+                "cacheHitRate": 0.375,
+                "tokens": {"input": 400, "output": 200, "cacheRead": 300, "cacheWrite": 100},
                 "modelCalls": 1, "unpriced": 0, "toolCalls": 1, "runs": 1})
         };
         let answer = json!({"by": "agent", "rows": [row("A1", 0.0045)], "total": row("", 0.0045)});
         expect![[r#"
-            AGENT    MODEL    TOOLS  KNOWLEDGE  MEMORY  GUARDRAILS  TRANSITIONS    TOTAL  SAVED  TOKENS  RUNS
-            A1     $0.0045  $0.0001      $0.00   $0.00       $0.00        $0.00  $0.0046  $0.00     700     1
-            all    $0.0045  $0.0001      $0.00   $0.00       $0.00        $0.00  $0.0046  $0.00     700     1"#]].assert_eq(&lines(&answer).join("\n"));
+            AGENT    MODEL    TOOLS  KNOWLEDGE  MEMORY  GUARDRAILS  TRANSITIONS    TOTAL     SAVED  CACHED  TOKENS  RUNS
+            A1     $0.0045  $0.0001      $0.00   $0.00       $0.00        $0.00  $0.0046  $0.00027    38 %    1000     1
+            all    $0.0045  $0.0001      $0.00   $0.00       $0.00        $0.00  $0.0046  $0.00027    38 %    1000     1"#]].assert_eq(&lines(&answer).join("\n"));
     }
 
     #[test]
