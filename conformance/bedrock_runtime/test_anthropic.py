@@ -110,15 +110,18 @@ def test_the_tool_choice_reaches_the_model(brt, model, choice, sent):
     assert model.requests[0].get("tool_choice") == sent
 
 
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\r"
+
+
 def test_images_and_documents_reach_the_model(brt, model):
     model.turn(Say("ok"))
     brt.converse(modelId=model.id, messages=[user(
-        "Compare.", {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}},
+        "Compare.", {"image": {"format": "png", "source": {"bytes": PNG}}},
         {"document": {"format": "pdf", "name": "sums", "source": {"bytes": b"%PDF"}}},
         {"document": {"format": "txt", "name": "note", "source": {"bytes": b"hi"}}})])
     encoded = lambda b: base64.b64encode(b).decode()
     assert model.requests[0]["messages"][0]["content"][1:] == [
-        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": encoded(b"\x89PNG")}},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": encoded(PNG)}},
         {"type": "document", "title": "sums",
          "source": {"type": "base64", "media_type": "application/pdf", "data": encoded(b"%PDF")}},
         {"type": "document", "title": "note",

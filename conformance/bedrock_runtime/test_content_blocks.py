@@ -44,8 +44,8 @@ def heard(brt, model):
 
 def test_an_image_reaches_the_model(heard):
     picture = png(8000, 8000)
-    parts = heard(image(picture, "webp"))
-    url = "data:image/webp;base64," + base64.b64encode(picture).decode()
+    parts = heard(image(picture))
+    url = "data:image/png;base64," + base64.b64encode(picture).decode()
     assert parts[1] == {"type": "image_url", "image_url": {"url": url}}
 
 
@@ -107,6 +107,10 @@ PLACE = "messages.0.content.1"
 @pytest.mark.parametrize(("block", "words"), [
     (image(png(size=3_932_161)), f"{PLACE}.image has 3932161 bytes"),
     (image(png(8001, 1)), f"{PLACE}.image is 8001 by 1 pixels"),
+    (image(png(), "webp"), f"{PLACE}.image.source.bytes: The image was specified using the image/webp media type"),
+    (image(b"GIF" * 9, "gif"), f"{PLACE}.image.source.bytes: Could not process image"),
+    ({"guardContent": image(png(), "jpeg")}, f"{PLACE}.guardContent.image.source.bytes: The image was specified"),
+    ({"guardContent": image(png(1, 8001))}, f"{PLACE}.guardContent.image is 1 by 8001 pixels"),
     (image(png(1, 8001)), f"{PLACE}.image is 1 by 8001 pixels"),
     (document(bytes=b"x" * 4_718_593), f"{PLACE}.document has 4718593 bytes"),
     (document("a.txt"), "document file name can only contain"),

@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("craton", &["wire", "craton-core", "net", "store", "llm", "exec", "engine", "front"]),
 ];
 
-/// Libraries that one crate alone may use directly.
+/// Libraries that only these crates may use directly.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("hyper-rustls", &["net"]),

@@ -84,7 +84,7 @@ impl Asked {
             return Err(refused(field, guardrail, "guardrails of models"));
         }
         self.fill(cx).await?;
-        media::settle(cx, &mut self.messages).await?;
+        media::settle(cx, &self.model_id, &mut self.messages).await?;
         self.translated()
     }
 

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use imagesize::ImageType;
 use wire::bedrock_runtime::types::{
-    AudioSource, ContentBlock, ConversationRole, DocumentSource, ImageSource, Message, S3Location,
+    AudioSource, ContentBlock, ConversationRole, DocumentSource, GuardrailConverseContentBlock,
+    GuardrailConverseImageSource, ImageFormat, ImageSource, Message, S3Location,
     ToolResultContentBlock, VideoSource,
 };
 use wire::fault::Fault;
@@ -16,17 +18,17 @@ use super::limits::{
 use crate::cx::Cx;
 
 /// After this every source is what the request brought or what its bucket had.
-pub(super) async fn settle(cx: &Cx, messages: &mut [Message]) -> Result<(), Fault> {
+pub(super) async fn settle(cx: &Cx, model: &str, messages: &mut [Message]) -> Result<(), Fault> {
     let (mut names, mut room) = (BTreeSet::new(), FETCHED_BYTES);
     for (at, message) in messages.iter_mut().enumerate() {
-        check_message(at, message)?;
+        check_message(at, message, model)?;
         for (n, block) in message.content.iter_mut().enumerate() {
             for (kind, source, name) in sources(block) {
                 let place = || format!("messages.{at}.content.{n}.{kind}");
                 if let Some(name) = name {
                     check_name(name, &mut names)?;
                 }
-                settle_one(cx, &place, source, &mut room).await?;
+                settle_one(cx, model, &place, source, &mut room).await?;
             }
         }
     }
@@ -34,9 +36,16 @@ pub(super) async fn settle(cx: &Cx, messages: &mut [Message]) -> Result<(), Faul
 }
 
 /// What AWS says of a message's images and documents together.
-fn check_message(at: usize, message: &Message) -> Result<(), Fault> {
+fn check_message(at: usize, message: &Message, model: &str) -> Result<(), Fault> {
     let count = |is: fn(&&ContentBlock) -> bool| message.content.iter().filter(is).count();
-    let images = count(|block| matches!(block, ContentBlock::Image(_)));
+    let images = count(|block| {
+        let guarded = |inner: &_| matches!(inner, GuardrailConverseContentBlock::Image(_));
+        match block {
+            ContentBlock::Image(_) => true,
+            ContentBlock::GuardContent(inner) => guarded(inner),
+            _ => false,
+        }
+    });
     let documents = count(|block| matches!(block, ContentBlock::Document(_)));
     if images + documents == 0 {
         return Ok(());
@@ -52,7 +61,8 @@ fn check_message(at: usize, message: &Message) -> Result<(), Fault> {
     }
     if images > IMAGES {
         return refused(format!(
-            "messages.{at}.content has {images} image blocks, more than the {IMAGES} of a message"
+            "messages.{at}.content has {images} image blocks, more than the {IMAGES} of a message to \
+             {model}"
         ));
     }
     // AWS: a document does not come without words (API reference, `Message`)
@@ -70,7 +80,13 @@ type Found<'a> = (&'static str, Source<'a>, Option<&'a str>);
 /// The sources of a block, with their kind, and their name if it is a document's.
 fn sources(block: &mut ContentBlock) -> Vec<Found<'_>> {
     match block {
-        ContentBlock::Image(image) => vec![("image", Source::Image(&mut image.source), None)],
+        ContentBlock::Image(image) => {
+            vec![("image", Source::Image(image.format, &mut image.source), None)]
+        }
+        ContentBlock::GuardContent(GuardrailConverseContentBlock::Image(image)) => {
+            let source = Source::Guarded(image.format.as_str(), &image.source);
+            vec![("guardContent.image", source, None)]
+        }
         ContentBlock::Document(document) => {
             vec![("document", Source::Document(&mut document.source), Some(&document.name))]
         }
@@ -86,7 +102,7 @@ fn sources(block: &mut ContentBlock) -> Vec<Found<'_>> {
 fn returned(block: &mut ToolResultContentBlock) -> Option<Found<'_>> {
     match block {
         ToolResultContentBlock::Image(image) => {
-            Some(("toolResult.image", Source::Image(&mut image.source), None))
+            Some(("toolResult.image", Source::Image(image.format, &mut image.source), None))
         }
         ToolResultContentBlock::Document(document) => {
             let source = Source::Document(&mut document.source);
@@ -101,7 +117,8 @@ fn returned(block: &mut ToolResultContentBlock) -> Option<Found<'_>> {
 
 /// Where the bytes of one block are.
 enum Source<'a> {
-    Image(&'a mut ImageSource),
+    Image(ImageFormat, &'a mut ImageSource),
+    Guarded(&'static str, &'a GuardrailConverseImageSource),
     Document(&'a mut DocumentSource),
     Video(&'a mut VideoSource),
     Audio(&'a mut AudioSource),
@@ -110,7 +127,7 @@ enum Source<'a> {
 impl Source<'_> {
     fn location(&self) -> Option<&S3Location> {
         match self {
-            Source::Image(ImageSource::S3Location(location))
+            Source::Image(_, ImageSource::S3Location(location))
             | Source::Document(DocumentSource::S3Location(location))
             | Source::Video(VideoSource::S3Location(location))
             | Source::Audio(AudioSource::S3Location(location)) => Some(location),
@@ -120,7 +137,8 @@ impl Source<'_> {
 
     fn bytes(&self) -> Option<&Bytes> {
         match self {
-            Source::Image(ImageSource::Bytes(bytes))
+            Source::Image(_, ImageSource::Bytes(bytes))
+            | Source::Guarded(_, GuardrailConverseImageSource::Bytes(bytes))
             | Source::Document(DocumentSource::Bytes(bytes))
             | Source::Video(VideoSource::Bytes(bytes))
             | Source::Audio(AudioSource::Bytes(bytes)) => Some(bytes),
@@ -130,7 +148,9 @@ impl Source<'_> {
 
     fn put(&mut self, bytes: Bytes) {
         match self {
-            Source::Image(source) => **source = ImageSource::Bytes(bytes),
+            Source::Image(_, source) => **source = ImageSource::Bytes(bytes),
+            // It is never anywhere else.
+            Source::Guarded(..) => {}
             Source::Document(source) => **source = DocumentSource::Bytes(bytes),
             Source::Video(source) => **source = VideoSource::Bytes(bytes),
             Source::Audio(source) => **source = AudioSource::Bytes(bytes),
@@ -139,7 +159,7 @@ impl Source<'_> {
 
     fn most(&self) -> usize {
         match self {
-            Source::Image(_) => IMAGE_BYTES,
+            Source::Image(..) | Source::Guarded(..) => IMAGE_BYTES,
             Source::Document(_) => DOCUMENT_BYTES,
             Source::Video(_) | Source::Audio(_) => RECORDING_BYTES,
         }
@@ -149,6 +169,7 @@ impl Source<'_> {
 /// `room` is what may still be fetched.
 async fn settle_one(
     cx: &Cx,
+    model: &str,
     place: &impl Fn() -> String,
     mut source: Source<'_>,
     room: &mut usize,
@@ -167,15 +188,22 @@ async fn settle_one(
     let Some(bytes) = source.bytes() else { return Ok(()) };
     if bytes.len() > source.most() {
         return Err(Fault::validation(format!(
-            "{} has {} bytes, more than the {} allowed",
+            "{} has {} bytes, more than the {} that {model} is given",
             place(),
             bytes.len(),
             source.most()
         )));
     }
     match source {
-        Source::Image(_) => check_pixels(place, bytes),
-        _ => Ok(()),
+        Source::Image(format, _) => {
+            check_format(&source_of(place), format.as_str(), bytes)?;
+            check_pixels(model, place, bytes)
+        }
+        Source::Guarded(format, _) => {
+            check_format(&source_of(place), format, bytes)?;
+            check_pixels(model, place, bytes)
+        }
+        Source::Document(_) | Source::Video(_) | Source::Audio(_) => Ok(()),
     }
 }
 
@@ -197,11 +225,46 @@ async fn object(cx: &Cx, place: &str, from: &S3Location, most: usize) -> Result<
     })
 }
 
+fn source_of(place: &impl Fn() -> String) -> impl Fn() -> String {
+    move || format!("{}.source.bytes", place())
+}
+
+/// By the first bytes, whether an image is of the format that it is said to be of.
+pub(super) fn check_format(
+    place: &impl Fn() -> String,
+    format: &str,
+    bytes: &[u8],
+) -> Result<(), Fault> {
+    // AWS: these words (aws-samples/amazon-bedrock-client-for-mac issue 130; of bytes that are no
+    // image anthropics/claude-code issue 53228)
+    let why = match kind(bytes) {
+        Some(kind) if kind == format => return Ok(()),
+        Some(kind) => format!(
+            "The image was specified using the image/{format} media type, but the image appears to \
+             be a image/{kind} image"
+        ),
+        None => "Could not process image".to_owned(),
+    };
+    let place = place();
+    Err(Fault::validation(format!("The model returned the following errors: {place}: {why}")))
+}
+
+/// One of the formats that models take.
+pub(super) fn kind(bytes: &[u8]) -> Option<&'static str> {
+    match imagesize::image_type(bytes).ok()? {
+        ImageType::Gif => Some("gif"),
+        ImageType::Jpeg => Some("jpeg"),
+        ImageType::Png => Some("png"),
+        ImageType::Webp => Some("webp"),
+        _ => None,
+    }
+}
+
 /// A header that is not understood is left to the model.
-fn check_pixels(place: &impl Fn() -> String, bytes: &[u8]) -> Result<(), Fault> {
+fn check_pixels(model: &str, place: &impl Fn() -> String, bytes: &[u8]) -> Result<(), Fault> {
     match imagesize::blob_size(bytes) {
         Ok(size) if size.width.max(size.height) > IMAGE_PIXELS => Err(Fault::validation(format!(
-            "{} is {} by {} pixels; neither may be more than {IMAGE_PIXELS}",
+            "{} is {} by {} pixels; {model} is given at most {IMAGE_PIXELS} of either",
             place(),
             size.width,
             size.height

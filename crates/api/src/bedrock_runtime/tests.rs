@@ -122,6 +122,19 @@ fn picture(bytes: usize, width: u32) -> Json {
     json!({"image": {"format": "png", "source": {"bytes": BASE64_STANDARD.encode(png)}}})
 }
 
+fn said_to_be(format: &str, mut picture: Json) -> Json {
+    picture["image"]["format"] = json!(format);
+    picture
+}
+
+fn guarded(picture: &Json) -> Json {
+    json!({ "guardContent": picture })
+}
+
+const MISLABELLED: &str = "The model returned the following errors: \
+                           messages.0.content.1.image.source.bytes: The image was specified using \
+                           the image/jpeg media type, but the image appears to be a image/png image";
+
 #[tokio::test]
 async fn images_and_documents_are_held_to_the_limits_of_aws_and_the_block_is_named() {
     let cx = cx(std::iter::repeat_n(Step::text("seen"), 9)).await;
@@ -130,10 +143,37 @@ async fn images_and_documents_are_held_to_the_limits_of_aws_and_the_block_is_nam
     let papers = |count| (0..count).map(|n| document(&format!("paper {n}"))).collect::<Vec<_>>();
     let table = [
         ("user", with(vec![picture(3_932_160, 8_000)]), ""),
-        ("user", with(vec![picture(3_932_161, 1)]), "content.1.image has 3932161 bytes, more than"),
-        ("user", with(vec![picture(1, 8_001)]), "content.1.image is 8001 by 1 pixels"),
+        (
+            "user",
+            with(vec![picture(3_932_161, 1)]),
+            "content.1.image has 3932161 bytes, more than the 3932160 that m is",
+        ),
+        (
+            "user",
+            with(vec![picture(1, 8_001)]),
+            "content.1.image is 8001 by 1 pixels; m is given at most 8000",
+        ),
         ("user", with(vec![picture(1, 1); 20]), ""),
-        ("user", with(vec![picture(1, 1); 21]), "has 21 image blocks, more than the 20"),
+        ("user", with(vec![said_to_be("jpeg", picture(1, 1))]), MISLABELLED),
+        ("user", with(vec![guarded(&picture(1, 1))]), ""),
+        ("user", with(vec![guarded(&picture(1, 8_001))]), "guardContent.image is 8001 by 1 pixels"),
+        (
+            "user",
+            with(vec![guarded(&picture(3_932_161, 1))]),
+            "guardContent.image has 3932161 bytes",
+        ),
+        (
+            "user",
+            with(vec![guarded(&said_to_be("jpeg", picture(1, 1)))]),
+            "appears to be a image/png",
+        ),
+        ("user", with(vec![guarded(&picture(1, 1)); 21]), "has 21 image blocks, more than the 20"),
+        ("assistant", with(vec![guarded(&picture(1, 1))]), "messages.1.content has images or"),
+        (
+            "user",
+            with(vec![picture(1, 1); 21]),
+            "has 21 image blocks, more than the 20 of a message to m",
+        ),
         ("user", with(papers(5)), ""),
         ("user", with(papers(6)), "You can't include more than 5 documents in a request."),
         ("user", with(vec![document("a (1) [2]-3_4")]), ""),

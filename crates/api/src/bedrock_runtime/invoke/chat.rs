@@ -8,6 +8,7 @@ use wire::converse::{
 use wire::fault::Fault;
 
 use super::body::{Body, malformed, mistyped};
+use super::held::check_picture;
 use super::{About, Native, Understood, call, push, words};
 use crate::bedrock_agent::feature::refused;
 
@@ -141,7 +142,10 @@ fn picture(part: &mut Body) -> Result<Json, Fault> {
     };
     let data = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,"));
     match data {
-        Some((format, bytes)) => Ok(json!({"format": format, "source": {"bytes": bytes}})),
+        Some((format, bytes)) => {
+            check_picture(&part.place("image_url"), format, bytes)?;
+            Ok(json!({"format": format, "source": {"bytes": bytes}}))
+        }
         None => {
             let place = part.place("image_url");
             let feature = "images that are elsewhere; send a data: URL";

@@ -13,6 +13,7 @@ mod command;
 mod completion;
 mod embed;
 mod family;
+mod held;
 mod nova;
 mod settings;
 pub(crate) mod stream;
@@ -79,6 +80,7 @@ fn understand(family: Text, model: &str, body: Body) -> Result<Understood, Fault
         Text::CommandR => command::read(body)?,
     };
     model.clone_into(&mut call.model);
+    held::check(family, &call)?;
     Ok(Understood { call, native })
 }
 

@@ -8,6 +8,7 @@ use wire::converse::{
 use wire::fault::Fault;
 
 use super::body::{Body, malformed};
+use super::held::{check_nova_image, images};
 use super::{About, Native, Understood, call};
 use crate::bedrock_agent::feature::refused;
 
@@ -68,6 +69,10 @@ fn messages(body: &mut Body) -> Result<Vec<Message>, Fault> {
         if elsewhere {
             let place = format!("messages.{at}.content.source.s3Location");
             return Err(refused(&place, "", "objects in S3; send the bytes"));
+        }
+        for (n, block) in message.content.iter().enumerate() {
+            let place = format!("messages.{at}.content.{n}.image.source.bytes");
+            images(block).into_iter().try_for_each(|image| check_nova_image(&place, image))?;
         }
         super::push(&mut messages, message.role, message.content);
     }

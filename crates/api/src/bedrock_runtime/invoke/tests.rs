@@ -13,6 +13,8 @@ use super::{Understood, understand};
 use crate::cx::Cx;
 use crate::testing::{call, cx, cx_of, done, refused};
 
+/// The beginning of a picture.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 const CLAUDE: &str = "anthropic.claude-3-haiku-20240307-v1:0";
 
 fn asked(model: &str, body: &Json) -> Json {
@@ -81,7 +83,7 @@ fn a_messages_body_becomes_a_call() {
             "messages": [
                 {"role": "user", "content": "Hi"},
                 {"role": "user", "content": [
-                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
                     {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"},
                      "title": "T", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
                 {"role": "assistant", "content": [
@@ -92,7 +94,7 @@ fn a_messages_body_becomes_a_call() {
                     "content": "no", "is_error": true}]}],
         }),
         expect![[
-            r#"{"additional":{"thinking":{"budget_tokens":1024,"type":"enabled"},"top_k":5},"cache":{"system":{"0":{"type":"default"}}},"inference":{"maxTokens":100,"stopSequences":["END"],"temperature":0.5},"messages":[{"content":[{"text":"Hi"},{"image":{"format":"png","source":{"bytes":"AAAA"}}},{"document":{"format":"txt","name":"T","source":{"text":"x"}}},{"cachePoint":{"ttl":"1h","type":"default"}}],"role":"user"},{"content":[{"reasoningContent":{"reasoningText":{"signature":"sig","text":"Hm."}}},{"reasoningContent":{"redactedContent":"YWJj"}},{"toolUse":{"input":{"a":1},"name":"look","toolUseId":"t1"}}],"role":"assistant"},{"content":[{"toolResult":{"content":[{"text":"no"}],"status":"error","toolUseId":"t1"}}],"role":"user"}],"system":["Be brief."],"toolChoice":{"tool":"look"},"tools":[{"description":"Looks","name":"look","schema":{"type":"object"}}]}"#
+            r#"{"additional":{"thinking":{"budget_tokens":1024,"type":"enabled"},"top_k":5},"cache":{"system":{"0":{"type":"default"}}},"inference":{"maxTokens":100,"stopSequences":["END"],"temperature":0.5},"messages":[{"content":[{"text":"Hi"},{"image":{"format":"png","source":{"bytes":"iVBORw0KGgoAAAANSUhEUg=="}}},{"document":{"format":"txt","name":"T","source":{"text":"x"}}},{"cachePoint":{"ttl":"1h","type":"default"}}],"role":"user"},{"content":[{"reasoningContent":{"reasoningText":{"signature":"sig","text":"Hm."}}},{"reasoningContent":{"redactedContent":"YWJj"}},{"toolUse":{"input":{"a":1},"name":"look","toolUseId":"t1"}}],"role":"assistant"},{"content":[{"toolResult":{"content":[{"text":"no"}],"status":"error","toolUseId":"t1"}}],"role":"user"}],"system":["Be brief."],"toolChoice":{"tool":"look"},"tools":[{"description":"Looks","name":"look","schema":{"type":"object"}}]}"#
         ]],
     );
 }
@@ -134,13 +136,13 @@ fn bodies_of_other_families_become_calls() {
             "tool_choice": "required",
             "messages": [
                 {"role": "developer", "content": "S"},
-                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}")}}]},
                 {"role": "assistant", "content": null, "tool_calls": [{"id": "t1", "type": "function",
                     "function": {"name": "look", "arguments": "{\"a\":1}"}}]},
                 {"role": "tool", "tool_call_id": "t1", "content": "1"}],
         }),
         expect![[
-            r#"{"additional":{"reasoning_effort":"low"},"inference":{"maxTokens":5,"stopSequences":["END"]},"messages":[{"content":[{"image":{"format":"png","source":{"bytes":"AAAA"}}}],"role":"user"},{"content":[{"toolUse":{"input":{"a":1},"name":"look","toolUseId":"t1"}}],"role":"assistant"},{"content":[{"toolResult":{"content":[{"text":"1"}],"toolUseId":"t1"}}],"role":"user"}],"system":["S"],"toolChoice":"any","tools":[{"description":"","name":"look","schema":{"type":"object"}}]}"#
+            r#"{"additional":{"reasoning_effort":"low"},"inference":{"maxTokens":5,"stopSequences":["END"]},"messages":[{"content":[{"image":{"format":"png","source":{"bytes":"iVBORw0KGgoAAAANSUhEUg=="}}}],"role":"user"},{"content":[{"toolUse":{"input":{"a":1},"name":"look","toolUseId":"t1"}}],"role":"assistant"},{"content":[{"toolResult":{"content":[{"text":"1"}],"toolUseId":"t1"}}],"role":"user"}],"system":["S"],"toolChoice":"any","tools":[{"description":"","name":"look","schema":{"type":"object"}}]}"#
         ]],
     );
     check(
@@ -376,6 +378,115 @@ fn a_version_that_is_neither_bedrocks_nor_a_date_is_refused() {
         let refusal = understood(CLAUDE, &body).unwrap_err();
         assert_eq!(refusal, format!("Invalid API version: {version}"));
     }
+}
+
+/// A picture without pixels, of this width.
+fn wide(width: u32) -> String {
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    png.extend(width.to_be_bytes());
+    png.extend([0, 0, 0, 1, 8, 2, 0, 0, 0]);
+    BASE64_STANDARD.encode(png)
+}
+
+fn messages_body(messages: &Json) -> Json {
+    json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": messages})
+}
+
+fn shown_to_claude(images: impl Iterator<Item = (&'static str, String)>) -> Json {
+    let image = |(kind, data)| {
+        json!({"type": "image", "source":
+            {"type": "base64", "media_type": format!("image/{kind}"), "data": data}})
+    };
+    let content: Vec<Json> = images.map(image).collect();
+    messages_body(&json!([{"role": "user", "content": content}]))
+}
+
+fn fits(model: &str, body: &Json, expected: &str) {
+    let said = understood(model, body).err().unwrap_or_default();
+    let fits = if expected.is_empty() { said.is_empty() } else { said.contains(expected) };
+    assert!(fits, "{model}: {expected:?}: {said}");
+}
+
+#[test]
+fn images_of_a_native_body_are_held_to_what_its_vendor_says() {
+    let claude = |kind, data: &str, expected: &str| {
+        let one = std::iter::once((kind, data.to_owned()));
+        fits(CLAUDE, &shown_to_claude(one), expected);
+    };
+    let place = "errors: messages.0.content.0.image.source.base64";
+    claude("png", &wide(8_000), "");
+    claude("png", &wide(8_001), "image dimensions exceed max allowed size: 8000 pixels");
+    let one_is_another = "The image was specified using the image/jpeg media type, but the image \
+                          appears to be a image/png image";
+    claude("jpeg", PNG, &format!("{place}: {one_is_another}"));
+    claude("png", "AAAA", &format!("{place}: Could not process image"));
+    claude("png", "no base64", &format!("{place}: invalid base64 data"));
+    let large = "A".repeat(5_242_884);
+    claude("png", &large, "image exceeds 5 MB maximum: 5242884 bytes > 5242880 bytes");
+    let many = |count, width| shown_to_claude((0..count).map(move |_| ("png", wide(width))));
+    fits(CLAUDE, &many(20, 8_000), "");
+    fits(CLAUDE, &many(21, 2_000), "");
+    fits(CLAUDE, &many(21, 2_001), "many-image requests: 2000 pixels");
+    fits(CLAUDE, &many(601, 1), "601 images, more than the 600 of a request");
+    let image = |data: &str| json!({"image": {"format": "png", "source": {"bytes": data}}});
+    let nova = |data| json!({"messages": [{"role": "user", "content": [image(data)]}]});
+    fits("amazon.nova-lite-v1:0", &nova(PNG), "");
+    let nova_place = "messages.0.content.0.image.source.bytes: Could not process image";
+    fits("amazon.nova-lite-v1:0", &nova("AAAA"), nova_place);
+    let chat = |url: &str| {
+        let part = json!({"type": "image_url", "image_url": {"url": url}});
+        json!({"messages": [{"role": "user", "content": [part]}]})
+    };
+    fits("qwen.qwen3-vl", &chat(&format!("data:image/jpeg;base64,{PNG}")), "");
+    fits("qwen.qwen3-vl", &chat("data:image/bmp;base64,Qk0="), "");
+    let garbage = "messages.0.content.0.image_url: Could not process image";
+    fits("qwen.qwen3-vl", &chat("data:image/png;base64,AAAA"), garbage);
+}
+
+#[tokio::test]
+async fn tool_uses_and_results_of_a_native_body_belong_together() {
+    let user = |content: Json| json!({"role": "user", "content": content});
+    let said = |content: Json| json!({"role": "assistant", "content": content});
+    let used = json!({"type": "tool_use", "id": "a", "name": "look", "input": {}});
+    let got = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "1"});
+    let image = json!({"type": "image", "source":
+        {"type": "base64", "media_type": "image/png", "data": PNG}});
+    let claude = [
+        (json!([user(json!("x")), said(json!([used])), user(json!([got("a")]))]), ""),
+        (json!([said(json!("Hello!")), user(json!("x"))]), ""),
+        (
+            json!([said(json!([used])), user(json!("x"))]),
+            "`tool_result` blocks right after them: a",
+        ),
+        (json!([user(json!([got("b")]))]), "of the message before asked for: b"),
+        (
+            json!([said(json!([used])), user(json!([got("a"), got("a")]))]),
+            "of the message before asked for: a, a",
+        ),
+        (json!([user(json!([used]))]), "toolUse block, which only a message of role assistant"),
+        (
+            json!([user(json!("x")), said(json!([image]))]),
+            "image block, which only a message of role user",
+        ),
+    ];
+    for (messages, expected) in claude {
+        fits(CLAUDE, &messages_body(&messages), expected);
+    }
+    let nova = json!({"messages": [said(json!([{"text": "Hello!"}]))]});
+    fits("amazon.nova-lite-v1:0", &nova, "must start with a user message");
+    let call = json!({"id": "a", "type": "function", "function": {"name": "look"}});
+    let asked = json!({"role": "assistant", "tool_calls": [call]});
+    let chat = json!({"messages": [asked, user(json!("x"))]});
+    fits(
+        "openai.gpt-oss-20b-1:0",
+        &chat,
+        "`tool_calls` ids without `tool` messages right after them: a",
+    );
+    let body = messages_body(&json!([user(json!([got("b")]))]));
+    let body = BASE64_STANDARD.encode(body.to_string());
+    let counted = json!({"modelId": CLAUDE, "input": {"invokeModel": {"body": body}}});
+    let fault = refused(&cx([]).await, "CountTokens", counted).await;
+    assert!(fault.starts_with("ValidationException") && fault.contains("asked for: b"), "{fault}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use wire::converse::{
 use wire::fault::Fault;
 
 use super::super::body::{Body, malformed, mistyped};
+use super::super::held::check_image;
 use super::super::{Understood, call, push};
 use super::answer::Answer;
 use super::citation;
@@ -196,6 +197,7 @@ fn image(block: &mut Body) -> Result<Json, Fault> {
         let place = block.place("source/media_type");
         return Err(malformed(&format!("{place}: {media} is not a valid enum value")));
     };
+    check_image(&block.place("image/source/base64"), format, &data)?;
     Ok(json!({"format": format, "source": {"bytes": data}}))
 }
 
