@@ -386,7 +386,7 @@ async fn conclude(
     batch.expect_version::<LedgerRow>(&id, version);
     batch.put(&id, &row);
     batch.clear_timer(&timer(&row.key));
-    if let Some(run) = run.filter(|_| paid.0 > 0) {
+    if let Some(run) = run.filter(|_| paid != (0, Money::ZERO)) {
         spend::tally_late(&mut batch, &run.value, paid, now);
     }
     inner.store.commit(batch).await?;

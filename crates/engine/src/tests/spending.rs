@@ -269,3 +269,26 @@ async fn a_call_that_is_taken_back_is_paid_for_too() {
         AGENT: $0.0065 = model $0.0063 + tools $0.0002 + memory $0.00, saved $0.0027; 1 runs, 2 replies (0 unpriced), 2 calls, 2000+200 tokens
     "#]].assert_eq(&format!("{before}{}", bench.told_by(By::Agent).await));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_fallback_takes_back_is_paid_for_too() {
+    let bench = priced(&["use shop__paid 1", "<answer>done</answer>"]).await;
+    bench.world.set("paid", super::ledger::undoable());
+    let alone = json!({"retry": {"attempts": 1}, "breaker": {"least_calls": 1}});
+    bench.world.set("undo", serde_json::from_value(alone.clone()).expect("a policy"));
+    bench.ask("go").await;
+    let key = bench.rows().await[0].key.clone();
+    let undo = || bench.engine.undo(&bench.tenant, "session", &key, "operator");
+    bench.world.mishap(world::Mishap::NotSent);
+    undo().await.expect("it is tried, and its breaker opens");
+    let mut backed = alone;
+    backed["fallback"] = json!(world::REPLICA);
+    bench.world.set("undo", serde_json::from_value(backed).expect("a policy"));
+    let before = bench.told_by(By::Agent).await;
+    let row = undo().await.expect("the fallback is asked");
+    assert_eq!(row.state, crate::ledger::State::Undone);
+    expect![[r#"
+        AGENT: $0.0065 = model $0.0063 + tools $0.0002 + memory $0.00, saved $0.0027; 1 runs, 2 replies (0 unpriced), 2 calls, 2000+200 tokens
+        AGENT: $0.0066 = model $0.0063 + tools $0.0003 + memory $0.00, saved $0.0027; 1 runs, 2 replies (0 unpriced), 2 calls, 2000+200 tokens
+    "#]].assert_eq(&format!("{before}{}", bench.told_by(By::Agent).await));
+}
