@@ -207,11 +207,14 @@ impl Model {
                 self.timers.remove(&key(id));
             }
             Op::Add(add) => {
-                let next =
-                    self.counters.get(&key(&add.key)).unwrap_or(&0).saturating_add(add.delta);
-                let above = add.floor.is_none_or(|floor| next >= floor);
-                let below = add.ceiling.is_none_or(|ceiling| next <= ceiling);
-                ensure(above && below, Precondition::Counter)?;
+                let found = *self.counters.get(&key(&add.key)).unwrap_or(&0);
+                let next = match (add.floor, add.ceiling) {
+                    (None, None) => Some(found.saturating_add(add.delta)),
+                    (floor, ceiling) => found.checked_add(add.delta).filter(|next| {
+                        (floor.unwrap_or(i64::MIN)..=ceiling.unwrap_or(i64::MAX)).contains(next)
+                    }),
+                };
+                let next = next.ok_or(Precondition::Counter)?;
                 self.counters.insert(key(&add.key), next);
                 self.counters.retain(|_, value| *value != 0);
             }
@@ -342,7 +345,15 @@ impl Dice {
                 0 => batch.timer(name, self.below(9) as i64, text),
                 _ => batch.clear_timer(name),
             },
-            13 => batch.add(name, self.below(7) as i64 - 3, Some(-4), Some(4)),
+            13 => {
+                let near = self.below(7) as i64 - 3;
+                // Sums beyond the type, too.
+                let delta = [near, near, near, i64::MAX, i64::MIN][self.below(5) as usize];
+                let (low, high) = (Some(-4), Some(4));
+                let (floor, ceiling) =
+                    [(low, high), (low, None), (None, high), (None, None)][self.below(4) as usize];
+                batch.add(name, delta, floor, ceiling)
+            }
             _ => match slip {
                 0 => batch.blob(name, text),
                 _ => batch.delete_blob(name),
