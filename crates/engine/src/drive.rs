@@ -170,6 +170,8 @@ fn take_up(run: &mut Run, inner: &Arc<Inner>, flights: &mut Flights) -> Vec<(Pat
             again.push((path, Intent::Call(call)));
         } else {
             let event = tool_call::interrupted(&call, STOPPED);
+            // Whatever its probe costs comes on top of what it may have cost itself.
+            let event = doubt::charged(event, call.reserved.as_ref().map(|held| held.cost));
             doubt::begin(inner, run, flights, (path, call, event));
         }
     }

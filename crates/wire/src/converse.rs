@@ -268,6 +268,12 @@ impl Usage {
         self.input_tokens.saturating_add(cached)
     }
 
+    /// Whether somebody counted. No call is without input, so one that has none was not counted, whatever
+    /// is said of its output.
+    pub fn is_counted(&self) -> bool {
+        self.all_input() > 0
+    }
+
     /// All tokens, in and out.
     pub fn tokens(&self) -> u64 {
         self.all_input().saturating_add(self.output_tokens)

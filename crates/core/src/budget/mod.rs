@@ -98,6 +98,12 @@ fn is_one(attempts: &u32) -> bool {
 }
 
 impl Reserved {
+    /// Nothing is held back any more; what the model was held to, and told, stays as it was.
+    pub fn release(&mut self) {
+        let (output, attempts, wrap_up) = (self.output, self.attempts, self.wrap_up);
+        *self = Reserved { output, attempts, wrap_up, ..Reserved::default() };
+    }
+
     /// What of it is for one attempt.
     pub fn one(&self) -> Raise {
         let attempts = self.attempts.max(1);
@@ -109,9 +115,12 @@ impl Reserved {
     /// held back for them.
     pub fn used_by(&self, wasted: &[Wasted]) -> Raise {
         let one = self.one();
-        wasted.iter().fold(Raise::default(), |sum, attempt| match attempt.usage.tokens() {
-            0 => sum.and(one),
-            tokens => sum.and(Raise { tokens, cost: attempt.cost.unwrap_or(one.cost) }),
+        wasted.iter().fold(Raise::default(), |sum, attempt| match attempt.usage.is_counted() {
+            true => {
+                let (tokens, cost) = (attempt.usage.tokens(), attempt.cost.unwrap_or(one.cost));
+                sum.and(Raise { tokens, cost })
+            }
+            false => sum.and(one),
         })
     }
 

@@ -2,11 +2,12 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use serde_json::json;
-use wire::converse::{Block, Call, Message, Role};
+use wire::converse::{Block, Call, Message, Role, Usage};
 
 use super::caps::{Budgets, Most, lower, of_tag};
 use super::rule::{Need, Ruling, Standing, hold, input_bound};
-use super::{Scope, Unit};
+use super::{Reserved, Scope, Unit};
+use crate::agent::event::Wasted;
 use crate::cost::Money;
 use crate::limits;
 
@@ -251,4 +252,18 @@ fn an_agents_tags_lower_what_the_server_gives() {
     ] {
         assert!(of_tag(name, value).is_err(), "{name} {value}");
     }
+}
+
+/// A count without input is none: all that was held back for the attempt is used.
+#[test]
+fn an_attempt_counts_for_what_was_counted_or_for_all_that_was_held_back() {
+    let held = Reserved { tokens: 8_000, cost: Money(800), attempts: 2, ..Reserved::default() };
+    let wasted = |input_tokens, output_tokens| {
+        let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
+        let used = held.used_by(&[Wasted { model: "m".to_owned(), usage, cost: Some(Money(7)) }]);
+        (used.tokens, used.cost)
+    };
+    assert_eq!(wasted(10, 5), (15, Money(7)));
+    assert_eq!(wasted(0, 5), (4_000, Money(400)));
+    assert_eq!(wasted(0, 0), (4_000, Money(400)));
 }

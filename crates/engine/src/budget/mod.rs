@@ -387,7 +387,7 @@ fn spent(inner: &Inner, said: &ModelSaid, reserved: &Reserved) -> Raise {
 fn answered(inner: &Inner, said: &ModelSaid, reserved: &Reserved) -> Raise {
     let usage = said.reply.usage;
     let one = reserved.one();
-    if usage.all_input() == 0 {
+    if !usage.is_counted() {
         return one;
     }
     let priced = || inner.price((&said.provider, &said.model)).map(|price| price.cost(&usage));

@@ -17,6 +17,7 @@ use craton_core::agent::event::{
 use craton_core::agent::prompt;
 use craton_core::agent::state::Turn;
 use craton_core::agent::turn::{Agent, Unfit};
+use craton_core::budget::Reserved;
 use craton_core::cost::Money;
 use craton_core::policy::{SetPolicy, ToolPolicy};
 use llm::ModelError;
@@ -223,6 +224,9 @@ fn unpaid(event: &mut Event) {
             failed.wasted.clear();
         }
         Event::ModelOverflowed(overflowed) => overflowed.wasted.clear(),
+        Event::Asked(Intent::AskModel(ask)) => {
+            ask.reserved.as_deref_mut().into_iter().for_each(Reserved::release);
+        }
         Event::Asked(Intent::Call(call)) => call.reserved = None,
         Event::ToolReturned(returned) => returned.cost = None,
         Event::Deferred(deferred) => deferred.cost = None,

@@ -50,6 +50,10 @@ pub(crate) struct Account {
     pub(crate) room: Room,
     /// The breaker's leave for a reply under way, which says at its end how it went.
     pub(crate) pass: Option<Pass>,
+    /// Requests that are out, or whose answer is being read: whoever leaves now may be billed for them.
+    pub(crate) under_way: u32,
+    /// What came so far of the answer that is being read.
+    came: Came,
     /// By the engine's clock.
     begun: i64,
     /// What is held back for it, where it belongs to no run.
@@ -67,14 +71,20 @@ pub(super) fn ended(inner: &Inner, tenant: &Tenant, pass: Pass, ending: Ending) 
     }
 }
 
+/// What came of an answer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Came {
+    /// As the provider counted it; `None` where it said nothing.
+    usage: Option<Usage>,
+    /// Bytes of its words.
+    heard: u64,
+}
+
 /// What became of an asking.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
-    pub(crate) how: How,
-    /// As the provider counted it; `None` where it said nothing.
-    pub(crate) usage: Option<Usage>,
-    /// Bytes of the answer that came, where nobody counted.
-    pub(crate) heard: u64,
+struct Ended {
+    how: How,
+    came: Came,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +118,8 @@ impl Account {
             paid,
             room: Room::default(),
             pass: None,
+            under_way: 0,
+            came: Came::default(),
             begun: inner.clock.now(),
             reserved,
             attempts,
@@ -128,25 +140,29 @@ impl Account {
         }
     }
 
-    /// Takes note of an attempt that began and brought no reply.
-    pub(crate) fn waste(&mut self, call: &Call, usage: Option<Usage>, heard: u64) {
-        let wasted = self.wasted(call, usage, heard);
-        self.conduct.wasted.push(wasted);
+    /// Takes note of a piece of an answer.
+    pub(crate) fn hear(&mut self, delta: &Delta) {
+        self.came.heard += direct::weight(delta);
+        if let Delta::Usage(usage) = delta {
+            self.came.usage = Some(*usage);
+        }
     }
 
-    /// What its provider counted, else its input and what was heard of its answer.
-    fn wasted(&self, call: &Call, usage: Option<Usage>, heard: u64) -> Wasted {
+    /// Takes note of an attempt that began and brought no reply: what its provider counted, else its
+    /// input and what was heard of its answer.
+    pub(crate) fn waste(&mut self, call: &Call) {
+        let Came { usage, heard } = std::mem::take(&mut self.came);
         let usage = usage.unwrap_or_default();
         let cost = self.cost(call, &usage, heard);
-        Wasted { model: self.model.clone(), usage, cost }
+        self.conduct.wasted.push(Wasted { model: self.model.clone(), usage, cost });
     }
 
     /// By what was counted, or else by an upper bound, so that no bill is too low.
     fn cost(&self, call: &Call, usage: &Usage, heard: u64) -> Option<Money> {
         let price = self.inner.price((&self.provider, &self.model))?;
-        Some(match usage.all_input() {
-            0 => price.at_most(rule::input_bound(call), heard.max(usage.output_tokens)),
-            _ => price.cost(usage),
+        Some(match usage.is_counted() {
+            true => price.cost(usage),
+            false => price.at_most(rule::input_bound(call), heard.max(usage.output_tokens)),
         })
     }
 
@@ -156,24 +172,33 @@ impl Account {
         self.attempts.is_none_or(|most| wasted.saturating_add(more) <= most)
     }
 
-    /// Nobody waits any more while an attempt is under way.
+    /// Nobody waits any more: what is under way may be billed all the same.
     pub(crate) fn abandon(&mut self, call: &Call) {
-        let asked = self.open && self.conduct.attempts > 0 && !self.provider.is_empty();
-        let cost = asked.then(|| self.cost(call, &Usage::default(), 0));
-        self.conclude(Ended { how: How::Dropped, usage: None, heard: 0 }, cost);
+        let came = std::mem::take(&mut self.came);
+        // A hedge runs before anything came of either request.
+        for _ in 1..self.under_way {
+            self.waste(call);
+        }
+        self.came = came;
+        self.end(call, How::Dropped);
     }
 
-    /// The end; what it cost, where a price is known.
-    pub(crate) fn settle(mut self, ended: Ended) -> Option<Money> {
-        self.conclude(ended, None)
+    /// There is a reply, and this is its end; what it cost, where a price is known.
+    pub(crate) fn answered(mut self, call: &Call) -> Option<Money> {
+        self.end(call, How::Answered)
     }
 
-    /// The end of an attempt whose provider counted nothing and answered so many bytes.
-    pub(crate) fn settle_uncounted(mut self, call: &Call, bytes: u64) -> Option<Money> {
-        let cost = self.cost(call, &Usage::default(), bytes);
-        let ended = Ended { how: How::Answered, usage: None, heard: bytes };
-        self.conclude(ended, Some(cost));
-        cost
+    /// The end without a request under way; what it cost, where a price is known.
+    pub(crate) fn settle(mut self, how: How) -> Option<Money> {
+        self.conclude(Ended { how, came: Came::default() }, None)
+    }
+
+    fn end(&mut self, call: &Call, how: How) -> Option<Money> {
+        let Came { usage, heard } = self.came;
+        let counted = usage.is_some_and(|usage| usage.is_counted());
+        let unknown = self.open && self.under_way > 0 && !counted;
+        let cost = unknown.then(|| self.cost(call, &usage.unwrap_or_default(), heard));
+        self.conclude(Ended { how, came: self.came }, cost)
     }
 
     /// Runs once for each account. `cost` is given where nobody counted.
@@ -183,20 +208,21 @@ impl Account {
         }
         self.give_back(&ended);
         let now = self.inner.clock.now();
-        self.paid.leave(ended.usage, now);
-        self.room.leave(ended.usage, now);
+        let counted = ended.came.usage.filter(Usage::is_counted);
+        self.paid.leave(counted, now);
+        self.room.leave(counted, now);
         let Account { bearer: Bearer { tenant, kind, payer, .. }, .. } = self;
         tracing::debug!(
             ?tenant, ?kind, ?payer, id = self.id, provider = self.provider, model = self.model,
-            how = ?ended.how, usage = ?ended.usage, attempts = self.conduct.attempts,
+            how = ?ended.how, usage = ?ended.came.usage, attempts = self.conduct.attempts,
             millis = now - self.begun,
             "a model was asked"
         );
         for Wasted { model, usage, cost } in &self.conduct.wasted {
             self.note((model, now), *usage, Paid { cost: *cost, saved: Money::ZERO });
         }
-        let known = ended.usage.is_some() || ended.how == How::Answered || cost.is_some();
-        let usage = ended.usage.filter(|_| known).unwrap_or_default();
+        let known = ended.came.usage.is_some() || ended.how == How::Answered || cost.is_some();
+        let usage = ended.came.usage.unwrap_or_default();
         let who = (self.provider.as_str(), self.model.as_str());
         let paid = match cost {
             Some(cost) => Paid { cost, saved: Money::ZERO },
@@ -218,14 +244,16 @@ impl Account {
     /// Of what was held back, what was not used.
     fn give_back(&mut self, ended: &Ended) {
         let Some(reserved) = self.reserved.take() else { return };
-        let counted = ended.usage.filter(|usage| usage.all_input() > 0);
+        let counted = ended.came.usage.filter(Usage::is_counted);
         let spent = match (ended.how, counted) {
             (How::Failed, _) => Raise::default(),
             (How::Answered, None) if self.conduct.cached => Raise::default(),
             (_, Some(usage)) => direct::counted(&self.inner, self, &usage, &reserved),
-            // Nobody was asked yet.
-            (How::Dropped, None) if self.provider.is_empty() => Raise::default(),
-            (How::Dropped, None) => direct::heard(&self.inner, &self.id, &reserved, ended.heard),
+            // Nobody was asked yet, or again.
+            (How::Dropped, None) if self.under_way == 0 => Raise::default(),
+            (How::Dropped, None) => {
+                direct::heard(&self.inner, &self.id, &reserved, ended.came.heard)
+            }
             (How::Answered, None) => reserved.one(),
         };
         let spent = spent.and(reserved.used_by(&self.conduct.wasted));
@@ -234,13 +262,13 @@ impl Account {
 
     /// The deltas as they come; their end is the account's.
     pub(crate) fn follow(self, call: Call, first: Option<Delta>, deltas: Deltas) -> Deltas {
-        Followed { account: self, call, first, deltas, usage: None, heard: 0 }.boxed()
+        Followed { account: self, call, first, deltas }.boxed()
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.conclude(Ended { how: How::Dropped, usage: None, heard: 0 }, None);
+        self.conclude(Ended { how: How::Dropped, came: Came::default() }, None);
     }
 }
 
@@ -249,8 +277,6 @@ struct Followed {
     call: Call,
     first: Option<Delta>,
     deltas: Deltas,
-    usage: Option<Usage>,
-    heard: u64,
 }
 
 impl Stream for Followed {
@@ -262,41 +288,28 @@ impl Stream for Followed {
             None => self.deltas.poll_next_unpin(cx),
         };
         match &next {
-            Poll::Ready(Some(Ok(Delta::Usage(usage)))) => self.usage = Some(*usage),
-            Poll::Ready(Some(Ok(delta))) => self.heard += direct::weight(delta),
+            Poll::Ready(Some(Ok(delta))) => self.account.hear(delta),
             Poll::Pending => {}
             Poll::Ready(Some(Err(error))) => {
-                self.account.went(Some(error));
-                self.fail();
+                let Followed { account, call, .. } = &mut *self;
+                account.went(Some(error));
+                account.waste(call);
+                account.conclude(Ended { how: How::Failed, came: Came::default() }, None);
             }
             Poll::Ready(None) => {
-                self.account.went(None);
-                self.conclude(How::Answered);
+                let Followed { account, call, .. } = &mut *self;
+                account.went(None);
+                account.end(call, How::Answered);
             }
         }
         next
     }
 }
 
-impl Followed {
-    fn fail(&mut self) {
-        let Followed { account, call, usage, heard, .. } = self;
-        account.waste(call, *usage, *heard);
-        account.conclude(Ended { how: How::Failed, usage: None, heard: *heard }, None);
-    }
-
-    fn conclude(&mut self, how: How) {
-        let Followed { account, call, usage, heard, .. } = self;
-        let counted = usage.is_some_and(|usage| usage.all_input() > 0) || account.conduct.cached;
-        let cost = (account.open && !counted)
-            .then(|| account.cost(call, &usage.unwrap_or_default(), *heard));
-        account.conclude(Ended { how, usage: *usage, heard: *heard }, cost);
-    }
-}
-
 impl Drop for Followed {
     /// What was counted before the listener left counts.
     fn drop(&mut self) {
-        self.conclude(How::Dropped);
+        let Followed { account, call, .. } = self;
+        account.abandon(call);
     }
 }

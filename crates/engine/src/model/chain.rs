@@ -80,13 +80,15 @@ impl Chain {
     ) -> Result<Begun, ModelError> {
         let (resolved, leave) = self.step(inner, account, call).await?;
         let provisioned = self.bounds.provisioned.as_deref();
+        account.under_way = 1;
         let (begun, another) = hedge::begin(inner, account, call, (&resolved, provisioned)).await;
+        account.under_way = u32::from(begun.is_ok());
         if another {
-            account.waste(call, None, 0);
+            account.waste(call);
         }
         account.pass = leave.told(account, begun.as_ref().err());
         if begun.as_ref().is_err_and(|error| error.may_be_billed) {
-            account.waste(call, None, 0);
+            account.waste(call);
         }
         self.resolved = Some(resolved);
         begun
@@ -101,11 +103,18 @@ impl Chain {
     ) -> Result<Embedded, ModelError> {
         let (resolved, leave) = self.step(inner, account, call).await?;
         wanted.model.clone_from(&resolved.model);
+        account.under_way = 1;
         let made = resolved.provider.embed(wanted).await;
+        account.under_way = u32::from(made.is_ok());
         account.pass = leave.told(account, made.as_ref().err());
         account.went(made.as_ref().err());
-        if made.as_ref().is_err_and(|error| error.may_be_billed) {
-            account.waste(call, None, 0);
+        match &made {
+            Ok(embedded) => {
+                let usage = Usage { input_tokens: embedded.input_tokens, ..Usage::default() };
+                account.hear(&Delta::Usage(usage));
+            }
+            Err(error) if error.may_be_billed => account.waste(call),
+            Err(_) => {}
         }
         self.resolved = Some(resolved);
         made

@@ -39,14 +39,17 @@ pub(super) async fn begin(
     };
     let Some(mut room) = room else { return (first.await, false) };
     room.use_up();
+    account.under_way += 1;
     account.conduct.attempts += 1;
     account.conduct.hedged = true;
     let second = pin!(chain::begin(resolved, &mut copy));
     let begun = match future::select(first, second).await {
         // The other is cut off where it is.
         Either::Left((Ok(begun), _)) | Either::Right((Ok(begun), _)) => (Ok(begun), true),
-        Either::Left((Err(error), second)) => (second.await, error.may_be_billed),
-        Either::Right((Err(error), first)) => (first.await, error.may_be_billed),
+        Either::Left((Err(error), other)) | Either::Right((Err(error), other)) => {
+            account.under_way -= u32::from(!error.may_be_billed);
+            (other.await, error.may_be_billed)
+        }
     };
     // One of the two is over: its place is free, what it drew of the minute is used.
     room.stand_back();

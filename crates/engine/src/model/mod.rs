@@ -29,12 +29,11 @@ use craton_core::route::{DATA_CLASS, RESTRICTED, Route, StepKind, Table};
 use futures_util::{StreamExt as _, stream};
 use llm::{Collect, Deltas, ModelError, Models, Resolved};
 use store::Tenant;
-use wire::converse::{Call, Delta, Reply, Usage};
+use wire::converse::{Call, Delta, Reply};
 
-use crate::budget::direct;
 use crate::spend::Line;
 use crate::{Engine, Inner};
-use account::{Account, Bearer, Ended, How};
+use account::{Account, Bearer, How};
 use cache::{Answers, Kept};
 use chain::{Bounds, Chain};
 use choice::Chosen;
@@ -145,24 +144,34 @@ impl Engine {
             let Kept { provider, model, reply } = kept;
             let deltas = stream::iter(llm::deltas(reply, 0).into_iter().map(Ok)).boxed();
             let choice = way.choice();
-            way.account.settle(Ended { how: How::Answered, usage: None, heard: 0 });
+            way.account.settle(How::Answered);
             return Ok(Answering { provider, model, choice, deltas });
         }
-        let Way { mut account, mut chain, mut call, mut chosen, .. } = way;
-        loop {
-            let error = match chain.open(inner, &mut account, &mut call).await {
-                Ok((delta, deltas)) => {
-                    let (provider, model) = (account.provider.clone(), account.model.clone());
-                    let choice = choice(&account, &mut chosen);
-                    let deltas = account.follow(call, delta, deltas);
-                    return Ok(Answering { provider, model, choice, deltas });
-                }
-                Err(error) => error,
-            };
-            if let Err(error) = chain.go_on(inner, &mut account, &mut call, error).await {
-                account.settle(Ended { how: How::Failed, usage: None, heard: 0 });
-                return Err(error);
+        let mut waiting = Waiting(Some(way));
+        let begun = open(inner, waiting.way()).await;
+        let Way { account, call, mut chosen, .. } = waiting.over();
+        match begun {
+            Ok((delta, deltas)) => {
+                let (provider, model) = (account.provider.clone(), account.model.clone());
+                let choice = choice(&account, &mut chosen);
+                let deltas = account.follow(call, delta, deltas);
+                Ok(Answering { provider, model, choice, deltas })
             }
+            Err(error) => {
+                account.settle(How::Failed);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Asks until a reply begins or no further attempt is to be made.
+async fn open(inner: &Inner, way: &mut Way) -> Result<chain::Begun, ModelError> {
+    let Way { account, chain, call, .. } = way;
+    loop {
+        match chain.open(inner, account, call).await {
+            Ok(begun) => return Ok(begun),
+            Err(error) => chain.go_on(inner, account, call, error).await?,
         }
     }
 }
@@ -284,15 +293,13 @@ pub(crate) async fn hear(
             listener.hear(&delta);
         }
         let (choice, conduct) = (way.choice(), way.account.conduct.clone());
-        let cost = way.account.settle(Ended { how: How::Answered, usage: None, heard: 0 });
+        let cost = way.account.settle(How::Answered);
         return Ok(Answer { provider, model, choice, reply, conduct, cost });
     }
     let mut heard = false;
-    let mut waiting = Waiting { way: &mut way, over: false };
-    let whole = whole(inner, waiting.way, (listener, &mut heard)).await;
-    waiting.over = true;
-    drop(waiting);
-    let Way { account, key, call, mut chosen, .. } = way;
+    let mut waiting = Waiting(Some(way));
+    let whole = whole(inner, waiting.way(), (listener, &mut heard)).await;
+    let Way { account, key, call, mut chosen, .. } = waiting.over();
     let (provider, model) = (account.provider.clone(), account.model.clone());
     match whole {
         Ok(reply) => {
@@ -304,33 +311,33 @@ pub(crate) async fn hear(
             }
             let choice = choice(&account, &mut chosen);
             let conduct = account.conduct.clone();
-            let cost = match reply.usage.all_input() {
-                0 => account.settle_uncounted(&call, size(&reply)),
-                _ => {
-                    let usage = Some(reply.usage);
-                    account.settle(Ended { how: How::Answered, usage, heard: 0 })
-                }
-            };
+            let cost = account.answered(&call);
             Ok(Answer { provider, model, choice, reply, conduct, cost })
         }
         Err(error) => {
             let wasted = account.conduct.wasted.clone();
-            account.settle(Ended { how: How::Failed, usage: None, heard: 0 });
+            account.settle(How::Failed);
             Err(Unanswered { provider, error, heard, wasted })
         }
     }
 }
 
-/// Whoever waits for a reply; if he leaves before its end, what was asked may be billed all the same.
-struct Waiting<'a> {
-    way: &'a mut Way,
-    over: bool,
+/// Whoever waits for an answer; if he leaves before it, what was asked may be billed all the same.
+struct Waiting(Option<Way>);
+
+impl Waiting {
+    fn way(&mut self) -> &mut Way {
+        self.0.as_mut().expect("it is there until the waiting is over")
+    }
+
+    fn over(mut self) -> Way {
+        self.0.take().expect("it is over once")
+    }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        if !self.over {
-            let Way { account, call, .. } = &mut *self.way;
+        if let Some(Way { account, call, .. }) = &mut self.0 {
             account.abandon(call);
         }
     }
@@ -345,13 +352,13 @@ async fn whole(
     loop {
         let error = match chain.open(inner, account, call).await {
             Ok(begun) => {
-                let mut came = Came::default();
-                let heard_out = listen(begun, (listener, heard), &mut came).await;
+                let heard_out = listen(begun, (listener, heard), account).await;
                 account.went(heard_out.as_ref().err());
                 match heard_out {
                     Ok(reply) => return Ok(reply),
                     Err(error) => {
-                        account.waste(call, came.usage, came.bytes);
+                        account.under_way = 0;
+                        account.waste(call);
                         if *heard {
                             return Err(error);
                         }
@@ -365,22 +372,10 @@ async fn whole(
     }
 }
 
-/// What came of a reply, should it break off.
-#[derive(Default)]
-struct Came {
-    usage: Option<Usage>,
-    bytes: u64,
-}
-
-/// The bytes of an answer: no fewer than its tokens.
-fn size(reply: &Reply) -> u64 {
-    llm::deltas(reply.clone(), 0).iter().map(direct::weight).sum()
-}
-
 async fn listen(
     (first, rest): chain::Begun,
     (listener, heard): (&mut dyn Listener, &mut bool),
-    came: &mut Came,
+    account: &mut Account,
 ) -> Result<Reply, ModelError> {
     let mut deltas = stream::iter(first.map(Ok)).chain(rest);
     let mut collect = Collect::default();
@@ -388,10 +383,7 @@ async fn listen(
     while let Some(delta) = deltas.next().await {
         let delta = delta?;
         *heard |= listener.hear(&delta);
-        came.bytes += direct::weight(&delta);
-        if let Delta::Usage(usage) = &delta {
-            came.usage = Some(*usage);
-        }
+        account.hear(&delta);
         collect.absorb(delta);
     }
     collect.finish()

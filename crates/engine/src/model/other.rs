@@ -9,12 +9,12 @@ use craton_core::policy::breaker::Ending;
 use craton_core::route::StepKind;
 use llm::{EmbedCall, Embedded, ModelError, Resolved, tokens};
 use store::Tenant;
-use wire::converse::{Block, Call, Inference, Message, Role, Usage};
+use wire::converse::{Block, Call, Inference, Message, Role};
 
-use super::account::{self, Account, Bearer, Ended, How};
+use super::account::{self, Account, Bearer, How};
 use super::chain::{self, Bounds, Chain};
 use super::gate::Room;
-use super::{Payer, doors, retry, route, stored};
+use super::{Payer, Waiting, Way, doors, retry, route, stored};
 use crate::spend::Line;
 use crate::{Engine, Inner};
 
@@ -52,23 +52,21 @@ impl Engine {
         let bearer = Bearer { tenant, kind, payer, line };
         let (tokens, now) = (|| chain::estimate(&call), || inner.clock.now());
         let paid = doors::enter_payer(&inner.gateway.doors, &bearer, tokens, now).await?;
-        let mut account = Account::admit(inner, bearer, &mut call, &[], paid).await?;
+        let account = Account::admit(inner, bearer, &mut call, &[], paid).await?;
         let bounds = Bounds { restricted, provisioned: None };
-        let mut chain = Chain::new(None, Vec::new(), bounds, &call);
-        loop {
-            let made = chain.vectors(inner, &mut account, (&call, &mut wanted)).await;
-            let error = match made {
-                Ok(embedded) => {
-                    let provider = account.provider.clone();
-                    let usage = Usage { input_tokens: embedded.input_tokens, ..Usage::default() };
-                    account.settle(Ended { how: How::Answered, usage: Some(usage), heard: 0 });
-                    return Ok((provider, embedded));
-                }
-                Err(error) => error,
-            };
-            if let Err(error) = chain.go_on(inner, &mut account, &mut call, error).await {
-                account.settle(Ended { how: How::Failed, usage: None, heard: 0 });
-                return Err(error);
+        let chain = Chain::new(None, Vec::new(), bounds, &call);
+        let mut waiting = Waiting(Some(Way { account, chain, call, key: None, chosen: None }));
+        let made = vectors(inner, waiting.way(), &mut wanted).await;
+        let Way { account, call, .. } = waiting.over();
+        match made {
+            Ok(embedded) => {
+                let provider = account.provider.clone();
+                account.answered(&call);
+                Ok((provider, embedded))
+            }
+            Err(error) => {
+                account.settle(How::Failed);
+                Err(error)
             }
         }
     }
@@ -98,6 +96,21 @@ impl Engine {
         let estimate = tokio::task::spawn_blocking(move || tokens::estimate(&call)).await;
         let estimate = estimate.expect("an estimate does not panic, and nobody cancels it");
         Ok(Counted { tokens: estimate?, estimated: true })
+    }
+}
+
+/// Asks until there are vectors or no further attempt is to be made.
+async fn vectors(
+    inner: &Inner,
+    way: &mut Way,
+    wanted: &mut EmbedCall,
+) -> Result<Embedded, ModelError> {
+    let Way { account, chain, call, .. } = way;
+    loop {
+        match chain.vectors(inner, account, (call, wanted)).await {
+            Ok(embedded) => return Ok(embedded),
+            Err(error) => chain.go_on(inner, account, call, error).await?,
+        }
     }
 }
 
