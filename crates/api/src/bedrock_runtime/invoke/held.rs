@@ -4,8 +4,8 @@
 //! The rules are those of the body's own vendor. Where they are Converse's, its checks do it. What a
 //! vendor says nothing of is left to the model's provider.
 
-use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use base64::{DecodeError, Engine as _};
 use serde_json::Value as Json;
 use wire::converse::{Block, Call, Message, ResultBlock};
 use wire::fault::Fault;
@@ -73,7 +73,7 @@ fn check_number(messages: &[Message]) -> Result<(), Fault> {
 
 fn is_large(image: &Json) -> bool {
     let data = image["source"]["bytes"].as_str().unwrap_or_default();
-    let bytes = BASE64_STANDARD.decode(data).unwrap_or_default();
+    let bytes = decode(data).unwrap_or_default();
     longest(&bytes) > MANY_IMAGE_PIXELS
 }
 
@@ -143,8 +143,15 @@ pub(super) fn check_picture(place: &str, format: &str, data: &str) -> Result<(),
 }
 
 fn decoded(place: &str, data: &str) -> Result<Vec<u8>, Fault> {
-    let decoded = BASE64_STANDARD.decode(data);
-    decoded.map_err(|error| said(place, "invalid base64 data").because(error))
+    decode(data).map_err(|error| said(place, "invalid base64 data").because(error))
+}
+
+/// Lines of base64, as mail has them, are no mistake.
+fn decode(data: &str) -> Result<Vec<u8>, DecodeError> {
+    BASE64_STANDARD.decode(data).or_else(|error| {
+        let whole: String = data.split_ascii_whitespace().collect();
+        if whole.len() == data.len() { Err(error) } else { BASE64_STANDARD.decode(whole) }
+    })
 }
 
 /// A place of a body as models write it.

@@ -420,7 +420,8 @@ fn images_of_a_native_body_are_held_to_what_its_vendor_says() {
                           appears to be a image/png image";
     claude("jpeg", PNG, &format!("{place}: {one_is_another}"));
     claude("png", "AAAA", &format!("{place}: Could not process image"));
-    claude("png", "no base64", &format!("{place}: invalid base64 data"));
+    claude("png", "no base64!", &format!("{place}: invalid base64 data"));
+    claude("png", &PNG.replace("AAA", "AAA\r\n"), "");
     let large = "A".repeat(5_242_884);
     claude("png", &large, "image exceeds 5 MB maximum: 5242884 bytes > 5242880 bytes");
     let many = |count, width| shown_to_claude((0..count).map(move |_| ("png", wide(width))));
