@@ -126,10 +126,10 @@ async fn write(
             }
             done => done?,
         }
-        run.tell();
+        run.tell(inner);
         return Ok(true);
     }
-    run.tell();
+    run.tell(inner);
     if must_last {
         durable.await?;
     }
@@ -251,10 +251,10 @@ async fn finish(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     let mut batch = run.append(inner);
     batch.put_until(&run.id, &record, now + inner.text_millis(&run.agent.config));
     spend::tally(&mut batch, &record, now);
-    inner.alarms.spenders.note(&run.tenant);
     batch.dequeue(&run.id, run.epoch);
     session::commit(inner, &run.tenant, batch, &run.closing(None)).await?;
-    run.tell();
+    inner.alarms.spenders.note(&run.tenant);
+    run.tell(inner);
     log(&record, now);
     Ok(())
 }
@@ -271,7 +271,7 @@ async fn park(inner: &Inner, mut run: Run) -> Result<(), CommitError> {
     let due = inner.clock.now() + inner.limits.parked_millis;
     batch.timer(&session::park_timer(&run.id), due, run.id.clone());
     session::commit(inner, &run.tenant, batch, &run.closing(Some(parked))).await?;
-    run.tell();
+    run.tell(inner);
     Ok(())
 }
 

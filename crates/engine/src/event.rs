@@ -271,9 +271,12 @@ async fn perform(flight: &Flight) -> Result<(), CommitError> {
     };
     tell(id, &event.function, &outcome, engine.now());
     let mut batch = Batch::new(tenant, engine.now());
-    if let Next::GivenUp(why) = &outcome {
-        given_up(id, &event.function, why).write(&engine.0, tenant, &mut batch);
-    }
+    let said = match &outcome {
+        Next::GivenUp(why) => {
+            given_up(id, &event.function, why).write(&engine.0, tenant, &mut batch)
+        }
+        Next::Again(..) | Next::Done => None,
+    };
     match outcome {
         Next::Again(at, _) => {
             event.not_before = at;
@@ -283,7 +286,9 @@ async fn perform(flight: &Flight) -> Result<(), CommitError> {
             batch.delete::<Event>(id).clear_timer(&timer(id)).add(COUNTER, -1, Some(0), None);
         }
     }
-    store.commit(batch).await
+    store.commit(batch).await?;
+    said.into_iter().for_each(|said| engine.0.alarms.keep(tenant, said));
+    Ok(())
 }
 
 fn forget(engine: &Engine, tenant: &Tenant, id: &str) -> Batch {

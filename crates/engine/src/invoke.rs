@@ -214,7 +214,7 @@ impl Engine {
         batch.expect_version::<Session>(&run.session_key(), session.version);
         self.write_begin(&mut batch, request, &mut run);
         inner.store.commit(batch).await?;
-        run.tell();
+        run.tell(inner);
         lane::spawn(self, run);
         Ok(())
     }
@@ -241,6 +241,7 @@ impl Engine {
         batch.enqueue(&run.id, &run.session_key(), self.now(), None);
         self.write_begin(&mut batch, request, &mut run);
         inner.store.commit(batch).await?;
+        run.tell(inner);
         lane::claim(self).await;
         Ok(())
     }
@@ -311,6 +312,7 @@ impl Engine {
             pending: Vec::new(),
             rows: Vec::new(),
             outs: Vec::new(),
+            raised: Default::default(),
         })
     }
 

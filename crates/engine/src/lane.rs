@@ -177,6 +177,7 @@ async fn prepare(engine: &Engine, row: Queued) -> Result<Option<Run>, CommitErro
         pending: Vec::new(),
         rows: Vec::new(),
         outs: Vec::new(),
+        raised: Default::default(),
     };
     let accepted = run.turn.accepted.as_ref();
     let memory = accepted.and_then(|accepted| accepted.memory_id.clone());

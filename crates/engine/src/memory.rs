@@ -355,6 +355,7 @@ pub(crate) async fn begin(
         }
         Err(CommitError::Store(error)) => return Err(error),
     }
+    run.tell(inner);
     let begun = run.id.clone();
     inner.live.begin(tenant, &begun, &run.live);
     lane::spawn(engine, run);
@@ -416,6 +417,7 @@ async fn started(
         pending: Vec::new(),
         rows: Vec::new(),
         outs: Vec::new(),
+        raised: Default::default(),
         id,
     };
     run.record(inner, now, accepted(tenant, &run, open, provider));

@@ -226,7 +226,7 @@ pub(crate) async fn suspend(inner: &Inner, mut run: Run) -> Result<(), CommitErr
     batch.timer(&timer(&run.id), next_look(inner, &run.turn), run.id.clone());
     let parked = ParkedRun { run: run.id.clone(), invocation_id: String::new(), epoch: run.epoch };
     session::commit(inner, &run.tenant, batch, &run.closing(Some(parked))).await?;
-    run.tell();
+    run.tell(inner);
     Ok(())
 }
 
@@ -325,7 +325,7 @@ pub(crate) async fn wake(
         Err(error) => return Err(error),
     }
     inner.live.begin(tenant, id, &run.live);
-    run.tell();
+    run.tell(inner);
     lane::spawn(engine, run);
     Ok(Woken::Up)
 }

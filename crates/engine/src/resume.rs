@@ -55,7 +55,7 @@ impl Engine {
         inner.store.commit(batch).await?;
         inner.live.begin(&request.tenant, &run.id, &run.live);
         let begun = Begun { run: run.id.clone(), outs: run.live.listen() };
-        run.tell();
+        run.tell(inner);
         lane::spawn(self, run);
         Ok(begun)
     }
@@ -99,6 +99,7 @@ impl Engine {
             pending: Vec::new(),
             rows: Vec::new(),
             outs: Vec::new(),
+            raised: Default::default(),
         };
         if !listened {
             run.hear_again(&events);

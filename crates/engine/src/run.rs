@@ -13,6 +13,7 @@ use craton_core::route::{DATA_CLASS, Known, RESTRICTED};
 use store::{Batch, StoreError, Tenant};
 use wire::converse::Call;
 
+use crate::alert::Raised;
 use crate::budget::{self, Book};
 use crate::journal::{self, Stamped};
 use crate::ledger::{self, LedgerRow};
@@ -45,6 +46,8 @@ pub(crate) struct Run {
     pub(crate) rows: Vec<LedgerRow>,
     /// What the client hears of the pending events.
     pub(crate) outs: Vec<Out>,
+    /// What of them counts and is said once their commit has gone through.
+    pub(crate) raised: Raised,
 }
 
 /// Events of a run are numbered from 1, in the order of its journal.
@@ -199,7 +202,6 @@ impl Run {
     }
 
     pub(crate) fn append_to(&mut self, inner: &Inner, batch: &mut Batch) {
-        inner.tally.count(&self.tenant, &self.pending);
         let events = std::mem::take(&mut self.pending);
         alert::of_events(inner, self, &events, batch);
         let payload = journal::encode(&events);
@@ -209,7 +211,9 @@ impl Run {
         self.next += 1;
     }
 
-    pub(crate) fn tell(&mut self) {
+    /// The commit went through, or cannot be refused any more: from here on what it says is known.
+    pub(crate) fn tell(&mut self, inner: &Inner) {
+        std::mem::take(&mut self.raised).stands(inner, &self.tenant, &self.record.agent_id);
         for out in self.outs.drain(..) {
             self.live.push(out);
         }

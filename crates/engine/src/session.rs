@@ -9,6 +9,7 @@ use craton_core::agent::state::Turn;
 use craton_core::agent::{prompt, state};
 use store::{Batch, CommitError, Record as _, StoreError, Tenant, Versioned};
 
+use crate::inspect::Totals;
 use crate::journal::{self, Stamped};
 use crate::past::{Added, Left};
 use crate::record::{ParkedRun, RunRecord, RunStatus, Session};
@@ -171,7 +172,6 @@ async fn end(
         _ => RunStatus::Cancelled,
     };
     let last = [Stamped { at: now, event }];
-    inner.tally.count(tenant, &last);
     let payload = journal::encode(&last);
     batch.append(run, next, epoch, journal::EVENTS, "agent", payload);
     ledger::write(&mut batch, rows.into_iter());
@@ -183,6 +183,8 @@ async fn end(
     batch.dequeue(run, epoch);
     let closing = Closing { record: &record, turn: &turn, config: &config, parked: None };
     commit(inner, tenant, batch, &closing).await?;
+    inner.tally.count(tenant, &Totals::of(&last));
+    inner.alarms.spenders.note(tenant);
     inner.live.dismiss(tenant, run, told.unwrap_or_default());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Days that are dearer than usual: what a tenant has spent today beside the median of the days before.
 //!
-//! Whoever wrote a sum names the tenant here; upkeep looks at most once a minute. It reads the sums
+//! Whoever has written a sum names the tenant here, once it is durable; upkeep looks at most once a minute. It reads the sums
 //! that reports read, so a run counts once it has ended, and nothing is learnt anew after a restart.
 
 use std::collections::{HashMap, HashSet};
@@ -36,7 +36,7 @@ impl Spenders {
     }
 
     /// Those that were not looked at within the last minute; the others stay.
-    fn due(&self, now: i64) -> Vec<Tenant> {
+    pub(crate) fn due(&self, now: i64) -> Vec<Tenant> {
         let mut looked = self.looked.lock().expect("no holder of this lock panics");
         looked.retain(|_, at| (now - *at).unsigned_abs() < LOOK_MILLIS.unsigned_abs());
         let mut new = self.new.lock().expect("no holder of this lock panics");
@@ -46,16 +46,25 @@ impl Spenders {
     }
 }
 
-/// Raises an alarm for each tenant whose day is strange.
+/// Raises an alarm for each tenant whose day is strange. One whose sums cannot be read is looked at
+/// again, and keeps no other from its turn.
 pub(super) async fn look(engine: &Engine) -> Result<(), StoreError> {
     let inner = &engine.0;
+    let mut looked = Ok(());
     for tenant in inner.alarms.spenders.due(inner.clock.now()) {
-        let today = engine.spent_today(&tenant).await?;
-        if let Some(alarm) = strange(&today, &day(inner.clock.now())) {
-            alarm.raise(inner, &tenant);
+        match engine.spent_today(&tenant).await {
+            Ok(today) => {
+                if let Some(alarm) = strange(&today, &day(inner.clock.now())) {
+                    alarm.raise(inner, &tenant);
+                }
+            }
+            Err(error) => {
+                inner.alarms.spenders.note(&tenant);
+                looked = Err(error);
+            }
         }
     }
-    Ok(())
+    looked
 }
 
 fn strange(today: &Today, day: &str) -> Option<Alarm> {

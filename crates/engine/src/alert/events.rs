@@ -4,35 +4,68 @@ use craton_core::agent::event::{Event, Intent, Outcome};
 use craton_core::budget::rule::Standing;
 use craton_core::budget::{Exhausted, Reserved};
 use serde_json::{Value as Json, json};
-use store::Batch;
+use store::{Batch, Tenant};
 
-use super::Alarm;
+use super::{Alarm, Said, Who};
 use crate::Inner;
+use crate::inspect::Totals;
 use crate::journal::Stamped;
 use crate::run::{Run, innermost};
 
+/// What a commit of a run says and counts, which is so once it has gone through. One that fails because
+/// a budget is full is made again of the same outcomes.
+#[derive(Debug, Default)]
+pub(crate) struct Raised {
+    said: Vec<Said>,
+    totals: Totals,
+    /// Tokens of replies, each at its time.
+    used: Vec<(u64, i64)>,
+}
+
+impl Raised {
+    /// The commit went through.
+    pub(crate) fn stands(self, inner: &Inner, tenant: &Tenant, agent: &str) {
+        inner.tally.count(tenant, &self.totals);
+        for (tokens, at) in self.used {
+            inner.alarms.meters.count(tenant, Who::Agent(agent), tokens, at);
+        }
+        self.said.into_iter().for_each(|said| inner.alarms.keep(tenant, said));
+    }
+
+    fn used(&self) -> u64 {
+        self.used.iter().fold(0, |sum, (tokens, _)| sum.saturating_add(*tokens))
+    }
+}
+
 /// Writes the alerts of a run's pending events into their commit.
-pub(crate) fn of_events(inner: &Inner, run: &Run, events: &[Stamped], batch: &mut Batch) {
+pub(crate) fn of_events(inner: &Inner, run: &mut Run, events: &[Stamped], batch: &mut Batch) {
+    let mut raised = std::mem::take(&mut run.raised);
+    raised.totals.add(&Totals::of(events));
+    for alarm in alarms(inner, run, events, &mut raised) {
+        raised.said.extend(alarm.write(inner, &run.tenant, batch));
+    }
+    run.raised = raised;
+}
+
+fn alarms(inner: &Inner, run: &Run, events: &[Stamped], raised: &mut Raised) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
     for Stamped { at, event } in events {
         let (_, event) = innermost(event);
         if let Event::ModelSaid(said) = event {
-            let used = said.reply.usage.tokens();
-            let agent = &run.record.agent_id;
-            for alarm in inner.alarms.meters.count(&run.tenant, agent, used, *at) {
-                alarm.write(inner, &run.tenant, batch);
-            }
+            raised.used.push((said.reply.usage.tokens(), *at));
+            let who = Who::Agent(&run.record.agent_id);
+            alarms.extend(inner.alarms.meters.alarms(&run.tenant, who, raised.used(), *at));
         }
         if let Event::Asked(Intent::AskModel(ask)) = event
             && let Some(reserved) = ask.reserved.as_deref().filter(|reserved| reserved.wrap_up)
         {
             for standing in run.book.near(inner) {
-                near_of_run(run, standing, reserved).write(inner, &run.tenant, batch);
+                alarms.push(near_of_run(run, standing, reserved));
             }
         }
-        if let Some(alarm) = alarm(run, event) {
-            alarm.write(inner, &run.tenant, batch);
-        }
+        alarms.extend(alarm(run, event));
     }
+    alarms
 }
 
 fn alarm(run: &Run, event: &Event) -> Option<Alarm> {

@@ -1,4 +1,5 @@
-//! Tokens by the minute, of each agent: a loop spends many times what is usual.
+//! Tokens by the minute, of each agent, and of whoever asks models directly: a loop spends many times
+//! what is usual.
 //!
 //! The usual is the median of the last half hour's minutes in which anything was spent. A process
 //! knows its own minutes alone, and learns them anew when it starts.
@@ -18,8 +19,41 @@ const ENOUGH: usize = 5;
 /// Less than this within a minute is nobody's loop.
 const LEAST: u64 = 20_000;
 const FACTOR: u64 = 10;
-/// Agents of whom a process keeps minutes; one more is not measured.
-const AGENTS: usize = 10_000;
+/// Of how many a process keeps minutes; one more is not measured.
+const METERS: usize = 10_000;
+
+/// Whose tokens are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who<'a> {
+    Agent(&'a str),
+    /// A user of direct calls, where they name one.
+    User(&'a str),
+    /// A model that is asked directly in nobody's name.
+    Model(&'a str),
+}
+
+impl Who<'_> {
+    fn word(self) -> &'static str {
+        match self {
+            Who::Agent(_) => "agent",
+            Who::User(_) => "user",
+            Who::Model(_) => "model",
+        }
+    }
+
+    fn id(self) -> String {
+        let (Who::Agent(id) | Who::User(id) | Who::Model(id)) = self;
+        id.to_owned()
+    }
+
+    fn key(self) -> String {
+        match self {
+            Who::Agent(id) => id.to_owned(),
+            Who::User(id) => format!("user/{id}"),
+            Who::Model(id) => format!("model/{id}"),
+        }
+    }
+}
 
 pub(crate) struct Meters {
     most: Option<u64>,
@@ -40,41 +74,67 @@ impl Meters {
         Meters { most: settings.tokens_per_minute, factor, of: Mutex::default() }
     }
 
-    /// Counts what a reply has used; alarms if that is too much for a minute.
-    pub(crate) fn count(&self, tenant: &Tenant, agent: &str, tokens: u64, now: i64) -> Vec<Alarm> {
-        let mut meters = self.of.lock().expect("no holder of this lock panics");
-        let key = (tenant.clone(), agent.to_owned());
-        if meters.len() >= AGENTS && !meters.contains_key(&key) {
-            return Vec::new();
-        }
-        let meter = meters.entry(key).or_default();
-        meter.count(tokens, now);
-        let (spent, usual) = (meter.tokens, meter.usual());
+    /// Counts what was used.
+    pub(crate) fn count(&self, tenant: &Tenant, who: Who<'_>, tokens: u64, now: i64) {
+        self.with(tenant, who, |meter| {
+            meter.turn(now);
+            meter.tokens = meter.tokens.saturating_add(tokens);
+        });
+    }
+
+    /// The alarms that so many more tokens raise, which are not counted yet.
+    pub(crate) fn alarms(
+        &self,
+        tenant: &Tenant,
+        who: Who<'_>,
+        tokens: u64,
+        now: i64,
+    ) -> Vec<Alarm> {
+        let known = self.with(tenant, who, |meter| {
+            meter.turn(now);
+            (meter.tokens.saturating_add(tokens), meter.usual())
+        });
+        let Some((spent, usual)) = known else { return Vec::new() };
+        let (word, id) = (who.word(), who.id());
         let over = self.most.filter(|most| spent > *most);
         let rate = over.map(|most| Alarm {
             kind: "rate.tokens",
-            key: agent.to_owned(),
-            message: format!(
-                "agent {agent} used {spent} tokens within a minute, of at most {most}"
-            ),
-            facts: json!({"agent": agent, "tokens": spent, "most": most}),
+            key: who.key(),
+            message: format!("{word} {id} used {spent} tokens within a minute, of at most {most}"),
+            facts: json!({word: id, "tokens": spent, "most": most}),
         });
         let strange = usual.filter(|usual| spent >= LEAST && spent > usual * self.factor);
         let anomaly = strange.map(|usual| Alarm {
             kind: "anomaly.tokens",
-            key: agent.to_owned(),
+            key: who.key(),
             message: format!(
-                "agent {agent} used {spent} tokens within a minute, where {usual} are usual: it may \
+                "{word} {id} used {spent} tokens within a minute, where {usual} are usual: it may \
                  go round in a loop"
             ),
-            facts: json!({"agent": agent, "tokens": spent, "usual": usual}),
+            facts: json!({word: id, "tokens": spent, "usual": usual}),
         });
         rate.into_iter().chain(anomaly).collect()
+    }
+
+    /// `None` where no more are measured.
+    fn with<T>(
+        &self,
+        tenant: &Tenant,
+        who: Who<'_>,
+        look: impl FnOnce(&mut Meter) -> T,
+    ) -> Option<T> {
+        let mut meters = self.of.lock().expect("no holder of this lock panics");
+        let key = (tenant.clone(), who.key());
+        if meters.len() >= METERS && !meters.contains_key(&key) {
+            return None;
+        }
+        Some(look(meters.entry(key).or_default()))
     }
 }
 
 impl Meter {
-    fn count(&mut self, tokens: u64, now: i64) {
+    /// Begins a new minute once the last is over.
+    fn turn(&mut self, now: i64) {
         let minute = now.div_euclid(MINUTE_MILLIS);
         if minute != self.minute {
             if self.tokens > 0 {
@@ -85,7 +145,6 @@ impl Meter {
             }
             (self.minute, self.tokens) = (minute, 0);
         }
-        self.tokens = self.tokens.saturating_add(tokens);
     }
 
     fn usual(&self) -> Option<u64> {
@@ -99,12 +158,15 @@ impl Meter {
 mod tests {
     use super::*;
 
+    const AGENT: Who<'_> = Who::Agent("A");
+
     #[test]
     fn a_minute_of_many_times_the_usual_raises_an_alarm_once_the_usual_is_known() {
         let tenant = Tenant::new("000000000000", "us-east-1");
         let meters = Meters::new(&Settings::default());
         let kinds = |minute: i64, tokens| {
-            let alarms = meters.count(&tenant, "A", tokens, minute * MINUTE_MILLIS);
+            let alarms = meters.alarms(&tenant, AGENT, tokens, minute * MINUTE_MILLIS);
+            meters.count(&tenant, AGENT, tokens, minute * MINUTE_MILLIS);
             alarms.iter().map(|alarm| alarm.kind).collect::<Vec<_>>()
         };
         // Nothing is unusual while nothing is usual.
@@ -120,8 +182,10 @@ mod tests {
         let tenant = Tenant::new("000000000000", "us-east-1");
         let settings = Settings { tokens_per_minute: Some(1_000), ..Settings::default() };
         let meters = Meters::new(&settings);
-        assert!(meters.count(&tenant, "A", 1_000, 0).is_empty());
-        let alarms = meters.count(&tenant, "A", 1, 1);
+        assert!(meters.alarms(&tenant, AGENT, 1_000, 0).is_empty());
+        meters.count(&tenant, AGENT, 1_000, 0);
+        assert!(meters.alarms(&tenant, Who::User("A"), 1_000, 0).is_empty(), "a meter of its own");
+        let alarms = meters.alarms(&tenant, AGENT, 1, 1);
         assert_eq!(alarms[0].message, "agent A used 1001 tokens within a minute, of at most 1000");
     }
 }

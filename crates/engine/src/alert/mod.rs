@@ -11,8 +11,8 @@ mod meter;
 
 use dear::Spenders;
 pub(crate) use deliver::deliver_due;
-pub(crate) use events::{near, of_events};
-pub(crate) use meter::Meters;
+pub(crate) use events::{Raised, near, of_events};
+pub(crate) use meter::{Meters, Who};
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -65,8 +65,13 @@ impl Alarms {
         Alarms { webhook: settings.webhook, said, meters, spenders, delivering }
     }
 
-    /// Whether something is news, which it is not any more from here on.
-    fn is_news(&self, tenant: &Tenant, key: &str, window: i64) -> bool {
+    fn is_news(&self, tenant: &Tenant, said: &Said) -> bool {
+        let known = self.said.lock().expect("no holder of this lock panics");
+        known.get(&(tenant.clone(), said.about.clone())) != Some(&said.window)
+    }
+
+    /// Something is said, and is no news any more.
+    pub(crate) fn keep(&self, tenant: &Tenant, Said { about, window }: Said) {
         let mut said = self.said.lock().expect("no holder of this lock panics");
         if said.len() >= REMEMBERED {
             said.retain(|_, at| *at >= window);
@@ -74,7 +79,7 @@ impl Alarms {
         if said.len() >= REMEMBERED {
             said.clear();
         }
-        said.insert((tenant.clone(), key.to_owned()), window) != Some(window)
+        said.insert((tenant.clone(), about), window);
     }
 }
 
@@ -113,6 +118,13 @@ impl Record for Alert {
     const VERSION: u32 = 1;
 }
 
+/// That something was said, and in which hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    about: String,
+    window: i64,
+}
+
 /// Something that a person should hear of.
 pub(crate) struct Alarm {
     pub(crate) kind: &'static str,
@@ -122,17 +134,18 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// Puts it into a commit, unless it was said within the hour.
-    pub(crate) fn write(self, inner: &Inner, tenant: &Tenant, batch: &mut Batch) {
+    /// Puts it into a commit, unless it was said within the hour. It is said once the commit has gone
+    /// through, which whoever commits tells [`Alarms::keep`].
+    pub(crate) fn write(self, inner: &Inner, tenant: &Tenant, batch: &mut Batch) -> Option<Said> {
         let now = inner.clock.now();
         let window = now - now.rem_euclid(WINDOW_MILLIS);
-        let about = format!("{}/{}", self.kind, self.key);
-        if !inner.alarms.is_news(tenant, &about, window) {
-            return;
+        let said = Said { about: format!("{}/{}", self.kind, self.key), window };
+        if !inner.alarms.is_news(tenant, &said) {
+            return None;
         }
         tracing::warn!(kind = self.kind, about = self.key, "{}", self.message);
         // The same in this window has the same id, also after a restart.
-        let id = format!("{window:013}-{}", &digest(about.as_bytes())[..16]);
+        let id = format!("{window:013}-{}", &digest(said.about.as_bytes())[..16]);
         let sent = inner.alarms.webhook.is_some();
         let alert = Alert {
             id: id.clone(),
@@ -149,16 +162,26 @@ impl Alarm {
         if sent {
             batch.timer(&format!("{TIMERS}{id}"), now, id);
         }
+        Some(said)
     }
 
     /// The same in a commit of its own, which is not waited for.
     pub(crate) fn raise(self, inner: &Inner, tenant: &Tenant) {
         let mut batch = Batch::new(tenant, inner.clock.now());
-        self.write(inner, tenant, &mut batch);
-        if !batch.is_empty() {
+        if let Some(said) = self.write(inner, tenant, &mut batch) {
             drop(inner.store.submit(batch));
+            inner.alarms.keep(tenant, said);
         }
     }
+}
+
+/// Counts what was used beside the runs; raises an alarm if that is too much for a minute.
+pub(crate) fn used(inner: &Inner, tenant: &Tenant, who: Who<'_>, tokens: u64) {
+    let now = inner.clock.now();
+    for alarm in inner.alarms.meters.alarms(tenant, who, tokens, now) {
+        alarm.raise(inner, tenant);
+    }
+    inner.alarms.meters.count(tenant, who, tokens, now);
 }
 
 /// The alerts of a dry run that may be about more than itself: it spends from budgets that others share.

@@ -27,6 +27,7 @@ use craton_core::limits;
 use store::{Batch, CommitError, Precondition, StoreError, Tenant};
 use wire::converse::Call;
 
+use crate::alert::Raised;
 use crate::journal::{self, Stamped};
 use crate::model::Payer;
 use crate::run::{Counted, Run, innermost};
@@ -472,6 +473,7 @@ impl Run {
         self.pending.clear();
         self.rows.clear();
         self.outs.clear();
+        self.raised = Raised::default();
         for Stamped { at, event } in outcomes {
             self.record(inner, at, event);
         }

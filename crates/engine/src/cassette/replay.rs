@@ -394,6 +394,7 @@ impl Cassette {
             pending: Vec::new(),
             rows: Vec::new(),
             outs: Vec::new(),
+            raised: Default::default(),
         })
     }
 }

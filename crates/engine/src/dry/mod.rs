@@ -193,6 +193,8 @@ impl Engine {
         spend::tally(&mut batch, &record, self.now());
         self.0.store.commit(batch).await?;
         self.0.alarms.spenders.note(tenant);
+        let (who, tokens) = (alert::Who::Agent(&record.agent_id), record.usage.tokens());
+        alert::used(&self.0, tenant, who, tokens);
         alert::of_dry_run(self, dry, tenant).await?;
         Ok(())
     }

@@ -28,20 +28,36 @@ pub struct Totals {
 pub(crate) struct Tally(Mutex<HashMap<Tenant, Totals>>);
 
 impl Tally {
-    pub(crate) fn count(&self, tenant: &Tenant, events: &[Stamped]) {
+    /// What a commit has made true.
+    pub(crate) fn count(&self, tenant: &Tenant, more: &Totals) {
         let mut tally = self.0.lock().expect("no holder of this lock panics");
-        let totals = match tally.get_mut(tenant) {
-            Some(totals) => totals,
-            None => tally.entry(tenant.clone()).or_default(),
-        };
-        for Stamped { event, .. } in events {
-            totals.turns_ended += u64::from(is_end(event));
-            totals.count(event);
+        match tally.get_mut(tenant) {
+            Some(totals) => totals.add(more),
+            None => tally.entry(tenant.clone()).or_default().add(more),
         }
     }
 }
 
 impl Totals {
+    pub(crate) fn of(events: &[Stamped]) -> Totals {
+        let mut totals = Totals::default();
+        for Stamped { event, .. } in events {
+            totals.turns_ended += u64::from(is_end(event));
+            totals.count(event);
+        }
+        totals
+    }
+
+    /// All but the moment.
+    pub(crate) fn add(&mut self, more: &Totals) {
+        self.turns_begun += more.turns_begun;
+        self.turns_ended += more.turns_ended;
+        self.model_calls += more.model_calls;
+        self.tool_calls += more.tool_calls;
+        self.input_tokens += more.input_tokens;
+        self.output_tokens += more.output_tokens;
+    }
+
     fn count(&mut self, event: &Event) {
         if let Event::Within(within) = event {
             return self.count(&within.event);

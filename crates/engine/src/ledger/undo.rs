@@ -386,10 +386,14 @@ async fn conclude(
     batch.expect_version::<LedgerRow>(&id, version);
     batch.put(&id, &row);
     batch.clear_timer(&timer(&row.key));
-    if let Some(run) = run.filter(|_| paid != (0, Money::ZERO)) {
+    let charged = run.filter(|_| paid != (0, Money::ZERO));
+    if let Some(run) = &charged {
         spend::tally_late(&mut batch, &run.value, paid, now);
     }
     inner.store.commit(batch).await?;
+    if charged.is_some() {
+        inner.alarms.spenders.note(tenant);
+    }
     Ok(row)
 }
 

@@ -238,6 +238,10 @@ impl Account {
     fn note(&self, of: (&str, i64), usage: Usage, paid: Paid) {
         if self.bearer.payer.run.is_none() {
             self.inner.spending.note(&self.bearer, of, &Share::of(usage, paid));
+            if self.bearer.line == Line::Model && !self.conduct.cached {
+                let who = self.bearer.payer.who(of.0);
+                alert::used(&self.inner, &self.bearer.tenant, who, usage.tokens());
+            }
         }
     }
 

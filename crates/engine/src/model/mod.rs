@@ -31,6 +31,7 @@ use llm::{Collect, Deltas, ModelError, Models, Resolved};
 use store::Tenant;
 use wire::converse::{Call, Delta, Reply};
 
+use crate::alert::Who;
 use crate::spend::Line;
 use crate::{Engine, Inner};
 use account::{Account, Bearer, How};
@@ -96,6 +97,17 @@ pub struct Payer {
     pub customer: Option<String>,
     /// What its run holds back for the call.
     pub held: Option<Box<Reserved>>,
+}
+
+impl Payer {
+    /// Whose tokens a direct call of a model counts among.
+    pub(crate) fn who<'a>(&'a self, model: &'a str) -> Who<'a> {
+        match (&self.agent, &self.user) {
+            (Some(agent), _) => Who::Agent(agent),
+            (None, Some(user)) => Who::User(user),
+            (None, None) => Who::Model(model),
+        }
+    }
 }
 
 /// A whole reply, and how it came.

@@ -86,10 +86,12 @@ pub(crate) async fn flush(inner: &Inner) -> Result<(), CommitError> {
     for ((tenant, day), gathered) in inner.spending.take() {
         let mut batch = Batch::new(&tenant, inner.clock.now());
         gathered.write(&mut batch, &tenant, day * DAY_MILLIS);
-        inner.alarms.spenders.note(&tenant);
-        if let Err(error) = inner.store.commit(batch).await {
-            inner.spending.give_back((tenant, day), gathered);
-            failed = Some(error);
+        match inner.store.commit(batch).await {
+            Ok(()) => inner.alarms.spenders.note(&tenant),
+            Err(error) => {
+                inner.spending.give_back((tenant, day), gathered);
+                failed = Some(error);
+            }
         }
     }
     failed.map_or(Ok(()), Err)

@@ -1,6 +1,7 @@
 //! The engine's promises, each held by a test over a memory store, a scripted model and a world of
 //! tools, in a time that passes only while nobody works.
 
+mod alerts;
 mod attempts;
 mod budgets;
 mod cassettes;
