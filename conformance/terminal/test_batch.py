@@ -5,13 +5,14 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from support.agents import unique
 from support.model import Say
-from support.server import binary
+from support.server import Craton, binary
 from support.terminal import environment, run
 
 SAY = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
@@ -155,7 +156,7 @@ class Throttling(BaseHTTPRequestHandler):
     """Converse that has no room at first, and says of each request under which invocation it came."""
 
     protocol_version = "HTTP/1.1"
-    refusals, seen = 0, []
+    refusals, pause, seen = 0, None, []
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
@@ -170,7 +171,8 @@ class Throttling(BaseHTTPRequestHandler):
         body = json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"content-type": "application/json", "content-length": str(len(body)),
-                            **({"x-amzn-errortype": error} if error else {})}.items():
+                            **({"x-amzn-errortype": error} if error else {}),
+                            **({"retry-after": self.pause} if error and self.pause else {})}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -181,8 +183,8 @@ class Throttling(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def throttling():
-    def make(refusals):
-        handler = type("Handler", (Throttling,), {"refusals": refusals, "seen": []})
+    def make(refusals, pause=None):
+        handler = type("Handler", (Throttling,), {"refusals": refusals, "pause": pause, "seen": []})
         made.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
         threading.Thread(target=made[-1].serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{made[-1].server_port}", handler.seen
@@ -201,6 +203,44 @@ def test_a_throttled_record_is_sent_again_until_it_is_answered(batch, throttling
     assert done.returncode == 0 and "1 answered, 0 errors" in done.stderr and "2 sent again" in done.stderr, done.stderr
     assert lines(batch.out)[0]["modelOutput"]["stopReason"] == "end_turn"
     assert len(seen) == len(set(seen)) == 3
+
+
+def test_a_throttled_record_waits_as_long_as_it_is_asked_to(batch, throttling):
+    """J9: without the header the first wait is half a second at most."""
+    url, seen = throttling(1, pause="1")
+    batch.write([{"recordId": "A", "modelInput": SAY}])
+    begun = time.monotonic()
+    assert batch.run("--model", "m", "--invocation", "Converse", url=url).returncode == 0
+    assert time.monotonic() - begun >= 1 and len(seen) == 2
+
+
+def test_a_batch_stops_before_the_request_that_might_cost_too_much(batch, tmp_path, settings, model):
+    """J9: what a request may cost is held before it is sent, by the server's own prices; the rest is for --resume."""
+    home = tmp_path / "craton"
+    home.mkdir()
+    (home / "prices.toml").write_text('as_of = "2026-11-01"\n[[models]]\nmatch = "*"\ninput = 3.0\noutput = 15.0\n')
+    server = Craton(home, f'prices = "{home}/prices.toml"\n' + settings).start()
+    try:
+        model.turn(Say("Hello."))
+        # The mock counts 11 tokens and 7.
+        each, say = (11 * 3.0 + 7 * 15.0) / 1e6, {**SAY, "inferenceConfig": {"maxTokens": 100}}
+        batch.write([{"recordId": str(n), "modelInput": say} for n in range(12)])
+        size = len(json.dumps(say, separators=(",", ":")))
+        asked = f"{server.url}/_craton/v1/cost/forecast?model={model.id}&bytes={size}&says=100"
+        with urllib.request.urlopen(asked) as answer:
+            most = json.load(answer)["atMost"]
+        assert most >= (size * 3.0 + 100 * 15.0) / 1e6
+        more = ["--model", model.id, "--invocation", "Converse", "--concurrency", "1"]
+        done = batch.run(*more, "--max-cost", f"{most + 4.5 * each:.12f}", url=server.url)
+        assert done.returncode == 2 and "(CR0041)" in done.stderr and "--resume" in done.stderr, done.stderr
+        assert len(lines(batch.out)) == len(model.requests) == 5
+        assert f"${5 * each:.6f}" in done.stderr
+        done = batch.run(*more, "--resume", "--max-cost", "1", url=server.url)
+        assert done.returncode == 0 and len(lines(batch.out)) == 12, done.stderr
+        done = batch.run(*more, "--resume", "--max-cost", "free", url=server.url)
+        assert done.returncode == 2 and "write dollars as 0.25" in done.stderr
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("text, ended", [

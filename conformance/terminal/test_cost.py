@@ -53,8 +53,9 @@ def test_a_direct_call_is_on_its_users_bill_also_after_a_restart(priced, model):
     client = priced.client("bedrock-runtime")
     messages = [{"role": "user", "content": [{"text": "hi"}]}]
     for user in ("ann", "bob"):
-        client.converse(modelId=model.id, messages=messages,
-                        requestMetadata={"userId": user, "tenantId": "acme"})
+        answer = client.converse(modelId=model.id, messages=messages,
+                                 requestMetadata={"userId": user, "tenantId": "acme"})
+        close(float(answer["ResponseMetadata"]["HTTPHeaders"]["x-craton-cost"]), REPLY)
     before = asked(priced, "cost?by=user")
     assert {row["of"] for row in before["rows"]} == {"ann", "bob"}
     for row in before["rows"]:

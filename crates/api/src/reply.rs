@@ -1,5 +1,6 @@
 //! What an operation answers: a value, or a value and the events that follow it.
 
+use craton_core::cost::Money;
 use futures_core::stream::BoxStream;
 use wire::fault::Fault;
 use wire::shape::Shape;
@@ -29,6 +30,15 @@ impl Reply {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// What one call of a model cost, in dollars, where its price is known.
+    pub(crate) fn costs(self, cost: Option<Money>) -> Self {
+        let dollars = cost.map(|cost| cost.to_string().replacen('$', "", 1));
+        match dollars {
+            Some(dollars) => self.header("x-craton-cost", dollars),
+            None => self,
+        }
     }
 
     /// Says so where no language model answers.

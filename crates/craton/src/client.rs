@@ -187,6 +187,7 @@ impl Client {
             // AWS: the code may be followed by a colon and an address.
             code: code.split(':').next().unwrap_or(&code).to_owned(),
             message: message.unwrap_or("no reason given").to_owned(),
+            retry_after: retry_after(head),
         }
     }
 
@@ -200,6 +201,12 @@ impl Client {
             "no answer from {endpoint}: {error}; is `craton up` running there? (CR0019)"
         ))
     }
+}
+
+/// The pause that a server asks for. Of its two forms the one in seconds (RFC 9110, 10.2.3).
+fn retry_after(head: &Parts) -> Option<Duration> {
+    let text = head.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// A body of JSON; an empty one is null.

@@ -3,6 +3,8 @@
 //! Frames are the business of `wire::eventstream`. It knows no operation: an event is its type's
 //! name and JSON, and an exception of the stream is an error.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 use wire::eventstream::{Frame, FrameError, FrameReader};
 
@@ -11,7 +13,12 @@ use wire::eventstream::{Frame, FrameError, FrameReader};
 pub(crate) enum Failure {
     /// The server said no, before the stream or inside it.
     #[error("{message} ({code})")]
-    Refused { code: String, message: String },
+    Refused {
+        code: String,
+        message: String,
+        /// When it wants to be asked again, if it says so.
+        retry_after: Option<Duration>,
+    },
     /// The answer did not come, or not to its end: nobody knows what became of the request.
     #[error("{0}")]
     Broken(String),
@@ -74,10 +81,12 @@ fn read(frame: &Frame) -> Result<Event, Failure> {
         Some("event") => Ok(Event { kind: header(":event-type"), body }),
         Some("exception") => {
             let message = body["message"].as_str().unwrap_or("no reason given").to_owned();
-            Err(Failure::Refused { code: header(":exception-type"), message })
+            let code = header(":exception-type");
+            Err(Failure::Refused { code, message, retry_after: None })
         }
         Some("error") => {
-            Err(Failure::Refused { code: header(":error-code"), message: header(":error-message") })
+            let (code, message) = (header(":error-code"), header(":error-message"));
+            Err(Failure::Refused { code, message, retry_after: None })
         }
         other => Err(Failure::Broken(format!("a message of an unknown type: {other:?} (CR0020)"))),
     }

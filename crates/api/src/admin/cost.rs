@@ -127,7 +127,11 @@ pub(super) async fn explain(cx: &Cx, query: &str) -> Result<Json, Fault> {
 
 /// What turns of an agent will cost, before they begin.
 pub(super) async fn forecast(cx: &Cx, query: &str) -> Result<Json, Fault> {
-    let query = Query::read(query, &["agent", "alias", "interactions", "input"])?;
+    let query =
+        Query::read(query, &["agent", "alias", "interactions", "input", "model", "bytes", "says"])?;
+    if let Some(model) = query.text("model") {
+        return of_call(cx, &query, model);
+    }
     let agent = query.text("agent").unwrap_or_default();
     if agent.is_empty() {
         return Err(Fault::validation("agent is missing; name the agent by its id"));
@@ -143,6 +147,14 @@ pub(super) async fn forecast(cx: &Cx, query: &str) -> Result<Json, Fault> {
     let found = cx.engine.forecast(&tenant(cx), (agent, &config), input).await.map_err(internal)?;
     let one = found.ok_or_else(|| Fault::not_found("configuration of agent", agent))?;
     Ok(foreseen(&one, times))
+}
+
+/// What a direct call of a model comes to at most.
+fn of_call(cx: &Cx, query: &Query, model: &str) -> Result<Json, Fault> {
+    let bytes: u64 = query.value("bytes", "the bytes of the request")?.unwrap_or(0);
+    let says: Option<u32> = query.value("says", "the tokens that it may be answered with")?;
+    let most = cx.engine.call_at_most(model, bytes, says);
+    Ok(json!({ "model": model, "atMost": most.map(Money::dollars) }))
 }
 
 fn foreseen(one: &Forecast, times: u64) -> Json {

@@ -26,7 +26,7 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
     let model_id = call.model.clone();
     let began = cx.engine.now();
     let answer = cx.engine.ask_model(asking(cx, call)).await;
-    let Answer { provider, choice, mut reply, .. } =
+    let Answer { provider, choice, mut reply, cost, .. } =
         answer.map_err(|error| model_fault::of_converse(error, &model_id))?;
     let latency_ms = cx.engine.now() - began;
     let response = ConverseResponse {
@@ -42,7 +42,7 @@ pub(crate) async fn converse(cx: &Cx, input: ConverseRequest) -> Result<Reply, F
         performance_config: echo.performance,
         service_tier: echo.tier,
     };
-    Ok(Reply::value(response.into_value()).by(&provider).chosen(&choice))
+    Ok(Reply::value(response.into_value()).by(&provider).chosen(&choice).costs(cost))
 }
 
 /// A client's own call of a model.

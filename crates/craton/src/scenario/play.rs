@@ -315,7 +315,7 @@ impl Talk<'_> {
                 *run = run.take().or(header.map(str::to_owned));
                 hear(events).await
             }
-            Err(Failure::Refused { code, message }) => {
+            Err(Failure::Refused { code, message, .. }) => {
                 Ok(Heard { failed: Some((code, message)), ..Heard::default() })
             }
             Err(Failure::Broken(why)) => Err(why),
@@ -344,7 +344,7 @@ async fn hear(mut events: Events) -> Result<Heard, String> {
             }
             Ok(Some(Event { kind, body })) if kind == "returnControl" => heard.control = Some(body),
             Ok(Some(_)) => {}
-            Err(Failure::Refused { code, message }) => {
+            Err(Failure::Refused { code, message, .. }) => {
                 heard.failed = Some((code, message));
                 break;
             }

@@ -9,12 +9,14 @@ use craton_core::agent::event::{Event, Intent, Task};
 use craton_core::agent::tool::Effect;
 use craton_core::cost::lever::{Observed, ObservedTurn};
 use craton_core::cost::{Money, plan};
+use craton_core::limits::OUTPUT_TOKENS;
 use serde::Serialize;
 use store::{StoreError, Tenant};
 use wire::converse::Usage;
 
 use super::Spread;
 use super::configured::{Foreseen, foresee};
+use super::offers::{Offers, Size};
 use crate::journal::{self, Stamped};
 use crate::record::RunRecord;
 use crate::run::{Path, innermost};
@@ -63,6 +65,17 @@ impl Engine {
             true => by_configuration(&model, foresee(&self.0, tenant, &agent, input).await?),
             false => by_history(&model, &seen),
         }))
+    }
+
+    /// The most that one direct call of a model comes to, whoever answers it: so many bytes are read,
+    /// and as many tokens said as the call lets it say. `None` where a price is missing.
+    pub fn call_at_most(&self, model: &str, bytes: u64, says: Option<u32>) -> Option<Money> {
+        let unset = match self.0.budgets.caps().is_empty() {
+            true => limits::REPLY_TOKENS,
+            false => u64::from(OUTPUT_TOKENS),
+        };
+        let size = Size { bytes, says: says.map_or(unset, u64::from) };
+        Offers::direct(&self.0, model).most(size).models
     }
 
     /// The turns of an agent, a run or a session as they were; of all where nothing is named.

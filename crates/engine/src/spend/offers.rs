@@ -49,7 +49,24 @@ impl<'a> Offers<'a> {
         (agent, purpose): (&Agent, Purpose),
         question: &str,
     ) -> Offers<'a> {
-        let ids = ids(inner, named, (agent, purpose), question);
+        Offers::among(inner, &ids(inner, named, (agent, purpose), question))
+    }
+
+    /// Of a client's own call; an id that is routed may lead to any model of the table.
+    pub(super) fn direct(inner: &'a Inner, id: &str) -> Offers<'a> {
+        let table = &inner.gateway.table;
+        let fits = |pattern: &String| llm::matches(pattern.as_bytes(), id.as_bytes());
+        let mut ids = match inner.gateway.on && table.direct.iter().any(fits) {
+            true => table.names().map(|(_, id)| id.to_owned()).collect(),
+            false => vec![id.to_owned()],
+        };
+        let rules = ids.iter().filter_map(|id| inner.models.resolve(id).ok()?.rule);
+        let stand_ins: Vec<String> = rules.flat_map(|(_, rule)| rule.fallback.clone()).collect();
+        ids.extend(stand_ins);
+        Offers::among(inner, &ids)
+    }
+
+    fn among(inner: &'a Inner, ids: &[String]) -> Offers<'a> {
         let all = ids.iter().map(|id| Offer::of(inner, id)).collect();
         Offers { all, attempts: u64::from(inner.gateway.doors.rates.retry.attempts.max(1)) }
     }

@@ -1,6 +1,7 @@
 //! InvokeModel: a native body in, the native answer out.
 
 use bytes::Bytes;
+use craton_core::cost::Money;
 use engine::model::{Answer, Choice};
 use serde_json::Value as Json;
 use wire::bedrock_runtime::types::{InvokeModelRequest, InvokeModelResponse};
@@ -36,7 +37,7 @@ pub(crate) async fn invoke_model(cx: &Cx, input: InvokeModelRequest) -> Result<R
         performance_config_latency: latency,
         service_tier: tier,
     };
-    let reply = Reply::value(response.into_value()).by(&told.provider);
+    let reply = Reply::value(response.into_value()).by(&told.provider).costs(told.cost);
     let reply = match &told.choice {
         Some(choice) => reply.chosen(choice),
         None => reply,
@@ -78,17 +79,18 @@ struct Told {
     choice: Option<Choice>,
     answer: Json,
     usage: Usage,
+    cost: Option<Money>,
 }
 
 async fn converse(cx: &Cx, family: Text, target: Target, options: Options) -> Result<Told, Fault> {
     let Understood { call, native } = understand(family, &target.model, target.body)?;
     let call = with(call, options);
     let answer = cx.engine.ask_model(asking(cx, call)).await;
-    let Answer { provider, choice, reply, .. } =
+    let Answer { provider, choice, reply, cost, .. } =
         answer.map_err(|error| model_fault::of_converse(error, &target.model))?;
     let usage = reply.usage;
     let choice = Some(choice);
-    Ok(Told { provider, choice, answer: native.whole(reply, &target.about), usage })
+    Ok(Told { provider, choice, answer: native.whole(reply, &target.about), usage, cost })
 }
 
 async fn vectors(
@@ -102,7 +104,8 @@ async fn vectors(
     let (provider, embedded) =
         embedded.map_err(|error| model_fault::of_converse(error, &target.model))?;
     let usage = Usage { input_tokens: embedded.input_tokens, ..Usage::default() };
-    Ok(Told { provider, choice: None, answer: asked.answer(embedded, &target.about), usage })
+    let answer = asked.answer(embedded, &target.about);
+    Ok(Told { provider, choice: None, answer, usage, cost: None })
 }
 
 // AWS: counts and latency stand in headers beside the native answer (observed by clients that read

@@ -6,6 +6,7 @@
 //! that cannot be reached ends the batch instead, and leaves the rest for `--resume`.
 
 mod out;
+mod purse;
 mod record;
 mod send;
 
@@ -18,10 +19,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use craton_core::cost::Money;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
 use self::out::Out;
+use self::purse::Purse;
 use self::record::{Record, Shared};
 use self::send::{Sender, Sent};
 use crate::endpoint::Endpoint;
@@ -51,6 +54,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: u16,
+    /// Stop before a request that might bring this batch above so many dollars.
+    #[arg(long, value_name = "DOLLARS")]
+    max_cost: Option<Money>,
     /// The model of records that name none.
     #[arg(long, value_name = "ID")]
     model: Option<String>,
@@ -127,15 +133,23 @@ async fn batch(args: &Args) -> Result<Total, String> {
     let (total, begun) = (Total::default(), Instant::now());
     let done = out.done.clone();
     let out = RefCell::new(out);
+    let purse = args.max_cost.map(Purse::new);
     let pace = Pace { gap: args.rate.unwrap_or_default(), next: Cell::new(None) };
     let records = records(&args.file)?
         .filter(|record| record.as_ref().map_or(true, |record| !done.contains(&record.id)));
     let sent = stream::iter(records).map(|record| {
-        let (sender, out, total, pace) = (&sender, &out, &total, &pace);
+        let (sender, out, total, pace, purse) = (&sender, &out, &total, &pace, purse.as_ref());
         async move {
             let record = record?;
+            let held = match purse {
+                Some(purse) => held(purse, sender, &record).await?,
+                None => Money::ZERO,
+            };
             pace.wait().await;
             let sent = sender.send(&record).await?;
+            if let Some(purse) = purse {
+                purse.settle(held, cost(&sent, held));
+            }
             out.borrow_mut().write(&sent.line.to_string())?;
             total.add(&sent);
             Ok::<(), String>(())
@@ -145,6 +159,29 @@ async fn batch(args: &Args) -> Result<Total, String> {
     summary(&total, count, before, begun.elapsed()).iter().for_each(|line| aside(line));
     ended.map_err(|why| format!("{why}; the answers so far are kept, go on with --resume"))?;
     Ok(total)
+}
+
+/// Holds what a record may cost.
+async fn held(purse: &Purse, sender: &Sender, record: &Record) -> Result<Money, String> {
+    let most = sender.at_most(record).await?;
+    purse.hold(most).await.map_err(|left| {
+        format!(
+            "record {:?} may cost {most}, and {left} are left of --max-cost; give more, or cap its \
+             answer by maxTokens (CR0041)",
+            record.id
+        )
+    })?;
+    Ok(most)
+}
+
+/// What an answer cost, and its most for each attempt of which nobody knows.
+fn cost(sent: &Sent, most: Money) -> Money {
+    let known = match sent.usd {
+        Some(usd) => Money::of_dollars(usd),
+        None if sent.is_error => Money::ZERO,
+        None => most,
+    };
+    known + most.times(u64::from(sent.lost))
 }
 
 impl Total {

@@ -30,6 +30,30 @@ pub(super) struct Request {
     pub(super) kind: Kind,
     /// Whose price its tokens have.
     pub(super) model: Option<String>,
+    /// Where a server says what it may cost at most; `None` for a question too long to ask about.
+    pub(super) priced_at: Option<String>,
+}
+
+/// Members of requests that cap an answer, in Converse and in native bodies.
+const CAPS: [&str; 7] = [
+    "/inferenceConfig/maxTokens",
+    "/inferenceConfig/max_new_tokens",
+    "/max_tokens",
+    "/max_completion_tokens",
+    "/max_gen_len",
+    "/max_tokens_to_sample",
+    "/textGenerationConfig/maxTokenCount",
+];
+
+/// Bytes of a question that goes into a URL, three for each once they are escaped.
+const ASKED: usize = 8_000;
+
+/// Asks about a call of a model by its size.
+fn priced_at(model: &str, body: &Json) -> Option<String> {
+    let says = CAPS.iter().find_map(|at| body.pointer(at).and_then(Json::as_u64));
+    let says = says.map(|says| format!("&says={says}")).unwrap_or_default();
+    let (model, bytes) = (escaped(model), body.to_string().len());
+    Some(format!("/_craton/v1/cost/forecast?model={model}&bytes={bytes}{says}"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +115,15 @@ impl Record {
             "Converse" => {
                 let model = model(&mut body, shared)?;
                 let path = format!("/model/{}/converse", escaped(&model));
-                Ok(Request { path, body, kind: Kind::Converse, model: Some(model) })
+                let priced_at = priced_at(&model, &body);
+                Ok(Request { path, body, kind: Kind::Converse, model: Some(model), priced_at })
             }
             "InvokeModel" => {
                 let model = if is_bedrock { shared.model() } else { model(&mut body, shared) }?;
                 let body = if is_bedrock { body } else { native(body)? };
                 let path = format!("/model/{}/invoke", escaped(&model));
-                Ok(Request { path, body, kind: Kind::InvokeModel, model: Some(model) })
+                let priced_at = priced_at(&model, &body);
+                Ok(Request { path, body, kind: Kind::InvokeModel, model: Some(model), priced_at })
             }
             "InvokeAgent" => agent(body, session),
             other => Err(format!(
@@ -120,7 +146,7 @@ impl Record {
                 answer["error"] =
                     json!({"errorCode": status(failure), "errorMessage": failure.to_string()});
             }
-            (Err(Failure::Refused { code, message }), Form::Named(_)) => {
+            (Err(Failure::Refused { code, message, .. }), Form::Named(_)) => {
                 answer["error"] = json!({"code": code, "message": message});
             }
             (Err(Failure::Broken(why)), Form::Named(_)) => {
@@ -175,7 +201,12 @@ fn agent(mut body: Json, session: &str) -> Result<Request, String> {
     let session = take("sessionId").unwrap_or_else(|_| session.to_owned());
     let [agent, alias, session] = [&agent, &alias, &session].map(|part| escaped(part));
     let path = format!("/agents/{agent}/agentAliases/{alias}/sessions/{session}/text");
-    Ok(Request { path, body, kind: Kind::InvokeAgent, model: None })
+    let asked = body["inputText"].as_str().unwrap_or_default();
+    let priced_at = (asked.len() <= ASKED).then(|| {
+        let asked = escaped(asked);
+        format!("/_craton/v1/cost/forecast?agent={agent}&alias={alias}&input={asked}")
+    });
+    Ok(Request { path, body, kind: Kind::InvokeAgent, model: None, priced_at })
 }
 
 /// The status that AWS gives these (API reference, common errors of Bedrock).
@@ -255,8 +286,11 @@ mod tests {
 
     #[test]
     fn an_answer_has_the_form_of_its_record() {
-        let refused =
-            Failure::Refused { code: "ThrottlingException".to_owned(), message: "slow".to_owned() };
+        let refused = Failure::Refused {
+            code: "ThrottlingException".to_owned(),
+            message: "slow".to_owned(),
+            retry_after: None,
+        };
         let bedrock = Record::read(r#"{"recordId": "A", "modelInput": {}}"#, 1).unwrap();
         let named =
             Record::read(r#"{"id": "B", "operation": "Converse", "input": {}}"#, 2).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use craton_core::cost::Prices;
+use craton_core::cost::{Money, Prices};
 use http::HeaderMap;
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -20,6 +20,8 @@ const ATTEMPTS: u32 = 9;
 /// The first wait is at most so long, each further one at most twice the one before.
 const WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// What a server may ask for beyond that.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// AWS: what SDKs send again (SDKs and tools reference, "Retry behavior").
 const AGAIN: [&str; 6] = [
     "ThrottlingException",
@@ -38,6 +40,8 @@ pub(super) struct Sent {
     pub(super) again: u32,
     pub(super) tokens: (u64, u64),
     pub(super) usd: Option<f64>,
+    /// Attempts whose answer was lost, each of which may have been paid.
+    pub(super) lost: u32,
 }
 
 pub(super) struct Sender {
@@ -58,6 +62,24 @@ impl Sender {
         Sender { client, shared, series, prices: Prices::default() }
     }
 
+    /// The most that a record may cost, as its server says; nothing for what is never sent.
+    pub(super) async fn at_most(&self, record: &Record) -> Result<Money, String> {
+        let Ok(request) = record.request(&self.shared, "") else { return Ok(Money::ZERO) };
+        let told = match &request.priced_at {
+            Some(path) => self.client.get("craton", path).await?,
+            None => Json::Null,
+        };
+        let most = told["atMost"].as_f64().or_else(|| told["cost"][2].as_f64());
+        most.map(Money::of_dollars).ok_or_else(|| {
+            format!(
+                "what record {:?} may cost is not known: a model without a price, or a question of \
+                 an agent that is too long; add the price by `prices` in craton.toml, or leave \
+                 --max-cost out (CR0041)",
+                record.id
+            )
+        })
+    }
+
     /// The error is of the whole batch: nobody answers.
     pub(super) async fn send(&self, record: &Record) -> Result<Sent, String> {
         let session = format!("batch-{}", self.invocation(&record.id, 0));
@@ -65,26 +87,37 @@ impl Sender {
             Ok(request) => request,
             Err(message) => {
                 let code = "ValidationException".to_owned();
-                return Ok(failed(record, &Failure::Refused { code, message }, 0));
+                let refused = Failure::Refused { code, message, retry_after: None };
+                return Ok(failed(record, &refused, (0, 0)));
             }
         };
         // A turn that was refused is over, and would be refused again under its id; one whose answer was
         // lost goes on under it.
-        let mut refusals = 0;
+        let (mut refusals, mut lost) = (0, 0);
         for attempt in 1..ATTEMPTS {
             let invocation = self.invocation(&record.id, refusals);
             let failure = match self.once(&request, &invocation).await {
-                Ok(said) => return Ok(answered(record, said, attempt - 1)),
+                Ok(said) => return Ok(answered(record, said, (attempt - 1, lost))),
                 Err(failure) if is_passing(&failure) => failure,
-                Err(failure) => return Ok(failed(record, &failure, attempt - 1)),
+                Err(failure) => return Ok(failed(record, &failure, (attempt - 1, lost))),
             };
-            refusals += u32::from(matches!(failure, Failure::Refused { .. }));
-            tokio::time::sleep(wait(&invocation, attempt)).await;
+            let asked = match failure {
+                Failure::Refused { retry_after, .. } => {
+                    refusals += 1;
+                    retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)
+                }
+                Failure::Broken(_) => {
+                    lost += 1;
+                    Duration::ZERO
+                }
+            };
+            // No earlier than the server asks for; jitter on top, as all heard the same.
+            tokio::time::sleep(asked + wait(&invocation, attempt)).await;
         }
         match self.once(&request, &self.invocation(&record.id, refusals)).await {
-            Ok(said) => Ok(answered(record, said, ATTEMPTS - 1)),
+            Ok(said) => Ok(answered(record, said, (ATTEMPTS - 1, lost))),
             Err(Failure::Broken(why)) => Err(format!("record {:?}: {why}", record.id)),
-            Err(failure) => Ok(failed(record, &failure, ATTEMPTS - 1)),
+            Err(failure) => Ok(failed(record, &failure, (ATTEMPTS - 1, lost))),
         }
     }
 
@@ -108,7 +141,8 @@ impl Sender {
             _ => counted(&headers),
         };
         let price = request.model.as_deref().and_then(|model| self.prices.model(model));
-        let usd = price.map(|price| price.cost(&usage).dollars());
+        let told = headers.get("x-craton-cost").and_then(|cost| cost.to_str().ok()?.parse().ok());
+        let usd = told.or_else(|| price.map(|price| price.cost(&usage).dollars()));
         Ok(Said { output, tokens: (usage.input_tokens, usage.output_tokens), usd })
     }
 
@@ -148,13 +182,14 @@ impl Sender {
     }
 }
 
-fn answered(record: &Record, said: Said, again: u32) -> Sent {
+fn answered(record: &Record, said: Said, (again, lost): (u32, u32)) -> Sent {
     let Said { output, tokens, usd } = said;
-    Sent { line: record.answer(Ok(output)), is_error: false, again, tokens, usd }
+    Sent { line: record.answer(Ok(output)), is_error: false, again, tokens, usd, lost }
 }
 
-fn failed(record: &Record, failure: &Failure, again: u32) -> Sent {
-    Sent { line: record.answer(Err(failure)), is_error: true, again, tokens: (0, 0), usd: None }
+fn failed(record: &Record, failure: &Failure, (again, lost): (u32, u32)) -> Sent {
+    let line = record.answer(Err(failure));
+    Sent { line, is_error: true, again, tokens: (0, 0), usd: None, lost }
 }
 
 /// AWS: InvokeModel counts in headers (API reference of the SDKs; user guide, "Monitor with metrics").

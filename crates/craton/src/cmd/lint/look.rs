@@ -156,7 +156,7 @@ fn known(
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(failure) if failure.is_missing() => Ok(None),
-        Err(Failure::Refused { code, message }) => {
+        Err(Failure::Refused { code, message, .. }) => {
             unread.push(format!("{what}: {message} ({code})"));
             Ok(None)
         }
