@@ -13,6 +13,9 @@ pub const TOOL_NAME: usize = 64;
 /// Bytes of one OpenAPI document (ours; AWS's model leaves a payload's length open).
 pub const SCHEMA_BYTES: usize = 250_000;
 
+/// Brackets of a YAML document that may be open at once: as many levels as the YAML crate reads.
+pub const YAML_BRACKETS: usize = 128;
+
 /// Nodes of one YAML document, aliases counted as often as they are used (ours).
 pub const SCHEMA_DOCUMENT_NODES: usize = 100_000;
 

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use craton_core::yaml;
 use serde::Deserialize as _;
-use serde::de::Error as _;
 use serde_json::{Value as Json, json};
 use serde_yaml_ng::{Mapping, Value as Yaml};
 use sha2::{Digest as _, Sha256};
@@ -210,10 +209,7 @@ fn from_file(path: &Path, agent: &Agent, model: Option<&str>) -> Result<Made, St
 }
 
 fn documents(text: &str) -> Result<Vec<Yaml>, serde_yaml_ng::Error> {
-    if yaml::is_too_deep(text) {
-        return Err(serde_yaml_ng::Error::custom("its brackets are nested too deeply"));
-    }
-    serde_yaml_ng::Deserializer::from_str(text).map(Yaml::deserialize).collect()
+    yaml::open(text)?.map(Yaml::deserialize).collect()
 }
 
 fn chosen(documents: &[Yaml], name: Option<&str>) -> Result<String, String> {

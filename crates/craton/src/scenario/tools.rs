@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use craton_core::yaml;
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
@@ -79,7 +80,7 @@ fn of_inline(inline: &Json) -> Option<Names> {
 fn of_file(file: &Path, name: Option<&str>) -> Option<Names> {
     let text = std::fs::read_to_string(file).ok()?;
     let mut names = Names::new();
-    for document in serde_yaml_ng::Deserializer::from_str(&text) {
+    for document in yaml::open(&text).ok()? {
         let document = serde_yaml_ng::Value::deserialize(document).ok()?;
         let agents = document.get("agents").and_then(|agents| agents.as_mapping());
         for (called, agent) in agents.into_iter().flatten() {

@@ -69,20 +69,33 @@ const FORMS: &[&str] = &[
     r"://[^/\s:@]+:([^/\s@]{8,})@",
 ];
 
+/// What stands where requests have their credentials. A sentence may go on there with a word, which
+/// is short.
+const CREDENTIALS: &[&str] = &[
+    r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})",
+    r#"(?i)\bauthorization["'\\]*\s*[:=]\s*["'\\]*(?:[A-Za-z-]+\s+)?([^\s"'\\,;}]{8,})"#,
+    r#"(?i)api[-_]?key["'\\]*\s*[:=]\s*["'\\]*([^\s"'\\,;&}]{8,})"#,
+];
+
 /// What stands behind a word that says so. The words stand in ordinary text as well: what follows is
 /// a secret only if it does not look like a word itself.
 const SAID: &[&str] = &[
-    r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})",
-    r#"(?i)\bauthorization["'\\]*\s*[:=]\s*["'\\]*(?:[A-Za-z-]+\s+)?([^\s"'\\,;}]{8,})"#,
-    r#"(?i)(?:password|passwd|passphrase|secret|private[-_]?key|api[-_]?key|access[-_]?key|account[-_]?key|(?:access|auth|bearer|id|refresh|security|session)[-_]?token)["'\\]*\s*[:=]\s*["'\\]*([^\s"'\\,;&}]{8,})"#,
+    r#"(?i)(?:password|passwd|passphrase|secret|private[-_]?key|access[-_]?key|account[-_]?key|(?:access|auth|bearer|id|refresh|security|session)[-_]?token)["'\\]*\s*[:=]\s*["'\\]*([^\s"'\\,;&}]{8,})"#,
     r#"(?i)[?&;](?:token|sig|signature|auth|x-amz-signature|x-amz-credential|x-goog-signature)=([^\s"'\\,;&#}]{8,})"#,
     r"(?i)\bsignature=([0-9a-f]{32,})",
 ];
 
-static PATTERNS: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
+/// Whether what a form finds is no secret.
+type Harmless = fn(&str) -> bool;
+
+static PATTERNS: LazyLock<Vec<(Regex, Harmless)>> = LazyLock::new(|| {
+    let kinds: [(&[&str], Harmless); 3] =
+        [(FORMS, |_| false), (CREDENTIALS, is_short_word), (SAID, is_word)];
+    let all = kinds
+        .into_iter()
+        .flat_map(|(forms, harmless)| forms.iter().map(move |form| (form, harmless)));
     let compiled = |form: &str| Regex::new(form).expect("the forms above are regular expressions");
-    let forms = FORMS.iter().map(|form| (compiled(form), false));
-    forms.chain(SAID.iter().map(|form| (compiled(form), true))).collect()
+    all.map(|(form, harmless)| (compiled(form), harmless)).collect()
 });
 
 /// The cassette without its secrets; `known` are values that are one wherever they stand.
@@ -143,11 +156,11 @@ impl Secrets {
     }
 
     fn look_in(&mut self, text: &str) {
-        for (pattern, said) in PATTERNS.iter() {
+        for (pattern, harmless) in PATTERNS.iter() {
             let found = pattern.captures_iter(text);
             let found = found.filter_map(|found| found.get(1).or_else(|| found.get(0)));
             let found = found.map(|found| found.as_str());
-            found.filter(|found| !said || !is_word(found)).for_each(|secret| self.add(secret));
+            found.filter(|found| !harmless(found)).for_each(|secret| self.add(secret));
         }
         if text.trim_start().starts_with(['{', '[']) {
             let inner: Json = serde_json::from_str(text).unwrap_or_default();
@@ -162,9 +175,17 @@ fn is_secret(name: &str) -> bool {
     NAMES.iter().any(|end| plain.ends_with(end))
 }
 
-/// Letters alone, and no more of them than words have.
+/// Letters alone, no more of them than words have, and none of them a capital within.
 fn is_word(text: &str) -> bool {
-    text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_.".contains(&byte))
+    let of_words = |byte: u8| byte.is_ascii_alphabetic() || b"-_.".contains(&byte);
+    let capital = text.bytes().skip(1).any(|byte| byte.is_ascii_uppercase());
+    text.len() < 24 && !capital && text.bytes().all(of_words)
+}
+
+/// One word, shorter than any credential, which may end its sentence.
+fn is_short_word(text: &str) -> bool {
+    let word = text.trim_end_matches('.');
+    text.len() < 16 && is_word(word) && word.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 fn is_mask(text: &str) -> bool {

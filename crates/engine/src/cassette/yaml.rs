@@ -12,12 +12,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value as Json};
 
 pub(super) fn read(text: &str) -> Result<Json, serde_yaml_ng::Error> {
-    if yaml::is_too_deep(text) {
-        return Err(serde_yaml_ng::Error::custom("its brackets are nested too deeply"));
-    }
     // An escape of two bytes may stand for a character of three.
     let left = Cell::new(text.len().saturating_mul(2));
-    Bounded(&left).deserialize(serde_yaml_ng::Deserializer::from_str(text))
+    Bounded(&left).deserialize(yaml::open(text)?)
 }
 
 /// What may still come: one for each value and each byte of a text.

@@ -136,6 +136,11 @@ async fn what_has_the_form_of_a_secret_is_masked_and_words_are_not() {
         ("ghp_0123456789abcdefghijABCDEFGHIJ", "remote is https://%@github.com/a/b"),
         ("T000000/B000000/XXXXXXXXXXXXXXXX", "https://hooks.slack.com/services/%"),
         ("ABSKQmVkcm9ja0FQSUtleS0xMjM0NTY3ODkw", "the key of Bedrock is %"),
+        ("kJhGfDsAqWeRtYuI", "x-api-key: %"),
+        ("qWeRtYuIoPaSdFgH", "Authorization: Bearer %"),
+        ("qwertyuiopasdfgh", "curl -H 'authorization: bearer %'"),
+        ("key-of-letters", "{\"api_key\": \"%\"}"),
+        ("ZxCvBnMaSdFg", "the password=%"),
         ("deadbeefdeadbeefdeadbeefdeadbeef", "AWS4-HMAC-SHA256 SignedHeaders=host, Signature=%"),
     ];
     for (secret, text) in secrets {
@@ -147,7 +152,8 @@ async fn what_has_the_form_of_a_secret_is_masked_and_words_are_not() {
         assert!(text.contains("masked-1"), "{secret}");
     }
     let plain = "No authorization required. Password: required, secret: something; the bearer \
-                 representative asks for a token=optional&limit=10 and an api-key: optional";
+                 representative asks for a token=optional&limit=10 and an api-key: optional. Authorization: \
+                 required.";
     let bench = Bench::new(&["use g__once 1", "done"]).await;
     bench.ask(plain).await;
     let cassette = check(&bench).await;

@@ -13,11 +13,8 @@ use serde_json::{Map, Number, Value as Json};
 use crate::{limits, yaml};
 
 pub(super) fn read(text: &str) -> Result<Json, serde_yaml_ng::Error> {
-    if yaml::is_too_deep(text) {
-        return Err(serde_yaml_ng::Error::custom("its brackets are nested too deeply"));
-    }
     let left = Cell::new(limits::SCHEMA_DOCUMENT_NODES);
-    Node { left: &left }.deserialize(serde_yaml_ng::Deserializer::from_str(text))
+    Node { left: &left }.deserialize(yaml::open(text)?)
 }
 
 #[derive(Clone, Copy)]

@@ -153,11 +153,7 @@ pub(super) struct Mistake {
 
 pub(super) fn parse(text: &str) -> Result<File, Mistake> {
     let mut file = File::default();
-    if yaml::is_too_deep(text) {
-        let what = "its brackets are nested too deeply".to_owned();
-        return Err(Mistake { line: None, what });
-    }
-    for (index, document) in serde_yaml_ng::Deserializer::from_str(text).enumerate() {
+    for (index, document) in yaml::open(text).map_err(|e| mistake(&e))?.enumerate() {
         let document = Option::<Document>::deserialize(document).map_err(|e| mistake(&e))?;
         let Document { functions, agents } = document.unwrap_or_default();
         add(&mut file.functions, functions, ("functions", index), text)?;

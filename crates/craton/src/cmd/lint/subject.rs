@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use craton_core::agent::config::{ActionGroup, Executor, Schema};
 use craton_core::agent::tool::{self, Effect, SchemaProblem, Target};
 use craton_core::policy::ToolPolicy;
+use craton_core::yaml;
 use engine::function::{function_name, tagged_policy};
 use serde_json::Value as Json;
 
@@ -143,7 +144,7 @@ pub(super) fn functions_of(groups: &[Json]) -> impl Iterator<Item = &str> {
 fn of_group(group: &ActionGroup, shown: &Shown<'_>) -> Result<Vec<Tool>, SchemaProblem> {
     let compiled = tool::compile(std::slice::from_ref(group))?;
     let document = match &group.schema {
-        Schema::OpenApi(text) => serde_yaml_ng::from_str(text).unwrap_or(Json::Null),
+        Schema::OpenApi(text) => yaml::read(text).unwrap_or(Json::Null),
         Schema::Functions(_) | Schema::Mcp(_) => Json::Null,
     };
     Ok(compiled.into_iter().map(|tool| of_tool(tool, &document, shown)).collect())
