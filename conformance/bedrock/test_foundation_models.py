@@ -46,6 +46,14 @@ def test_one_model_is_shown_by_id_and_by_arn(bedrock):
     assert available["authorizationStatus"] == "AUTHORIZED"
 
 
+def test_an_id_that_nobody_knows_is_no_model(bedrock):
+    """AWS: it does not exist, although here `*` would answer a call to it."""
+    for ask in (lambda: bedrock.get_foundation_model(modelIdentifier="acme.does-not-exist-v1:0"),
+                lambda: bedrock.get_foundation_model_availability(modelId="acme.does-not-exist-v1:0")):
+        with refused("ResourceNotFoundException", "acme.does-not-exist-v1:0"):
+            ask()
+
+
 def test_what_leads_nowhere_is_not_there(tmp_path):
     from support.server import Craton
     config = ('[providers.p]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n'

@@ -88,13 +88,24 @@ pub(crate) async fn get(
     Ok(GetFoundationModelResponse { model_details: Some(details) })
 }
 
-/// The id of a model that the map leads somewhere, also by a rule for many.
+/// The id of a model that is known, or that a rule is meant for, and that the map leads somewhere. What
+/// is asked because anything is (`*`, or no provider at all) is no model for that alone.
 fn existing(cx: &Cx, identifier: &str) -> Result<String, Fault> {
     let id = identifier.rsplit_once('/').map_or(identifier, |(_, id)| id);
-    match cx.engine.models().resolve(id) {
-        Ok(_) => Ok(id.to_owned()),
-        Err(error) => Err(Fault::not_found("foundation model", id).because(error.message)),
+    let missing = || Fault::not_found("foundation model", id);
+    let resolved = cx.engine.models().resolve(id);
+    let resolved = resolved.map_err(|error| missing().because(error.message))?;
+    let meant = match &resolved.rule {
+        Some((_, rule)) => rule.pattern.bytes().any(|byte| byte != b'*'),
+        // An embedded model was asked for by its own name.
+        None => id.starts_with("craton."),
+    };
+    if catalog::facts(id).is_none() && !meant {
+        return Err(
+            missing().because("the table of models lacks it, and only `*` leads it anywhere")
+        );
     }
+    Ok(id.to_owned())
 }
 
 /// Whoever can ask Craton can ask for each of its models: there is no agreement to sign.

@@ -1,7 +1,7 @@
 //! Answers of deterministic calls, kept for equal ones: `[cache] answers = true`.
 //!
 //! Kept are whole answers at temperature 0 to calls without tools, under the account, the model that
-//! would be asked, whether the data is restricted, and everything that the call says. A hit asks nobody
+//! would be asked, whether the data is restricted, and everything that a provider is told. A hit asks nobody
 //! and costs nothing.
 
 use std::collections::{HashMap, VecDeque};
@@ -57,6 +57,7 @@ struct Asked<'a> {
     output: &'a Option<serde_json::Value>,
     paths: &'a [String],
     tier: &'a Option<String>,
+    latency: &'a Option<String>,
 }
 
 impl Answers {
@@ -86,6 +87,7 @@ impl Answers {
             output: &call.options.output,
             paths: &call.options.response_paths,
             tier: &call.options.service_tier,
+            latency: &call.options.latency,
         };
         let json = serde_json::to_vec(&asked).expect("its maps have string keys");
         Some(Sha256::digest(json).into())
