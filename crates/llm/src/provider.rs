@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use wire::converse::{Call, Delta};
+use wire::converse::{Call, Delta, StopReason};
 
 use crate::embed::{EmbedCall, Embedded};
 
@@ -124,6 +124,12 @@ impl ModelError {
 
     pub(crate) fn refused(message: impl Into<String>) -> Self {
         Self::new(ModelErrorKind::Refused, message)
+    }
+
+    /// For whoever has no word for an answer that the model itself spoiled.
+    pub fn gave_up(reason: StopReason) -> Self {
+        let word = serde_json::to_value(reason).expect("a word");
+        Self::malformed(format!("the model gave up: {}", word.as_str().unwrap_or_default()))
     }
 
     pub(crate) fn malformed(message: impl Into<String>) -> Self {

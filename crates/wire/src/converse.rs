@@ -239,6 +239,17 @@ pub enum StopReason {
     ContentFiltered,
     GuardrailIntervened,
     ModelContextWindowExceeded,
+    /// The model wrote what is no answer.
+    MalformedModelOutput,
+    /// The model wrote a tool use that is none.
+    MalformedToolUse,
+}
+
+impl StopReason {
+    /// The model itself failed.
+    pub fn is_malformed(self) -> bool {
+        matches!(self, StopReason::MalformedModelOutput | StopReason::MalformedToolUse)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

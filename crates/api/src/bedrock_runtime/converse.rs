@@ -80,6 +80,8 @@ pub(crate) fn stop_reason(reason: converse::StopReason) -> StopReason {
         converse::StopReason::ContentFiltered => StopReason::ContentFiltered,
         converse::StopReason::GuardrailIntervened => StopReason::GuardrailIntervened,
         converse::StopReason::ModelContextWindowExceeded => StopReason::ModelContextWindowExceeded,
+        converse::StopReason::MalformedModelOutput => StopReason::MalformedModelOutput,
+        converse::StopReason::MalformedToolUse => StopReason::MalformedToolUse,
     }
 }
 

@@ -315,8 +315,9 @@ pub(crate) async fn hear(
     let (provider, model) = (account.provider.clone(), account.model.clone());
     match whole {
         Ok(reply) => {
-            // Another model's answer is not kept as this one's.
-            if let Some(key) = key.filter(|_| account.conduct.passed.is_empty()) {
+            // Another model's answer is not kept as this one's, and what is no answer not at all.
+            let is_its_own = account.conduct.passed.is_empty() && !reply.stop_reason.is_malformed();
+            if let Some(key) = key.filter(|_| is_its_own) {
                 let kept =
                     Kept { provider: provider.clone(), model: model.clone(), reply: reply.clone() };
                 inner.gateway.answers.keep(key, kept, inner.clock.now());
@@ -364,7 +365,11 @@ async fn whole(
     loop {
         let error = match chain.open(inner, account, call).await {
             Ok(begun) => {
-                let heard_out = listen(begun, (listener, heard), account).await;
+                let mut heard_out = listen(begun, (listener, heard), account).await;
+                // A client of its own hears that the model failed; a turn has nothing to go on with.
+                if account.bearer.payer.run.is_some() {
+                    heard_out = heard_out.and_then(well_formed);
+                }
                 account.went(heard_out.as_ref().err());
                 match heard_out {
                     Ok(reply) => return Ok(reply),
@@ -381,6 +386,13 @@ async fn whole(
             Err(error) => error,
         };
         chain.go_on(inner, account, call, error).await?;
+    }
+}
+
+fn well_formed(reply: Reply) -> Result<Reply, ModelError> {
+    match reply.stop_reason.is_malformed() {
+        true => Err(ModelError::gave_up(reply.stop_reason)),
+        false => Ok(reply),
     }
 }
 

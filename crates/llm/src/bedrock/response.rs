@@ -208,7 +208,7 @@ fn thought(index: usize, said: &Json, out: &mut Vec<Delta>) {
     }
 }
 
-/// AWS: `malformed_…` says that the model's answer was none (API reference, `StopReason`).
+/// A reason yet unknown is an end like any other, unless it says that the model failed.
 fn stop_reason(reason: &Json) -> Result<StopReason, Fault> {
     if let Ok(known) = StopReason::deserialize(reason) {
         return Ok(known);

@@ -361,7 +361,10 @@ fn reason(reason: StopReason) -> &'static str {
         StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => "length",
         StopReason::ToolUse => "tool_calls",
         StopReason::ContentFiltered | StopReason::GuardrailIntervened => "content_filter",
-        StopReason::EndTurn | StopReason::StopSequence => "stop",
+        StopReason::EndTurn
+        | StopReason::StopSequence
+        | StopReason::MalformedModelOutput
+        | StopReason::MalformedToolUse => "stop",
     }
 }
 

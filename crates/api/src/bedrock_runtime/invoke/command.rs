@@ -88,6 +88,10 @@ impl Answer {
 }
 
 impl Native for Answer {
+    fn tells_spoiled(&self) -> bool {
+        true
+    }
+
     fn whole(&self, reply: Reply, about: &About) -> Json {
         self.told(&words(&reply.content), reason(reply.stop_reason), about)
     }
@@ -113,6 +117,7 @@ fn reason(reason: StopReason) -> &'static str {
     match reason {
         StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => "MAX_TOKENS",
         StopReason::ContentFiltered | StopReason::GuardrailIntervened => "ERROR_TOXIC",
+        StopReason::MalformedModelOutput | StopReason::MalformedToolUse => "ERROR",
         StopReason::EndTurn | StopReason::ToolUse | StopReason::StopSequence => "COMPLETE",
     }
 }

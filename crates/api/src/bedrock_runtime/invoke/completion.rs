@@ -204,6 +204,8 @@ fn reason(reason: StopReason) -> &'static str {
         | StopReason::ToolUse
         | StopReason::StopSequence
         | StopReason::ContentFiltered
-        | StopReason::GuardrailIntervened => "stop",
+        | StopReason::GuardrailIntervened
+        | StopReason::MalformedModelOutput
+        | StopReason::MalformedToolUse => "stop",
     }
 }

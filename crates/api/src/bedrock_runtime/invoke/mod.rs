@@ -44,6 +44,11 @@ trait Native: Send {
     /// The chunks of one delta; those that end the answer are told by [`Native::end`].
     fn piece(&mut self, delta: Delta, about: &About) -> Vec<Json>;
 
+    /// Whether the family has a word for an answer that its model spoiled. Of one without, it is an error.
+    fn tells_spoiled(&self) -> bool {
+        false
+    }
+
     /// What ends a stream; at least one chunk.
     fn end(&mut self, reason: StopReason, usage: Usage, about: &About) -> Vec<Json>;
 }

@@ -164,6 +164,10 @@ fn choice(config: &mut Body) -> Result<ToolChoice, Fault> {
 struct Answer;
 
 impl Native for Answer {
+    fn tells_spoiled(&self) -> bool {
+        true
+    }
+
     fn whole(&self, reply: Reply, _: &About) -> Json {
         let message = json!({"role": "assistant", "content": reply.content});
         json!({

@@ -117,6 +117,9 @@ impl Under {
             let message = "the model's answer ended before it was complete";
             return Err(Fault::new("ModelStreamErrorException", 424, message));
         };
+        if reason.is_malformed() && !self.spoken.native.tells_spoiled() {
+            return Err(model_fault::of_stream(ModelError::gave_up(reason)));
+        }
         let mut last = self.spoken.native.end(reason, self.usage, &self.spoken.about);
         if let Some(chunk) = last.last_mut() {
             chunk["amazon-bedrock-invocationMetrics"] = self.metrics(now);

@@ -76,6 +76,9 @@ fn reason(reason: StopReason) -> &'static str {
         StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => "LENGTH",
         StopReason::StopSequence => "STOP_CRITERIA_MET",
         StopReason::ContentFiltered | StopReason::GuardrailIntervened => "CONTENT_FILTERED",
-        StopReason::EndTurn | StopReason::ToolUse => "FINISH",
+        StopReason::EndTurn
+        | StopReason::ToolUse
+        | StopReason::MalformedModelOutput
+        | StopReason::MalformedToolUse => "FINISH",
     }
 }

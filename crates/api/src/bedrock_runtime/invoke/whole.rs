@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use craton_core::cost::Money;
 use engine::model::{Answer, Choice};
+use llm::ModelError;
 use serde_json::Value as Json;
 use wire::bedrock_runtime::types::{InvokeModelRequest, InvokeModelResponse};
 use wire::converse::{Call, Options, Usage};
@@ -88,6 +89,10 @@ async fn converse(cx: &Cx, family: Text, target: Target, options: Options) -> Re
     let answer = cx.engine.ask_model(asking(cx, call)).await;
     let Answer { provider, choice, reply, cost, .. } =
         answer.map_err(|error| model_fault::of_converse(error, &target.model))?;
+    if reply.stop_reason.is_malformed() && !native.tells_spoiled() {
+        let error = ModelError::gave_up(reply.stop_reason);
+        return Err(model_fault::of_converse(error, &target.model));
+    }
     let usage = reply.usage;
     let choice = Some(choice);
     Ok(Told { provider, choice, answer: native.whole(reply, &target.about), usage, cost })

@@ -90,7 +90,9 @@ fn stop_reason(reply: &Reply) -> &'static str {
         StopReason::EndTurn
         | StopReason::ToolUse
         | StopReason::ContentFiltered
-        | StopReason::GuardrailIntervened => "end_turn",
+        | StopReason::GuardrailIntervened
+        | StopReason::MalformedModelOutput
+        | StopReason::MalformedToolUse => "end_turn",
     }
 }
 

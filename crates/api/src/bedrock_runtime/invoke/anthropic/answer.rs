@@ -165,7 +165,9 @@ fn redacted(data: &str) -> Json {
 
 fn reason(reason: StopReason) -> &'static str {
     match reason {
-        StopReason::EndTurn => "end_turn",
+        StopReason::EndTurn | StopReason::MalformedModelOutput | StopReason::MalformedToolUse => {
+            "end_turn"
+        }
         StopReason::ToolUse => "tool_use",
         StopReason::MaxTokens => "max_tokens",
         StopReason::StopSequence => "stop_sequence",
