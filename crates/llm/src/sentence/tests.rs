@@ -154,15 +154,17 @@ async fn check(spoil: impl Fn(&Path), expected: Expect) {
     expected.assert_eq(&said.replace(&home.path().display().to_string(), "HOME"));
 }
 
+/// A configuration with one member of its own.
+fn with(member: &'static str, value: Json) -> impl Fn(&Path) {
+    move |home| {
+        let mut config = config();
+        config[member] = value.clone();
+        write(home, "config.json", config);
+    }
+}
+
 #[tokio::test]
-async fn what_is_not_built_or_not_there_is_refused_by_name() {
-    let with = |member: &'static str, value: Json| {
-        move |home: &Path| {
-            let mut config = config();
-            config[member] = value.clone();
-            write(home, "config.json", config);
-        }
-    };
+async fn what_is_not_built_is_refused_by_name() {
     check(|_| {}, expect!["call: here: its vectors have 8 numbers, and 4 were asked for (CR0037)"])
         .await;
     check(with("model_type", json!("t5")), expect![[r#"start: [providers.here] path = "HOME": the architecture "t5" ("BertModel") is not built; there are bert, camembert, distilbert, mpnet, roberta, xlm-roberta (CR0008)"#]]).await;
@@ -176,6 +178,21 @@ async fn what_is_not_built_or_not_there_is_refused_by_name() {
     check(with("position_embedding_type", json!("relative_key")), expect![[r#"start: [providers.here] path = "HOME": position_embedding_type "relative_key" is not built, only "absolute" (CR0008)"#]]).await;
     check(with("num_attention_heads", json!(3)), expect![[r#"start: [providers.here] path = "HOME": config.json: 8 numbers do not divide into 3 heads (CR0008)"#]]).await;
     check(with("vocab_size", json!(8)), expect![[r#"start: [providers.here] path = "HOME": model.safetensors: embeddings.word_embeddings.weight is of [9, 8] and must be of [8, 8] (CR0008)"#]]).await;
+    let far = |home: &Path| {
+        let mut config = config();
+        (config["model_type"], config["pad_token_id"]) = (json!("mpnet"), json!(u64::MAX));
+        write(home, "config.json", config);
+    };
+    check(far, expect![[r#"start: [providers.here] path = "HOME": config.json: 16 positions are too few (CR0008)"#]]).await;
+    check(
+        with("model_type", json!("roberta")),
+        expect![[r#"start: [providers.here] path = "HOME": HOME has no tokenizer.json (CR0008)"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_refused_by_name() {
     check(|home| std::fs::remove_file(home.join("model.safetensors")).unwrap(), expect![[r#"start: [providers.here] path = "HOME": HOME has no model.safetensors; no other form of weights is read (CR0008)"#]])
         .await;
     check(
@@ -191,6 +208,10 @@ async fn what_is_not_built_or_not_there_is_refused_by_name() {
         expect![[r#"start: [providers.here] path = "HOME": HOME has no tokenizer.json (CR0008)"#]],
     )
     .await;
+}
+
+#[tokio::test]
+async fn modules_that_are_not_built_or_stand_elsewhere_are_refused_by_name() {
     let extra =
         |home: &Path| write(home, "modules.json", modules(&["Transformer", "Pooling", "LSTM"]));
     check(extra, expect![[r#"start: [providers.here] path = "HOME": the module "sentence_transformers.models.LSTM" is not built; Pooling, Dense and Normalize are (CR0008)"#]]).await;
@@ -203,17 +224,10 @@ async fn what_is_not_built_or_not_there_is_refused_by_name() {
         expect![[r#"start: [providers.here] path = "HOME": the pooling "pooling_mode_attention_tokens" is not built (CR0008)"#]],
     )
     .await;
-    let far = |home: &Path| {
-        let mut config = config();
-        (config["model_type"], config["pad_token_id"]) = (json!("mpnet"), json!(u64::MAX));
-        write(home, "config.json", config);
-    };
-    check(far, expect![[r#"start: [providers.here] path = "HOME": config.json: 16 positions are too few (CR0008)"#]]).await;
-    check(
-        with("model_type", json!("roberta")),
-        expect![[r#"start: [providers.here] path = "HOME": HOME has no tokenizer.json (CR0008)"#]],
-    )
-    .await;
+}
+
+#[tokio::test]
+async fn weights_that_are_not_as_their_header_says_are_refused() {
     let cut = |home: &Path| {
         let file = std::fs::File::options().write(true).open(home.join("model.safetensors"));
         let file = file.unwrap();
