@@ -6,11 +6,11 @@ import uuid
 import pytest
 
 from support.agents import (
-    DRAFT_ALIAS, INSTRUCTION, function, hand_back, hear, refused, result, unique,
+    DRAFT_ALIAS, INSTRUCTION, dry, function, hand_back, hear, refused, result, unique,
 )
 from support.model import Say, tool_names, tool_results
 from support.server import ACCOUNT, REGION
-from support.tools import READ
+from support.tools import KEYED, READ
 
 CONTROL = {"customControl": "RETURN_CONTROL"}
 PAY = function("pay", "Pays", amount="number required", to="string")
@@ -122,6 +122,22 @@ def test_the_trace_has_the_steps_of_an_agent_and_none_of_its_names(inline, model
         assert part["sessionId"] == "inline-trace"
         assert not {"agentId", "agentAliasId", "agentVersion"} & set(part)
     assert one.talk("Look", trace=False).parts == []
+
+
+def test_a_header_makes_it_a_dry_run(craton, model, tools):
+    """S6: what reads is called, what pays is not, and the session is what it was."""
+    model.turn(Say(calls=[("shop__look", {"order_id": "A-1"}), ("cash__pay", {"amount": 5})]), Say("Paid."))
+    one = Inline(dry(craton.client("bedrock-agent-runtime")), model, tools, actionGroups=[
+        group(LOOK), group(PAY, executor=KEYED, name="cash")]).serve(lambda e: "shipped")
+    turn = one.talk("Pay for A-1.", session="inline-dry")
+    headers = turn.answer["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-craton-dry-run"] == "true" and "x-craton-run-id" not in headers
+    assert turn.text == "Paid." and turn.parts
+    assert [call.event["function"] for call in one.calls()] == ["look"]
+    assert craton.door("/effects?session=inline-dry")["effects"] == []
+    # A live turn of that session knows nothing of it.
+    Inline(craton.client("bedrock-agent-runtime"), model, tools).talk("Hi.", session="inline-dry")
+    assert "Hi." in str(model.requests[-1]) and "Pay for" not in str(model.requests[-1])
 
 
 def test_control_returns_and_the_turn_goes_on_with_what_it_began_with(inline, model):

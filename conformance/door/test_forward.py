@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 
-from support.agents import refused
+from support.agents import dry, refused
 from support.objects import KEY, REGION as OBJECTS_REGION, SECRET, ObjectServer
 from support.server import Craton, binary
 
@@ -156,6 +156,15 @@ def test_objects_go_there_and_come_back(front, objects, key):
     assert s3.head_object(Bucket="bucket", Key=key)["ContentLength"] == len(body)
     with pytest.raises(ClientError, match="NoSuchKey.*gone"):
         s3.get_object(Bucket="bucket", Key=key + ".not")
+
+
+def test_a_dry_run_is_not_passed_on(front, objects):
+    """S6: nobody knows what it would be there, so it is refused and not done."""
+    with refused("ValidationException", "what is passed on was not done"):
+        dry(caller(front, "s3")).put_object(Bucket="bucket", Key="dry", Body=b"x")
+    assert "/bucket/dry" not in objects.objects
+    with refused("ValidationException", "what is passed on was not done"):
+        dry(caller(front, "sts")).get_caller_identity()
 
 
 def test_chunks_that_the_caller_signed_leave_as_one_body(front, objects):

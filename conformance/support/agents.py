@@ -218,3 +218,10 @@ def hand_back(control, *results, **state):
             "returnControlInvocationResults": list(results), **state,
         }
     }
+
+
+def dry(client):
+    """The client with the header that asks for dry runs."""
+    client.meta.events.register(
+        "before-call", lambda params, **_: params["headers"].update({"x-craton-dry-run": "true"}))
+    return client

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from support.agents import Agent, DRAFT_ALIAS, function, hand_back, hear, refused, result
+from support.agents import Agent, DRAFT_ALIAS, dry, function, hand_back, hear, refused, result
 from support.model import Say
 from support.server import Craton, binary
 from support.terminal import run
@@ -155,21 +155,14 @@ def test_a_dry_run_calls_no_writer(craton, agent, model):
     one.group(function("look"), executor=READ)
     one.group(function("charge", cents="integer required"), executor=KEYED, name="pay")
     one.prepare()
-    dry = run("dry-run", one.id, "Pay.", "--json", url=craton.url)
-    assert dry.returncode == 0, dry.stderr
-    told = json.loads(dry.stdout)
+    done = run("dry-run", one.id, "Pay.", "--json", url=craton.url)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
     assert told["dry"] and told["answer"] == {"text": "Paid."} and told["modelCalls"] == 3
     assert [(e["tool"], e["class"], e["source"]) for e in told["effects"]] == [
         ("shop__look", "read", "real"), ("pay__charge", "keyed", "nothing")]
     assert [call.event["function"] for call in one.calls()] == ["look"]
-    assert craton.door("/effects?tool=pay__charge&session=dry-run")["effects"] == []
-
-
-def dry(client):
-    """The client with the header that asks for dry runs."""
-    client.meta.events.register(
-        "before-call", lambda params, **_: params["headers"].update({"x-craton-dry-run": "true"}))
-    return client
+    assert not any(row["session"].startswith("dry-run") for row in craton.door("/effects")["effects"])
 
 
 def test_a_header_makes_invoke_agent_a_dry_run(craton, agent, model):

@@ -33,3 +33,28 @@ fn said(headers: &HeaderMap) -> Result<bool, Fault> {
         _ => Err(Fault::validation(format!("{HEADER} must be true or false, once"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_dry_where_the_header_says_so_and_nothing_else_can_be() {
+        let told = |said: &[&str], operation| {
+            let mut headers = HeaderMap::new();
+            for value in said {
+                headers.append(HEADER, value.parse().unwrap());
+            }
+            asked(&headers, operation).map_err(|fault| fault.message().to_owned())
+        };
+        for turn in ["InvokeAgent", "InvokeInlineAgent"] {
+            assert_eq!(told(&["true"], turn), Ok(true));
+            assert_eq!(told(&["false"], turn), Ok(false));
+            assert_eq!(told(&[], turn), Ok(false));
+            assert!(told(&["yes"], turn).is_err() && told(&["true", "true"], turn).is_err());
+        }
+        assert_eq!(told(&["false"], "DeleteAgent"), Ok(false));
+        let refused = told(&["true"], "DeleteAgent").unwrap_err();
+        assert!(refused.ends_with("DeleteAgent was not done"), "{refused}");
+    }
+}
