@@ -103,7 +103,3 @@ pub const LEAST_OUTPUT_TOKENS: u32 = 256;
 
 /// From so many percent of a budget on the model is told to come to an end (ours).
 pub const NEAR_PERCENT: u32 = 80;
-
-/// The most tokens that a model reads in one picture (OpenAI, "Images and vision": a large one at
-/// high detail is 48,169 for gpt-4o-mini, the most of any model there).
-pub const PICTURE_TOKENS: u64 = 50_000;

@@ -19,6 +19,7 @@ mod gemini;
 mod headers;
 mod ids;
 mod limits;
+pub mod measure;
 mod media;
 mod models;
 mod native;
@@ -42,7 +43,7 @@ pub use embed::{EmbedCall, EmbedRole, Embedded, Truncate};
 pub use embedded::{CLUMSY, Clumsy, ClumsyConfig, HASHING, RULES, RULES_MODEL, is_embedded};
 pub use gemini::Config as GeminiConfig;
 pub use models::{
-    Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved,
+    Common, Config, ConfigError, ModelRule, Models, ProviderConfig, ProviderEntry, Resolved, Size,
     bare_id, matches,
 };
 pub use openai::{

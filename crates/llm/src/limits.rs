@@ -48,6 +48,21 @@ pub(crate) const LEAST_THINKING_OF_GEMINI: u32 = 512;
 /// What of a capped answer is left for words at least, where a budget for thinking leaves less (ours).
 pub(crate) const LEAST_ANSWER: u32 = 256;
 
+/// The most tokens that a model reads in one picture (OpenAI, "Images and vision": a large one at
+/// high detail is 48,169 for gpt-4o-mini, the most of any model there).
+pub(crate) const PICTURE_TOKENS: u64 = 50_000;
+
+/// The most that a page of a PDF counts for: up to 3,000 of text (Claude documentation, "PDF support")
+/// and a picture of up to 4,784 (the same, "Vision").
+pub(crate) const PAGE_TOKENS: u64 = 8_000;
+
+/// What of a PDF's packed objects is looked through for pages. A thousand pages have some 200 KB.
+pub(crate) const PDF_INFLATED_BYTES: u64 = 16 << 20;
+
+/// What a provider says of tools and of schemas in its own words (Claude documentation, "Tool use":
+/// 346 tokens, 530 of older models).
+pub(crate) const OWN_TOKENS: u64 = 600;
+
 /// The most output tokens of a model by a part of its name; the first that fits. Anthropic's models
 /// overview ("Max output"), with the newest families at what their smallest members allow.
 pub(crate) const ANTHROPIC_OUTPUT_TOKENS: [(&str, u32); 5] = [

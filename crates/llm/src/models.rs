@@ -34,6 +34,7 @@ use crate::embedded::{
 };
 use crate::gemini::{self, Gemini};
 use crate::limits::{CALL_TIMEOUT, IDLE_TIMEOUT};
+use crate::measure::{self, Input};
 use crate::openai::{self, OpenAi};
 use crate::provider::{Deltas, ModelError, ModelErrorKind, Provider};
 use crate::responses::{self, Responses};
@@ -336,15 +337,19 @@ impl Models {
         }
     }
 
-    /// The output that a call asks for, if it names any, in Converse's words or in those of whoever
-    /// answers; else `default`, and a budget for thinking on top that does not fit in it.
-    pub fn output_asked(&self, call: &Call, default: u32) -> u32 {
+    /// What a call can use: its input with the map's native fields, and the output that it asks for,
+    /// in Converse's words or in those of whoever answers, else `default`.
+    pub fn size(&self, call: &Call, default: u32) -> Size {
+        let input = measure::input(call);
         let rule = self.resolve(&call.model).ok().and_then(|resolved| resolved.rule);
         match rule {
             Some((_, rule)) if !rule.request_fields.is_empty() => {
-                ceiling::asked(call, &beneath(&rule.request_fields, &call.additional), default)
+                let fields = beneath(&rule.request_fields, &call.additional);
+                let more = fields.to_string().len() as u64;
+                let output = ceiling::asked(call, &fields, default);
+                Size { input: Input { most: input.most.saturating_add(more), ..input }, output }
             }
-            _ => ceiling::asked(call, &call.additional, default),
+            _ => Size { input, output: ceiling::asked(call, &call.additional, default) },
         }
     }
 
@@ -479,6 +484,13 @@ fn hashing(name: &str, config: &HashingConfig) -> Result<Hashing, ConfigError> {
 fn shown(provider: &dyn Provider, name: &str) -> String {
     let own = provider.name();
     if is_embedded(own) { own.to_owned() } else { name.to_owned() }
+}
+
+/// The tokens that a call can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    pub input: Input,
+    pub output: u32,
 }
 
 /// A provider and the name it knows the model by.

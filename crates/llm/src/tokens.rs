@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value as Json;
 use wire::converse::{Block, Call, Message, ResultBlock, ToolResult};
 
+use crate::measure;
 use crate::provider::{ModelError, ModelErrorKind};
 
 /// What stands around each message, and around the call, in the templates of chat models. OpenAI's
@@ -24,7 +25,7 @@ const LARGEST_PICTURE: u64 = 1600;
 
 /// Tokens of a page of a PDF, which is read as text and as a picture. Anthropic's guide, "PDF
 /// support": 1,500 to 3,000.
-const PER_PAGE: u64 = 2250;
+pub(crate) const PER_PAGE: u64 = 2250;
 
 /// Texts are cut so, because the time for one stretch without a space grows faster than its length.
 const STRETCH: usize = 4096;
@@ -115,7 +116,7 @@ fn texts(json: &Json) -> u64 {
 }
 
 /// A picture whose size cannot be read counts as the largest.
-fn of_picture(image: &Json) -> u64 {
+pub(crate) fn of_picture(image: &Json) -> u64 {
     let bytes = bytes(image);
     let size = bytes.and_then(|bytes| imagesize::blob_size(&bytes).ok());
     let Some(size) = size else { return LARGEST_PICTURE };
@@ -142,17 +143,8 @@ fn of_source(document: &Json) -> u64 {
     let Some(bytes) = bytes(document) else { return 0 };
     match std::str::from_utf8(&bytes) {
         Ok(text) if document["format"] != "pdf" => of_text(text),
-        _ => pages(&bytes) * PER_PAGE,
+        _ => measure::pages(&bytes).max(1) * PER_PAGE,
     }
-}
-
-/// Pages that a PDF lists in the open; at least one.
-fn pages(pdf: &[u8]) -> u64 {
-    let mark = b"/Type/Page";
-    let close: Vec<u8> = pdf.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let starts = close.windows(mark.len() + 1);
-    let pages = starts.filter(|at| at.starts_with(mark) && at[mark.len()] != b's').count();
-    (pages as u64).max(1)
 }
 
 fn bytes(media: &Json) -> Option<Vec<u8>> {

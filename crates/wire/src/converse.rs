@@ -169,7 +169,7 @@ pub struct Options {
 
 impl Options {
     fn is_default(&self) -> bool {
-        *self == Options::default()
+        *self == Options { ceiling: self.ceiling, ..Options::default() }
     }
 }
 

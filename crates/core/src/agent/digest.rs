@@ -45,11 +45,6 @@ pub fn of_call(call: &Call) -> String {
     super::tool::hex(&Sha256::digest(bytes))
 }
 
-/// The length of the same JSON.
-pub(crate) fn bytes(call: &Call) -> usize {
-    serde_json::to_vec(&Sent::of(call)).expect("its maps have string keys").len()
-}
-
 /// The same call for views, with the members that the digest is made over. Blobs of files stand as
 /// their size and SHA-256: each call of a run has them all again.
 pub fn shown(call: &Call) -> Json {

@@ -1,12 +1,9 @@
 //! Whether a call fits into its budgets, and what is held back for it.
 //!
 //! INVARIANT: what is held back is never less than what the call can use, as far as a provider keeps
-//! to the cap of its output: no token is shorter than a byte of the JSON that the call would be.
-
-use wire::converse::{Block, Call, ResultBlock};
+//! to the cap of its output. The bound of its input is the engine's to say.
 
 use super::{Exhausted, Reserved, Scope, Unit};
-use crate::agent::digest;
 use crate::cost::Money;
 use crate::limits;
 
@@ -31,10 +28,13 @@ impl Standing {
 
 /// A call that asks for room.
 pub struct Need<'a> {
-    pub call: &'a Call,
+    pub model: &'a str,
+    /// The tokens that its input has at most, and by estimate.
+    pub input: u64,
+    pub about: u64,
     /// The output that it asks for, wherever it says so.
     pub output: u32,
-    /// The most that it can cost: by the bytes of its input and the cap of its output. `None` where
+    /// The most that it can cost: by the bound of its input and the cap of its output. `None` where
     /// nobody knows the price of a model that it may go to.
     pub price: &'a dyn Fn(u64, u32) -> Option<Money>,
     /// How often it may be made for one reply: by models that stand in, or as a hedge.
@@ -58,19 +58,18 @@ pub fn hold(standings: &[Standing], need: &Need<'_>) -> Ruling {
     if standings.is_empty() {
         return Ruling::Free;
     }
-    let bytes = input_bound(need.call);
     let (of_call, over_calls): (Vec<_>, Vec<_>) =
         standings.iter().partition(|standing| standing.scope == Scope::Call);
     let cut = |output, standings: &[&Standing]| {
-        standings.iter().try_fold(output, |output, one| cut_to(one, need, bytes, output))
+        standings.iter().try_fold(output, |output, one| cut_to(one, need, output))
     };
     let wanted = match cut(need.output, &of_call) {
         Ok(output) => output,
         Err(exhausted) => return Ruling::Exhausted(exhausted),
     };
     let one = |output| Reserved {
-        tokens: bytes.saturating_add(u64::from(output)),
-        cost: (need.price)(bytes, output).unwrap_or_default(),
+        tokens: need.input.saturating_add(u64::from(output)),
+        cost: (need.price)(need.input, output).unwrap_or_default(),
         counters: standings.iter().filter_map(|standing| standing.counter.clone()).collect(),
         output,
         attempts: 1,
@@ -88,11 +87,12 @@ pub fn hold(standings: &[Standing], need: &Need<'_>) -> Ruling {
     Ruling::Held(reserved)
 }
 
-/// Holds back what a call of a tool costs at most, in budgets of dollars.
+/// Holds back what a call of a tool costs at most, in budgets of dollars. One that costs nothing to call
+/// counts all the same: what its work costs is known afterwards.
 pub fn hold_cost(standings: &[Standing], tool: &str, cost: Money) -> Ruling {
     let in_dollars = |one: &&Standing| one.unit == Unit::Cost && one.scope != Scope::Call;
     let over_calls: Vec<&Standing> = standings.iter().filter(in_dollars).collect();
-    if over_calls.is_empty() || cost == Money::ZERO {
+    if over_calls.is_empty() {
         return Ruling::Free;
     }
     let full = over_calls.iter().find(|one| one.spent.saturating_add(cost.0) > one.cap);
@@ -135,36 +135,36 @@ fn repeated(standings: &[&Standing], need: &Need<'_>, one: &Reserved) -> Option<
 }
 
 /// The longest answer that a cap leaves room for, up to `output`.
-fn cut_to(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Result<u32, Exhausted> {
+fn cut_to(standing: &Standing, need: &Need<'_>, output: u32) -> Result<u32, Exhausted> {
     let least = output.min(limits::LEAST_OUTPUT_TOKENS);
-    let fits = |output: u32| room(standing, need, bytes, output);
+    let fits = |output: u32| room(standing, need, output);
     match fits(least) {
         None => Err(unpriced(standing, need)),
-        Some(false) => Err(exhausted(standing, need, bytes, least)),
+        Some(false) => Err(exhausted(standing, need, least)),
         Some(true) => Ok(largest(least, output, |n| fits(n) == Some(true))),
     }
 }
 
 /// Whether so long an answer fits.
-fn room(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Option<bool> {
-    let used = used(standing, need, bytes, output)?;
+fn room(standing: &Standing, need: &Need<'_>, output: u32) -> Option<bool> {
+    let used = used(standing, need, output)?;
     Some(standing.spent.saturating_add(used) <= standing.cap)
 }
 
 /// What a call takes of a cap. One call is judged by an estimate of its input: by the bound, no
 /// conversation of a few thousand bytes could be had under a cap of as many tokens.
-fn used(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Option<i64> {
+fn used(standing: &Standing, need: &Need<'_>, output: u32) -> Option<i64> {
     let input = match standing.scope {
-        Scope::Call => bytes.div_ceil(crate::agent::history::BYTES_PER_TOKEN as u64),
+        Scope::Call => need.about,
         Scope::Run | Scope::Session | Scope::Agent | Scope::User | Scope::Tenant | Scope::Day => {
-            bytes
+            need.input
         }
     };
     match standing.unit {
         Unit::Tokens => {
             Some(i64::try_from(input.saturating_add(u64::from(output))).unwrap_or(i64::MAX))
         }
-        Unit::Cost => (need.price)(bytes, output).map(|money| money.0),
+        Unit::Cost => (need.price)(need.input, output).map(|money| money.0),
     }
 }
 
@@ -188,42 +188,19 @@ fn is_near(standing: &Standing, reserved: &Reserved, percent: u32) -> bool {
     standing.is_past(percent) || spent + 2 * held > cap
 }
 
-fn exhausted(standing: &Standing, need: &Need<'_>, bytes: u64, output: u32) -> Exhausted {
+fn exhausted(standing: &Standing, need: &Need<'_>, output: u32) -> Exhausted {
     Exhausted {
         scope: standing.scope,
         unit: standing.unit,
         cap: standing.cap,
         spent: standing.spent,
-        needed: used(standing, need, bytes, output).unwrap_or_default(),
-        model: need.call.model.clone(),
+        needed: used(standing, need, output).unwrap_or_default(),
+        model: need.model.to_owned(),
         tool: None,
         unpriced: false,
     }
 }
 
 fn unpriced(standing: &Standing, need: &Need<'_>) -> Exhausted {
-    Exhausted { unpriced: true, ..exhausted(standing, need, 0, 0) }
-}
-
-/// An upper bound of a call's input, in tokens.
-pub fn input_bound(call: &Call) -> u64 {
-    let pictures = call.messages.iter().flat_map(|message| &message.content).flat_map(pictures);
-    let surplus: u64 = pictures.map(|bytes| bytes.saturating_sub(limits::PICTURE_TOKENS)).sum();
-    (digest::bytes(call) as u64).saturating_sub(surplus)
-}
-
-/// The bytes of each picture of a block. No model reads as many tokens in one as it has bytes.
-fn pictures(block: &Block) -> Vec<u64> {
-    let bytes = |picture: &serde_json::Value| picture.to_string().len() as u64;
-    match block {
-        Block::Image(picture) => vec![bytes(picture)],
-        Block::ToolResult(result) => {
-            let of = |block: &ResultBlock| match block {
-                ResultBlock::Image(picture) => Some(bytes(picture)),
-                _ => None,
-            };
-            result.content.iter().filter_map(of).collect()
-        }
-        _ => Vec::new(),
-    }
+    Exhausted { unpriced: true, ..exhausted(standing, need, 0) }
 }

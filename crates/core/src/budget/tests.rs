@@ -1,27 +1,34 @@
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
-use serde_json::json;
-use wire::converse::{Block, Call, Message, Role, Usage};
+use wire::converse::Usage;
 
 use super::caps::{Budgets, Most, lower, of_tag};
-use super::rule::{Need, Ruling, Standing, hold, input_bound};
+use super::rule::{Need, Ruling, Standing, hold, hold_cost};
 use super::{Reserved, Scope, Unit};
 use crate::agent::event::Wasted;
 use crate::cost::Money;
 use crate::limits;
 
-fn call(words: &str, max_tokens: Option<u32>) -> Call {
-    let content = vec![Block::Text(words.to_owned())];
-    let mut call: Call =
-        serde_json::from_value(json!({"model": "m", "messages": []})).expect("a call");
-    call.messages = vec![Message { role: Role::User, content }];
-    call.inference.max_tokens = max_tokens;
-    call
+/// A call of so many bytes.
+#[derive(Clone, Copy)]
+struct Asked(u64, Option<u32>);
+
+fn call(words: &str, max_tokens: Option<u32>) -> Asked {
+    let limit = max_tokens.map_or(0, |limit| format!("\"maxTokens\":{limit}").len());
+    Asked((153 + words.len() + limit) as u64, max_tokens)
 }
 
-fn output(call: &Call) -> u32 {
-    call.inference.max_tokens.unwrap_or(limits::OUTPUT_TOKENS)
+impl Asked {
+    fn output(self) -> u32 {
+        self.1.unwrap_or(limits::OUTPUT_TOKENS)
+    }
+
+    fn need(self, attempts: u32) -> Need<'static> {
+        let Asked(input, _) = self;
+        let (about, output) = (input.div_ceil(4), self.output());
+        Need { model: "m", input, about, output, price: &price, attempts, near_percent: 80 }
+    }
 }
 
 /// A microdollar for a token that is read, five for one that is written.
@@ -35,11 +42,8 @@ fn standing(scope: Scope, unit: Unit, cap: i64, spent: i64) -> Standing {
 }
 
 #[track_caller]
-fn check(standings: &[Standing], call: &Call, expected: &Expect) {
-    let told = match hold(
-        standings,
-        &Need { call, output: output(call), price: &price, attempts: 1, near_percent: 80 },
-    ) {
+fn check(standings: &[Standing], call: &Asked, expected: &Expect) {
+    let told = match hold(standings, &call.need(1)) {
         Ruling::Free => "free".to_owned(),
         Ruling::Held(held) => {
             let note = if held.wrap_up { ", told to wrap up" } else { "" };
@@ -53,7 +57,6 @@ fn check(standings: &[Standing], call: &Call, expected: &Expect) {
 #[test]
 fn a_call_holds_back_its_bytes_and_the_cap_of_its_output() {
     let asked = call("hello", Some(1_000));
-    assert_eq!(input_bound(&asked), 174);
     check(&[], &asked, &expect!["free"]);
     let session = |spent| [standing(Scope::Session, Unit::Tokens, 100_000, spent)];
     check(&session(0), &asked, &expect!["1174 tokens, $0.005174, at most 1000 out"]);
@@ -100,13 +103,7 @@ fn room_is_held_for_each_attempt_that_may_be_billed_as_far_as_there_is_any() {
     let asked = call("hello", Some(1_000));
     let held = |cap: i64, attempts: u32| {
         let caps = [standing(Scope::Day, Unit::Tokens, cap, 0)];
-        let need = Need {
-            call: &asked,
-            output: output(&asked),
-            price: &price,
-            attempts,
-            near_percent: 80,
-        };
+        let need = asked.need(attempts);
         match hold(&caps, &need) {
             Ruling::Held(held) => (held.tokens, held.attempts, held.output),
             other => panic!("{other:?}"),
@@ -136,13 +133,7 @@ fn one_call_is_judged_by_an_estimate_of_its_input_and_says_nothing_of_wrapping_u
 fn a_cap_in_dollars_refuses_a_model_without_a_price() {
     let asked = call("hello", None);
     let standings = [standing(Scope::Session, Unit::Cost, Money::DOLLAR.0 * 10, 0)];
-    let need = Need {
-        call: &asked,
-        output: output(&asked),
-        price: &|_, _| None,
-        attempts: 1,
-        near_percent: 80,
-    };
+    let need = Need { price: &|_, _| None, ..asked.need(1) };
     let Ruling::Exhausted(exhausted) = hold(&standings, &need) else { panic!("it is refused") };
     expect!["the budget of this session, $10.00, cannot be held: the price of model m is unknown; add it to the file that `prices` names, or mark the model as local"].assert_eq(&exhausted.told());
     // Tokens need no price.
@@ -151,11 +142,14 @@ fn a_cap_in_dollars_refuses_a_model_without_a_price() {
 }
 
 #[test]
-fn no_picture_counts_for_more_than_a_model_reads_in_one() {
-    let mut asked = call("look", None);
-    let picture = json!({"format": "png", "source": {"bytes": "A".repeat(400_000)}});
-    asked.messages[0].content.push(Block::Image(picture));
-    assert!(input_bound(&asked) < limits::PICTURE_TOKENS + 1_000);
+fn a_tool_that_costs_nothing_to_call_counts_where_its_work_does() {
+    let caps = |spent| {
+        [standing(Scope::Call, Unit::Tokens, 4_000, 0), standing(Scope::Run, Unit::Cost, 9, spent)]
+    };
+    let Ruling::Held(held) = hold_cost(&caps(9), "f", Money::ZERO) else { panic!("it is held") };
+    assert_eq!((held.cost, held.counters), (Money::ZERO, vec!["budget/run/cost".to_owned()]));
+    assert!(matches!(hold_cost(&caps(10), "f", Money::ZERO), Ruling::Exhausted(_)));
+    assert_eq!(hold_cost(&caps(0)[..1], "f", Money::DOLLAR), Ruling::Free, "no dollars are capped");
 }
 
 #[test]
@@ -171,17 +165,11 @@ fn what_is_held_back_never_exceeds_a_cap() {
         let cost =
             standing(Scope::Day, Unit::Cost, 20_000_000_000, draw(25_000) as i64 * 1_000_000);
         let all = [tokens, cost];
-        let need = Need {
-            call: &asked,
-            output: output(&asked),
-            price: &price,
-            attempts: 1,
-            near_percent: 80,
-        };
+        let need = asked.need(1);
         match hold(&all, &need) {
             Ruling::Held(held) => {
                 assert!(all.iter().all(|one| one.spent + held.amount(one.unit) <= one.cap));
-                assert!(held.output <= asked.inference.max_tokens.expect("set"));
+                assert!(held.output <= asked.output());
             }
             Ruling::Exhausted(e) => assert!(e.spent + e.needed > e.cap),
             Ruling::Free => panic!("caps are set"),

@@ -24,6 +24,8 @@ use craton_core::budget::rule::{self, Need, Ruling, Standing};
 use craton_core::budget::{Raise, Reserved, Scope, Unit, unit_of};
 use craton_core::cost::Money;
 use craton_core::limits;
+use llm::Size;
+use llm::measure::Input;
 use store::{Batch, CommitError, Precondition, StoreError, Tenant};
 use wire::converse::Call;
 
@@ -335,8 +337,13 @@ pub(crate) fn hold(
     let price = |bytes, output| price::at_most(inner, (&call.model, others), bytes, output);
     let near_percent = inner.budgets.near_percent;
     let attempts = attempts(inner, call, others);
-    let output = inner.models.output_asked(call, limits::OUTPUT_TOKENS);
-    let need = Need { call, output, price: &price, attempts, near_percent };
+    if standings.is_empty() {
+        return Ruling::Free;
+    }
+    let Size { input, output } = inner.models.size(call, limits::OUTPUT_TOKENS);
+    let (model, price) = (call.model.as_str(), &price);
+    let Input { most: input, about } = input;
+    let need = Need { model, input, about, output, price, attempts, near_percent };
     let ruling = rule::hold(&standings, &need);
     if let Ruling::Held(reserved) = &ruling {
         count_in(&mut standings, reserved);

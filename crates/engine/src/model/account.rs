@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use craton_core::agent::event::{ModelConduct, Wasted};
-use craton_core::budget::{Raise, Reserved, rule};
+use craton_core::budget::{Raise, Reserved};
 use craton_core::cost::{Money, Paid, Share};
 use craton_core::policy::breaker::Ending;
 use craton_core::route::StepKind;
 use futures_util::{Stream, StreamExt as _};
-use llm::{Deltas, ModelError, Resolved};
+use llm::{Deltas, ModelError, Resolved, measure};
 use store::Tenant;
 use wire::converse::{Call, Delta, Usage};
 
@@ -162,7 +162,7 @@ impl Account {
         let price = self.inner.price((&self.provider, &self.model))?;
         Some(match usage.is_counted() {
             true => price.cost(usage),
-            false => price.at_most(rule::input_bound(call), heard.max(usage.output_tokens)),
+            false => price.at_most(measure::input(call).most, heard.max(usage.output_tokens)),
         })
     }
 

@@ -7,7 +7,7 @@
 use craton_core::agent::event::Passed;
 use craton_core::policy::breaker::Ending;
 use futures_util::StreamExt as _;
-use llm::{Deltas, EmbedCall, Embedded, ModelError, ModelErrorKind, Resolved};
+use llm::{Deltas, EmbedCall, Embedded, ModelError, ModelErrorKind, Resolved, measure};
 use serde_json::Value as Json;
 use wire::converse::{Call, Delta, Usage};
 
@@ -265,13 +265,15 @@ pub(super) async fn begin(resolved: &Resolved, call: &mut Call) -> Result<Begun,
     Ok((first, deltas))
 }
 
-/// About how many tokens a call takes: four bytes of input are one, output counts at its cap. What
+/// About how many tokens a call takes: four bytes of words are one, media count for what is read in them,
+/// output counts at its cap. What
 /// was really used takes its place once it is known.
 pub(super) fn estimate(call: &Call) -> u64 {
-    let blocks = call.messages.iter().flat_map(|message| &message.content);
-    let said: usize = blocks.map(size).sum();
+    let blocks = || call.messages.iter().flat_map(|message| &message.content);
+    let said: usize = blocks().map(size).sum();
+    let media: u64 = blocks().map(measure::media).sum();
     let system: usize = call.system.iter().map(String::len).sum();
-    tokens_of(said + system) + u64::from(call.inference.max_tokens.unwrap_or(0))
+    tokens_of(said + system) + media + u64::from(call.inference.max_tokens.unwrap_or(0))
 }
 
 /// About how many tokens so much text is.

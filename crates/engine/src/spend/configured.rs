@@ -16,10 +16,10 @@ use craton_core::agent::state::Turn;
 use craton_core::agent::tool::Tool;
 use craton_core::agent::turn::Agent;
 use craton_core::budget::caps::{Most, lower};
-use craton_core::budget::rule::input_bound;
 use craton_core::budget::{Scope, Unit};
 use craton_core::cost::Money;
 use craton_core::limits::OUTPUT_TOKENS;
+use llm::measure;
 use store::{StoreError, Tenant};
 use wire::converse::Call;
 
@@ -268,7 +268,7 @@ impl Known<'_> {
     fn ask(&self, agent: &Agent, purpose: Purpose) -> Ask<'_> {
         let cap = self.cap(Scope::Call, Unit::Tokens);
         Ask {
-            own: input_bound(&first_call(agent, "", purpose)),
+            own: measure::input(&first_call(agent, "", purpose)).most,
             says: self.says(agent, purpose),
             cap: cap.map(|cap| u64::try_from(cap).unwrap_or(u64::MAX)),
             offers: Offers::of(self.inner, &self.named, (agent, purpose), self.question),

@@ -323,5 +323,5 @@ async fn a_fork_holds_nothing_back_for_what_the_other_run_lost() {
         held.push(Book::open(inner, &[], &events).spent().0);
     }
     assert_eq!(lost, [true, true]);
-    expect!["[7107, 200] tokens"].assert_eq(&format!("{held:?} tokens"));
+    expect!["[7707, 200] tokens"].assert_eq(&format!("{held:?} tokens"));
 }

@@ -7,11 +7,10 @@ use craton_core::agent::config::{
     Collaboration, Collaborator, Executor, MemoryConfig, Stage, StageConfig,
 };
 use craton_core::agent::team::SEND_MESSAGE;
-use craton_core::budget::rule::input_bound;
 use craton_core::cost::{Money, Prices};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use llm::{Deltas, ModelError, ModelErrorKind, Provider};
+use llm::{Deltas, ModelError, ModelErrorKind, Provider, measure};
 use wire::converse::{Call, Usage};
 
 use super::*;
@@ -33,8 +32,8 @@ impl Spender {
         let text: usize = call.system.iter().map(String::len).sum();
         match self.greedy {
             true => Usage {
-                cache_write_input_tokens: input_bound(call),
-                cache_write_hour_input_tokens: input_bound(call),
+                cache_write_input_tokens: measure::input(call).most,
+                cache_write_hour_input_tokens: measure::input(call).most,
                 output_tokens: call.inference.max_tokens.map_or(MOST_SAID, u64::from),
                 ..Usage::default()
             },

@@ -227,13 +227,13 @@ async fn what_a_provider_may_bill_without_a_reply_is_on_the_bill() {
     let left = bench.engine.stream_model(bench.asking(None)).await.expect("deltas");
     drop(left);
     bench.bills(By::Day, &expect![[r#"
-        2023-11-14: $0.002784 = model $0.002784 + tools $0.00 + memory $0.00, saved $0.00; 0 runs, 2 replies (0 unpriced), 0 calls, 0+0 tokens
+        2023-11-14: $0.009984 = model $0.009984 + tools $0.00 + memory $0.00, saved $0.00; 0 runs, 2 replies (0 unpriced), 0 calls, 0+0 tokens
     "#]]).await;
     let mut turn = priced(&["use g__read 1", "<answer>done</answer>"]).await;
     turn.model.fail(llm::ModelErrorKind::TimedOut, false);
     turn.ask("go").await;
     turn.bills(By::Agent, &expect![[r#"
-        AGENT: $0.016314 = model $0.016314 + tools $0.00 + memory $0.00, saved $0.00; 1 runs, 1 replies (0 unpriced), 0 calls, 0+0 tokens
+        AGENT: $0.019914 = model $0.019914 + tools $0.00 + memory $0.00, saved $0.00; 1 runs, 1 replies (0 unpriced), 0 calls, 0+0 tokens
     "#]]).await;
     let told = turn.told_by(By::Session).await;
     turn.restart().await;
