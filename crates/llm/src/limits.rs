@@ -59,6 +59,9 @@ pub(crate) const PAGE_TOKENS: u64 = 8_000;
 /// What of a PDF's packed objects is looked through for pages. A thousand pages have some 200 KB.
 pub(crate) const PDF_INFLATED_BYTES: u64 = 16 << 20;
 
+/// So many of its streams are looked into. One has a hundred objects as a rule, a page takes two or three.
+pub(crate) const PDF_OBJECT_STREAMS: usize = 4_096;
+
 /// What a provider says of tools and of schemas in its own words (Claude documentation, "Tool use":
 /// 346 tokens, 530 of older models).
 pub(crate) const OWN_TOKENS: u64 = 600;

@@ -11,7 +11,10 @@ use flate2::read::ZlibDecoder;
 use serde_json::Value as Json;
 use wire::converse::{Block, Call, ResultBlock};
 
-use crate::limits::{BYTES_PER_TOKEN, OWN_TOKENS, PAGE_TOKENS, PDF_INFLATED_BYTES, PICTURE_TOKENS};
+use crate::limits::{
+    BYTES_PER_TOKEN, OWN_TOKENS, PAGE_TOKENS, PDF_INFLATED_BYTES, PDF_OBJECT_STREAMS,
+    PICTURE_TOKENS,
+};
 use crate::tokens;
 
 /// The tokens of an input.
@@ -165,16 +168,20 @@ pub(crate) fn pages(pdf: &[u8]) -> u64 {
     listed.max(said)
 }
 
-/// The compressed streams in which a PDF of version 1.5 and later may keep its objects.
+/// The compressed streams in which a PDF of version 1.5 and later may keep its objects. Each byte is
+/// looked at once, whatever the file has been made of.
 fn object_streams(pdf: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mark = b"/ObjStm";
-    let marks = pdf.windows(mark.len()).enumerate().filter(move |(_, at)| *at == mark);
-    marks.filter_map(move |(at, _)| {
-        let rest = &pdf[at..];
-        let begin = rest.windows(6).position(|at| at == b"stream")? + 6;
-        let begin = begin + rest[begin..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
-        Some(&rest[begin..])
-    })
+    let mark = b"stream";
+    let marks = pdf.windows(mark.len()).enumerate().filter(move |(_, at)| at == mark);
+    let mut from = 0;
+    let streams = marks.filter_map(move |(at, _)| {
+        let dictionary = &pdf[from..at];
+        from = at + mark.len();
+        let holds_objects = dictionary.windows(7).any(|at| at == b"/ObjStm");
+        let line_end = pdf[from..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        holds_objects.then(|| &pdf[from + line_end..])
+    });
+    streams.take(PDF_OBJECT_STREAMS)
 }
 
 /// How many pages are listed, and the most that a `/Count` of a tree of pages says.
@@ -223,7 +230,7 @@ mod tests {
         if let Some(source) = source {
             source["source"]["bytes"] = json!("");
         }
-        let text = serde_json::to_vec(&call).unwrap().len() as u64;
+        let text = (serde_json::to_vec(&call).unwrap().len() - r#","stream":false"#.len()) as u64;
         Input { most: whole.most - text, about: whole.about - text.div_ceil(4) }
     }
 
@@ -273,6 +280,9 @@ mod tests {
         let small = hidden(100);
         assert!(small.len() < 400, "{}", small.len());
         assert_eq!(counted(&small), by_pages(100));
+        assert_eq!(pages(&[b"%PDF ", small.as_slice(), small.as_slice()].concat()), 200);
+        // Whoever looked for the stream of each of these would not come to an end.
+        assert_eq!(pages(&b"/ObjStm".repeat(600_000)), 0);
         let secret = [b"%PDF-1.4 /Encrypt 5 0 R ".to_vec(), vec![b'x'; 9_000]].concat();
         assert!(counted(&secret).most >= 9_000);
         assert!(counted(b"%PDF-1.4 nothing is found").most > 0);
