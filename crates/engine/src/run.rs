@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use craton_core::agent::call::NOTE_TOKENS;
 use craton_core::agent::config::Executor;
 use craton_core::agent::event::{Ask, Call as ToolCall, Event, Intent, Refusal};
 use craton_core::agent::state::{self, Turn};
@@ -155,7 +156,9 @@ impl Run {
     /// Decides until nothing more is to be decided now.
     pub(crate) fn decide(&mut self, inner: &Inner) {
         let standings = self.standings();
-        let model = |call: &Call, others: &[String]| budget::hold(inner, &standings, call, others);
+        let model = |call: &Call, others: &[String]| {
+            budget::hold(inner, &standings, (call, NOTE_TOKENS), others)
+        };
         let tool = |call: &ToolCall, attempts| budget::hold_tool(inner, &standings, call, attempts);
         let budget = turn::Budget { model: &model, tool: &tool };
         loop {

@@ -68,6 +68,9 @@ pub fn within(call: &mut Call, reserved: &Reserved) {
     }
 }
 
+/// The most tokens of the note, with what is around it: its bytes.
+pub const NOTE_TOKENS: u64 = WRAP_UP.len() as u64 + 16;
+
 /// What the model reads when a budget is near its end, as words of the developer.
 const WRAP_UP: &str = "<notice from=\"developer\">The budget for this task is nearly used up. Begin \
                        nothing new. Answer now with what you have, and say in one sentence what is \

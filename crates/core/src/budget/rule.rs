@@ -40,6 +40,8 @@ pub struct Need<'a> {
     /// How often it may be made for one reply: by models that stand in, or as a hedge.
     pub attempts: u32,
     pub near_percent: u32,
+    /// What its input has more where the model is told to come to an end.
+    pub note: u64,
 }
 
 /// What the engine says of a call that is about to be made.
@@ -53,8 +55,22 @@ pub enum Ruling {
 
 /// Holds back what a call may use, or names the budget that has no room.
 ///
-/// An answer is cut to what there is room for, as long as that is enough to say something.
+/// An answer is cut to what there is room for, as long as that is enough to say something. Near the end
+/// of a budget the input has a note more, which is held back for too.
 pub fn hold(standings: &[Standing], need: &Need<'_>) -> Ruling {
+    match fit(standings, need) {
+        Ruling::Held(Reserved { wrap_up: true, .. }) if need.note > 0 => {
+            let (input, about) = (need.input + need.note, need.about + need.note.div_ceil(4));
+            match fit(standings, &Need { input, about, ..*need }) {
+                Ruling::Held(reserved) => Ruling::Held(Reserved { wrap_up: true, ..reserved }),
+                other => other,
+            }
+        }
+        other => other,
+    }
+}
+
+fn fit(standings: &[Standing], need: &Need<'_>) -> Ruling {
     if standings.is_empty() {
         return Ruling::Free;
     }

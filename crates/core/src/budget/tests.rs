@@ -27,7 +27,8 @@ impl Asked {
     fn need(self, attempts: u32) -> Need<'static> {
         let Asked(input, _) = self;
         let (about, output) = (input.div_ceil(4), self.output());
-        Need { model: "m", input, about, output, price: &price, attempts, near_percent: 80 }
+        let (price, near_percent, note) = (&price, 80, 0);
+        Need { model: "m", input, about, output, price, attempts, near_percent, note }
     }
 }
 
@@ -240,6 +241,22 @@ fn an_agents_tags_lower_what_the_server_gives() {
     ] {
         assert!(of_tag(name, value).is_err(), "{name} {value}");
     }
+}
+
+#[test]
+fn the_note_that_comes_near_the_end_is_held_back_for_too() {
+    let held = |spent| {
+        let caps = [standing(Scope::Session, Unit::Tokens, 10_000, spent)];
+        match hold(&caps, &Need { note: 200, ..call("hello", Some(1_000)).need(1) }) {
+            Ruling::Held(held) => Some((held.tokens, held.output, held.wrap_up)),
+            Ruling::Exhausted(_) => None,
+            Ruling::Free => panic!("a cap is set"),
+        }
+    };
+    assert_eq!(held(0), Some((1_174, 1_000, false)));
+    assert_eq!(held(8_000), Some((1_374, 1_000, true)));
+    assert_eq!(held(8_700), Some((1_300, 926, true)));
+    assert_eq!(held(9_400), None, "not even for a short answer");
 }
 
 /// A count without input is none: all that was held back for the attempt is used.

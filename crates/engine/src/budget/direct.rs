@@ -39,7 +39,7 @@ pub(crate) async fn reserve(
     for _ in 0..TRIES {
         let standings = read(inner, tenant, &caps, &spender).await.map_err(|e| failed(e.into()))?;
         let ceilings = standings.clone();
-        let reserved = match hold(inner, &Mutex::new(standings), call, others) {
+        let reserved = match hold(inner, &Mutex::new(standings), (call, 0), others) {
             Ruling::Free => return Ok(None),
             Ruling::Held(reserved) => reserved,
             Ruling::Exhausted(exhausted) => {

@@ -326,11 +326,12 @@ async fn read(
     Ok(standings)
 }
 
-/// What holds back for one call, and counts it for the calls after it.
+/// What holds back for one call, and counts it for the calls after it; `note` is what its input has more
+/// where its model is told to come to an end.
 pub(crate) fn hold(
     inner: &Inner,
     standings: &Mutex<Vec<Standing>>,
-    call: &Call,
+    (call, note): (&Call, u64),
     others: &[String],
 ) -> Ruling {
     let mut standings = standings.lock().expect("no holder of this lock panics");
@@ -343,7 +344,7 @@ pub(crate) fn hold(
     let Size { input, output } = inner.models.size(call, limits::OUTPUT_TOKENS);
     let (model, price) = (call.model.as_str(), &price);
     let Input { most: input, about } = input;
-    let need = Need { model, input, about, output, price, attempts, near_percent };
+    let need = Need { model, input, about, output, price, attempts, near_percent, note };
     let ruling = rule::hold(&standings, &need);
     if let Ruling::Held(reserved) = &ruling {
         count_in(&mut standings, reserved);

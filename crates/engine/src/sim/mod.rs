@@ -37,10 +37,10 @@ use crate::request::{Input, TurnRequest};
 use crate::{Engine, Parts, journal, past};
 
 /// A small generator of its own, so that a seed means the same script for ever.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use craton_core::agent::call::NOTE_TOKENS;
 use craton_core::agent::config::AgentConfig;
 use craton_core::agent::event::{Event, Intent};
 use craton_core::budget::Raise;
@@ -63,7 +64,7 @@ pub(super) async fn room_for(calls: usize, script: &[&str]) -> u64 {
         _ => None,
     });
     let held: Vec<u64> = held.map(|held| held.tokens - u64::from(held.output)).collect();
-    1_000 * calls as u64 + held[calls] + u64::from(LEAST_OUTPUT_TOKENS) - 1
+    1_000 * calls as u64 + held[calls] + NOTE_TOKENS + u64::from(LEAST_OUTPUT_TOKENS) - 1
 }
 
 #[tokio::test(start_paused = true)]

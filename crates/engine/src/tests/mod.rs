@@ -7,6 +7,7 @@ mod budgets;
 mod cassettes;
 mod clumsy;
 mod crowds;
+mod drawn;
 mod dry_runs;
 mod effects;
 mod events;
