@@ -162,7 +162,7 @@ def test_a_dry_run_calls_no_writer(craton, agent, model):
     assert [(e["tool"], e["class"], e["source"]) for e in told["effects"]] == [
         ("shop__look", "read", "real"), ("pay__charge", "keyed", "nothing")]
     assert [call.event["function"] for call in one.calls()] == ["look"]
-    assert not any(row["session"].startswith("dry-run") for row in craton.door("/effects")["effects"])
+    assert not any(row.get("session", "").startswith("dry-run") for row in craton.door("/effects")["effects"])
 
 
 def test_a_header_makes_invoke_agent_a_dry_run(craton, agent, model):
