@@ -116,7 +116,7 @@ struct Play {
     agents: Vec<Pinned>,
     /// The replies of collaborators, by their model ids.
     members: BTreeMap<String, Vec<Reply>>,
-    /// What may be spent: enough, so that nothing ends otherwise.
+    /// What may be spent: as a rule enough, so that nothing ends otherwise.
     budgets: Budgets,
 }
 
@@ -208,13 +208,16 @@ impl Life {
             prices: world::prices(),
             alerts: Default::default(),
         });
+        let key = Session::key("AGENT", "ALIAS", "session");
+        if let Some(left) = engine.store().get::<Session>(&tenant, &key).await.ok()? {
+            budgets::check_caps(&engine, &tenant, &left.value.runs).await;
+        }
         crate::upkeep::recover(&engine).await.ok()?;
         let mut answers = Vec::new();
         let agent = self.play.agents.last().expect("an agent").digest();
         for turn in 0..self.play.script.len() {
             answers.push(self.turn(&engine, &tenant, &agent, turn).await?);
         }
-        let key = Session::key("AGENT", "ALIAS", "session");
         let session = engine.store().get::<Session>(&tenant, &key).await.ok()??;
         check_journal(&engine, &tenant, &session.value).await;
         check_ledger(&engine, &tenant, &session.value, &self.world).await;
@@ -252,6 +255,13 @@ impl Life {
                 () = self.look_after(engine, tenant) => return None,
             };
             match outs.last()? {
+                Out::Chunk(text) if text.starts_with(budgets::STOPPED) => {
+                    tokio::select! {
+                        went = budgets::go_on(engine, tenant) => went?,
+                        () = self.look_after(engine, tenant) => return None,
+                    }
+                    return Some(text.clone());
+                }
                 Out::Chunk(text) => return Some(text.clone()),
                 Out::ReturnControl(payload) => input = world::results(payload),
                 // The store has stopped.
