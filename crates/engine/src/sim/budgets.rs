@@ -27,21 +27,25 @@ pub(super) const USAGE: Usage = Usage {
 };
 
 /// INVARIANT: a counter holds what replies have used, and the reservations of calls that died with
-/// their process. Nothing that is over holds anything back.
-pub(super) async fn check_counters(engine: &Engine, tenant: &Tenant, session: &Session) {
+/// their process: no less than what the models were `asked` for in all lives. Nothing that is over
+/// holds anything back.
+pub(super) async fn check_counters(
+    engine: &Engine,
+    tenant: &Tenant,
+    session: &Session,
+    asked: usize,
+) {
     let counter = |name: &str| {
         let key = format!("budget/tenant/ever/{name}");
         async move { engine.store().counter(tenant, &key).await.expect("a store") }
     };
-    let (mut tokens, mut cost, mut used) = (0, 0, 0);
+    let (mut tokens, mut cost, used) = (0, 0, asked as i64 * 100);
     for run in &session.runs {
         let (events, _) = journal::load(&engine.0, tenant, run).await.expect("a journal");
         let book = Book::open(&engine.0, &[], &events);
         let (held, paid) = book.spent();
         tokens += held;
         cost += paid;
-        let said = events.iter().filter(|s| matches!(innermost(&s.event).1, Event::ModelSaid(_)));
-        used += said.count() as i64 * 100;
         let asked = events.iter().filter_map(|stamped| match innermost(&stamped.event).1 {
             Event::Asked(Intent::AskModel(ask)) => Some(ask.reserved.is_some()),
             Event::Asked(Intent::Call(call)) => Some(call.reserved.is_some()),

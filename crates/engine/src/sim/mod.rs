@@ -11,8 +11,8 @@ pub(crate) mod team;
 pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use craton_core::agent::config::Retention;
@@ -135,6 +135,8 @@ struct Life {
     replays: bool,
     world: Arc<World>,
     environment: Arc<Counter>,
+    /// The models of each life so far, which know how often they were asked.
+    asked: Mutex<Vec<Arc<Model>>>,
 }
 
 /// What stands at the end.
@@ -171,7 +173,8 @@ impl Life {
         world.set("paid", ToolPolicy { probe, ..ToolPolicy::default() });
         let on_unknown = Some(OnUnknown::Park);
         world.set("parked", ToolPolicy { on_unknown, ..ToolPolicy::default() });
-        Life { play: play.clone(), replays: true, world, environment: Arc::default() }
+        let (environment, asked) = Default::default();
+        Life { play: play.clone(), replays: true, world, environment, asked }
     }
 
     /// Plays in a runtime of its own: dropping it kills every task, as a crash does.
@@ -193,9 +196,11 @@ impl Life {
         store.commit(batch).await.ok()?;
         let model = Model::new(self.play.script.concat()).with(self.play.members.clone());
         *model.usage.lock().expect("no panic") = budgets::USAGE;
+        let model = Arc::new(model);
+        self.asked.lock().expect("no panic").push(model.clone());
         let engine = Engine::assemble(Parts {
             store,
-            models: Models::single(Arc::new(model)),
+            models: Models::single(model),
             tools: Arc::new(self.world.clone()),
             buckets: exec::Buckets::default(),
             clock: self.environment.clone(),
@@ -224,7 +229,9 @@ impl Life {
         if self.replays {
             check_replay(&engine, &tenant, &session.value).await;
         }
-        budgets::check_counters(&engine, &tenant, &session.value).await;
+        let asked = self.asked.lock().expect("no panic").clone();
+        let asked = asked.iter().map(|model| model.calls.load(Ordering::SeqCst)).sum();
+        budgets::check_counters(&engine, &tenant, &session.value, asked).await;
         let mut threads = BTreeMap::new();
         for (path, thread) in &session.value.threads {
             threads.insert(path.clone(), said(&engine, &tenant, thread).await);
