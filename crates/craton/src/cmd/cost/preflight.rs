@@ -5,7 +5,7 @@ use craton_core::cost::Money;
 use serde_json::Value as Json;
 
 use super::super::trace;
-use super::{Done, aligned, cents, exact};
+use super::{Done, aligned, exact};
 use crate::endpoint::Endpoint;
 use crate::telemetry::say;
 
@@ -56,7 +56,6 @@ pub(super) fn run(args: &Args) -> Done {
 pub(super) fn within(most: Option<Money>, cost: Money, what: &str) -> Done {
     match most.filter(|most| cost > *most) {
         Some(most) => {
-            let (cost, most) = (cents(cost), cents(most));
             Err(format!("{what} may cost {cost}, more than --max-cost {most} (CR0041)"))
         }
         None => Ok(()),
@@ -89,7 +88,11 @@ fn lines(answer: &Json) -> Vec<String> {
     let number = |value: &Json| value.as_u64().map_or("unknown".to_owned(), |n| n.to_string());
     let money = |value: &Json| exact(value).map_or("unknown".to_owned(), |sum| sum.to_string());
     let rows = [heads, row("tokens", &number), row("cost", &money), row("millis", &number)];
-    let mut lines = vec![format!("{} turns with {model}, {basis}", answer["interactions"])];
+    let turns = match answer["interactions"].as_u64() {
+        Some(1) => "1 turn".to_owned(),
+        many => format!("{} turns", many.unwrap_or_default()),
+    };
+    let mut lines = vec![format!("{turns} with {model}, {basis}")];
     lines.extend(aligned(&rows));
     let assumed = answer["assumed"].as_array().into_iter().flatten().filter_map(Json::as_str);
     lines.extend(assumed.map(|what| format!("- {what}")));
@@ -119,7 +122,7 @@ mod tests {
         let unknown = json!({"model": "m", "basis": "configuration", "turns": 0, "interactions": 1,
             "tokens": [10, 20, 30], "cost": null, "millis": [0, 9, 99]});
         expect![[r#"
-            1 turns with m, from its configuration, because too few turns were seen
+            1 turn with m, from its configuration, because too few turns were seen
                         LOW   LIKELY     HIGH
             tokens       10       20       30
             cost    unknown  unknown  unknown
