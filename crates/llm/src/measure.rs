@@ -168,19 +168,23 @@ pub(crate) fn pages(pdf: &[u8]) -> u64 {
     listed.max(said)
 }
 
-/// The compressed streams in which a PDF of version 1.5 and later may keep its objects. Each byte is
-/// looked at once, whatever the file has been made of.
+/// The compressed streams in which a PDF of version 1.5 and later may keep its objects. None reaches
+/// into the next, so that each byte is looked at once, whatever the file has been made of.
 fn object_streams(pdf: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mark = b"stream";
-    let marks = pdf.windows(mark.len()).enumerate().filter(move |(_, at)| at == mark);
-    let mut from = 0;
-    let streams = marks.filter_map(move |(at, _)| {
-        let dictionary = &pdf[from..at];
-        from = at + mark.len();
-        let holds_objects = dictionary.windows(7).any(|at| at == b"/ObjStm");
-        let line_end = pdf[from..].iter().take_while(|byte| b"\r\n".contains(byte)).count();
-        holds_objects.then(|| &pdf[from + line_end..])
+    const MARK: &[u8] = b"stream";
+    let marks = pdf.windows(MARK.len()).enumerate().filter(|(_, at)| *at == MARK);
+    // `endstream` has the mark too: what is between two of them is a dictionary or a stream.
+    let mut ends = marks.map(|(at, _)| at).chain([pdf.len()]);
+    let mut before: &[u8] = &pdf[..ends.next().unwrap_or_default()];
+    let mut from = before.len();
+    let between = ends.map(move |end| {
+        let here = pdf[from..end].strip_prefix(MARK).unwrap_or_default();
+        from = end;
+        (std::mem::replace(&mut before, here), here)
     });
+    let holding =
+        between.filter(|(dictionary, _)| dictionary.windows(7).any(|at| at == b"/ObjStm"));
+    let streams = holding.map(|(_, stream)| stream.trim_ascii_start());
     streams.take(PDF_OBJECT_STREAMS)
 }
 
@@ -283,6 +287,11 @@ mod tests {
         assert_eq!(pages(&[b"%PDF ", small.as_slice(), small.as_slice()].concat()), 200);
         // Whoever looked for the stream of each of these would not come to an end.
         assert_eq!(pages(&b"/ObjStm".repeat(600_000)), 0);
+        let nested = b"/ObjStm stream\x78\x01\0\0\0\xff\xff".repeat(9);
+        assert_eq!(
+            object_streams(&nested).map(<[u8]>::len).collect::<Vec<_>>(),
+            [15, 15, 15, 15, 15, 15, 15, 15, 7]
+        );
         let secret = [b"%PDF-1.4 /Encrypt 5 0 R ".to_vec(), vec![b'x'; 9_000]].concat();
         assert!(counted(&secret).most >= 9_000);
         assert!(counted(b"%PDF-1.4 nothing is found").most > 0);

@@ -74,6 +74,12 @@ pub(super) fn facts(id: &str) -> Option<&'static Facts> {
     TABLE.get(id)
 }
 
+/// Whether a model of the same vendor (`anthropic.`, `amazon.`) stands in the table.
+pub(super) fn has_vendor(id: &str) -> bool {
+    let vendor = |id: &str| id.split_once('.').map(|(vendor, _)| vendor.to_owned());
+    vendor(id).is_some_and(|own| TABLE.keys().any(|id| vendor(id).as_ref() == Some(&own)))
+}
+
 /// Every model that can be named, by its own id.
 pub(super) fn models(engine: &Engine) -> BTreeMap<String, Option<&'static Facts>> {
     let models = engine.models();

@@ -88,8 +88,9 @@ pub(crate) async fn get(
     Ok(GetFoundationModelResponse { model_details: Some(details) })
 }
 
-/// The id of a model that is known, or that a rule is meant for, and that the map leads somewhere. What
-/// is asked because anything is (`*`, or no provider at all) is no model for that alone.
+/// The id of a model that is of a vendor we know, or that a rule is meant for, and that the map leads
+/// somewhere. What is asked because anything is (`*`, or no provider at all) is no model for that alone;
+/// the table has not all of a vendor's models.
 fn existing(cx: &Cx, identifier: &str) -> Result<String, Fault> {
     let id = identifier.rsplit_once('/').map_or(identifier, |(_, id)| id);
     let missing = || Fault::not_found("foundation model", id);
@@ -100,10 +101,8 @@ fn existing(cx: &Cx, identifier: &str) -> Result<String, Fault> {
         // An embedded model was asked for by its own name.
         None => id.starts_with("craton."),
     };
-    if catalog::facts(id).is_none() && !meant {
-        return Err(
-            missing().because("the table of models lacks it, and only `*` leads it anywhere")
-        );
+    if !catalog::has_vendor(id) && !meant {
+        return Err(missing().because("its vendor is not known, and only `*` leads it anywhere"));
     }
     Ok(id.to_owned())
 }

@@ -1,6 +1,8 @@
 //! What AWS checks of a conversation as a whole: who speaks when, and that every tool use has its
 //! result.
 
+use std::collections::HashSet;
+
 use wire::converse::{Block, Message, Role};
 use wire::fault::Fault;
 
@@ -81,12 +83,14 @@ pub(super) fn unpaired(messages: &[Message]) -> Option<Unpaired<'_>> {
             Block::ToolResult(result) => Some(&result.tool_use_id),
             _ => None,
         });
-        let unasked = given.iter().copied().filter(|id| !open.contains(id)).collect::<Vec<_>>();
+        let asked: HashSet<&str> = open.iter().copied().collect();
+        let unasked = given.iter().copied().filter(|id| !asked.contains(id)).collect::<Vec<_>>();
         if given.len() > open.len() || !unasked.is_empty() {
             // More than were asked for: one has several results.
             let ids = if unasked.is_empty() { given } else { unasked };
             return Some(Unpaired::Unasked { at, ids });
         }
+        let given: HashSet<&str> = given.into_iter().collect();
         let missing: Vec<&str> = open.into_iter().filter(|id| !given.contains(id)).collect();
         if !missing.is_empty() {
             return Some(Unpaired::Missing { at, ids: missing });

@@ -19,7 +19,9 @@ const ENOUGH: usize = 5;
 /// Less than this within a minute is nobody's loop.
 const LEAST: u64 = 20_000;
 const FACTOR: u64 = 10;
-/// Of how many a process keeps minutes; one more is not measured.
+/// Of how many a process keeps minutes. When there are so many, those without any within the last half
+/// hour are let go of, once a minute; users and models beyond are not measured, and agents are up to
+/// twice as many: clients name the former as they like.
 const METERS: usize = 10_000;
 
 /// Whose tokens are counted together.
@@ -58,7 +60,14 @@ impl Who<'_> {
 pub(crate) struct Meters {
     most: Option<u64>,
     factor: u64,
-    of: Mutex<HashMap<(Tenant, String), Meter>>,
+    of: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    meters: HashMap<(Tenant, String), Meter>,
+    /// The minute in which idle ones were last looked for.
+    swept: i64,
 }
 
 #[derive(Default)]
@@ -76,8 +85,7 @@ impl Meters {
 
     /// Counts what was used.
     pub(crate) fn count(&self, tenant: &Tenant, who: Who<'_>, tokens: u64, now: i64) {
-        self.with(tenant, who, |meter| {
-            meter.turn(now);
+        self.with(tenant, who, now, |meter| {
             meter.tokens = meter.tokens.saturating_add(tokens);
         });
     }
@@ -90,10 +98,8 @@ impl Meters {
         tokens: u64,
         now: i64,
     ) -> Vec<Alarm> {
-        let known = self.with(tenant, who, |meter| {
-            meter.turn(now);
-            (meter.tokens.saturating_add(tokens), meter.usual())
-        });
+        let known = self
+            .with(tenant, who, now, |meter| (meter.tokens.saturating_add(tokens), meter.usual()));
         let Some((spent, usual)) = known else { return Vec::new() };
         let (word, id) = (who.word(), who.id());
         let over = self.most.filter(|most| spent > *most);
@@ -121,21 +127,38 @@ impl Meters {
         &self,
         tenant: &Tenant,
         who: Who<'_>,
+        now: i64,
         look: impl FnOnce(&mut Meter) -> T,
     ) -> Option<T> {
-        let mut meters = self.of.lock().expect("no holder of this lock panics");
+        let mut kept = self.of.lock().expect("no holder of this lock panics");
         let key = (tenant.clone(), who.key());
-        if meters.len() >= METERS && !meters.contains_key(&key) {
+        if !kept.meters.contains_key(&key) && !kept.has_room(who, minute_of(now)) {
             return None;
         }
-        Some(look(meters.entry(key).or_default()))
+        let meter = kept.meters.entry(key).or_default();
+        meter.turn(minute_of(now));
+        Some(look(meter))
     }
+}
+
+impl Kept {
+    fn has_room(&mut self, who: Who<'_>, minute: i64) -> bool {
+        if self.meters.len() >= METERS && self.swept != minute {
+            self.swept = minute;
+            self.meters.retain(|_, meter| minute - meter.minute < MINUTES as i64);
+        }
+        let room = if matches!(who, Who::Agent(_)) { 2 * METERS } else { METERS };
+        self.meters.len() < room
+    }
+}
+
+fn minute_of(now: i64) -> i64 {
+    now.div_euclid(MINUTE_MILLIS)
 }
 
 impl Meter {
     /// Begins a new minute once the last is over.
-    fn turn(&mut self, now: i64) {
-        let minute = now.div_euclid(MINUTE_MILLIS);
+    fn turn(&mut self, minute: i64) {
         if minute != self.minute {
             if self.tokens > 0 {
                 self.before.push_back(self.tokens);
@@ -175,6 +198,19 @@ mod tests {
         assert_eq!(kinds(8, 25_000), Vec::<&str>::new());
         assert_eq!(kinds(8, 6_000), ["anomaly.tokens"]);
         assert_eq!(kinds(9, 3_000), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn any_number_of_users_leaves_room_for_agents_and_for_later_users() {
+        let tenant = Tenant::new("000000000000", "us-east-1");
+        let meters = Meters::new(&Settings { tokens_per_minute: Some(1), ..Settings::default() });
+        let heard =
+            |who, minute: i64| !meters.alarms(&tenant, who, 2, minute * MINUTE_MILLIS).is_empty();
+        let names: Vec<String> = (0..METERS).map(|n| n.to_string()).collect();
+        assert!(names.iter().all(|name| heard(Who::User(name), 0)));
+        assert!(!heard(Who::User("one more"), 0));
+        assert!(heard(AGENT, 0));
+        assert!(heard(Who::User("one more"), MINUTES as i64));
     }
 
     #[test]

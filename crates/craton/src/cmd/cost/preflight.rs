@@ -55,9 +55,7 @@ pub(super) fn run(args: &Args) -> Done {
 /// Refuses what may cost more than is allowed.
 pub(super) fn within(most: Option<Money>, cost: Money, what: &str) -> Done {
     match most.filter(|most| cost > *most) {
-        Some(most) => {
-            Err(format!("{what} may cost {cost}, more than --max-cost {most} (CR0041)"))
-        }
+        Some(most) => Err(format!("{what} may cost {cost}, more than --max-cost {most} (CR0041)")),
         None => Ok(()),
     }
 }
