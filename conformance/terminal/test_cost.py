@@ -80,7 +80,8 @@ def test_a_loop_that_a_client_drives_has_the_budget_of_a_session(tmp_path, setti
             for _ in range(60):
                 client.converse(modelId=model.id, messages=messages, inferenceConfig={"maxTokens": 50},
                                 requestMetadata={"sessionId": "loop"})
-        asks = [{"type": "text", "text": "And then? " * 20}]
+        # More than is left also once the last call of the loop has given back what it did not use.
+        asks = [{"type": "text", "text": "And then? " * 60}]
         said = {"messages": [{"role": "user", "content": asks}], "max_tokens": 50}
         with pytest.raises(client.exceptions.ServiceQuotaExceededException, match="this session"):
             client.invoke_model(modelId=model.id, body=json.dumps(said),
